@@ -1,0 +1,1 @@
+"""One conversation with the host, by either road."""

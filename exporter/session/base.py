@@ -1,0 +1,33 @@
+"""What a source is: the one interface behind which the two roads are the same."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from exporter.snapshot import Snapshot, SourceInfo
+
+
+class Source(Protocol):
+    """Reads the host. Owned and called by one thread."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Which road, by which transport; ``protocol`` is filled in after the first good read."""
+
+    def read(self) -> Snapshot:
+        """Ask the host for the basic statistics; connects first where needed.
+
+        Raises:
+            VMGuestError: one of the kinds in :data:`exporter.errors.POLL_ERROR_KINDS`.
+        """
+
+    def stat(self, encoding: str, name: str) -> bytes:
+        """Ask for one group of extended statistics (``guestlib.stat.get <encoding> <name>``), as the host sent it.
+
+        Raises:
+            RpcError: the host has no such command or group.
+            VMGuestError: as :meth:`read`.
+        """
+
+    def close(self) -> None:
+        """Let go of connection, library and child processes. Never raises."""

@@ -1,0 +1,129 @@
+"""What was read, as frozen values: the meeting point of the two roads and of everything behind them.
+
+A :class:`Snapshot` is what a source returns. A :class:`PollState` is what the poller publishes: one
+reference, replaced whole, never edited, so readers need no lock and can't see half a poll.
+Nothing here knows where the bytes came from or where the numbers go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Value = int | str
+"""A statistic exactly as the host sent it, in the host's unit (MHz, ms, MB); text for paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One answer of the host.
+
+    ``values`` maps a catalogue key to the host's number or text. A statistic that the host does not give,
+    or marks as not valid, is absent: never 0, never None.
+    """
+
+    session_id: int
+    protocol: int
+    """Version of the reply: 3, or 2 from ESX 3.x. The library road can't see it and says 0."""
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedValue:
+    """One extended statistic: the host's own name, number or text, kind and unit."""
+
+    name: str
+    value: float | int | str
+    type: str = ""
+    """``static``, ``instant``, ``accumulate``; empty where the encoding carries none (text)."""
+    units: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedSnapshot:
+    """One round over the categories of extended statistics.
+
+    ``groups`` maps the host's name of a group (``resources``, ``vscsi scsi0:0``) to its statistics.
+    """
+
+    session_id: int
+    groups: Mapping[str, tuple[ExtendedValue, ...]]
+    read_time: float
+    """Wall clock, seconds since the epoch."""
+    read_monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Which road is in use, for ``vmguest_source_info`` and for people.
+
+    ``source``: guestrpc, library, simulated, replay. ``transport``: vsock, unix, memory, library, file.
+    ``protocol``: 3, 2 or empty until known. ``note`` says in words why this road and not another.
+    """
+
+    source: str
+    transport: str
+    protocol: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A cumulative histogram: ``counts[i]`` observations were at most ``bounds[i]`` seconds."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    count: int = 0
+    sum: float = 0.0
+
+    @classmethod
+    def empty(cls, bounds: tuple[float, ...]) -> Histogram:
+        return cls(bounds, (0,) * len(bounds))
+
+    def observe(self, value: float) -> Histogram:
+        counts = tuple(n + (value <= bound) for n, bound in zip(self.counts, self.bounds, strict=True))
+        return Histogram(self.bounds, counts, self.count + 1, self.sum + value)
+
+
+@dataclass(frozen=True, slots=True)
+class PollState:
+    """Everything that an output may know. Times in seconds; ``*_monotonic`` by the monotonic clock."""
+
+    started: float
+    """Wall clock at which polling began."""
+    interval: float
+    snapshot: Snapshot | None = None
+    """The last good answer. Whether it is still fresh is for the reader to ask: :meth:`fresh`."""
+    read_time: float = 0.0
+    read_monotonic: float = 0.0
+    session_start: float = 0.0
+    """Wall clock at which the host began to count: read time minus elapsed when the id was first seen."""
+    session_changes: int = 0
+    last_error: str = ""
+    """Kind of the last poll's failure; empty after a good one."""
+    last_error_text: str = ""
+    polls: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    missed: int = 0
+    unchanged: int = 0
+    duration: Histogram = field(default_factory=lambda: Histogram.empty(POLL_DURATION_BOUNDS))
+    source: SourceInfo | None = None
+    extended: ExtendedSnapshot | None = None
+    extended_up: bool | None = None
+    """None: not asked for or the host has none; else whether the last round was good."""
+    extended_dropped: int = 0
+
+    def fresh(self, now_monotonic: float) -> bool:
+        """Whether the snapshot may be shown: its poll is at most three intervals old."""
+        return self.snapshot is not None and now_monotonic - self.read_monotonic <= STALE_INTERVALS * self.interval
+
+    def up(self, now_monotonic: float) -> bool:
+        """``vmguest_up``: the last poll was good, and it is fresh."""
+        return not self.last_error and self.fresh(now_monotonic)
+
+
+STALE_INTERVALS = 3
+"""A snapshot older than this many poll intervals is withheld: blank is honest, flat is a lie."""
+
+POLL_DURATION_BOUNDS = (0.0001, 0.001, 0.01, 0.1, 1.0)
+"""Seconds. A local poll takes well under 1 ms; 2 s is the kernel's vsock connect time-out."""

@@ -1,0 +1,1 @@
+"""Byte streams to the hypervisor. The only modules of the package that open sockets to it."""
