@@ -112,7 +112,8 @@ class Metric:
     @cached_property
     def otlp(self) -> str:
         """OpenTelemetry metric name: ``vmguest.cpu.used``."""
-        return f"vmguest.{self.name}" + (".info" if self.kind is Kind.INFO else "")
+        suffix = ".info" if self.kind is Kind.INFO else "_timestamp" if self.unit is Unit.TIMESTAMP else ""
+        return f"vmguest.{self.name}{suffix}"
 
 
 PREFIX = "vmguest_"

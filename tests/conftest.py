@@ -1,0 +1,43 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str | None, str], str]:
+    """Give a real outside component, or skip with the way to get it; in CI a missing one fails.
+
+    ``require(name, found, how)``: ``found`` is its path, or None where it is missing.
+    """
+
+    def check(name: str, found: str | None, how: str) -> str:
+        if found:
+            return found
+        message = f"{name} is missing: {how}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def require_program(require: Callable[[str, str | None, str], str]) -> Callable[[str, str], str]:
+    """``require_program(program, how)``: the path of a program that must be installed."""
+    return lambda program, how: require(program, shutil.which(program), how)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: the path of a unix socket may have 108 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="vmg"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
