@@ -10,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+STALE_INTERVALS = 3
+"""A snapshot older than this many poll intervals is withheld: blank is honest, flat is a lie."""
+
+POLL_DURATION_BOUNDS: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0)
+"""Seconds. A local poll takes well under 1 ms; 2 s is the kernel's vsock connect time-out."""
+
 Value = int | str
 """A statistic exactly as the host sent it, in the host's unit (MHz, ms, MB); text for paths."""
 
@@ -115,15 +121,11 @@ class PollState:
 
     def fresh(self, now_monotonic: float) -> bool:
         """Whether the snapshot may be shown: its poll is at most three intervals old."""
-        return self.snapshot is not None and now_monotonic - self.read_monotonic <= STALE_INTERVALS * self.interval
+        return (
+            self.snapshot is not None
+            and now_monotonic - self.read_monotonic <= STALE_INTERVALS * self.interval
+        )
 
     def up(self, now_monotonic: float) -> bool:
         """``vmguest_up``: the last poll was good, and it is fresh."""
         return not self.last_error and self.fresh(now_monotonic)
-
-
-STALE_INTERVALS = 3
-"""A snapshot older than this many poll intervals is withheld: blank is honest, flat is a lie."""
-
-POLL_DURATION_BOUNDS = (0.0001, 0.001, 0.01, 0.1, 1.0)
-"""Seconds. A local poll takes well under 1 ms; 2 s is the kernel's vsock connect time-out."""

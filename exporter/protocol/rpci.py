@@ -1,0 +1,75 @@
+"""RPCI: a command from guest to host and its one reply.
+
+A command is a DataMap with TYPE, PAYLOAD and, on one-shot requests, FAST_CLOSE, in that order. A reply's
+payload is ``1 `` and data, or ``0 `` and the host's reason, both bytes of any kind.
+Source: open-vm-tools lib/rpcChannel/vsockChannel.c, rpcChannel.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.errors import RemoteProtocolError, RpcError
+from exporter.protocol import datamap, packet
+
+_DATA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the host reads out of a packet."""
+
+    command: bytes
+    fast_close: bool
+
+
+def request(command: bytes, *, fast_close: bool = False) -> bytes:
+    """``command`` as a whole packet, ready to send.
+
+    ``fast_close`` asks the host to close the connection once it has answered.
+    """
+    fields: dict[int, datamap.Field] = {datamap.TYPE: _DATA, datamap.PAYLOAD: command}
+    if fast_close:
+        fields[datamap.FAST_CLOSE] = 1
+    return packet.encode(datamap.encode(fields))
+
+
+def reply(data: bytes, *, ok: bool = True) -> bytes:
+    """The host's side: ``data`` (or, with ``ok`` false, a reason) as a whole packet."""
+    payload = (b"1 " if ok else b"0 ") + data
+    return packet.encode(datamap.encode({datamap.TYPE: _DATA, datamap.PAYLOAD: payload}))
+
+
+def _payload(body: bytes) -> bytes:
+    payload = datamap.decode(body).get(datamap.PAYLOAD)
+    if not isinstance(payload, bytes):
+        raise RemoteProtocolError("a packet without a payload string")
+    return payload
+
+
+def parse_request(body: bytes) -> Request:
+    """The host's side: a packet's body as a command.
+
+    Raises:
+        RemoteProtocolError: it holds none.
+    """
+    fields = datamap.decode(body)
+    payload = fields.get(datamap.PAYLOAD)
+    if not isinstance(payload, bytes):
+        raise RemoteProtocolError("a packet without a payload string")
+    return Request(payload, fields.get(datamap.FAST_CLOSE) == 1)
+
+
+def parse_reply(body: bytes, command: bytes = b"") -> bytes:
+    """The data of a packet's body that answers ``command`` (named in errors only).
+
+    Raises:
+        RpcError: the host said no; ``text`` is its reason.
+        RemoteProtocolError: the body is not a reply.
+    """
+    payload = _payload(body)
+    if payload.startswith(b"1 "):
+        return payload[2:]
+    if payload.startswith(b"0 "):
+        raise RpcError(payload[2:].decode("utf-8", "replace"), command.decode("utf-8", "replace"))
+    raise RemoteProtocolError(f"a reply that begins with {payload[:2]!r}: '1 ' or '0 ' is expected")
