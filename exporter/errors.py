@@ -5,7 +5,7 @@
     VMGuestError
     ├── ConfigError            the operator must change a flag, a variable or a file      exit status 2
     ├── NotVMwareError         this machine is not a VMware guest                         not_vmware
-    ├── TransportError         no byte stream to the host
+    ├── TransportError         no byte stream to the host, for another reason than below  transport
     │   ├── NoDeviceError      the kernel or the sandbox offers no such socket            no_device
     │   ├── RefusedError       the host does not take the connection                      refused
     │   ├── TimeoutExpired     the host did not answer in time                            timeout
@@ -167,6 +167,7 @@ POLL_ERROR_KINDS: tuple[str, ...] = (
     "refused",
     "timeout",
     "lost",
+    "transport",
     "malformed",
     "not_enabled",
     "library_not_found",

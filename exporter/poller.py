@@ -1,0 +1,133 @@
+"""The fixed-interval loop: one thread that owns the source and publishes one :class:`PollState`.
+
+Deadlines are absolute: a poll that takes long delays none after it, and ticks it ran over are skipped and
+counted, not replayed. Readers take :attr:`Poller.state`, one reference that is replaced whole. A scrape never
+reaches the host; a host that hangs hangs this thread alone, and :meth:`PollState.fresh` turns false.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from exporter.errors import POLL_ERROR_KINDS, VMGuestError
+from exporter.session.base import Source
+from exporter.snapshot import PollState, Snapshot
+
+log = logging.getLogger("exporter.poller")
+
+JOIN_TIMEOUT = 0.5
+"""Seconds that :meth:`Poller.stop` waits for a poll that is under way."""
+
+
+class Poller:
+    """Polls ``source`` every ``interval`` seconds.
+
+    ``on_poll`` is called by the polling thread after each poll, good or bad, with the new state.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        interval: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        on_poll: Callable[[PollState], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._interval = interval
+        self._clock = clock
+        self._wall = wall
+        self._on_poll = on_poll
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._state = PollState(
+            started=wall(), interval=interval, errors=dict.fromkeys(POLL_ERROR_KINDS, 0), source=source.info
+        )
+
+    @property
+    def state(self) -> PollState:
+        """What is known now; frozen."""
+        return self._state
+
+    def start(self) -> None:
+        """Poll in a thread of its own, the first time at once."""
+        self._thread = threading.Thread(target=self.run, name="poller", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop and close the source. A poll that hangs is left behind with its daemon thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(JOIN_TIMEOUT)
+            if self._thread.is_alive():
+                return
+        self._source.close()
+
+    def run(self) -> None:
+        """The loop itself, until :meth:`stop`."""
+        deadline = self._clock()
+        while not self._stop.is_set():
+            self.poll()
+            deadline += self._interval
+            late = self._clock() - deadline
+            if late > 0:
+                missed = int(late // self._interval) + 1
+                deadline += missed * self._interval
+                self._state = replace(self._state, missed=self._state.missed + missed)
+            self._stop.wait(deadline - self._clock())
+
+    def poll(self) -> None:
+        """Ask the host once and publish the outcome."""
+        before = self._state
+        begun = self._clock()
+        try:
+            snapshot = self._source.read()
+        except VMGuestError as error:
+            state = self._failed(before, error.kind, str(error))
+        except Exception as error:
+            if before.last_error != "internal":
+                log.exception("a poll failed by a mistake in this program")
+            state = self._failed(before, "internal", f"{type(error).__name__}: {error}")
+        else:
+            state = self._succeeded(before, snapshot)
+        now = self._clock()
+        self._state = replace(
+            state,
+            polls=state.polls + 1,
+            duration=state.duration.observe(now - begun),
+            source=self._source.info,
+        )
+        if self._on_poll is not None:
+            self._on_poll(self._state)
+
+    def _failed(self, before: PollState, kind: str, text: str) -> PollState:
+        if kind != before.last_error:
+            log.warning("no statistics from the host", extra={"kind": kind, "reason": text})
+        errors = {**before.errors, kind: before.errors.get(kind, 0) + 1}
+        return replace(before, errors=errors, last_error=kind, last_error_text=text)
+
+    def _succeeded(self, before: PollState, snapshot: Snapshot) -> PollState:
+        wall, monotonic = self._wall(), self._clock()
+        last = before.snapshot
+        state = replace(before, last_error="", last_error_text="", read_time=wall, read_monotonic=monotonic)
+        elapsed = snapshot.values.get("elapsed")
+        new_session = last is None or last.session_id != snapshot.session_id
+        if new_session:
+            ran = elapsed / 1000 if isinstance(elapsed, int) else 0.0
+            state = replace(
+                state, session_start=wall - ran, session_changes=before.session_changes + (last is not None)
+            )
+        elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
+            state = replace(state, unchanged=before.unchanged + 1)
+        if last is None:
+            log.info("the host gives statistics", extra={"statistics": len(snapshot.values)})
+        elif new_session:
+            log.info("session change", extra={"changes": state.session_changes})
+        if before.last_error:
+            log.info("statistics from the host are back", extra={"after": before.last_error})
+        return replace(state, snapshot=snapshot)

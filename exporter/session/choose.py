@@ -1,0 +1,159 @@
+"""Which road to the host: a forced one, or the first that works.
+
+``auto`` looks at the hypervisor first (:mod:`exporter.hypervisor`) and tries nothing on a machine that is not
+VMware's. There it tries the native road, then VMware's library, says which it took and why not the other, and
+keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other road would get
+the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from exporter.errors import NotVMwareError, RpcError, VMGuestError
+from exporter.hypervisor import Hypervisor, detect
+from exporter.session.base import Source
+from exporter.session.wire import DEFAULT_TIMEOUT, WireSource
+from exporter.snapshot import Snapshot, SourceInfo
+from exporter.transport.base import Connector
+
+log = logging.getLogger("exporter.session")
+
+
+def choose(
+    source: str,
+    *,
+    socket_path: str = "",
+    library_path: str = "",
+    timeout: float = DEFAULT_TIMEOUT,
+    find_hypervisor: Callable[[], Hypervisor] = detect,
+) -> Source:
+    """The source for ``--source=auto|guestrpc|library``.
+
+    ``socket_path`` speaks GuestRPC over a unix socket instead of vsock: a simulated host, so the machine is
+    not looked at. ``timeout`` in seconds, for one request.
+
+    Raises:
+        NotVMwareError: vsock would be needed, and the hypervisor is not VMware.
+    """
+    if source == "library":
+        return _library(library_path, timeout)
+    if socket_path:
+        return _unix(socket_path, timeout)
+    found = find_hypervisor()
+    if not found.vmware:
+        raise NotVMwareError(
+            f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}). "
+            "Nothing was sent to the host. To see the exporter at work here, start it with --source=simulated"
+        )
+    if source == "guestrpc":
+        return _vsock(timeout)
+    return AutoSource(
+        {
+            "guestrpc": lambda: _vsock(timeout),
+            "library": lambda: _library(library_path, timeout),
+        },
+        f"{found.evidence}",
+    )
+
+
+def connector(socket_path: str = "", find_hypervisor: Callable[[], Hypervisor] = detect) -> Connector:
+    """A connector to the host for a conversation beside the statistics (heartbeats, doctor).
+
+    Raises:
+        NotVMwareError: as :func:`choose`.
+    """
+    if socket_path:
+        from exporter.transport.unix import UnixConnector
+
+        return UnixConnector(socket_path)
+    found = find_hypervisor()
+    if not found.vmware:
+        raise NotVMwareError(
+            f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence})"
+        )
+    from exporter.transport.vsock import VsockConnector
+
+    return VsockConnector()
+
+
+def _unix(path: str, timeout: float) -> Source:
+    from exporter.transport.unix import UnixConnector
+
+    return WireSource(UnixConnector(path), timeout)
+
+
+def _vsock(timeout: float) -> Source:
+    from exporter.transport.vsock import VsockConnector
+
+    return WireSource(VsockConnector(), timeout)
+
+
+def _library(path: str, timeout: float) -> Source:
+    from exporter.session.vendor import LibrarySource
+
+    return LibrarySource(path or None, timeout)
+
+
+class AutoSource:
+    """Tries the roads in order at each read until one answers, then keeps to that one."""
+
+    def __init__(self, roads: dict[str, Callable[[], Source]], evidence: str) -> None:
+        self._roads = roads
+        self._evidence = evidence
+        self._chosen: Source | None = None
+        self._note = ""
+
+    @property
+    def info(self) -> SourceInfo:
+        if self._chosen is None:
+            return SourceInfo("auto", "", "", self._note)
+        return replace(self._chosen.info, note=self._note)
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of the library's child process; 0 on the native road."""
+        return getattr(self._chosen, "restarts", 0)
+
+    def read(self) -> Snapshot:
+        if self._chosen is not None:
+            return self._chosen.read()
+        failures: list[tuple[str, VMGuestError]] = []
+        for name, make in self._roads.items():
+            source = make()
+            try:
+                snapshot = source.read()
+            except RpcError:
+                self._take(name, source, failures)
+                raise
+            except VMGuestError as error:
+                source.close()
+                failures.append((name, error))
+            except BaseException:
+                source.close()
+                raise
+            else:
+                self._take(name, source, failures)
+                return snapshot
+        self._note = "; ".join(f"{name}: {error}" for name, error in failures)
+        # The first road is the one to repair: the second one is its substitute.
+        raise failures[0][1]
+
+    def _take(self, name: str, source: Source, failures: list[tuple[str, VMGuestError]]) -> None:
+        self._chosen = source
+        others = "; ".join(f"not {road}: {error}" for road, error in failures)
+        self._note = others or f"{name} answered first"
+        log.info(
+            "road to the host chosen", extra={"road": name, "hypervisor": self._evidence, "why": self._note}
+        )
+
+    def stat(self, encoding: str, name: str) -> bytes:
+        if self._chosen is None:
+            raise NotVMwareError("no road to the host has been found yet")
+        return self._chosen.stat(encoding, name)
+
+    def close(self) -> None:
+        if self._chosen is not None:
+            self._chosen.close()

@@ -1,0 +1,153 @@
+"""The native road: GuestRPC over a stream, no VMware library.
+
+:class:`Channel` joins a transport and the sans-I/O protocol: one command, one reply, on a connection that is
+kept open. :class:`WireSource` reads the statistics over one. Heartbeats have a Channel of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+
+from exporter.errors import ConnectionLost, RemoteProtocolError, RpcError
+from exporter.protocol import guestlib, packet, rpci
+from exporter.snapshot import Snapshot, SourceInfo
+from exporter.transport.base import Connector, Stream
+
+DEFAULT_TIMEOUT = 2.0
+"""Seconds for one whole call: connect, request and reply. The kernel's own vsock connect limit is 2 s too."""
+
+
+class Channel:
+    """Commands to the host, one after another, on one kept-open connection.
+
+    vMotion, suspend and snapshot revert break the connection, which shows at the next call: a call that
+    finds it broken is repeated once on a new one, within the same time limit. The commands used here may
+    safely reach the host twice. Not thread-safe: owned by one thread.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connector = connector
+        self._timeout = timeout
+        self._clock = clock
+        self._stream: Stream | None = None
+        self._decoder = packet.PacketDecoder()
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None
+
+    def connect(self) -> None:
+        """Open the connection now, where none is open.
+
+        Raises:
+            TransportError: why there is none.
+        """
+        if self._stream is None:
+            self._open(self._timeout)
+
+    def call(self, command: bytes) -> bytes:
+        """Send ``command``, return the reply's data.
+
+        Raises:
+            RpcError: the host refused; the connection stays.
+            RemoteProtocolError: the reply can't be decoded; the connection is closed.
+            TransportError: no connection, no answer in time, or lost twice; the connection is closed.
+        """
+        deadline = self._clock() + self._timeout
+        kept = self._stream is not None
+        try:
+            return self._exchange(command, deadline)
+        except RpcError:
+            raise
+        except ConnectionLost:
+            self.close()
+            if not kept:
+                raise
+        except BaseException:
+            # A late reply to this command must never be taken for the reply to the next one.
+            self.close()
+            raise
+        try:
+            return self._exchange(command, deadline)
+        except RpcError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self, timeout: float) -> Stream:
+        self._stream = self._connector.connect(timeout)
+        self._decoder = packet.PacketDecoder()
+        return self._stream
+
+    def _exchange(self, command: bytes, deadline: float) -> bytes:
+        stream = self._stream or self._open(deadline - self._clock())
+        stream.send(rpci.request(command), deadline - self._clock())
+        decoder = self._decoder
+        while (body := decoder.next()) is None:
+            decoder.feed(stream.receive(deadline - self._clock()))
+        if decoder.pending:
+            raise RemoteProtocolError(f"{decoder.pending} bytes follow the reply, which nobody asked for")
+        return rpci.parse_reply(body, command)
+
+
+class WireSource:
+    """Reads the statistics over a :class:`Channel` of its own."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        source: str = "guestrpc",
+        note: str = "",
+    ) -> None:
+        self._channel = Channel(connector, timeout)
+        self._guestlib = guestlib.GuestLib()
+        self._info = SourceInfo(source, connector.transport, "", note)
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._info
+
+    def read(self) -> Snapshot:
+        exchange = self._guestlib.update()
+        try:
+            command = next(exchange)
+            while True:
+                command = self._step(exchange, command)
+        except StopIteration as end:
+            snapshot: Snapshot = end.value
+        except RemoteProtocolError:
+            self._channel.close()
+            raise
+        if self._info.protocol != str(snapshot.protocol):
+            self._info = replace(self._info, protocol=str(snapshot.protocol))
+        return snapshot
+
+    def _step(self, exchange: Generator[bytes, bytes, Snapshot], command: bytes) -> bytes:
+        try:
+            reply = self._channel.call(command)
+        except RpcError as error:
+            return exchange.throw(error)
+        return exchange.send(reply)
+
+    def stat(self, encoding: str, name: str) -> bytes:
+        return self._channel.call(guestlib.stat_command(encoding, name))
+
+    def close(self) -> None:
+        self._channel.close()

@@ -1,0 +1,27 @@
+"""GuestRPC over a unix socket: a simulated host instead of the hypervisor."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from exporter.transport.sockets import SocketStream, connect_error
+
+
+class UnixConnector:
+    """Connects to the host that listens at ``path``."""
+
+    transport = "unix"
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
+
+    def connect(self, timeout: float) -> SocketStream:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(self._path)
+        except OSError as error:
+            sock.close()
+            raise connect_error(error, f"the host at {self._path}") from error
+        return SocketStream(sock)
