@@ -1,0 +1,83 @@
+"""Commands and replies, against the bytes that VMware's own library was seen to send."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import RemoteProtocolError, RpcError
+from exporter.protocol import datamap, rpci
+
+REQUEST = bytes.fromhex(
+    "0000003f"
+    "00000001 00000001 00000001 00000000"
+    "00000002 00000002 00000013 67756573746c69622e696e666f2e6765742033"
+    "00000001 00000003 00000001 00000000"
+)
+"""The real library's request for the basic statistics (67 bytes)."""
+
+UNKNOWN_COMMAND = bytes.fromhex(
+    "0000002d 00000001 00000001 00000001 00000000 00000002 00000002 00000011 3020556e6b6e6f776e20636f6d6d616e64"
+)
+
+
+def test_request_is_the_real_librarys_bytes() -> None:
+    assert rpci.request(b"guestlib.info.get 3", fast_close=True) == REQUEST
+
+
+def test_a_kept_open_connection_sends_no_fast_close() -> None:
+    body = rpci.request(b"x")[4:]
+    assert datamap.decode(body) == {datamap.TYPE: 1, datamap.PAYLOAD: b"x"}
+
+
+@pytest.mark.parametrize("fast_close", [True, False])
+def test_the_host_reads_what_the_guest_sends(fast_close: bool) -> None:
+    packet = rpci.request(b"some command", fast_close=fast_close)
+    assert rpci.parse_request(packet[4:]) == rpci.Request(b"some command", fast_close)
+
+
+def test_refusal_is_the_documented_packet() -> None:
+    assert rpci.reply(b"Unknown command", ok=False) == UNKNOWN_COMMAND
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Unknown command", "unknown_command"),
+        ("Unknown Command", "other"),
+        ("disabled", "disabled"),
+        ("Unsupported version", "unsupported_version"),
+        ("Permission denied", "permission_denied"),
+        ("", "other"),
+    ],
+)
+def test_refusals_keep_the_hosts_words(text: str, reason: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        rpci.parse_reply(rpci.reply(text.encode(), ok=False)[4:], b"guestlib.info.get 3")
+    assert (caught.value.text, caught.value.reason, caught.value.kind) == (text, reason, "not_enabled")
+    assert "guestlib.info.get 3" in str(caught.value)
+
+
+@given(st.binary(max_size=100))
+def test_reply_data_may_be_any_bytes(data: bytes) -> None:
+    assert rpci.parse_reply(rpci.reply(data)[4:]) == data
+
+
+@pytest.mark.parametrize("payload", [b"1", b"2 x", b"x", b"\0 "])
+def test_another_prefix_is_malformed(payload: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="is expected"):
+        rpci.parse_reply(datamap.encode({datamap.PAYLOAD: payload}))
+
+
+@pytest.mark.parametrize("fields", [{datamap.TYPE: 1}, {datamap.PAYLOAD: 5}, {datamap.PAYLOAD: [b"x"]}])
+def test_a_packet_without_payload_is_malformed(fields: dict[int, datamap.Field]) -> None:
+    for parse in (rpci.parse_reply, rpci.parse_request):
+        with pytest.raises(RemoteProtocolError, match="payload"):
+            parse(datamap.encode(fields))
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_give_data_or_one_typed_error(body: bytes) -> None:
+    with contextlib.suppress(RpcError, RemoteProtocolError):
+        rpci.parse_reply(body)

@@ -1,0 +1,68 @@
+"""The V2 reply: 669 bytes of a fixed layout."""
+
+import contextlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.catalogue import BY_ID, STATISTICS, Wire
+from exporter.errors import RemoteProtocolError
+from exporter.protocol import stats_v2
+
+VALUES: dict[int, tuple[bool, int | bytes]] = {
+    row.id: (True, 100 + row.id if row.wire is not Wire.STRING else b"/host/user")
+    for row in STATISTICS
+    if row.v2
+}
+OFFSETS = {1: 12, 2: 20, 3: 28, 4: 36, 5: 48, 6: 56, 7: 64, 8: 72, 9: 80, 10: 88, 11: 96, 12: 104, 13: 112, 14: 120} | {
+    15: 128, 16: 136, 17: 144
+}  # fmt: skip
+"""Where the valid byte of each statistic stands, from the reference; the value follows four bytes later."""
+
+
+def test_layout() -> None:
+    reply = stats_v2.encode(7, VALUES)
+    assert len(reply) == 669
+    assert struct.unpack_from("<IQ", reply) == (2, 7)
+    for id_, offset in OFFSETS.items():
+        layout = "<B3xQ" if BY_ID[id_].wire is Wire.U64 else "<B3xI"
+        assert struct.unpack_from(layout, reply, offset) == (1, 100 + id_)
+    assert reply[156] == 1
+    assert reply[157:] == b"/host/user".ljust(512, b"\0")
+
+
+def test_round_trip() -> None:
+    snapshot = stats_v2.decode(stats_v2.encode(7, VALUES))
+    assert (snapshot.session_id, snapshot.protocol) == (7, 2)
+    assert snapshot.values == {
+        BY_ID[id_].key: value.decode() if isinstance(value, bytes) else value
+        for id_, (_, value) in VALUES.items()
+    }
+
+
+def test_what_is_not_valid_is_absent() -> None:
+    snapshot = stats_v2.decode(stats_v2.encode(7, {4: (True, 2**64 - 1), 18: (False, b"x"), 5: (False, 9)}))
+    assert snapshot.values == {"cpu_used": 2**64 - 1}
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (stats_v2.encode(7, VALUES)[:-1], "668"),
+        (stats_v2.encode(7, VALUES) + b"\0", "670"),
+        (b"\x03" + stats_v2.encode(7, VALUES)[1:], "version 3"),
+        (stats_v2.encode(0, VALUES), "session id 0"),
+        (b"", "0 bytes"),
+    ],
+)
+def test_malformed(reply: bytes, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message):
+        stats_v2.decode(reply)
+
+
+@given(st.binary(min_size=669, max_size=669))
+def test_any_bytes_give_a_snapshot_or_one_error(reply: bytes) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        stats_v2.decode(b"\x02\0\0\0" + reply[4:])
