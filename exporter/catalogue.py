@@ -70,7 +70,8 @@ class HostUnit(Enum):
 
     def scale(self, value: float) -> float:
         """``value`` in base units."""
-        return value * self.value[1] / self.value[2]
+        _, numerator, denominator = self.value
+        return value * numerator if denominator == 1 else value * numerator / denominator
 
 
 class Wire(Enum):

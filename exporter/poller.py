@@ -8,6 +8,7 @@ reaches the host; a host that hangs hangs this thread alone, and :meth:`PollStat
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -76,7 +77,7 @@ class Poller:
             deadline += self._interval
             late = self._clock() - deadline
             if late > 0:
-                missed = int(late // self._interval) + 1
+                missed = math.ceil(late / self._interval)
                 deadline += missed * self._interval
                 self._state = replace(self._state, missed=self._state.missed + missed)
             self._stop.wait(deadline - self._clock())

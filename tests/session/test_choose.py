@@ -1,0 +1,138 @@
+"""Which road, and why not the other."""
+
+import logging
+
+import pytest
+
+from exporter.errors import NoDeviceError, NotVMwareError, RemoteProtocolError, RpcError, VMGuestError
+from exporter.hypervisor import Hypervisor
+from exporter.session import choose
+from exporter.session.wire import WireSource
+from exporter.snapshot import Snapshot, SourceInfo
+
+KVM = Hypervisor("KVM", "CPUID")
+VMWARE = Hypervisor("VMware", "DMI says VMware, Inc.")
+
+
+class Road:
+    """A source that answers as told, and remembers that it was closed."""
+
+    restarts = 4
+
+    def __init__(self, name: str, *answers: Snapshot | Exception) -> None:
+        self.name = name
+        self._answers = list(answers)
+        self.closed = False
+        self.info = SourceInfo(name, "memory", "3", "")
+
+    def read(self) -> Snapshot:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def stat(self, encoding: str, name: str) -> bytes:
+        return f"{self.name} {encoding} {name}".encode()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+SNAPSHOT = Snapshot(1, 3, {})
+
+
+def auto(native: Road, library: Road) -> choose.AutoSource:
+    return choose.AutoSource({"guestrpc": lambda: native, "library": lambda: library}, "DMI")
+
+
+@pytest.mark.parametrize("source", ["auto", "guestrpc"])
+def test_not_vmware_is_refused_before_anything_is_opened(source: str) -> None:
+    with pytest.raises(NotVMwareError, match=r"hypervisor is KVM \(CPUID\).*--source=simulated"):
+        choose.choose(source, find_hypervisor=lambda: KVM)
+    with pytest.raises(NotVMwareError, match="KVM"):
+        choose.connector(find_hypervisor=lambda: KVM)
+
+
+@pytest.mark.parametrize("source", ["auto", "guestrpc"])
+def test_a_socket_path_is_a_simulated_host_and_needs_no_vmware(source: str) -> None:
+    chosen = choose.choose(source, socket_path="/nowhere", find_hypervisor=lambda: pytest.fail("looked"))
+    assert chosen.info == SourceInfo("guestrpc", "unix", "", "")
+    assert choose.connector("/nowhere", lambda: pytest.fail("looked")).transport == "unix"
+
+
+def test_guestrpc_is_vsock_on_vmware() -> None:
+    chosen = choose.choose("guestrpc", find_hypervisor=lambda: VMWARE)
+    assert isinstance(chosen, WireSource)
+    assert chosen.info.transport == "vsock"
+    assert choose.connector(find_hypervisor=lambda: VMWARE).transport == "vsock"
+
+
+def test_library_does_not_look_at_the_machine() -> None:
+    """The library looks by itself, and says so by its status 2."""
+    chosen = choose.choose("library", find_hypervisor=lambda: pytest.fail("looked"))
+    assert chosen.info.source == "library"
+    chosen.close()
+
+
+def test_auto_on_vmware_opens_nothing_before_the_first_read() -> None:
+    chosen = choose.choose("auto", find_hypervisor=lambda: VMWARE)
+    assert isinstance(chosen, choose.AutoSource)
+    assert chosen.info.source == "auto"
+    assert chosen.restarts == 0
+    chosen.close()
+
+
+def test_native_first(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    source = auto(Road("guestrpc", SNAPSHOT, SNAPSHOT), Road("library"))
+    assert source.read() == source.read() == SNAPSHOT
+    assert source.info == SourceInfo("guestrpc", "memory", "3", "guestrpc answered first")
+    assert source.stat("xml", "host") == b"guestrpc xml host"
+    assert [record.getMessage() for record in caplog.records] == ["road to the host chosen"]
+
+
+def test_library_when_native_cannot_connect() -> None:
+    native, library = Road("guestrpc", NoDeviceError("no vsock")), Road("library", SNAPSHOT)
+    source = auto(native, library)
+    assert source.read() == SNAPSHOT
+    assert source.info.source == "library"
+    assert source.info.note == "not guestrpc: no vsock"
+    assert source.restarts == 4
+    assert native.closed
+    source.close()
+    assert library.closed
+
+
+def test_a_refusal_is_an_answer_and_the_other_road_would_get_the_same() -> None:
+    library = Road("library")
+    source = auto(Road("guestrpc", RpcError("disabled"), SNAPSHOT), library)
+    with pytest.raises(RpcError):
+        source.read()
+    assert source.read() == SNAPSHOT
+    assert source.info.source == "guestrpc"
+
+
+def test_no_road_is_the_first_roads_error_and_is_tried_anew() -> None:
+    native = Road("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
+    source = auto(native, Road("library", NotVMwareError("no library")))
+    with pytest.raises(VMGuestError, match="no vsock"):
+        source.read()
+    assert source.info.note == "guestrpc: no vsock; library: no library"
+    with pytest.raises(NotVMwareError, match="no road"):
+        source.stat("xml", "")
+    assert source.read() == SNAPSHOT
+
+
+def test_a_road_is_kept_through_its_errors() -> None:
+    source = auto(Road("guestrpc", SNAPSHOT, RemoteProtocolError("x"), SNAPSHOT), Road("library"))
+    source.read()
+    with pytest.raises(RemoteProtocolError):
+        source.read()
+    assert source.read() == SNAPSHOT
+
+
+def test_a_mistake_in_this_program_is_not_hidden_by_the_other_road() -> None:
+    native = Road("guestrpc", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        auto(native, Road("library")).read()
+    assert native.closed

@@ -1,0 +1,99 @@
+"""Which hypervisor, from fake roots: VMware only on good evidence."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter import hypervisor
+from exporter.hypervisor import Hypervisor, detect
+
+
+def make(
+    root: Path,
+    vendor: str = "",
+    product: str = "",
+    flags: str | None = "fpu hypervisor lahf_lm",
+    cpuid: bytes = b"",
+) -> Path:
+    folder = root / "sys/class/dmi/id"
+    folder.mkdir(parents=True)
+    if vendor:
+        (folder / "sys_vendor").write_text(vendor + "\n")
+    if product:
+        (folder / "product_name").write_text(product + "\n")
+    (root / "proc").mkdir()
+    lines = "processor\t: 0\n" + (f"flags\t\t: {flags}\n" if flags is not None else "CPU part\t: 0xd0c\n")
+    (root / "proc/cpuinfo").write_text(lines)
+    if cpuid:
+        path = root / "dev/cpu/0/cpuid"
+        path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
+            file.seek(0x40000000)
+            file.write(b"\x10\0\0\x40" + cpuid)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product", "name"),
+    [
+        ("VMware, Inc.", "VMware Virtual Platform", "VMware"),
+        ("VMware, Inc.", "VMware20,1", "VMware"),
+        ("VMware, Inc.", "", "VMware"),
+        ("QEMU", "Standard PC (Q35 + ICH9, 2009)", "KVM or QEMU"),
+        ("Microsoft Corporation", "Virtual Machine", "Hyper-V"),
+        ("Microsoft Corporation", "Surface Laptop", "unknown"),
+        ("innotek GmbH", "VirtualBox", "VirtualBox"),
+        ("Amazon EC2", "m7i.large", "KVM (Amazon EC2)"),
+        ("Google", "Google Compute Engine", "KVM (Google Compute Engine)"),
+        ("Xen", "HVM domU", "Xen"),
+        ("", "", "unknown"),
+    ],
+)
+def test_by_dmi(tmp_path: Path, vendor: str, product: str, name: str) -> None:
+    found = detect(make(tmp_path, vendor, product), "linux")
+    assert found.name == name
+    assert found.vmware == (name == "VMware")
+    assert "DMI says" in found.evidence
+
+
+def test_arm_has_no_flags_line_and_goes_by_dmi(tmp_path: Path) -> None:
+    assert detect(make(tmp_path, "VMware, Inc.", "VMware20,1", flags=None), "linux").vmware
+
+
+def test_a_cpu_without_the_flag_is_bare_metal_whatever_dmi_says(tmp_path: Path) -> None:
+    found = detect(make(tmp_path, "VMware, Inc.", "VMware7,1", flags="fpu vme"), "linux")
+    assert found == Hypervisor("none", "the CPU does not have the hypervisor flag")
+
+
+@pytest.mark.parametrize(
+    ("signature", "name"),
+    [(b"VMwareVMware", "VMware"), (b"KVMKVMKVM\0\0\0", "KVM"), (b"Microsoft Hv", "Hyper-V")],
+)
+def test_cpuid_overrules_dmi(tmp_path: Path, signature: bytes, name: str) -> None:
+    found = detect(make(tmp_path, "VMware, Inc.", "VMware7,1", cpuid=signature), "linux")
+    assert found == Hypervisor(name, "CPUID")
+
+
+def test_an_unknown_cpuid_leaf_is_no_evidence(tmp_path: Path) -> None:
+    found = detect(make(tmp_path, "QEMU", "x", cpuid=b"\x07\0\0\0\x40\x04\0\0\x40\x04\0\0"), "linux")
+    assert found.name == "KVM or QEMU"
+
+
+def test_an_unreadable_cpuid_device_is_no_evidence(tmp_path: Path) -> None:
+    root = make(tmp_path, "VMware, Inc.", "VMware7,1")
+    (root / "dev/cpu/0/cpuid").mkdir(parents=True)
+    assert detect(root, "linux").evidence.startswith("DMI")
+
+
+def test_an_empty_root_is_unknown(tmp_path: Path) -> None:
+    assert detect(tmp_path, "linux") == Hypervisor("unknown", "DMI says nothing")
+
+
+def test_windows_goes_by_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "_windows_words", lambda: ["VMware, Inc.", "VMware7,1"])
+    assert detect(platform="win32") == Hypervisor("VMware", "registry says VMware, Inc. / VMware7,1")
+
+
+def test_this_machine_is_not_vmware() -> None:
+    """The rest of this suite relies on it: nothing may reach a real hypervisor."""
+    assert not detect().vmware

@@ -1,0 +1,226 @@
+"""The fixed-interval loop, on a fake clock."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
+from exporter.poller import Poller
+from exporter.snapshot import PollState, Snapshot, SourceInfo
+
+
+def snapshot(session: int = 1, elapsed: int | None = 10_000) -> Snapshot:
+    return Snapshot(session, 3, {} if elapsed is None else {"elapsed": elapsed})
+
+
+class Clock:
+    """Monotonic time, moved by hand; the wall clock runs 1000 s ahead of it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + 1000
+
+
+class Host:
+    info = SourceInfo("guestrpc", "memory", "3", "")
+
+    def __init__(self, *answers: Snapshot | Exception | Callable[[], Snapshot]) -> None:
+        self._answers = list(answers)
+        self.closed = False
+
+    def read(self) -> Snapshot:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer() if callable(answer) else answer
+
+    def stat(self, encoding: str, name: str) -> bytes:
+        raise AssertionError
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def poller(
+    host: Host, clock: Clock | None = None, interval: float = 5, **options: Callable[[PollState], None]
+) -> Poller:
+    clock = clock or Clock()
+    return Poller(host, interval, clock=clock, wall=clock.wall, **options)
+
+
+def polls(count: int, host: Host, clock: Clock | None = None) -> PollState:
+    polling = poller(host, clock)
+    for _ in range(count):
+        polling.poll()
+    return polling.state
+
+
+def test_before_the_first_poll() -> None:
+    state = poller(Host()).state
+    assert state.snapshot is None
+    assert not state.up(100)
+    assert state.errors == dict.fromkeys(POLL_ERROR_KINDS, 0)
+    assert state.started == 1100
+    assert state.source == Host.info
+
+
+def test_a_good_poll() -> None:
+    state = polls(1, Host(snapshot()))
+    assert state.snapshot == snapshot()
+    assert (state.read_time, state.read_monotonic) == (1100, 100)
+    assert (state.polls, state.session_changes, state.unchanged, state.last_error) == (1, 0, 0, "")
+    assert state.duration.count == 1
+    assert state.up(100)
+
+
+def test_the_session_starts_when_the_host_began_to_count() -> None:
+    assert polls(1, Host(snapshot(elapsed=60_000))).session_start == 1040
+
+
+def test_a_session_without_elapsed_starts_when_first_seen() -> None:
+    state = polls(2, Host(snapshot(elapsed=None), snapshot(elapsed=None)))
+    assert state.session_start == 1100
+    assert state.unchanged == 0
+
+
+def test_the_start_is_fixed_within_a_session_and_moves_with_a_change() -> None:
+    clock = Clock()
+    polling = poller(Host(snapshot(), snapshot(elapsed=14_999), snapshot(2, 1_000)), clock)
+    polling.poll()
+    clock.now += 5
+    polling.poll()
+    assert (polling.state.session_start, polling.state.session_changes) == (1090, 0)
+    clock.now += 5
+    polling.poll()
+    assert (polling.state.session_start, polling.state.session_changes) == (1109, 1)
+
+
+def test_a_repeated_sample_is_counted_and_no_error() -> None:
+    state = polls(3, Host(snapshot(), snapshot(), snapshot(elapsed=10_001)))
+    assert (state.unchanged, state.last_error) == (1, "")
+
+
+def test_an_error_is_counted_by_kind_and_the_snapshot_stays_until_stale() -> None:
+    clock = Clock()
+    state = polls(2, Host(snapshot(), ConnectionLost("gone")), clock)
+    assert state.errors["lost"] == 1
+    assert state.last_error == "lost"
+    assert state.last_error_text == "gone"
+    assert state.snapshot == snapshot()
+    assert state.fresh(115)
+    assert not state.fresh(115.1)
+    assert not state.up(100)
+
+
+def test_a_mistake_in_this_program_is_an_internal_error(caplog: pytest.LogCaptureFixture) -> None:
+    state = polls(3, Host(ZeroDivisionError("x"), ZeroDivisionError("x"), snapshot()))
+    assert state.errors["internal"] == 2
+    assert state.last_error == ""
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+
+
+def test_one_log_line_a_change_of_state(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    lost, off = ConnectionLost("gone"), RpcError("disabled")
+    polls(8, Host(snapshot(), lost, lost, off, off, snapshot(), snapshot(2), snapshot(2, 11_000)))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the host gives statistics",
+        "no statistics from the host",
+        "no statistics from the host",
+        "statistics from the host are back",
+        "session change",
+    ]
+
+
+def run(answers: int, duration: float, interval: float = 5) -> Poller:
+    """Run the loop over ``answers`` polls that take ``duration`` seconds each."""
+    clock = Clock()
+    left = [answers]
+
+    def answer() -> Snapshot:
+        clock.now += duration
+        left[0] -= 1
+        if not left[0]:
+            polling._stop.set()
+        return snapshot(elapsed=int(clock.now * 1000))
+
+    polling = poller(Host(*[answer] * answers), clock, interval)
+    waits: list[float] = []
+
+    def wait(timeout: float) -> bool:
+        waits.append(timeout)
+        clock.now += max(timeout, 0)
+        return False
+
+    polling._stop.wait = wait  # type: ignore[method-assign, assignment]
+    polling.run()
+    polling.waits = waits  # type: ignore[attr-defined]
+    return polling
+
+
+def test_deadlines_are_absolute() -> None:
+    """What a poll takes comes off the wait: the rhythm does not drift."""
+    polling = run(3, 0.5)
+    assert polling.waits == [4.5, 4.5, 4.5]  # type: ignore[attr-defined]
+    assert polling.state.missed == 0
+
+
+@pytest.mark.parametrize(
+    ("duration", "missed", "wait"), [(5.0, 0, 0.0), (7.0, 1, 3.0), (12.0, 2, 3.0), (15.0, 2, 0.0)]
+)
+def test_missed_ticks_are_skipped_and_counted(duration: float, missed: int, wait: float) -> None:
+    polling = run(1, duration)
+    assert polling.state.missed == missed
+    assert polling.waits == [wait]  # type: ignore[attr-defined]
+
+
+def test_start_polls_at_once_and_stop_closes_the_source() -> None:
+    polled = threading.Event()
+    host = Host(snapshot())
+    polling = Poller(host, 3600, on_poll=lambda _state: polled.set())
+    polling.start()
+    assert polled.wait(10)
+    polling.stop()
+    assert host.closed
+    assert polling.state.polls == 1
+
+
+def test_stop_does_not_wait_for_a_host_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.poller.JOIN_TIMEOUT", 0.01)
+    release, entered = threading.Event(), threading.Event()
+
+    def hang() -> Snapshot:
+        entered.set()
+        release.wait(10)
+        return snapshot()
+
+    host = Host(hang)
+    polling = Poller(host, 3600)
+    polling.start()
+    assert entered.wait(10)
+    polling.stop()
+    assert not host.closed
+    release.set()
+    assert polling._thread is not None
+    polling._thread.join(10)
+
+
+def test_stop_before_start_closes_the_source() -> None:
+    host = Host()
+    poller(host).stop()
+    assert host.closed
+
+
+def test_every_poll_is_told() -> None:
+    told: list[PollState] = []
+    polling = poller(Host(snapshot(), ConnectionLost("x")), on_poll=told.append)
+    polling.poll()
+    polling.poll()
+    assert [state.last_error for state in told] == ["", "lost"]

@@ -1,0 +1,27 @@
+"""GuestRPC over a unix socket."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import RefusedError
+from exporter.transport.unix import UnixConnector
+
+
+def test_connects(short_path: Path) -> None:
+    path = short_path / "host"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        stream = UnixConnector(path).connect(1)
+        peer, _ = listener.accept()
+        with peer:
+            stream.send(b"x", 1)
+            assert peer.recv(1) == b"x"
+        stream.close()
+
+
+def test_nobody_listens(short_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"host at .*nobody"):
+        UnixConnector(short_path / "nobody").connect(1)
