@@ -1,0 +1,12 @@
+"""Settings: from flags, then environment, then a TOML file, into one frozen :class:`Settings`.
+
+``settings.py`` is the table; ``load`` reads the three sources. Nothing here prints or logs.
+"""
+
+from __future__ import annotations
+
+from exporter.config.load import load
+from exporter.config.settings import CHAPTERS, OPTIONS, RawTable, Settings, chapter, shown
+from exporter.config.values import Address
+
+__all__ = ["CHAPTERS", "OPTIONS", "Address", "RawTable", "Settings", "chapter", "load", "shown"]

@@ -1,0 +1,48 @@
+"""One value as somebody gave it, and the words for what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from exporter.config.options import Option
+from exporter.config.values import Header
+
+
+class Given(NamedTuple):
+    """``raw`` is text, or what TOML made of it where ``native``. ``where`` names the flag, variable or line."""
+
+    option: Option
+    raw: object
+    where: str
+    native: bool = False
+
+    def problem(self, why: str) -> str:
+        """A sentence: where, what was given, what was expected, and why this is not it."""
+        given = self.where
+        if not isinstance(self.option.kind, Header):
+            text = _literal(self.raw) if self.native else str(self.raw)
+            given += f" = {text[:80]}" if self.native else f"={text[:80]}"
+        return f"{given}: expected {self.option.kind.expects}" + (f"; {why}" if why else "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean …?``, or nothing where no known word is near."""
+    from difflib import get_close_matches
+
+    by_plain: dict[str, str] = {}
+    for each in known:
+        by_plain.setdefault(_plain(each), each)
+    near = get_close_matches(_plain(word), by_plain, 1, 0.75)
+    return f"; did you mean {by_plain[near[0]]}?" if near else ""
+
+
+def _plain(word: str) -> str:
+    # Dashes, dots and underscores are what people mix up; they should not count as far apart.
+    return word.lower().replace("_", "-").replace(".", "-")
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)

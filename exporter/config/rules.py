@@ -1,0 +1,60 @@
+"""Settings that are fine one by one and wrong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporter.config.settings import Settings
+
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+
+
+def contradictions(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Every one, as a sentence that names the flags and a way out."""
+    return [*_road(settings), *_outputs(settings, environ), *_heartbeats(settings)]
+
+
+def _road(settings: Settings) -> list[str]:
+    found = []
+    if settings.source == "replay" and settings.replay.file is None:
+        found.append("--source=replay needs --replay.file=FILE, the recording to play")
+    if settings.replay.file is not None and settings.source != "replay":
+        found.append(f"--replay.file has no effect with --source={settings.source}; add --source=replay")
+    if settings.guestrpc.socket is not None and settings.source not in {"auto", "guestrpc"}:
+        found.append(
+            f"--guestrpc.socket has no effect with --source={settings.source}; use --source=guestrpc, or leave it out"
+        )
+    return found
+
+
+def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    found = []
+    otlp = settings.otlp
+    pushes = otlp.endpoint is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
+    if not settings.web.enabled and not pushes and not settings.ha.enabled:
+        found.append("nothing would be published with --no-web; give --otlp.endpoint, or leave --no-web out")
+    for present, missing, flag, variable in (
+        (otlp.cert, otlp.key, "key", "CLIENT_KEY"),
+        (otlp.key, otlp.cert, "cert", "CLIENT_CERTIFICATE"),
+    ):
+        names = (f"OTEL_EXPORTER_OTLP_{variable}", f"OTEL_EXPORTER_OTLP_METRICS_{variable}")
+        if present is not None and missing is None and not any(environ.get(name) for name in names):
+            found.append(f"--otlp.{flag} is missing: a client certificate and its key go together")
+    return found
+
+
+def _heartbeats(settings: Settings) -> list[str]:
+    ha = settings.ha
+    if not ha.enabled:
+        return [
+            f"{flag} has no effect without --ha.enabled; add it, or leave {flag} out"
+            for flag, given in (("--ha.required", ha.required), ("--ha.dry-run", ha.dry_run))
+            if given
+        ]
+    if ha.max_poll_age < 2 * settings.poll.interval:
+        # Else health would be bad between two good polls, and this machine would be reset for nothing.
+        both = f"--ha.max-poll-age={ha.max_poll_age:g}s is less than two of --poll.interval={settings.poll.interval:g}s"
+        return [
+            f"{both}: one slow poll would count as bad health and could reset this machine; raise it or poll more often"
+        ]
+    return []

@@ -1,0 +1,299 @@
+"""Every setting, a row each: the flag, the variable, the TOML key, the help and the README follow from it.
+
+To add one, add a row. Settings stop at :mod:`exporter.app` and the commands: other modules are handed the few
+values they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from exporter.config.options import Group, Option, option
+from exporter.config.values import (
+    Address,
+    Choice,
+    Duration,
+    Endpoint,
+    Factor,
+    Header,
+    InputFile,
+    Kind,
+    ListenAddress,
+    Location,
+    SocketPath,
+    Switch,
+    UrlPath,
+    Whole,
+)
+
+HOUR = 3600.0
+
+_HA_LIMIT = "the host acts on 30s of silence, and one heartbeat must be allowed to fail"
+
+
+class RawTable(NamedTuple):
+    """One ``[[…]]`` table of the settings file, unread: whoever owns it checks it, and can name the line."""
+
+    values: Mapping[str, object]
+    file: str
+    line: int
+    lines: Mapping[str, int]
+
+    def where(self, key: str = "") -> str:
+        """``file:line``, for the front of a message."""
+        return f"{self.file}:{self.lines.get(key, self.line)}"
+
+
+class Poll(Group):
+    interval: float = option(
+        Duration(0.1, HOUR), "Time between two polls. A scrape never asks the host.", default="5s"
+    )
+
+
+class GuestRpc(Group):
+    socket: str | None = option(
+        SocketPath(),
+        "Speak GuestRPC over this unix socket (a simulated host).",
+        default=None,
+        unset="vsock to the hypervisor",
+    )
+    timeout: float = option(
+        Duration(0.05, 30.0), "Time limit of one call to the host, connecting included.", default="2s"
+    )
+
+
+class Library(Group):
+    path: str | None = option(
+        InputFile(),
+        "VMware's guest library.",
+        default=None,
+        unset="libguestlib.so.0 or libvmGuestLib.so where the system finds it",
+    )
+
+
+class Simulated(Group):
+    scenario: str = option(
+        Kind(), "What the simulated host does: a built-in scenario or a TOML file.", default="steady"
+    )
+    seed: int = option(
+        Whole(0, 2**32 - 1), "Start of its random numbers; the same seed gives the same run.", default="0"
+    )
+
+
+class Replay(Group):
+    file: str | None = option(
+        InputFile(), "Recording to play with --source=replay.", default=None, unset="none"
+    )
+    speed: float = option(Factor(0.01, 1000.0), "How many times faster than it was recorded.", default="1")
+    loop: bool = option(Switch(), "Begin again at the end of the recording.", default="false")
+
+
+class Extended(Group):
+    enabled: bool = option(Switch(), "Read the extended statistics too.", default="true", flag="extended")
+    interval: float = option(
+        Duration(1.0, HOUR), "Time between two rounds over the extended statistics.", default="15s"
+    )
+    unknown: bool = option(
+        Switch(),
+        "Publish extended statistics that this release does not know, named by rule.",
+        default="true",
+    )
+
+
+class Web(Group):
+    enabled: bool = option(Switch(), "Serve /metrics.", default="true", flag="web")
+    listen: tuple[Address, ...] = option(
+        ListenAddress(), "Address to listen on.", default=":10052", name="listen-address"
+    )
+    telemetry_path: str = option(UrlPath(), "Path of the metrics.", default="/metrics")
+    config_file: str | None = option(
+        InputFile(),
+        "TLS and basic authentication, in the format of Prometheus's exporter-toolkit.",
+        default=None,
+        name="config.file",
+        unset="plain HTTP",
+    )
+    disable_exporter_metrics: bool = option(Switch(), "Leave out process_* and python_*.", default="false")
+
+
+class Otlp(Group):
+    """None means "not given": then the standard OTEL_* variable counts, and the specification's default."""
+
+    endpoint: str | None = option(
+        Endpoint(),
+        "OTLP receiver; giving one turns the push on.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_ENDPOINT, else no push",
+    )
+    protocol: str | None = option(
+        Choice("grpc", "http/protobuf"),
+        "Protocol.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf",
+    )
+    headers: tuple[tuple[str, str], ...] = option(
+        Header(),
+        "Headers of each export. Flags can be read by every user of the machine: put secrets in a variable or the file.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_HEADERS",
+    )
+    interval: float | None = option(
+        Duration(0.1, HOUR),
+        "Time between two exports.",
+        default=None,
+        unset="OTEL_METRIC_EXPORT_INTERVAL, else 1m",
+    )
+    timeout: float | None = option(
+        Duration(0.1, 300.0),
+        "Time limit of one export, retries included.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_TIMEOUT, else 10s",
+    )
+    compression: str | None = option(
+        Choice("none", "gzip"),
+        "Compression.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_COMPRESSION, else none",
+    )
+    insecure: bool | None = option(
+        Switch(),
+        "Without TLS where the endpoint has no scheme (gRPC).",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_INSECURE, else false",
+    )
+    ca: str | None = option(
+        InputFile(),
+        "Certificates (PEM) that the receiver's is checked against.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_CERTIFICATE, else the system's",
+    )
+    cert: str | None = option(
+        InputFile(), "Client certificate (PEM).", default=None, unset="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+    )
+    key: str | None = option(
+        InputFile(),
+        "Key of the client certificate (PEM).",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    )
+    temporality: str | None = option(
+        Choice("cumulative", "delta"),
+        "Sums since the session's start, or since the last export.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative",
+    )
+    queue: float = option(
+        Duration(0.0, 24 * HOUR),
+        "How much is kept while the receiver is away; older exports are dropped and counted.",
+        default="15m",
+    )
+
+
+class Ha(Group):
+    enabled: bool = option(
+        Switch(), "Send heartbeats. When they stop, vSphere HA resets this machine.", default="false"
+    )
+    required: bool = option(Switch(), "Do not start where heartbeats are not possible.", default="false")
+    dry_run: bool = option(
+        Switch(), "Everything but the calls: log and count what would have happened.", default="false"
+    )
+    interval: float = option(Duration(1.0, 15.0, _HA_LIMIT), "Time between two heartbeats.", default="10s")
+    max_poll_age: float = option(
+        Duration(1.0, HOUR), "Health is bad when the last good poll is older than this.", default="30s"
+    )
+    grace: float = option(
+        Duration(0.0, HOUR), "How long health must be bad before on-unhealthy happens.", default="30s"
+    )
+    on_unhealthy: str = option(
+        Choice("withhold", "request-reset", "disable"),
+        "Send no more heartbeats, ask for a reset at once, or hand monitoring back without a reset.",
+        default="withhold",
+    )
+    road: str = option(Choice("guestrpc", "library"), "Road of the heartbeats.", default="guestrpc")
+    lock_file: str | None = option(
+        Location(),
+        "Lock that keeps a second heartbeater out.",
+        default=None,
+        unset="a fixed place for the whole machine",
+    )
+    checks: tuple[RawTable, ...] = ()
+    """The ``[[ha.check]]`` tables, for :mod:`exporter.ha` to read."""
+
+
+class Log(Group):
+    level: str = option(
+        Choice("debug", "info", "warn", "error"), "Least severe lines to write, to stderr.", default="info"
+    )
+    format: str = option(Choice("logfmt", "json"), "Shape of a line.", default="logfmt")
+
+
+class ConfigFile(Group):
+    file: str | None = option(InputFile(), "Settings file (TOML).", default=None, unset="none")
+
+
+class Settings(Group):
+    """All of them, checked. Built by :func:`exporter.config.load`; ``Settings()`` has every default."""
+
+    source: str = option(
+        Choice("auto", "guestrpc", "library", "simulated", "replay"),
+        "Road to the host: auto tries guestrpc, then VMware's library, on VMware only.",
+        default="auto",
+    )
+    poll: Poll = Poll()
+    guestrpc: GuestRpc = GuestRpc()
+    library: Library = Library()
+    simulated: Simulated = Simulated()
+    replay: Replay = Replay()
+    extended: Extended = Extended()
+    deprecated_metrics: bool = option(
+        Switch(),
+        "Publish statistics that VMware has deprecated, where the host still gives them.",
+        default="false",
+    )
+    expose_identity: bool = option(
+        Switch(),
+        "Publish the resource pool's path and the BIOS uuid; hardening guides count them as fingerprints.",
+        default="false",
+    )
+    web: Web = Web()
+    otlp: Otlp = Otlp()
+    ha: Ha = Ha()
+    log: Log = Log()
+    config: ConfigFile = ConfigFile()
+
+
+GROUPS: dict[str, type[Group]] = {
+    name: type(value) for name, value in vars(Settings()).items() if isinstance(value, Group)
+}
+"""Field of :class:`Settings` -> class, for whoever builds one from single values."""
+
+CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Reading the host", ("source", "poll", "guestrpc", "library", "extended")),
+    ("A simulated or recorded host", ("simulated", "replay")),
+    ("What is published", ("deprecated-metrics", "expose-identity")),
+    ("Web", ("web",)),
+    ("OTLP push", ("otlp",)),
+    ("vSphere HA heartbeats", ("ha",)),
+    ("Running", ("log", "config")),
+)
+"""Headings of the help and the README, and which groups (or settings of no group) stand below."""
+
+
+OPTIONS: tuple[Option, ...] = (
+    *Settings.options(),
+    *(row for name, group in GROUPS.items() for row in group.options(name)),
+)
+BY_NAME: dict[str, Option] = {row.name: row for row in OPTIONS}
+
+
+def chapter(groups: tuple[str, ...]) -> list[Option]:
+    """The options below one heading, in the order of the table."""
+    return [row for group in groups for row in OPTIONS if (row.group or row.name) == group]
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Every setting by its dotted name as text, secrets hidden: for logs, ``doctor`` and bug reports."""
+    return {
+        row.name: (getattr(settings, row.group) if row.group else settings).show(row.field) for row in OPTIONS
+    }

@@ -1,0 +1,195 @@
+"""The settings file: TOML, keys as in the flags (``[poll] interval = "5s"``), every problem with its line.
+
+Imported only when a file is given: tomllib is.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from exporter.config.given import Given, did_you_mean
+from exporter.config.settings import BY_NAME, RawTable
+from exporter.config.values import Header
+
+TABLES = ("ha.check",)
+"""Arrays of tables that are handed on unread."""
+
+Keys = tuple[str | int, ...]
+
+
+class Contents:
+    """What a file gives."""
+
+    def __init__(self) -> None:
+        self.given: list[Given] = []
+        self.tables: dict[str, tuple[RawTable, ...]] = {}
+        self.problems: list[str] = []
+
+
+def read(path: str) -> Contents:
+    """Read the file at ``path``; nothing is raised, all that is wrong is in ``problems``."""
+    contents = Contents()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        contents.problems.append(f"{path}: {error.strerror}")
+    except UnicodeDecodeError as error:
+        contents.problems.append(f"{path}: not UTF-8, which TOML must be (byte {error.start})")
+    except tomllib.TOMLDecodeError as error:
+        contents.problems.append(_syntax_problem(path, str(error), text))
+    else:
+        _Walk(path, key_lines(text), contents).table((), document)
+    return contents
+
+
+def _syntax_problem(path: str, message: str, text: str) -> str:
+    match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message)
+    if match:
+        return f"{path}:{match[2]}: {match[1]} (column {match[3]})"
+    return f"{path}:{text.count(chr(10)) + 1}: {message}"
+
+
+class _Walk:
+    def __init__(self, path: str, lines: Mapping[Keys, int], contents: Contents) -> None:
+        self._path = path
+        self._lines = lines
+        self._contents = contents
+
+    def table(self, path: tuple[str, ...], table: Mapping[str, object]) -> None:
+        for key, value in table.items():
+            self._entry((*path, key), value)
+
+    def _entry(self, path: tuple[str, ...], value: object) -> None:
+        name = ".".join(path)
+        where = f"{self._path}:{self._line(path)}: {name}"
+        row = BY_NAME.get(name)
+        if name == "config.file":
+            self._contents.problems.append(f"{where}: a settings file can't name another; use --config.file")
+        elif row is not None:
+            if row.kind.repeatable:
+                self._contents.given += [
+                    Given(row, each, where, native=True) for each in _items(row.kind, value)
+                ]
+            else:
+                self._contents.given.append(Given(row, value, where, native=True))
+        elif name in TABLES:
+            self._raw(path, where, value)
+        elif any(known.startswith(f"{name}.") for known in BY_NAME):
+            if isinstance(value, dict):
+                self.table(path, value)
+            else:
+                self._contents.problems.append(
+                    f"{where}: this is a group of settings; write [{name}] and the key below"
+                )
+        else:
+            hint = did_you_mean(name, (*BY_NAME, *TABLES))
+            self._contents.problems.append(f"{where}: no such setting{hint}")
+
+    def _raw(self, path: tuple[str, ...], where: str, value: object) -> None:
+        name = ".".join(path)
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            self._contents.problems.append(f"{where}: expected tables; write [[{name}]] above each")
+            return
+        self._contents.tables[name] = tuple(
+            RawTable(
+                each,
+                self._path,
+                self._line((*path, index)),
+                {key: self._line((*path, index, key)) for key in each},
+            )
+            for index, each in enumerate(value)
+        )
+
+    def _line(self, path: Keys) -> int:
+        # A key inside an inline table has no line of its own: take the nearest one above it.
+        while path:
+            if path in self._lines:
+                return self._lines[path]
+            path = path[:-1]
+        return 1
+
+
+def _items(kind: object, value: object) -> list[object]:
+    if isinstance(value, list):
+        return list(value)
+    if isinstance(kind, Header):
+        if isinstance(value, dict):
+            return list(value.items())
+        if isinstance(value, str):
+            return list(kind.split(value))
+    return [value]
+
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*')"""
+_KEY = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_KEY})\s*\]")
+_ASSIGNMENT = re.compile(rf"\s*({_KEY})\s*=")
+_TOKEN = re.compile(r'''"""|\'\'\'|"(?:\\.|[^"\\])*"|'[^']*'|\#.*|[\[\]{}]''')
+_ENDS = {'"""': re.compile(r'(?:\\.|[^\\])*?"""'), "'''": re.compile(r".*?'''")}
+
+
+def key_lines(text: str) -> dict[Keys, int]:
+    """The line (from 1) at which each key and table of a *valid* TOML document stands.
+
+    tomllib tells positions only of syntax errors. Keys of inline tables are not found.
+    """
+    found: dict[Keys, int] = {}
+    counts: dict[Keys, int] = {}
+    table: Keys = ()
+    for number, line in _outer_lines(text):
+        if header := _HEADER.match(line):
+            table = _resolve(_split(header[2]), counts)
+            if header[1] == "[[":
+                index = counts.get(table, 0)
+                counts[table] = index + 1
+                table = (*table, index)
+            found.setdefault(table, number)
+        elif key := _ASSIGNMENT.match(line):
+            found.setdefault((*table, *_split(key[1])), number)
+    return found
+
+
+def _outer_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that begin outside of every multi-line string, array and inline table."""
+    quote, depth = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if not quote and not depth:
+            yield number, line
+        position = 0
+        if not quote and not depth and (start := _ASSIGNMENT.match(line) or _HEADER.match(line)):
+            # The brackets of a table header are no array.
+            position = start.end()
+        while position < len(line):
+            if quote:
+                end = _ENDS[quote].match(line, position)
+                if not end:
+                    break
+                position, quote = end.end(), ""
+            token = _TOKEN.search(line, position)
+            if not token:
+                break
+            position = token.end()
+            if token[0] in _ENDS:
+                quote = token[0]
+            elif token[0] in "[{":
+                depth += 1
+            elif token[0] in "]}":
+                depth = max(0, depth - 1)
+
+
+def _split(key: str) -> Keys:
+    return tuple(part[1:-1] if part[0] in "\"'" else part for part in re.findall(_PART, key))
+
+
+def _resolve(path: Keys, counts: Mapping[Keys, int]) -> Keys:
+    """A header below an array of tables belongs to its last table."""
+    resolved: Keys = ()
+    for depth, part in enumerate(path):
+        resolved = (*resolved, part)
+        if depth < len(path) - 1 and resolved in counts:
+            resolved = (*resolved, counts[resolved] - 1)
+    return resolved

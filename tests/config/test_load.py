@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Address, Settings, flags, load
+from exporter.errors import ConfigError
+
+
+def loaded(*argv: str, **environ: str) -> Settings:
+    line = flags.read(argv)
+    return load(line.given, environ, line.problems)
+
+
+def problems(*argv: str, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(*argv, **environ)
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "vmguest.toml"
+    path.write_text('[poll]\ninterval = "3s"\n[log]\nlevel = "warn"\n[web]\nlisten-address = [":3"]\n')
+    return path
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert load() == Settings()
+    assert loaded() == Settings()
+
+
+def test_flags_win_over_variables_and_those_over_the_file(file: Path) -> None:
+    path = f"--config.file={file}"
+    assert loaded(path).poll.interval == 3.0
+    assert loaded(path, VMGUEST_POLL_INTERVAL="2s").poll.interval == 2.0
+    settings = loaded(path, "--poll.interval=1s", VMGUEST_POLL_INTERVAL="2s")
+    assert (settings.poll.interval, settings.log.level) == (1.0, "warn")
+    assert settings.config.file == str(file)
+
+
+def test_a_variable_can_name_the_file(file: Path) -> None:
+    assert loaded(VMGUEST_CONFIG_FILE=str(file)).log.level == "warn"
+
+
+def test_repeated_values_of_one_source_add_up_and_replace_the_other_sources(file: Path) -> None:
+    path = f"--config.file={file}"
+    assert loaded(path).web.listen == (Address("", 3),)
+    assert loaded(path, VMGUEST_WEB_LISTEN_ADDRESS=":1,:2").web.listen == (Address("", 1), Address("", 2))
+    settings = loaded(
+        path, "--web.listen-address=:5", "--web.listen-address=:6", VMGUEST_WEB_LISTEN_ADDRESS=":1"
+    )
+    assert settings.web.listen == (Address("", 5), Address("", 6))
+
+
+def test_of_a_single_setting_given_twice_the_last_counts() -> None:
+    assert (
+        loaded("--poll.interval=1s", "--poll.interval=2s", "--web", "--no-web", "--web").poll.interval == 2.0
+    )
+
+
+def test_every_problem_of_every_source_is_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "vmguest.toml"
+    file.write_text('[poll]\ninterval = 5\n[extended]\nunknown = "off"\nx = 1\n')
+    found = problems(
+        "--poll.interval=1ms",
+        "--bogus",
+        f"--config.file={file}",
+        "--web.config.file=/nonexistent.yml",
+        VMGUEST_LOG_LEVEL="loud",
+        VMGUEST_LOG_LEVL="info",
+    )
+    assert [problem.replace(f"{tmp_path}/", "") for problem in found] == [
+        "--bogus: no such flag",
+        "VMGUEST_LOG_LEVL: no such setting; did you mean VMGUEST_LOG_LEVEL?",
+        "--poll.interval=1ms: expected a duration between 100ms and 1h",
+        "--web.config.file=/nonexistent.yml: expected a readable file; No such file or directory",
+        "VMGUEST_LOG_LEVEL=loud: expected one of debug, info, warn, error",
+        "vmguest.toml:5: extended.x: no such setting",
+        'vmguest.toml:2: poll.interval = 5: expected a duration between 100ms and 1h; it needs quotes and a unit: "5s"',
+        'vmguest.toml:4: extended.unknown = "off": expected true or false; write it without quotes',
+    ]
+
+
+def test_an_outvoted_value_must_be_right_too() -> None:
+    assert problems("--poll.interval=1s", VMGUEST_POLL_INTERVAL="7")
+
+
+def test_a_settings_file_that_is_not_there() -> None:
+    assert problems("--config.file=/nonexistent.toml") == (
+        "--config.file=/nonexistent.toml: expected a readable file; No such file or directory",
+    )
+
+
+@pytest.mark.parametrize("header", ["topsecret", "a=b,topsecret", "top secret=x"])
+def test_a_problem_with_a_header_does_not_repeat_it(header: str) -> None:
+    for found in (problems(f"--otlp.headers={header}"), problems(VMGUEST_OTLP_HEADERS=header)):
+        assert "secret" not in str(found)
+        assert found[0].startswith(("--otlp.headers: expected NAME=VALUE", "VMGUEST_OTLP_HEADERS: expected"))
+
+
+def test_headers_from_flags_and_from_a_table(tmp_path: Path) -> None:
+    assert loaded("--otlp.headers=a=1,b=2", "--otlp.headers=c=3").otlp.headers == (
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+    )
+    file = tmp_path / "x.toml"
+    file.write_text('[otlp.headers]\nAuthorization = "Bearer a,b"\n')
+    assert loaded(f"--config.file={file}").otlp.headers == (("authorization", "Bearer a,b"),)
+
+
+def test_checks_reach_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('[ha]\nenabled = true\n[[ha.check]]\ntype = "tcp"\n')
+    (check,) = loaded(f"--config.file={file}").ha.checks
+    assert check.values == {"type": "tcp"}
+    assert check.where("type") == f"{file}:4"
+
+
+def test_a_broken_file_does_not_hide_the_flags_problems(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("[[[")
+    found = problems(f"--config.file={file}", "--source=vsock")
+    assert len(found) == 2
