@@ -118,6 +118,8 @@ class PollState:
     extended_up: bool | None = None
     """None: not asked for or the host has none; else whether the last round was good."""
     extended_dropped: int = 0
+    extended_interval: float = 0.0
+    """Seconds between two rounds of extended statistics; 0 where they are switched off."""
 
     def fresh(self, now_monotonic: float) -> bool:
         """Whether the snapshot may be shown: its poll is at most three intervals old."""
@@ -125,6 +127,17 @@ class PollState:
             self.snapshot is not None
             and now_monotonic - self.read_monotonic <= STALE_INTERVALS * self.interval
         )
+
+    def fresh_extended(self, now_monotonic: float) -> ExtendedSnapshot | None:
+        """The extended statistics that may be shown: of the session shown, at most three rounds old."""
+        extended, snapshot = self.extended, self.snapshot
+        if extended is None or snapshot is None or not self.fresh(now_monotonic):
+            return None
+        limit = STALE_INTERVALS * max(self.interval, self.extended_interval)
+        fresh = (
+            now_monotonic - extended.read_monotonic <= limit and extended.session_id == snapshot.session_id
+        )
+        return extended if fresh else None
 
     def up(self, now_monotonic: float) -> bool:
         """``vmguest_up``: the last poll was good, and it is fresh."""

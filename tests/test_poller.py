@@ -8,7 +8,8 @@ import pytest
 
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
-from exporter.snapshot import PollState, Snapshot, SourceInfo
+from exporter.session.extended import ExtendedState
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo
 
 
 def snapshot(session: int = 1, elapsed: int | None = 10_000) -> Snapshot:
@@ -41,7 +42,7 @@ class Host:
             raise answer
         return answer() if callable(answer) else answer
 
-    def stat(self, encoding: str, name: str) -> bytes:
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         raise AssertionError
 
     def close(self) -> None:
@@ -224,3 +225,72 @@ def test_every_poll_is_told() -> None:
     polling.poll()
     polling.poll()
     assert [state.last_error for state in told] == ["", "lost"]
+
+
+class Round:
+    """An extended reader that gives one snapshot after another."""
+
+    interval = 15.0
+
+    def __init__(self, *states: ExtendedState) -> None:
+        self._states = list(states)
+        self.deadlines: list[float] = []
+
+    def step(self, _source: object, session_id: int, deadline: float) -> ExtendedState:
+        assert session_id == 1
+        self.deadlines.append(deadline)
+        return self._states.pop(0)
+
+
+def extended(uptime_us: int | None = None) -> ExtendedSnapshot:
+    values = () if uptime_us is None else (ExtendedValue("uptime", uptime_us, "instant", "us"),)
+    return ExtendedSnapshot(1, {"session": values}, 1100.0, 100.0)
+
+
+def with_round(host: Host, *states: ExtendedState) -> tuple[Poller, Round]:
+    clock, reader = Clock(), Round(*states)
+    return Poller(host, 5, clock=clock, wall=clock.wall, extended=reader), reader  # type: ignore[arg-type]
+
+
+def test_extended_statistics_are_published_after_the_basic_ones() -> None:
+    found = extended()
+    polling, reader = with_round(Host(snapshot()), ExtendedState(found, up=True, dropped=2))
+    polling.poll()
+    assert polling.state.extended is None
+    polling.poll_extended(105.0)
+    assert (polling.state.extended, polling.state.extended_up, polling.state.extended_dropped) == (
+        found,
+        True,
+        2,
+    )
+    assert polling.state.extended_interval == 15
+    assert reader.deadlines == [105.0]
+
+
+def test_extended_statistics_wait_for_a_good_basic_poll() -> None:
+    polling, reader = with_round(Host(ConnectionLost("gone")), ExtendedState())
+    polling.poll_extended(105.0)
+    polling.poll()
+    polling.poll_extended(105.0)
+    assert reader.deadlines == []
+
+
+@pytest.mark.parametrize(("uptime", "start"), [(60_000_000, 1040.0), (10_500_000, 1090.0), (None, 1090.0)])
+def test_the_hosts_uptime_is_the_better_start_of_the_session(uptime: int | None, start: float) -> None:
+    """Small differences are the time between two reads, and would only move it."""
+    polling, _ = with_round(Host(snapshot()), ExtendedState(extended(uptime), up=True))
+    polling.poll()
+    polling.poll_extended(105.0)
+    assert polling.state.session_start == start
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "shown"), [(100.0, 1, True), (145.1, 1, False), (100.0, 2, False)]
+)
+def test_extended_statistics_are_shown_while_fresh_and_of_this_session(
+    now: float, session: int, shown: bool
+) -> None:
+    found = extended()
+    state = PollState(0, 5, snapshot(session), 0, now, extended=found, extended_interval=15)
+    assert (state.fresh_extended(now) is found) == shown
+    assert PollState(0, 5, None, extended=found).fresh_extended(now) is None

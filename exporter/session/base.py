@@ -21,8 +21,10 @@ class Source(Protocol):
             VMGuestError: one of the kinds in :data:`exporter.errors.POLL_ERROR_KINDS`.
         """
 
-    def stat(self, encoding: str, name: str) -> bytes:
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         """Ask for one group of extended statistics (``guestlib.stat.get <encoding> <name>``), as the host sent it.
+
+        ``timeout``, seconds: less than the source's own limit, where the caller has less time.
 
         Raises:
             RpcError: the host has no such command or group.

@@ -149,10 +149,10 @@ class AutoSource:
             "road to the host chosen", extra={"road": name, "hypervisor": self._evidence, "why": self._note}
         )
 
-    def stat(self, encoding: str, name: str) -> bytes:
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         if self._chosen is None:
             raise NotVMwareError("no road to the host has been found yet")
-        return self._chosen.stat(encoding, name)
+        return self._chosen.stat(encoding, name, timeout)
 
     def close(self) -> None:
         if self._chosen is not None:

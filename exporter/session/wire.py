@@ -53,15 +53,18 @@ class Channel:
         if self._stream is None:
             self._open(self._timeout)
 
-    def call(self, command: bytes) -> bytes:
+    def call(self, command: bytes, timeout: float | None = None) -> bytes:
         """Send ``command``, return the reply's data.
+
+        ``timeout``, seconds, can only shorten the channel's own.
 
         Raises:
             RpcError: the host refused; the connection stays.
             RemoteProtocolError: the reply can't be decoded; the connection is closed.
             TransportError: no connection, no answer in time, or lost twice; the connection is closed.
         """
-        deadline = self._clock() + self._timeout
+        limit = self._timeout if timeout is None else min(timeout, self._timeout)
+        deadline = self._clock() + limit
         kept = self._stream is not None
         try:
             return self._exchange(command, deadline)
@@ -146,8 +149,8 @@ class WireSource:
             return exchange.throw(error)
         return exchange.send(reply)
 
-    def stat(self, encoding: str, name: str) -> bytes:
-        return self._channel.call(guestlib.stat_command(encoding, name))
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        return self._channel.call(guestlib.stat_command(encoding, name), timeout)
 
     def close(self) -> None:
         self._channel.close()

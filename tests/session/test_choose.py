@@ -31,7 +31,7 @@ class Road:
             raise answer
         return answer
 
-    def stat(self, encoding: str, name: str) -> bytes:
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         return f"{self.name} {encoding} {name}".encode()
 
     def close(self) -> None:

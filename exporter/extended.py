@@ -1,0 +1,289 @@
+"""Extended statistics as metrics: the host's own names, units and kinds, turned into families by rule.
+
+A known statistic has a row in the catalogue. An unknown one is published all the same, since a host sends its
+unit and kind along: ``vmguest_``, the category, the host's name in snake_case, the base unit, ``_total`` for
+what accumulates. What could break a page or grow without bound is refused here: :func:`accept` is the one gate,
+and counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from exporter import catalogue
+from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit
+from exporter.samples import Family, Labels, Point
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue
+
+MAX_DEVICES = 64
+"""Disks, and network cards, each. vSphere allows 256 disks and 10 cards; nobody has that many in one VM."""
+MAX_STATISTICS = 256
+"""Statistics of one group. A real group has 6 to 30."""
+MAX_UNKNOWN = 1000
+"""Series of statistics that the catalogue does not know, in all groups together."""
+MAX_FACTS = 32
+"""Labels of ``vmguest_host_info``."""
+MAX_LABEL = 128
+"""Length of a label's value, characters."""
+
+CATEGORIES = ("session", "host", "resources", "vscsi", "vnet")
+_WORDS = {"vscsi": "disk", "vnet": "network"}
+_DEVICE_LABEL = {"vscsi": "disk", "vnet": "mac"}
+
+_SCALES: dict[str, tuple[Unit, int, int]] = {
+    "bytes": (Unit.BYTES, 1, 1),
+    "B": (Unit.BYTES, 1, 1),
+    "KB": (Unit.BYTES, 2**10, 1),
+    "MB": (Unit.BYTES, 2**20, 1),
+    "GB": (Unit.BYTES, 2**30, 1),
+    "ns": (Unit.SECONDS, 1, 10**9),
+    "us": (Unit.SECONDS, 1, 10**6),
+    "ms": (Unit.SECONDS, 1, 10**3),
+    "s": (Unit.SECONDS, 1, 1),
+    "Hz": (Unit.HERTZ, 1, 1),
+    "KHz": (Unit.HERTZ, 10**3, 1),
+    "MHz": (Unit.HERTZ, 10**6, 1),
+    "GHz": (Unit.HERTZ, 10**9, 1),
+    "Bps": (Unit.BYTES_PER_SECOND, 1, 1),
+    "KBps": (Unit.BYTES_PER_SECOND, 2**10, 1),
+    "MBps": (Unit.BYTES_PER_SECOND, 2**20, 1),
+    "packets": (Unit.PACKETS, 1, 1),
+}
+"""The host's unit strings that are understood: base unit and factor (numerator, denominator)."""
+
+_BY_NAME = {(row.category, row.name): row for row in EXTENDED}
+_RESERVED = frozenset(
+    metric.family
+    for metric in (
+        *(row.metric for row in catalogue.STATISTICS),
+        *(row.metric for row in EXTENDED),
+        *catalogue.GUEST_METRICS,
+        *catalogue.SESSION_METRICS,
+        *catalogue.SELF_METRICS,
+        *catalogue.OTLP_METRICS,
+        *catalogue.HA_METRICS,
+        catalogue.HYPERVISOR,
+        catalogue.HOST_FACTS,
+    )
+)
+"""Families of the catalogue: no name from a host may become one of these by rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One statistic as it is published."""
+
+    metric: Metric
+    labels: Labels
+    value: float
+    basic: str = ""
+    """Key of the basic statistic that wins over it, where there is one."""
+
+
+def category(group: str) -> tuple[str, str]:
+    """A group's category and device: ``vscsi scsi0:0`` is (vscsi, scsi0:0); (``""``, ``""``) if unusable."""
+    word, _, device = group.partition(" ")
+    needs_device = word in _DEVICE_LABEL
+    usable = (
+        word in CATEGORIES and bool(device) == needs_device and len(device) <= MAX_LABEL and device.isascii()
+    ) and (not device or (device.isprintable() and " " not in device))
+    return (word, device) if usable else ("", "")
+
+
+def map_value(group: str, value: ExtendedValue) -> Mapped | None:
+    """The metric for one number of ``group``; None for words and for what can't be published."""
+    word, device = category(group)
+    if not word or isinstance(value.value, str):
+        return None
+    labels: Labels = ((_DEVICE_LABEL[word], device),) if device else ()
+    row = _BY_NAME.get((word, value.name))
+    if row is not None and (known := _known(row, value, labels)) is not None:
+        return known
+    if not value.type or word == "session":
+        return None
+    metric = _by_rule(word, value.name, value.type, value.units)
+    if metric is None:
+        return None
+    scaled = _scaled(value.value, value.units)
+    if metric.kind is Kind.COUNTER and scaled < 0:
+        return None
+    if scaled < 0 and value.type == "static" and value.name.rpartition(".")[2].lower() == "limit":
+        scaled = float("inf")
+    return Mapped(metric, labels, scaled)
+
+
+def _known(row: ExtendedStatistic, value: ExtendedValue, labels: Labels) -> Mapped | None:
+    """By the catalogue's row; None where the host's unit is of another dimension than the row's."""
+    units = value.units or row.units
+    unit = _SCALES.get(units, (None, 1, 1))[0]
+    if unit is not row.metric.unit or isinstance(value.value, str):
+        return None
+    scaled = _scaled(value.value, units)
+    if value.value == -1 and row.name.endswith("limit"):
+        scaled = float("inf")
+    elif scaled < 0:
+        return None
+    return Mapped(row.metric, row.labels + labels, scaled, row.basic)
+
+
+def _scaled(value: float, units: str) -> float:
+    _, numerator, denominator = _SCALES.get(units, (None, 1, 1))
+    return value * numerator if denominator == 1 else value * numerator / denominator
+
+
+def snake(name: str) -> str:
+    """The host's ``dotted.camelCase`` as snake_case words; empty where nothing is left."""
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
+
+
+@lru_cache(maxsize=4096)
+def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
+    """The metric for a statistic without a row."""
+    prefix = _WORDS.get(word, word)
+    words = snake(name)
+    scale = _SCALES.get(units)
+    unit_word = ""
+    if scale is None or not scale[0].suffix:
+        unit_word = "percent" if units == "%" else snake(units)
+    # No stutter: the category, and a unit that the host's name ends in, are said once.
+    words = words.removeprefix(f"{prefix}_").removesuffix(f"_{units.lower()}" if scale else "")
+    if unit_word and (words == unit_word or words.endswith(f"_{unit_word}")):
+        unit_word = ""
+    body = "_".join(part for part in (words, unit_word) if part)
+    if not words:
+        return None
+    kind = Kind.COUNTER if type_ == "accumulate" else Kind.GAUGE
+    unit = scale[0] if scale is not None else Unit.NONE
+    label = _DEVICE_LABEL.get(word)
+    if kind is Kind.GAUGE and re.search(r"_(total|info|created|bucket|count|sum)$", body):
+        # These endings mean something to Prometheus, and a gauge may not have them.
+        body += "_value"
+    elif kind is Kind.COUNTER:
+        body = body.removesuffix("_total")
+    metric = Metric(
+        f"{prefix}.{body}",
+        kind,
+        Unit.NONE if unit is Unit.PACKETS else unit,
+        f"The host's extended statistic {name!r} ({word}); not in this exporter's catalogue."
+        + (f" Unit by the host: {units}." if units and scale is None else ""),
+        (label,) if label else (),
+    )
+    return None if metric.family in _RESERVED else metric
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What passed the gate, and how many statistics did not."""
+
+    groups: Mapping[str, tuple[ExtendedValue, ...]]
+    dropped: int
+
+
+def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = True) -> Accepted:
+    """Keep what can be published within the caps; the rest is counted, not remembered.
+
+    ``unknown`` false leaves statistics without a catalogue row out (that is a wish, not a drop).
+    """
+    kept: dict[str, tuple[ExtendedValue, ...]] = {}
+    dropped = 0
+    devices = dict.fromkeys(_DEVICE_LABEL, 0)
+    strangers = 0
+    series: set[tuple[str, Labels]] = set()
+    metrics: dict[str, Metric] = {}
+    for group, values in groups.items():
+        word, device = category(group)
+        if device:
+            devices[word] += 1
+        if not word or devices.get(word, 0) > MAX_DEVICES:
+            dropped += sum(1 for _ in values)
+            continue
+        usable: list[ExtendedValue] = []
+        for value in values:
+            known = (word, value.name) in _BY_NAME
+            if len(usable) >= MAX_STATISTICS:
+                dropped += 1
+            elif isinstance(value.value, str):
+                if word in ("session", "host") and snake(value.name):
+                    usable.append(value)
+                else:
+                    dropped += 1
+            elif word == "session":
+                usable.append(value)
+            elif known or unknown:
+                mapped = map_value(group, value)
+                if mapped is None:
+                    dropped += 1
+                    continue
+                metric = mapped.metric
+                key = (metric.family, mapped.labels)
+                strangers += not known
+                first = metrics.setdefault(metric.family, metric)
+                if key in series or metric != first or strangers > MAX_UNKNOWN:
+                    dropped += 1
+                    continue
+                series.add(key)
+                usable.append(value)
+        kept[group] = tuple(usable)
+    return Accepted(kept, dropped)
+
+
+def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
+    """Seconds since the session began by the host's clock (``uptime`` of ``session``, µs), or None."""
+    for value in groups.get("session", ()):
+        if value.name == "uptime" and not isinstance(value.value, str) and value.value >= 0:
+            return value.value / 1e6
+    return None
+
+
+def families(
+    extended: ExtendedSnapshot,
+    *,
+    basic: Collection[str] = (),
+    session_start: float | None = None,
+    expose_identity: bool = False,
+) -> list[Family]:
+    """The families of one round, in the order in which the host gave them.
+
+    ``basic``: keys that the basic reply holds and that are therefore left out here. ``session_start``: wall
+    time, seconds, for the counters' created time.
+    """
+    points: dict[Metric, list[Point]] = {}
+    for group, values in extended.groups.items():
+        for value in values:
+            mapped = map_value(group, value)
+            if mapped is None or mapped.basic in basic:
+                continue
+            created = session_start if mapped.metric.kind is Kind.COUNTER else None
+            points.setdefault(mapped.metric, []).append(Point(mapped.value, mapped.labels, created))
+    found = [Family(metric, tuple(items), extended.read_time) for metric, items in points.items()]
+    found += _facts(extended, expose_identity=expose_identity)
+    return found
+
+
+def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]:
+    """The info families: hypervisor, and what the host says of itself in words."""
+
+    def words(group: str) -> dict[str, str]:
+        values = extended.groups.get(group, ())
+        return {value.name: str(value.value)[:MAX_LABEL] for value in values if isinstance(value.value, str)}
+
+    found = []
+    session = words("session")
+    if session.get("version"):
+        labels = [("version", session["version"]), ("provider", session.get("provider", ""))]
+        if expose_identity:
+            labels.append(("bios_uuid", session.get("uuid.bios", "")))
+        found.append(Family(catalogue.HYPERVISOR, (Point(1, tuple(labels)),), extended.read_time))
+    host = {snake(name).removeprefix("host_"): text for name, text in words("host").items() if text}
+    host = {name: text for name, text in host.items() if name and not name[0].isdigit()}
+    if not expose_identity:
+        host = {name: text for name, text in host.items() if "uuid" not in name and "name" not in name}
+    if host:
+        found.append(
+            Family(catalogue.HOST_FACTS, (Point(1, tuple(host.items())[:MAX_FACTS]),), extended.read_time)
+        )
+    return found

@@ -1,0 +1,196 @@
+"""Reading the extended statistics, beside the basic poll and never in its way.
+
+The reader is called by the polling thread after a basic poll, with the time of the next one. It sends requests
+while there is time, each with that time as its limit, and goes on after the next poll where it had to stop.
+Groups are listed at the start, after a session change and every minute; a host without extended statistics is
+asked once a session.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.errors import RpcError, VMGuestError
+from exporter.extended import accept, category
+from exporter.protocol import extended
+from exporter.session.base import Source
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue
+
+log = logging.getLogger("exporter.extended")
+
+LIST_INTERVAL = 60.0
+"""Seconds after which the groups are listed anew: a disk or network card may have come or gone."""
+
+MARGIN = 0.02
+"""Seconds before the next basic poll in which no request is begun."""
+
+ALWAYS = ("session", "host", "resources")
+"""Groups asked for where a host refuses to list them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedState:
+    """What is known after a step. ``up`` None: the host has no extended statistics, or nothing is known yet."""
+
+    snapshot: ExtendedSnapshot | None = None
+    up: bool | None = None
+    dropped: int = 0
+
+
+class ExtendedReader:
+    """Fetches a round of all groups every ``interval`` seconds. Owned by the polling thread."""
+
+    def __init__(
+        self,
+        interval: float,
+        *,
+        unknown: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._interval = interval
+        self._unknown = unknown
+        self._clock = clock
+        self._wall = wall
+        self._session_id = 0
+        self._supported = True
+        self._encodings: list[str] = list(extended.ENCODINGS)
+        self._groups: tuple[str, ...] = ()
+        self._listed = float("-inf")
+        self._due = float("-inf")
+        self._pending: list[str] = []
+        self._round: dict[str, tuple[ExtendedValue, ...]] = {}
+        self._failed = ""
+        self.state = ExtendedState()
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one round to the next."""
+        return self._interval
+
+    def step(self, source: Source, session_id: int, deadline: float) -> ExtendedState:
+        """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
+
+        Never raises for what the host or the road does: a round that fails shows in ``up``.
+        """
+        if session_id != self._session_id:
+            self._forget(session_id)
+        now = self._clock()
+        if not self._supported or (not self._pending and now < self._due):
+            return self.state
+        try:
+            if not self._pending:
+                self._begin(source, now, deadline)
+            if self._groups and self._fetch(source, deadline):
+                self._publish()
+        except VMGuestError as error:
+            self._fail(error.kind, str(error))
+        except Exception as error:
+            # A mistake in this program must not end the thread that polls the basic statistics.
+            if self._failed != "internal":
+                log.exception("a round of extended statistics failed by a mistake in this program")
+            self._fail("internal", f"{type(error).__name__}: {error}")
+        return self.state
+
+    def _forget(self, session_id: int) -> None:
+        """A new session may be another host: ask it everything anew."""
+        self._session_id = session_id
+        self._supported = True
+        self._encodings = list(extended.ENCODINGS)
+        self._listed = self._due = float("-inf")
+        self._pending = []
+        self.state = ExtendedState(None, None, self.state.dropped)
+
+    def _begin(self, source: Source, now: float, deadline: float) -> None:
+        if now - self._listed >= LIST_INTERVAL:
+            self._list(source, self._left(deadline))
+            self._listed = now
+        self._due = now + self._interval
+        self._pending = list(self._groups)
+        self._round = {}
+
+    def _list(self, source: Source, left: float) -> None:
+        try:
+            names = extended.parse_names(source.stat("text", "", left))
+        except RpcError as error:
+            if error.reason == "unknown_command":
+                self._supported = False
+                self._groups = ()
+                log.info("the host has no extended statistics", extra={"reason": error.text})
+                return
+            # A host that gives groups in other encodings only: ask for those that every host has.
+            names = ALWAYS
+        usable = tuple(name for name in names if category(name)[0])
+        if len(names) > len(usable):
+            self._drop(len(names) - len(usable))
+        if usable != self._groups:
+            log.info("extended statistics", extra={"groups": ", ".join(usable)})
+        self._groups = usable
+
+    def _fetch(self, source: Source, deadline: float) -> bool:
+        """Ask for the groups that are still pending; whether the round is complete."""
+        while self._pending:
+            if self._left(deadline) <= MARGIN:
+                return False
+            group = self._pending.pop(0)
+            reply = self._ask(source, group, deadline)
+            if reply is None:
+                continue
+            if reply.session_id not in (0, self._session_id):
+                # The session changed between the basic poll and this one, which the next poll will see.
+                self._pending = []
+                self._due = float("-inf")
+                return False
+            self._round[group] = reply.values
+        return True
+
+    def _ask(self, source: Source, group: str, deadline: float) -> extended.Reply | None:
+        """One group in the first encoding that the host gives it in; None where it gives none."""
+        refusal: RpcError | None = None
+        for encoding in tuple(self._encodings):
+            try:
+                raw = source.stat(encoding, group, self._left(deadline))
+            except RpcError as error:
+                refusal = error
+                continue
+            if encoding != self._encodings[0]:
+                log.info("extended statistics in another encoding", extra={"encoding": encoding})
+                self._encodings.remove(encoding)
+                self._encodings.insert(0, encoding)
+            return extended.parse(encoding, raw)
+        if category(group)[1]:
+            # A device that was just taken away: its series stop, and the list is asked for anew.
+            self._listed = float("-inf")
+            return None
+        if refusal is not None and not self._round and not self._pending:
+            raise refusal
+        return None
+
+    def _left(self, deadline: float) -> float:
+        return max(deadline - self._clock(), MARGIN)
+
+    def _publish(self) -> None:
+        accepted = accept(self._round, unknown=self._unknown)
+        self._drop(accepted.dropped)
+        snapshot = ExtendedSnapshot(self._session_id, accepted.groups, self._wall(), self._clock())
+        if self._failed:
+            log.info("extended statistics are back", extra={"after": self._failed})
+            self._failed = ""
+        self.state = ExtendedState(snapshot, up=True, dropped=self.state.dropped)
+
+    def _fail(self, kind: str, text: str) -> None:
+        if kind != self._failed:
+            log.warning("no extended statistics this round", extra={"kind": kind, "reason": text})
+        self._failed = kind
+        self._pending = []
+        self._due = self._clock() + self._interval
+        self.state = ExtendedState(self.state.snapshot, up=False, dropped=self.state.dropped)
+
+    def _drop(self, count: int) -> None:
+        if count:
+            if not self.state.dropped:
+                log.warning("extended statistics were dropped", extra={"count": count})
+            self.state = ExtendedState(self.state.snapshot, self.state.up, self.state.dropped + count)

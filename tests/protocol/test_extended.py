@@ -1,0 +1,294 @@
+"""Extended statistics in four encodings: the documented examples, and any other bytes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import RemoteProtocolError
+from exporter.protocol import extended
+from exporter.protocol.extended import ENCODINGS, Reply, parse, parse_names
+from exporter.snapshot import ExtendedValue
+
+NIC_XML = (
+    b'<metrics session="4004861987670969122"><metric name="num.tx" type="accumulate" units="packets">209</metric>'
+    b'<metric name="size.tx" type="accumulate" units="bytes">38137</metric>'
+    b'<metric name="num.rx" type="accumulate" units="packets">10992</metric>'
+    b'<metric name="size.rx" type="accumulate" units="bytes">1322161</metric>'
+    b'<metric name="reservation" type="static" units="MBps">0</metric>'
+    b'<metric name="limit" type="static" units="MBps">-1</metric></metrics>'
+)
+NIC_YAML = b"""\
+num.tx:
+   type: accumulate
+   units: packets
+   value: 209
+size.tx:
+   type: accumulate
+   units: bytes
+   value: 38137
+num.rx:
+   type: accumulate
+   units: packets
+   value: 10920
+size.rx:
+   type: accumulate
+   units: bytes
+   value: 1312789
+reservation:
+   type: static
+   units: MBps
+   value: 0
+limit:
+   type: static
+   units: MBps
+   value: -1
+"""
+SESSION_TEXT = b"""\
+session = 4004861987670969122
+uptime = 1036293956
+version = VMware ESXi 6.0.0 build-12345
+provider =
+uuid.bios = 56 4d 2c 53 43 56 66 8e-7c 05 fd 7e 51 1e 23 f3
+"""
+RESOURCES_TEXT = b"""\
+vm.cpu.reserved = 4798
+vm.cpu.limit = 11995
+vm.cpu.used = 224057517
+vm.cpu.contention.cpu = 65606184
+vm.cpu.contention.mem = 1488848
+vm.numa.local = 1837248
+vm.numa.remote = 0
+guest.mem.reserved = 204800
+guest.mem.limit = 1536000
+guest.mem.mapped = 1810144
+guest.mem.consumed = 1521680
+guest.mem.swapped = 3236
+guest.mem.ballooned = 27104
+guest.mem.swapIn = 3416
+guest.mem.swapOut = 6588
+ovhd.mem.swapped = 0
+ovhd.mem.swapIn = 0
+ovhd.mem.swapOut = 0
+"""
+"""The examples of VMware's programming guide."""
+
+
+def nic(packets: int, size: int) -> tuple[ExtendedValue, ...]:
+    return (
+        ExtendedValue("num.tx", 209, "accumulate", "packets"),
+        ExtendedValue("size.tx", 38137, "accumulate", "bytes"),
+        ExtendedValue("num.rx", packets, "accumulate", "packets"),
+        ExtendedValue("size.rx", size, "accumulate", "bytes"),
+        ExtendedValue("reservation", 0, "static", "MBps"),
+        ExtendedValue("limit", -1, "static", "MBps"),
+    )
+
+
+def test_documented_xml() -> None:
+    assert parse("xml", NIC_XML) == Reply(nic(10992, 1322161), 4004861987670969122)
+
+
+def test_documented_yaml() -> None:
+    assert parse("yaml", NIC_YAML) == Reply(nic(10920, 1312789))
+
+
+def test_documented_session() -> None:
+    values = {value.name: value.value for value in parse("text", SESSION_TEXT).values}
+    assert values == {
+        "session": 4004861987670969122,
+        "uptime": 1036293956,
+        "version": "VMware ESXi 6.0.0 build-12345",
+        "provider": "",
+        "uuid.bios": "56 4d 2c 53 43 56 66 8e-7c 05 fd 7e 51 1e 23 f3",
+    }
+
+
+def test_documented_resources() -> None:
+    values = {value.name: value.value for value in parse("text", RESOURCES_TEXT).values}
+    assert len(values) == 18
+    assert values["vm.cpu.contention.cpu"] == 65606184
+    assert values["ovhd.mem.swapOut"] == 0
+
+
+def test_documented_list_of_groups() -> None:
+    listing = b"session\nhost\nresources\nvscsi scsi0:0\nvnet 00:0c:29:1e:23:f3\n\nhost\n"
+    assert parse_names(listing) == ("session", "host", "resources", "vscsi scsi0:0", "vnet 00:0c:29:1e:23:f3")
+
+
+TRIPLES = [{"name": "a.b", "type": "instant", "units": "KB", "value": 7}, {"name": "c", "value": "word"}]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        TRIPLES,
+        {"metrics": TRIPLES},
+        {entry["name"]: {k: v for k, v in entry.items() if k != "name"} for entry in TRIPLES},
+        {"metrics": {entry["name"]: entry for entry in TRIPLES}},
+    ],
+)
+def test_both_plausible_nestings_of_json(document: object) -> None:
+    values = (ExtendedValue("a.b", 7, "instant", "KB"), ExtendedValue("c", "word"))
+    assert parse("json", json.dumps(document).encode()) == Reply(values)
+
+
+@pytest.mark.parametrize("session", [12, "12"])
+def test_json_may_carry_the_session(session: object) -> None:
+    assert parse("json", json.dumps({"session": session, "metrics": TRIPLES}).encode()).session_id == 12
+
+
+def test_json_of_plain_values() -> None:
+    """An object without triples is what text would be: names and values."""
+    assert parse("json", b'{"session": 4, "uptime": 1.5, "on": true, "x": null}').values == (
+        ExtendedValue("session", 4),
+        ExtendedValue("uptime", 1.5),
+    )
+
+
+NAMES = st.from_regex(r"[a-z][a-zA-Z0-9.]{0,20}", fullmatch=True)
+VALUES = st.lists(
+    st.tuples(
+        NAMES,
+        st.sampled_from(["static", "instant", "accumulate"]),
+        st.sampled_from(["KB", "us", "reads"]),
+        st.integers(-1, 2**63),
+    ),
+    unique_by=lambda row: row[0],
+    max_size=6,
+)
+
+
+@given(VALUES)
+def test_one_value_from_every_encoding(rows: list[tuple[str, str, str, int]]) -> None:
+    xml = "".join(f'<metric name="{n}" type="{t}" units="{u}">{v}</metric>' for n, t, u, v in rows)
+    written = {
+        "xml": f'<metrics session="5">{xml}</metrics>',
+        "json": json.dumps([{"name": n, "type": t, "units": u, "value": v} for n, t, u, v in rows]),
+        "yaml": "".join(f"{n}:\n  type: {t}\n  units: {u}\n  value: {v}\n" for n, t, u, v in rows),
+        "text": "".join(f"{n} = {v}\n" for n, _, _, v in rows),
+    }
+    expected = tuple(ExtendedValue(n, v, t, u) for n, t, u, v in rows)
+    for encoding in ("xml", "json", "yaml"):
+        assert parse(encoding, written[encoding].encode()).values == expected
+    assert parse("text", written["text"].encode()).values == tuple(ExtendedValue(n, v) for n, _, _, v in rows)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("xml", b""),
+        ("xml", b"<metrics>"),
+        ("xml", b"<other/>"),
+        ("xml", b"<metrics><other/></metrics>"),
+        ("xml", b"<metrics><metric><metric/></metric></metrics>"),
+        ("xml", b'<!DOCTYPE m [<!ENTITY a "aaaa">]><metrics><metric name="x">&a;</metric></metrics>'),
+        ("xml", b'<!DOCTYPE m SYSTEM "file:///etc/passwd"><metrics/>'),
+        ("xml", b'<metrics><metric name="x">&undefined;</metric></metrics>'),
+        ("xml", b"<metrics/><metrics/>"),
+        ("json", b""),
+        ("json", b"{"),
+        ("json", b"5"),
+        ("json", b"[" * 100_000),
+        ("yaml", b"no colon"),
+        ("yaml", b"name: value"),
+        ("text", b"no equals sign"),
+    ],
+)
+def test_a_frame_that_is_not_understood_is_one_error(encoding: str, reply: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse(encoding, reply)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_reply_that_is_too_long_is_not_looked_into(encoding: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="looked into"):
+        parse(encoding, bytes(extended.MAX_REPLY + 1))
+
+
+def test_a_list_that_is_too_long_is_not_looked_into() -> None:
+    with pytest.raises(RemoteProtocolError, match="looked into"):
+        parse_names(bytes(extended.MAX_REPLY + 1))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b" = 5",
+        b"x" * 129 + b" = 5",
+        b"x = " + b"y" * 513,
+        b"x = " + b"9" * 20,
+        b"x = -9999999999999999999",
+    ],
+)
+def test_what_cannot_be_used_is_left_out_and_the_rest_stays(line: bytes) -> None:
+    assert parse("text", b"a = 1\n" + line + b"\nb = 2\n").values == (
+        ExtendedValue("a", 1),
+        ExtendedValue("b", 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("1.5", 1.5),
+        ("-3", -3),
+        ("1.", "1."),
+        (".5", ".5"),
+        ("1e9", "1e9"),
+        ("nan", "nan"),
+        ("٣", "٣"),
+        ("", ""),
+        ("-", "-"),
+    ],
+)
+def test_numbers_are_plain_decimals(raw: str, value: object) -> None:
+    assert parse("text", f"x = {raw}".encode()).values == (ExtendedValue("x", value),)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", "true", "null", "[1]", '{"a": 1}'])
+def test_json_values_that_are_no_plain_numbers_are_left_out(raw: str) -> None:
+    assert (
+        parse("json", f'[{{"name": "x", "value": {raw}}}, {{"name": 5, "value": 1}}, 7]'.encode()).values
+        == ()
+    )
+
+
+def test_the_first_of_a_repeated_name_counts() -> None:
+    assert parse("text", b"a = 1\na = 2").values == (ExtendedValue("a", 1),)
+
+
+def test_yaml_quotes_comments_and_document_marks() -> None:
+    reply = b'---\n# a comment\n"a":\n  type: "static"\n  value: \'5\'\n\n...\n'
+    assert parse("yaml", reply).values == (ExtendedValue("a", 5, "static"),)
+
+
+def test_a_session_attribute_that_is_no_number_is_none() -> None:
+    assert parse("xml", b'<metrics session="x"/>').session_id == 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(alphabet='<>/metrics nam="x:=\n {}[],1-', max_size=80).map(str.encode),
+    )
+)
+def test_any_bytes_give_values_or_one_error(encoding: str, reply: bytes) -> None:
+    try:
+        values = parse(encoding, reply).values
+    except RemoteProtocolError:
+        return
+    assert len({value.name for value in values}) == len(values)
+    parse_names(reply)
+
+
+@given(st.integers(0, 8 * len(NIC_XML) - 1))
+def test_a_flipped_bit_in_xml(bit: int) -> None:
+    reply = bytearray(NIC_XML)
+    reply[bit // 8] ^= 1 << bit % 8
+    try:
+        parse("xml", bytes(reply))
+    except RemoteProtocolError:
+        return

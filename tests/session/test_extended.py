@@ -1,0 +1,307 @@
+"""Reading the extended statistics: when, in which encoding, and never in the way."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from exporter.errors import ConnectionLost, RpcError, TimeoutExpired, VMGuestError
+from exporter.session.extended import MARGIN, ExtendedReader
+from exporter.snapshot import ExtendedValue, Snapshot, SourceInfo
+
+UNKNOWN = RpcError("Unknown command")
+LIST = b"session\nhost\nresources\nvscsi scsi0:0\n"
+FAR = 1000.0
+
+
+def xml(session: int = 7, value: int = 5) -> bytes:
+    return (
+        f'<metrics session="{session}"><metric name="vm.numa.local" type="instant" units="KB">{value}</metric></metrics>'
+    ).encode()
+
+
+class Host:
+    """Answers ``stat`` by (encoding, name): bytes, an error to raise, or a function of the call."""
+
+    info = SourceInfo("guestrpc", "memory")
+
+    def __init__(
+        self, answers: dict[tuple[str, str], bytes | Exception], default: bytes | Exception = b""
+    ) -> None:
+        self.answers = answers
+        self.default = default
+        self.asked: list[tuple[str, str]] = []
+        self.timeouts: list[float | None] = []
+        self.takes: Callable[[], None] = lambda: None
+
+    def read(self) -> Snapshot:
+        raise AssertionError
+
+    def close(self) -> None:
+        raise AssertionError
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        self.asked.append((encoding, name))
+        self.timeouts.append(timeout)
+        self.takes()
+        answer = self.answers.get((encoding, name), self.default)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def reader(clock: Clock) -> ExtendedReader:
+    return ExtendedReader(15.0, clock=clock, wall=lambda: 5000.0)
+
+
+def offers(listing: bytes = LIST) -> Host:
+    return Host({("text", ""): listing}, xml())
+
+
+def test_a_round(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers()
+    state = reader.step(host, 7, FAR)
+    assert host.asked == [("text", "")] + [
+        ("xml", name) for name in ("session", "host", "resources", "vscsi scsi0:0")
+    ]
+    assert state.up is True
+    assert state.snapshot is not None
+    assert (state.snapshot.session_id, state.snapshot.read_time, state.snapshot.read_monotonic) == (
+        7,
+        5000.0,
+        0.0,
+    )
+    assert state.snapshot.groups["resources"] == (ExtendedValue("vm.numa.local", 5, "instant", "KB"),)
+
+
+def test_nothing_is_asked_before_the_next_round_is_due(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers()
+    reader.step(host, 7, FAR)
+    host.asked.clear()
+    clock.now = 14.9
+    reader.step(host, 7, FAR)
+    assert host.asked == []
+    clock.now = 15.0
+    reader.step(host, 7, FAR)
+    assert [name for _, name in host.asked] == ["session", "host", "resources", "vscsi scsi0:0"]
+
+
+def test_groups_are_listed_anew_every_minute(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers()
+    reader.step(host, 7, FAR)
+    host.answers["text", ""] = b"resources\nvnet m\n"
+    clock.now = 60.0
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert set(state.snapshot.groups) == {"resources", "vnet m"}
+
+
+def test_a_session_change_begins_anew_at_once(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers()
+    reader.step(host, 7, FAR)
+    host.default = xml(8)
+    host.asked.clear()
+    clock.now = 1.0
+    state = reader.step(host, 8, FAR)
+    assert host.asked[0] == ("text", "")
+    assert state.snapshot is not None
+    assert state.snapshot.session_id == 8
+
+
+def test_a_reply_of_another_session_drops_the_round(reader: ExtendedReader) -> None:
+    """The session changed between the basic poll and this one; the next basic poll will say so."""
+    host = Host({("text", ""): LIST, ("xml", "session"): xml()}, xml(9))
+    assert reader.step(host, 7, FAR).snapshot is None
+    assert host.asked[-1] == ("xml", "host"), "what follows in that round would be of the new session too"
+    host.answers["xml", "session"] = xml(9)
+    state = reader.step(host, 9, FAR)
+    assert state.snapshot is not None
+    assert state.snapshot.session_id == 9
+
+
+@pytest.mark.parametrize("refusal", [UNKNOWN])
+def test_an_unsupported_host_is_asked_once_a_session_and_told_once(
+    reader: ExtendedReader, clock: Clock, refusal: RpcError, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    host = Host({}, refusal)
+    for now in range(0, 200, 10):
+        clock.now = float(now)
+        state = reader.step(host, 7, FAR)
+    assert host.asked == [("text", "")]
+    assert (state.up, state.snapshot) == (None, None)
+    assert [record.getMessage() for record in caplog.records] == ["the host has no extended statistics"]
+    reader.step(host, 8, FAR)
+    assert len(host.asked) == 2
+
+
+def test_a_host_that_lists_nothing_in_text_is_asked_for_what_every_host_has(reader: ExtendedReader) -> None:
+    host = Host({("text", ""): RpcError("bad encoding")}, xml())
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert set(state.snapshot.groups) == {"session", "host", "resources"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("json", b'[{"name": "vm.numa.local", "type": "instant", "units": "KB", "value": 5}]'),
+        ("yaml", b"vm.numa.local:\n  type: instant\n  units: KB\n  value: 5\n"),
+        ("text", b"vm.numa.local = 5\n"),
+    ],
+)
+def test_another_encoding_where_xml_is_refused(
+    reader: ExtendedReader, clock: Clock, encoding: str, reply: bytes
+) -> None:
+    answers: dict[tuple[str, str], bytes | Exception] = {
+        ("text", ""): b"resources\n",
+        (encoding, "resources"): reply,
+    }
+    host = Host(answers, RpcError("bad encoding"))
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert state.snapshot.groups["resources"][0].value == 5
+    host.asked.clear()
+    clock.now = 15.0
+    reader.step(host, 7, FAR)
+    assert host.asked == [(encoding, "resources")], "what worked is asked for first"
+
+
+def test_a_device_that_is_gone_is_left_out_and_the_list_asked_for_anew(
+    reader: ExtendedReader, clock: Clock
+) -> None:
+    host = offers()
+    reader.step(host, 7, FAR)
+    for encoding in ("xml", "json", "yaml", "text"):
+        host.answers[encoding, "vscsi scsi0:0"] = RpcError("no such device")
+    clock.now = 15.0
+    state = reader.step(host, 7, FAR)
+    assert state.up is True
+    assert state.snapshot is not None
+    assert "vscsi scsi0:0" not in state.snapshot.groups
+    host.asked.clear()
+    clock.now = 30.0
+    reader.step(host, 7, FAR)
+    assert host.asked[0] == ("text", "")
+
+
+def test_a_group_that_is_refused_alone_costs_only_itself(reader: ExtendedReader) -> None:
+    host = offers()
+    for encoding in ("xml", "json", "yaml", "text"):
+        host.answers[encoding, "host"] = RpcError("Permission denied")
+    state = reader.step(host, 7, FAR)
+    assert state.up is True
+    assert state.snapshot is not None
+    assert "host" not in state.snapshot.groups
+
+
+def test_everything_refused_is_a_failed_round(reader: ExtendedReader) -> None:
+    host = Host({("text", ""): b"resources\n"}, RpcError("Permission denied"))
+    assert reader.step(host, 7, FAR).up is False
+
+
+@pytest.mark.parametrize("error", [ConnectionLost("gone"), TimeoutExpired("late")])
+def test_a_failed_round_is_tried_again_in_its_time(
+    reader: ExtendedReader, clock: Clock, error: VMGuestError, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    host = offers()
+    good = reader.step(host, 7, FAR).snapshot
+    host.answers["xml", "resources"] = error
+    for now in (15.0, 30.0):
+        clock.now = now
+        state = reader.step(host, 7, FAR)
+        assert (state.up, state.snapshot) == (False, good), "the last good round stays until it is stale"
+    host.asked.clear()
+    clock.now = 31.0
+    reader.step(host, 7, FAR)
+    assert host.asked == []
+    del host.answers["xml", "resources"]
+    clock.now = 45.0
+    assert reader.step(host, 7, FAR).up is True
+    assert [record.getMessage() for record in caplog.records] == [
+        "extended statistics",
+        "no extended statistics this round",
+        "extended statistics are back",
+    ]
+
+
+def test_nonsense_is_a_failed_round(reader: ExtendedReader) -> None:
+    assert reader.step(Host({("text", ""): LIST}, b"<nonsense"), 7, FAR).up is False
+
+
+def test_a_mistake_in_this_program_does_not_leave_the_step(
+    reader: ExtendedReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host({("text", ""): LIST}, ZeroDivisionError())
+    assert reader.step(host, 7, FAR).up is False
+    assert caplog.records[0].exc_info is not None
+
+
+def test_a_round_stops_before_the_next_poll_and_goes_on_after_it(
+    reader: ExtendedReader, clock: Clock
+) -> None:
+    host = offers()
+
+    def takes() -> None:
+        clock.now += 0.4
+
+    host.takes = takes
+    first = reader.step(host, 7, 1.0)
+    assert first.snapshot is None
+    assert [name for _, name in host.asked] == ["", "session", "host"]
+    second = reader.step(host, 7, 5.0)
+    assert second.snapshot is not None
+    assert set(second.snapshot.groups) == {"session", "host", "resources", "vscsi scsi0:0"}
+    assert [name for _, name in host.asked[3:]] == ["resources", "vscsi scsi0:0"]
+
+
+def test_no_request_may_take_longer_than_there_is_time(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers(b"resources\n")
+    clock.now = 3.0
+    reader.step(host, 7, 3.5)
+    assert host.timeouts == [0.5, 0.5]
+    clock.now = 18.0
+    reader.step(host, 7, 17.0)
+    assert host.timeouts == [0.5, 0.5]
+    assert MARGIN > 0
+
+
+def test_drops_are_counted_over_rounds(
+    reader: ExtendedReader, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host(
+        {("text", ""): b"resources\nweird thing\n"},
+        b'<metrics><metric name="a.b" type="instant" units="">1</metric>'
+        b'<metric name="a_b" type="instant" units="">1</metric></metrics>',
+    )
+    assert reader.step(host, 7, FAR).dropped == 2
+    clock.now = 15.0
+    assert reader.step(host, 7, FAR).dropped == 3
+    assert sum(record.getMessage() == "extended statistics were dropped" for record in caplog.records) == 1
+
+
+def test_unknown_statistics_can_be_left_out(clock: Clock) -> None:
+    reader = ExtendedReader(15.0, unknown=False, clock=clock)
+    host = Host(
+        {("text", ""): b"resources\n"},
+        b'<metrics><metric name="x.y" type="instant" units="">1</metric></metrics>',
+    )
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert state.snapshot.groups["resources"] == ()
+    assert reader.interval == 15.0
