@@ -50,10 +50,13 @@ class Host:
 
 
 def poller(
-    host: Host, clock: Clock | None = None, interval: float = 5, **options: Callable[[PollState], None]
+    host: Host,
+    clock: Clock | None = None,
+    interval: float = 5,
+    on_poll: Callable[[PollState], None] | None = None,
 ) -> Poller:
     clock = clock or Clock()
-    return Poller(host, interval, clock=clock, wall=clock.wall, **options)
+    return Poller(host, interval, clock=clock, wall=clock.wall, on_poll=on_poll)
 
 
 def polls(count: int, host: Host, clock: Clock | None = None) -> PollState:
@@ -256,7 +259,7 @@ def test_extended_statistics_are_published_after_the_basic_ones() -> None:
     found = extended()
     polling, reader = with_round(Host(snapshot()), ExtendedState(found, up=True, dropped=2))
     polling.poll()
-    assert polling.state.extended is None
+    assert polling.state.extended_up is None
     polling.poll_extended(105.0)
     assert (polling.state.extended, polling.state.extended_up, polling.state.extended_dropped) == (
         found,
