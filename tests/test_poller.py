@@ -259,14 +259,12 @@ def test_extended_statistics_are_published_after_the_basic_ones() -> None:
     found = extended()
     polling, reader = with_round(Host(snapshot()), ExtendedState(found, up=True, dropped=2))
     polling.poll()
-    assert polling.state.extended_up is None
+    basic = polling.state
     polling.poll_extended(105.0)
-    assert (polling.state.extended, polling.state.extended_up, polling.state.extended_dropped) == (
-        found,
-        True,
-        2,
-    )
-    assert polling.state.extended_interval == 15
+    both = polling.state
+    assert (basic.extended, basic.snapshot) == (None, both.snapshot)
+    assert (both.extended, both.extended_up, both.extended_dropped) == (found, True, 2)
+    assert both.extended_interval == 15
     assert reader.deadlines == [105.0]
 
 
