@@ -1,0 +1,127 @@
+"""The expendable process in which VMware's library runs: one thread, one question after another.
+
+A crash in the library, which can't be caught, ends this process and nothing else. It asks for nothing by itself,
+keeps no handle, and ends when its parent closes the pipe or dies.
+
+Questions: ``{"ask": "load"}``, ``{"ask": "read"}``, ``{"ask": "stat", "encoding": …, "name": …}``, each with
+``limit``, seconds. Answers: what :meth:`Child.answer` returns. Framing: :mod:`exporter.library.messages`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import IO
+
+from exporter.errors import LibraryStatus, RpcError, VMGuestError
+from exporter.library import handle, loader, messages
+
+
+class Child:
+    """Answers questions with the library, which is loaded at the first one that can be."""
+
+    def __init__(self, path: str | None, load: Callable[[str | None], loader.Library] = loader.load) -> None:
+        self._path = path
+        self._load = load
+        self._library: loader.Library | None = None
+
+    def answer(self, question: messages.Message) -> messages.Message:
+        """Never raises for what the library or the host does: that is an answer too, ``{"error": […]}``."""
+        try:
+            return self._answer(question)
+        except VMGuestError as error:
+            return {"error": self._spell(error)}
+
+    def _answer(self, question: messages.Message) -> messages.Message:
+        if self._library is None:
+            self._library = self._load(self._path)
+        library = self._library
+        match question["ask"]:
+            case "read":
+                snapshot = handle.read(library)
+                return {"session": snapshot.session_id, "values": dict(snapshot.values)}
+            case "stat":
+                data = handle.stat(library, question["encoding"], question["name"])
+                return {"data": data.decode("latin-1")}
+            case _:
+                return {"library": loader.location(library.name), "missing": library.missing}
+
+    def _spell(self, error: VMGuestError) -> list[str | int]:
+        """An error as its class's name and what its constructor takes."""
+        name = type(error).__name__
+        if isinstance(error, RpcError):
+            return [name, error.text, error.command]
+        if isinstance(error, LibraryStatus) and self._library is not None:
+            return [name, error.code, error.function, handle.status_text(self._library, error.code)]
+        return [name, str(error)]
+
+
+def serve(
+    questions: IO[bytes],
+    answers: IO[bytes],
+    child: Child,
+    set_alarm: Callable[[float], object] = lambda _: None,
+) -> None:
+    """Answer until the other side is gone.
+
+    ``set_alarm(seconds)`` ends the process unless it is called again, with 0, before then: a parent that died
+    while the library hangs could not.
+    """
+    try:
+        while (question := messages.read(questions)) is not None:
+            set_alarm(float(question["limit"]))
+            answer = child.answer(question)
+            set_alarm(0)
+            messages.write(answers, answer)
+    except BrokenPipeError:
+        pass
+
+
+def main(arguments: list[str]) -> None:
+    """The process: ``arguments`` is the library's path, or "" to search. Does not return."""
+    _outlive_signals()
+    _leave_no_core()
+    questions, answers = _private_pipes()
+    serve(questions, answers, Child(arguments[0] or None), _alarm())
+    # Nothing of the library's own clean-up is wanted.
+    os._exit(0)
+
+
+def _outlive_signals() -> None:
+    """A signal to the whole group (Ctrl-C, systemd) is the parent's: it ends this process when it is done."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _leave_no_core() -> None:
+    """A crash is expected here and counted; a core file for each would fill the disk."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _private_pipes(stdin: int = 0, stdout: int = 1, stderr: int = 2) -> tuple[IO[bytes], IO[bytes]]:
+    """The two pipes to the parent, moved out of the library's reach.
+
+    What the library prints goes to standard error. Nobody reads that before this process is dead, so a write to
+    the full pipe must fail, not wait.
+    """
+    questions, answers = os.fdopen(os.dup(stdin), "rb"), os.fdopen(os.dup(stdout), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, stdin)
+    os.close(nothing)
+    os.dup2(stderr, stdout)
+    if sys.platform != "win32":
+        os.set_blocking(stderr, False)
+    return questions, answers
+
+
+def _alarm() -> Callable[[float], object]:
+    if sys.platform == "win32":
+        return lambda _: None
+    # Without a handler the kernel ends the process, whatever the library is doing.
+    return lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)

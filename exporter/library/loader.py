@@ -1,0 +1,129 @@
+"""Find VMware's library, load it, attach the signatures.
+
+Loading opens nothing: the library looks at the machine when a handle is opened. Which symbols it lacks is
+reported, not fatal: older releases have fewer, and what they lack is simply not shown.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.errors import LibraryNotFound
+from exporter.library.signatures import PREFIX, REQUIRED, SIGNATURES
+
+POSIX_NAMES = (
+    "libguestlib.so.0",
+    "libvmGuestLib.so",
+    # VMware's own Tools put it into a folder of the same name; the SDK is unpacked wherever it is unpacked.
+    "/usr/lib/vmware-tools/lib*/libvmGuestLib.so/libvmGuestLib.so",
+    "/usr/lib/vmware-tools/GuestSDK/lib/lib*/libvmGuestLib.so",
+    "/opt/vmware/GuestSDK/lib/lib*/libvmGuestLib.so",
+)
+"""In this order. A bare name goes through the system's own search path; a path may have wildcards."""
+
+WINDOWS_NAMES = (
+    "vmGuestLib.dll",
+    r"%ProgramFiles%\VMware\VMware Tools\vmGuestLib.dll",
+    r"%ProgramFiles%\VMware\VMware Tools\Guest SDK\lib\win64\vmGuestLib.dll",
+)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library. ``functions`` by their names without the prefix; ``missing``: those it lacks."""
+
+    name: str
+    functions: Mapping[str, Callable[..., Any]]
+    missing: tuple[str, ...] = ()
+
+
+def candidates(
+    path: str | None = None,
+    *,
+    platform: str = sys.platform,
+    environ: Mapping[str, str] = os.environ,
+    expand: Callable[[str], Iterable[str]] = glob.glob,
+) -> list[str]:
+    """What to try, in order. A ``path`` that the operator names is the only one: no other is taken instead."""
+    if path:
+        return [path]
+    if platform == "win32":
+        folder = environ.get("ProgramFiles", r"C:\Program Files")
+        return [name.replace("%ProgramFiles%", folder) for name in WINDOWS_NAMES]
+    found: list[str] = []
+    for name in POSIX_NAMES:
+        found += sorted(expand(name), reverse=True) if "*" in name else [name]
+    return found
+
+
+def load(
+    path: str | None = None,
+    *,
+    names: Iterable[str] | None = None,
+    # CDLL on Windows too: the header declares no calling convention, which means C's, and 64-bit has only one.
+    dlopen: Callable[[str], Any] = ctypes.CDLL,
+) -> Library:
+    """Load the first library that there is.
+
+    ``names`` replaces the usual :func:`candidates`.
+
+    Raises:
+        LibraryNotFound: there is none, or what is there is something else; the text says what was tried.
+    """
+    tried: list[str] = []
+    for name in candidates(path) if names is None else names:
+        try:
+            return attach(name, dlopen(name))
+        except OSError as error:
+            tried.append(f"{name} ({_reason(error, name)})")
+        except LibraryNotFound as error:
+            tried.append(str(error))
+    advice = (
+        "Check --library.path, or leave it out to search"
+        if path
+        else "Install the package open-vm-tools (or VMware Tools), or name the file with --library.path"
+    )
+    raise LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}. {advice}")
+
+
+def attach(name: str, handle: Any) -> Library:
+    """Give each function of ``handle`` its types.
+
+    Raises:
+        LibraryNotFound: one of the functions is missing that every version has.
+    """
+    functions: dict[str, Callable[..., Any]] = {}
+    for symbol, (arguments, result) in SIGNATURES.items():
+        try:
+            function = getattr(handle, PREFIX + symbol)
+        except AttributeError:
+            continue
+        function.argtypes, function.restype = arguments, result
+        functions[symbol] = function
+    absent = [PREFIX + symbol for symbol in REQUIRED if symbol not in functions]
+    if absent:
+        raise LibraryNotFound(f"{name} (not VMware's library: it has no {', '.join(absent)})")
+    return Library(name, functions, tuple(symbol for symbol in SIGNATURES if symbol not in functions))
+
+
+def location(name: str, maps: Path = Path("/proc/self/maps")) -> str:
+    """The file behind a loaded ``name``, as the kernel knows it; ``name`` itself where it does not say."""
+    try:
+        lines = maps.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return name
+    start = Path(name).name
+    mapped = (line.split(maxsplit=5)[-1] for line in lines if "/" in line)
+    return next((path for path in mapped if Path(path).name.startswith(start)), name)
+
+
+def _reason(error: OSError, name: str) -> str:
+    """The dynamic loader's words without the name, which stands before them already."""
+    return str(error).removeprefix(f"{name}: ")

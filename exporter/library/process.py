@@ -1,0 +1,326 @@
+"""The parent's side of the expendable process: ask, wait no longer than the limit, start anew after a crash.
+
+Works with pipes and one thread per process that reads answers, which is what Windows has too. Does not import
+ctypes: VMware's library is never in this process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+from exporter.catalogue import BY_KEY, Wire
+from exporter.errors import (
+    ConnectionLost,
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    LocalProtocolError,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+    VMGuestError,
+)
+from exporter.library import messages
+from exporter.snapshot import Snapshot, Value
+
+START_LIMIT = 10.0
+"""Seconds for a new process to begin and load the library; usually well under 0.1."""
+CLOSE_LIMIT = 0.2
+"""Seconds for an idle process to notice that it is not wanted any more; then it is killed."""
+KILL_LIMIT = 1.0
+"""Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
+GRACE = 1.0
+"""The child ends itself this many seconds after the limit, should nobody be left to do it."""
+MAX_PAUSE = 30.0
+"""Seconds between starts when the library crashes each time."""
+WORDS = 200
+"""Bytes of the child's last line on standard error that go into the error's text."""
+
+_T = TypeVar("_T")
+
+_ERRORS: dict[str, type[VMGuestError]] = {
+    kind.__name__: kind
+    for kind in (
+        ConnectionLost,
+        LibraryNotFound,
+        LibraryStatus,
+        LocalProtocolError,
+        NotVMwareError,
+        RefusedError,
+        RemoteProtocolError,
+        RpcError,
+    )
+}
+"""What the child may answer with."""
+
+_NOT_UNDERSTOOD: messages.Message = {}
+
+_ROOT = str(Path(__file__).parents[2])
+# Neither site-packages' start-up files nor the user's variables: it starts in half the time, and the same everywhere.
+_PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); from exporter.library import child; child.main(sys.argv[2:])"
+)
+
+
+def command(path: str | None) -> list[str]:
+    """The child's command line; ``path`` as in :func:`exporter.library.loader.load`."""
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, path or ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the child has loaded: the file, and the functions that it lacks."""
+
+    library: str
+    missing: tuple[str, ...]
+
+
+class LibraryProcess:
+    """Asks VMware's library, in a process of its own. Owned by one thread; :meth:`close` may come from another.
+
+    After a crash the next question starts a new process at once; when that one crashes too, not before a pause
+    that doubles from a second to :data:`MAX_PAUSE`. Questions in the pause fail without a start.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        timeout: float,
+        *,
+        arguments: list[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        start_limit: float = START_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._arguments = arguments or command(path)
+        self._environ = environ
+        self._timeout = timeout
+        self._start_limit = start_limit
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.SimpleQueue[messages.Message | None] = queue.SimpleQueue()
+        self._crashes = 0
+        self._not_before = clock()
+        self._started = 0
+        self._loaded: Loaded | None = None
+        self._owed: float | None = None
+
+    @property
+    def restarts(self) -> int:
+        """Times that a process had to be started anew."""
+        return max(0, self._started - 1)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def load(self) -> Loaded:
+        """Start the process and load the library, where that is not done yet.
+
+        Raises:
+            LibraryNotFound: there is none. The next call looks again.
+            LibraryCrashed: it died of loading, or may not be started again yet.
+        """
+        if self._process is None:
+            self._start()
+        if self._loaded is None:
+            self._loaded = self._ask({"ask": "load"}, self._start_limit, _loaded)
+        return self._loaded
+
+    def read(self) -> Snapshot:
+        """:func:`exporter.library.handle.read` in the child; besides its errors, those of :meth:`load`."""
+        self.load()
+        return self._ask({"ask": "read"}, self._timeout, _snapshot)
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        """:func:`exporter.library.handle.stat` in the child; besides its errors, those of :meth:`load`.
+
+        ``timeout``, seconds, can only shorten the process's own limit. When it is over, this raises
+        TimeoutExpired and leaves the process alone until that limit: the next question waits for it.
+        """
+        self.load()
+        question = {"ask": "stat", "encoding": encoding, "name": name}
+        return self._ask(question, self._timeout, _data, timeout)
+
+    def close(self) -> None:
+        """End the process. Never raises; a later question would start a new one."""
+        self._end(CLOSE_LIMIT)
+
+    def _start(self) -> None:
+        if (wait := self._not_before - self._clock()) > 0:
+            raise LibraryCrashed(
+                f"VMware's library crashed {self._crashes} times in a row; it is started again in {wait:.0f} s"
+            )
+        try:
+            process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Nobody drains it: see the child, whose writes do not wait. Windows has no such pipes.
+                stderr=subprocess.DEVNULL if sys.platform == "win32" else subprocess.PIPE,
+                env=self._environ,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise self._crashed(f"its process can't be started: {error}") from error
+        self._process = process
+        self._answers = queue.SimpleQueue()
+        self._started += 1
+        threading.Thread(
+            target=_pump, args=(process.stdout, self._answers), name="vmware-library", daemon=True
+        ).start()
+
+    def _ask(
+        self,
+        question: messages.Message,
+        limit: float,
+        decode: Callable[[messages.Message], _T],
+        patience: float | None = None,
+    ) -> _T:
+        self._settle()
+        process = self._process
+        if process is None or process.stdin is None:
+            raise LibraryCrashed("VMware's library was closed while it was asked")
+        answer: messages.Message | None = None
+        with suppress(OSError):
+            # A broken pipe means what an end of answers means, which the thread reports.
+            messages.write(process.stdin, {**question, "limit": limit + GRACE})
+        wait = limit if patience is None else min(max(patience, 0.0), limit)
+        try:
+            answer = self._answers.get(timeout=wait)
+        except queue.Empty:
+            if wait < limit:
+                self._owed = self._clock() + limit - wait
+                raise TimeoutExpired(f"no answer from VMware's library within {wait:.3g} s") from None
+            raise self._crashed(f"did not answer within {limit:g} s and was killed") from None
+        if answer is None:
+            raise self._crashed("")
+        try:
+            if "error" in answer:
+                name, *arguments = answer["error"]
+                error = _ERRORS[name](*arguments)
+            else:
+                error = None
+                result = decode(answer)
+        except (AttributeError, KeyError, TypeError, ValueError) as mistake:
+            raise self._crashed("answered nonsense and was killed") from mistake
+        if question["ask"] != "load":
+            self._crashes = 0
+        if error is not None:
+            raise error
+        return result
+
+    def _settle(self) -> None:
+        """Wait for the answer to a question that nobody waits for any more, and drop it."""
+        if self._owed is None:
+            return
+        try:
+            answer = self._answers.get(timeout=max(self._owed - self._clock(), 0.0))
+        except queue.Empty:
+            raise self._crashed(f"did not answer within {self._timeout:g} s and was killed") from None
+        if answer is None:
+            raise self._crashed("")
+        self._owed = None
+
+    def _crashed(self, what: str) -> LibraryCrashed:
+        """Clear away, set the pause, say what happened."""
+        process = self._process
+        words = self._end(0 if what else CLOSE_LIMIT)
+        self._crashes += 1
+        pause = min(2.0 ** (self._crashes - 2), MAX_PAUSE) if self._crashes > 1 else 0.0
+        self._not_before = self._clock() + pause
+        if not what:
+            what = _death(process.returncode if process else None)
+        return LibraryCrashed(f"VMware's library {what}{f': {words}' if words else ''}")
+
+    def _end(self, limit: float) -> str:
+        """End the process within about ``limit`` seconds; return its last words."""
+        process, self._process, self._loaded, self._owed = self._process, None, None, None
+        if process is None:
+            return ""
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(KILL_LIMIT)
+        return _last_words(process)
+
+
+def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.Message | None]) -> None:
+    """Bring answers from the pipe to the queue, in a thread of its own; None is the end."""
+    with pipe:
+        try:
+            while (answer := messages.read(pipe)) is not None:
+                answers.put(answer)
+        except ValueError:
+            answers.put(_NOT_UNDERSTOOD)
+        answers.put(None)
+
+
+def _death(code: int | None) -> str:
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended its process with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"crashed its process ({name})"
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """The last line that a dead process left on standard error, glibc's reason for an abort for one."""
+    if process.stderr is None:
+        return ""
+    with process.stderr as pipe:
+        if process.returncode is None:
+            return ""
+        lines = os.read(pipe.fileno(), 2**16).decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:WORDS]
+
+
+def _loaded(answer: messages.Message) -> Loaded:
+    return Loaded(str(answer["library"]), tuple(map(str, answer["missing"])))
+
+
+def _snapshot(answer: messages.Message) -> Snapshot:
+    """The snapshot in an answer, each value checked: the library may have damaged the child's memory."""
+    values: dict[str, Value] = {}
+    for key, value in answer["values"].items():
+        is_number = BY_KEY[key].wire in (Wire.U32, Wire.U64)
+        values[key] = _unsigned(value) if is_number else _text(value)
+    return Snapshot(_unsigned(answer["session"]), 0, values)
+
+
+def _data(answer: messages.Message) -> bytes:
+    return _text(answer["data"]).encode("latin-1")
+
+
+def _unsigned(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**64:
+        raise ValueError(f"{value!r}: an unsigned 64-bit number is expected")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r}: text is expected")
+    return value
