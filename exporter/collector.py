@@ -1,0 +1,127 @@
+"""From one published state to the list of families that every output spells in its own way.
+
+Pure: the state, two clock readings and the guest's own facts go in, families in base units come out. Nothing is
+remembered, rounded, derived or rated here; a rate belongs to whoever queries. A statistic that the host did not
+give has no sample. Whether something may be shown at all is decided here alone, by :meth:`PollState.fresh`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter import __version__, catalogue, extended
+from exporter.catalogue import BY_KEY, Kind, Metric, Statistic
+from exporter.errors import POLL_ERROR_KINDS
+from exporter.guest import Guest
+from exporter.samples import Family, Point
+from exporter.snapshot import PollState, Snapshot
+
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator chose to publish."""
+
+    expose_identity: bool = False
+    """The resource pool's path and the BIOS uuid."""
+    deprecated_metrics: bool = False
+
+
+DEFAULT = Options()
+NO_GUEST = Guest()
+
+
+def collect(
+    state: PollState,
+    now: float,
+    now_monotonic: float,
+    options: Options = DEFAULT,
+    guest: Guest = NO_GUEST,
+) -> list[Family]:
+    """Everything that is known at this moment, in the order of the page.
+
+    ``now`` is wall time and ``now_monotonic`` the clock of :attr:`PollState.read_monotonic`, both in seconds.
+    A stale snapshot takes statistics, session and extended statistics with it; what the exporter says of itself
+    stays. After a failed poll the values stand until they are stale, with ``vmguest_up`` 0 beside them.
+    """
+    families = [_one(catalogue.UP, float(state.up(now_monotonic)))]
+    snapshot = state.snapshot
+    if snapshot is not None and state.fresh(now_monotonic):
+        families += _host(state, snapshot, now, options)
+    if snapshot is not None and (latest := state.fresh_extended(now_monotonic)) is not None:
+        families += extended.families(
+            latest,
+            basic=snapshot.values.keys(),
+            session_start=min(state.session_start, now),
+            expose_identity=options.expose_identity,
+        )
+    return [*families, *_guest(guest), *_exporter(state, now)]
+
+
+def _one(metric: Metric, value: float, created: float | None = None, time: float = 0.0) -> Family:
+    return Family(metric, (Point(value, (), created),), time)
+
+
+def _info(metric: Metric, *words: str, time: float = 0.0) -> Family:
+    return Family(metric, (Point(1.0, tuple(zip(metric.labels, words, strict=True))),), time)
+
+
+def _host(state: PollState, snapshot: Snapshot, now: float, options: Options) -> Iterator[Family]:
+    """The basic statistics and the session that they belong to."""
+    # The guest's clock may have been set back since the session's start was worked out.
+    start = min(state.session_start, now)
+    for key, row in BY_KEY.items():
+        value = snapshot.values.get(key)
+        if value is None or (row.deprecated and not options.deprecated_metrics):
+            continue
+        if isinstance(value, str):
+            if options.expose_identity or not row.identity:
+                yield _info(row.metric, value, time=state.read_time)
+        else:
+            created = start if row.metric.kind is Kind.COUNTER else None
+            yield _one(row.metric, _scaled(row, value), created, state.read_time)
+    # Spelt as vmware-toolbox-cmd does, so that the two can be compared by eye.
+    yield _info(catalogue.SESSION, f"{snapshot.session_id:#x}", time=state.read_time)
+    yield _one(catalogue.SESSION_START, start, time=state.read_time)
+
+
+def _scaled(row: Statistic, value: int) -> float:
+    """In base units; *unlimited* is +Inf, so that ``used / limit`` is 0 and ``min(limit, x)`` is right."""
+    return float("inf") if value in row.unlimited else row.unit.scale(value)
+
+
+def _guest(guest: Guest) -> Iterator[Family]:
+    if guest.vcpus is not None:
+        yield _one(catalogue.VCPUS, float(guest.vcpus))
+    if guest.memory_bytes is not None:
+        yield _one(catalogue.GUEST_MEMORY, float(guest.memory_bytes))
+
+
+def _exporter(state: PollState, now: float) -> Iterator[Family]:
+    """What the exporter says about itself, whatever the host does."""
+    started = min(state.started, now)
+
+    def counter(metric: Metric, count: int) -> Family:
+        return _one(metric, float(count), started)
+
+    yield counter(catalogue.SESSION_CHANGES, state.session_changes)
+    yield counter(catalogue.POLLS, state.polls)
+    kinds = {**dict.fromkeys(POLL_ERROR_KINDS, 0), **state.errors}
+    yield Family(
+        catalogue.POLL_ERRORS,
+        tuple(Point(float(count), (("kind", kind),), started) for kind, count in kinds.items()),
+    )
+    yield Family(catalogue.POLL_DURATION, (), histogram=state.duration)
+    yield counter(catalogue.POLLS_MISSED, state.missed)
+    yield counter(catalogue.POLLS_UNCHANGED, state.unchanged)
+    if state.snapshot is not None:
+        yield _one(catalogue.LAST_POLL, state.read_time)
+    if (source := state.source) is not None:
+        yield _info(catalogue.SOURCE, source.source, source.transport, source.protocol)
+    yield _info(catalogue.BUILD, __version__, PYTHON)
+    if state.extended_up is not None:
+        yield _one(catalogue.EXTENDED_UP, float(state.extended_up))
+        yield counter(catalogue.EXTENDED_DROPPED, state.extended_dropped)

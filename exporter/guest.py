@@ -1,0 +1,61 @@
+"""What the guest's own kernel says about itself: virtual CPUs and memory.
+
+The host's counters need both as divisors (stolen per vCPU, ballooned share of memory), so that a ratio takes
+no second exporter. Read once per rendering of a page or export; never on behalf of the host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """``None`` where this operating system does not tell."""
+
+    vcpus: int | None = None
+    """Virtual CPUs online."""
+    memory_bytes: int | None = None
+    """Memory that the kernel manages: the VM's size less what firmware and kernel image keep."""
+
+
+def read(root: str = "/", cpu_count: Callable[[], int | None] = os.cpu_count) -> Guest:
+    """Ask the kernel. Inside a container this is still the kernel of the VM, not the container's limit.
+
+    Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``), proc(5) (``MemTotal``).
+    ``cpu_count`` answers where there is no sysfs, which is Windows.
+    """
+    return Guest(_online(root) or cpu_count(), _mem_total(root))
+
+
+def _lines(path: str) -> list[str]:
+    # Not pathlib: 3 ms of start-up that nothing else in a plain serve needs.
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def _online(root: str) -> int | None:
+    """Length of a list such as ``0-3,5``."""
+    try:
+        spans = [
+            span.split("-")
+            for line in _lines(f"{root}/sys/devices/system/cpu/online")
+            for span in line.split(",")
+        ]
+        return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
+    except ValueError:
+        return None
+
+
+def _mem_total(root: str) -> int | None:
+    for line in _lines(f"{root}/proc/meminfo"):
+        name, _, size = line.partition(":")
+        if name == "MemTotal":
+            number, _, unit = size.strip().partition(" ")
+            return int(number) * 1024 if number.isdecimal() and unit == "kB" else None
+    return None
