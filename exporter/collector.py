@@ -117,6 +117,8 @@ def _exporter(state: PollState, now: float) -> Iterator[Family]:
     yield Family(catalogue.POLL_DURATION, (), histogram=state.duration)
     yield counter(catalogue.POLLS_MISSED, state.missed)
     yield counter(catalogue.POLLS_UNCHANGED, state.unchanged)
+    if state.library_restarts is not None:
+        yield counter(catalogue.LIBRARY_RESTARTS, state.library_restarts)
     if state.snapshot is not None:
         yield _one(catalogue.LAST_POLL, state.read_time)
     if (source := state.source) is not None:

@@ -112,6 +112,7 @@ class Poller:
             polls=state.polls + 1,
             duration=state.duration.observe(now - begun),
             source=self._source.info,
+            library_restarts=self._source.restarts,
         )
         if self._on_poll is not None:
             self._on_poll(self._state)

@@ -114,6 +114,8 @@ class PollState:
     unchanged: int = 0
     duration: Histogram = field(default_factory=lambda: Histogram.empty(POLL_DURATION_BOUNDS))
     source: SourceInfo | None = None
+    library_restarts: int | None = None
+    """Times that the library's process had to be started anew; None on a road without one."""
     extended: ExtendedSnapshot | None = None
     extended_up: bool | None = None
     """None: not asked for or the host has none; else whether the last round was good."""

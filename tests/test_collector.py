@@ -247,15 +247,18 @@ class TestExporterItself:
         assert found[f"vmguest_exporter_build_info{{version={__version__},python={PYTHON}}}"] == 1.0
 
     def test_every_family_comes_from_the_catalogue(self) -> None:
-        state = state_with(VALUES | {"resource_pool_path": "p"}, extended_up=True)
+        state = state_with(VALUES | {"resource_pool_path": "p"}, extended_up=True, library_restarts=0)
         families = collect(state, NOW, MONOTONIC, EVERYTHING, Guest(1, 1))
         rows = {row.metric for row in STATISTICS} | set(catalogue.GUEST_METRICS + catalogue.SESSION_METRICS)
         rows |= set(catalogue.SELF_METRICS)
         metrics = [family.metric for family in families]
         assert set(metrics) <= rows
-        # One key has two rows of one name; VMware's child process is counted by who starts it.
-        missing = {metric.prometheus for metric in rows} - {metric.prometheus for metric in metrics}
-        assert missing == {"vmguest_library_restarts_total"}
+        # By name: one key has two rows of one name.
+        assert {metric.prometheus for metric in rows} == {metric.prometheus for metric in metrics}
+
+    def test_restarts_of_the_library_are_counted_on_its_road_only(self) -> None:
+        assert page(state_with(library_restarts=2))["vmguest_library_restarts_total"] == 2.0
+        assert "vmguest_library_restarts_total" not in page(state_with())
 
 
 class TestGuest:

@@ -31,6 +31,7 @@ class Clock:
 
 class Host:
     info = SourceInfo("guestrpc", "memory", "3", "")
+    restarts = 7
 
     def __init__(self, *answers: Snapshot | Exception | Callable[[], Snapshot]) -> None:
         self._answers = list(answers)
@@ -81,6 +82,7 @@ def test_a_good_poll() -> None:
     assert (state.read_time, state.read_monotonic) == (1100, 100)
     assert (state.polls, state.session_changes, state.unchanged, state.last_error) == (1, 0, 0, "")
     assert state.duration.count == 1
+    assert state.library_restarts == 7
     assert state.up(100)
 
 

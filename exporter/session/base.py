@@ -14,6 +14,10 @@ class Source(Protocol):
     def info(self) -> SourceInfo:
         """Which road, by which transport; ``protocol`` is filled in after the first good read."""
 
+    @property
+    def restarts(self) -> int | None:
+        """Times that the library's process had to be started anew; None on a road without one."""
+
     def read(self) -> Snapshot:
         """Ask the host for the basic statistics; connects first where needed.
 

@@ -113,9 +113,8 @@ class AutoSource:
         return replace(self._chosen.info, note=self._note)
 
     @property
-    def restarts(self) -> int:
-        """Restarts of the library's child process; 0 on the native road."""
-        return getattr(self._chosen, "restarts", 0)
+    def restarts(self) -> int | None:
+        return self._chosen.restarts if self._chosen is not None else None
 
     def read(self) -> Snapshot:
         if self._chosen is not None:

@@ -127,6 +127,10 @@ class WireSource:
     def info(self) -> SourceInfo:
         return self._info
 
+    @property
+    def restarts(self) -> None:
+        return None
+
     def read(self) -> Snapshot:
         exchange = self._guestlib.update()
         try:

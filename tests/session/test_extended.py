@@ -24,6 +24,7 @@ class Host:
     """Answers ``stat`` by (encoding, name): bytes, an error to raise, or a function of the call."""
 
     info = SourceInfo("guestrpc", "memory")
+    restarts = None
 
     def __init__(
         self, answers: dict[tuple[str, str], bytes | Exception], default: bytes | Exception = b""

@@ -197,6 +197,7 @@ def test_source_reads_v3() -> None:
     for _ in range(2):
         assert source.read() == Snapshot(3, 3, {"cpu_reservation": 10})
     assert source.info.protocol == "3"
+    assert source.restarts is None
     source.close()
 
 
