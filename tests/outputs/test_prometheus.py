@@ -215,7 +215,7 @@ class TestAnyMetric:
     @given(st.lists(metrics(), max_size=3))
     def test_text(self, families: list[Metric]) -> None:
         fixed = Fixed(*families)
-        assert TEXT.page(fixed.collect()) == generate_latest(fixed)  # type: ignore[arg-type]
+        assert TEXT.page(fixed.collect()) == generate_latest(fixed)
 
     @given(st.lists(metrics(), max_size=3))
     def test_openmetrics(self, families: list[Metric]) -> None:
