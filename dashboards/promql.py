@@ -1,0 +1,40 @@
+"""What a PromQL expression asks for, by its text: enough to check names, not a parser."""
+
+from __future__ import annotations
+
+import re
+
+from exporter import catalogue
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_LABELS = re.compile(r"\{[^{}]*\}")
+_NAME = re.compile(r"(?<![\w:])[a-zA-Z_][\w]*(?:_|:)[\w:]*")
+_CLAUSE = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+_FUNCTION = re.compile(r"\w+(?=\()")
+
+
+def metrics(expression: str) -> set[str]:
+    """Names of metrics in ``expression``: words with ``_`` or ``:`` outside strings, labels and clauses.
+
+    A name that is a whole matcher, ``{__name__=~...}``, is not seen.
+    """
+    bare = _CLAUSE.sub(" ", _LABELS.sub(" ", _STRING.sub('""', expression)))
+    return set(_NAME.findall(_FUNCTION.sub(" ", bare)))
+
+
+def published() -> set[str]:
+    """Every sample name that the exporter can publish under a fixed name."""
+    rows = (
+        *(row.metric for row in catalogue.STATISTICS),
+        *(row.metric for row in catalogue.EXTENDED),
+        catalogue.HYPERVISOR,
+        catalogue.HOST_FACTS,
+        *catalogue.GUEST_METRICS,
+        *catalogue.SESSION_METRICS,
+        *catalogue.SELF_METRICS,
+        *catalogue.OTLP_METRICS,
+        *catalogue.HA_METRICS,
+    )
+    names = {row.prometheus for row in rows}
+    histograms = {row.prometheus for row in rows if row.kind is catalogue.Kind.HISTOGRAM}
+    return (names - histograms) | {name + end for name in histograms for end in ("_bucket", "_count", "_sum")}
