@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,10 @@ from exporter.library.process import LibraryProcess
 from exporter.protocol import packet, rpci
 from exporter.session.vendor import LibrarySource
 from exporter.session.wire import WireSource
+from exporter.simulator.faults import Fault
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.scenario import Scenario
+from exporter.simulator.server import Server, serve_unix
 from exporter.snapshot import Snapshot
 from exporter.transport.unix import UnixConnector
 
@@ -215,6 +219,59 @@ class Roads:
 
 @pytest.fixture
 def roads(host: ScriptedHost, shim: str, real_library: str, compared: Compared) -> Iterator[Roads]:
+    """Both roads to the scripted ``host``."""
     roads = Roads(host.path, shim, real_library, compared)
     yield roads
     roads.close()
+
+
+class Clock:
+    """Stands still until it is told, so that both roads see the same sample."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Simulated:
+    """A simulated host that listens, its clock, and both roads to it."""
+
+    host: SimulatedHost
+    clock: Clock
+    roads: Roads
+
+
+@pytest.fixture
+def simulate(
+    short_path: Path, shim: str, real_library: str, compared: Compared
+) -> Iterator[Callable[..., Simulated]]:
+    """``simulate(scenario, faults)``: start one."""
+    with ExitStack() as stack:
+
+        def start(scenario: Scenario | str = "steady", faults: tuple[Fault, ...] = ()) -> Simulated:
+            clock = Clock()
+            host = SimulatedHost(scenario, clock)
+            path = short_path / "simulated"
+            stack.enter_context(serve_unix(path, Server(host, faults)))
+            roads = Roads(path, shim, real_library, compared)
+            stack.callback(roads.close)
+            return Simulated(host, clock, roads)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def toolbox(require_program: Callable[[str, str], str]) -> Callable[..., str]:
+    """``toolbox(roads, *arguments)``: what ``vmware-toolbox-cmd stat`` prints."""
+    program = require_program("vmware-toolbox-cmd", "apt-get install open-vm-tools")
+
+    def run(roads: Roads, *arguments: str) -> str:
+        environ = roads.environ()
+        done = subprocess.run(
+            [program, "stat", *arguments], env=environ, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -14,36 +13,21 @@ pytestmark = pytest.mark.real
 
 Stat = Callable[..., str]
 
-
-@pytest.fixture
-def stat(roads: Any, require_program: Callable[[str, str], str]) -> Stat:
-    """``stat(*arguments)``: what ``vmware-toolbox-cmd stat`` prints."""
-    program = require_program("vmware-toolbox-cmd", "apt-get install open-vm-tools")
-
-    def run(*arguments: str) -> str:
-        command = [program, "stat", *arguments]
-        environ = roads.environ()
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout
-
-    return run
-
-
 IDS = {"balloon": 12, "swap": 13, "memlimit": 7, "memres": 6, "cpures": 1, "cpulimit": 2}
 UNITS = {"cpures": "MHz", "cpulimit": "MHz"}
 
 
 @pytest.mark.parametrize("number", [0, 1234, 2**32 - 1])
 @pytest.mark.parametrize("name", IDS)
-def test_a_statistic(host: Any, stat: Stat, name: str, number: int) -> None:
+def test_a_statistic(host: Any, roads: Any, toolbox: Stat, name: str, number: int) -> None:
     values: dict[int, tuple[bool, int | bytes]] = dict.fromkeys(IDS.values(), (True, 77))
     host.answer = lambda _: rpci.reply(stats_v3.encode(5, {**values, IDS[name]: (True, number)}))
-    assert stat(name) == f"{number} {UNITS.get(name, 'MB')}\n"
+    assert toolbox(roads, name) == f"{number} {UNITS.get(name, 'MB')}\n"
 
 
-def test_the_session(host: Any, stat: Stat) -> None:
+def test_the_session(host: Any, roads: Any, toolbox: Stat) -> None:
     host.answer = lambda _: rpci.reply(stats_v3.encode(0xFEDCBA9876543210, {}))
-    assert stat("sessionid") == "0xfedcba9876543210\n"
+    assert toolbox(roads, "sessionid") == "0xfedcba9876543210\n"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +38,7 @@ def test_the_session(host: Any, stat: Stat) -> None:
         (("text", "vscsi", "scsi0:0"), b"guestlib.stat.get text vscsi scsi0:0"),
     ],
 )
-def test_raw(host: Any, stat: Stat, arguments: tuple[str, ...], command: bytes) -> None:
+def test_raw(host: Any, roads: Any, toolbox: Stat, arguments: tuple[str, ...], command: bytes) -> None:
     host.answer = lambda _: rpci.reply(b"what the host holds")
-    assert stat("raw", *arguments).strip() == "what the host holds"
+    assert toolbox(roads, "raw", *arguments).strip() == "what the host holds"
     assert host.commands == [command]
