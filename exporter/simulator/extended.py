@@ -1,0 +1,266 @@
+"""Extended statistics, the host's side: ``guestlib.stat.get <encoding> <name>`` in four encodings.
+
+Forms and names as the Guest SDK Programming Guide shows them. What it leaves open is chosen here: the fields of
+``vscsi`` (no public list), most of ``host``, and the nesting of JSON, of which both plausible forms can be had.
+Where a basic statistic holds the same quantity, both agree: the finer unit is used unless the scenario set the
+basic one to something else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
+from exporter.errors import RpcError
+from exporter.simulator.physics import Memory, Totals
+from exporter.simulator.scenario import Scenario
+from exporter.simulator.statistics import Statistics
+
+STATIC, INSTANT, ACCUMULATE = "static", "instant", "accumulate"
+
+_READS = 0.7
+"""Share of reads among disk commands, and below their mean sizes in bytes; of packets likewise."""
+_READ_BYTES, _WRITE_BYTES = 24576, 12288
+_SENT = 0.45
+_SENT_BYTES, _RECEIVED_BYTES = 320, 910
+
+
+class Row(NamedTuple):
+    """One statistic; texts have neither type nor units."""
+
+    name: str
+    value: int | str
+    type: str = ""
+    units: str = ""
+
+
+class Device(NamedTuple):
+    """A disk or network card: its part of the load, and what all of its kind had done when it came."""
+
+    name: str
+    weight: float
+    since: Totals = Totals()
+
+
+class View(NamedTuple):
+    """The host at one moment. ``uptime`` in microseconds; ``values`` are the basic statistics by id."""
+
+    scenario: Scenario
+    session_id: int
+    uptime: int
+    seed: int
+    values: Statistics
+    totals: Totals
+    memory: Memory
+    disks: tuple[Device, ...]
+    nics: tuple[Device, ...]
+
+
+def answer(view: View, encoding: str, name: str) -> bytes:
+    """The reply's data. An empty ``name`` lists the groups, one a line, whatever the encoding.
+
+    Raises:
+        RpcError: no such service, encoding or group.
+    """
+    offered = view.scenario.encodings
+    if not offered:
+        raise RpcError("Unknown command")
+    if not name:
+        return "".join(f"{group}\n" for group in names(view)).encode()
+    if encoding not in offered:
+        raise RpcError("Unsupported encoding")
+    found = rows(view, name)
+    if found is None:
+        raise RpcError("Unknown stat")
+    if encoding == "json" and view.scenario.json_list:
+        return json_list(found)
+    return ENCODERS[encoding](view.session_id, found)
+
+
+def names(view: View) -> tuple[str, ...]:
+    """The groups on offer."""
+    return (
+        "session",
+        "host",
+        "resources",
+        *(f"vscsi {disk.name}" for disk in view.disks),
+        *(f"vnet {nic.name}" for nic in view.nics),
+    )
+
+
+def rows(view: View, group: str) -> list[Row] | None:
+    """The statistics of one group; None where there is no such group."""
+    if group in _GROUPS:
+        return _GROUPS[group](view)
+    word, _, name = group.partition(" ")
+    for disk in view.disks if word == "vscsi" else ():
+        if disk.name == name:
+            return _disk(view, disk)
+    for nic in view.nics if word == "vnet" else ():
+        if nic.name == name:
+            return _nic(view, nic)
+    return None
+
+
+def _session(view: View) -> list[Row]:
+    raw = (view.seed + 0x5F3C9D1B7A264E80) % 2**64
+    half = [f"{raw >> shift & 0xFF:02x}" for shift in range(56, -1, -8)]
+    return [
+        Row("session", view.session_id),
+        Row("uptime", view.uptime, ACCUMULATE, "us"),
+        Row("version", view.scenario.machine.hypervisor),
+        Row("provider", ""),
+        Row("uuid.bios", f"56 4d 2c 53 43 56 66 8e-{' '.join(half)}"),
+    ]
+
+
+def _host(view: View) -> list[Row]:
+    machine = view.scenario.machine
+    packages = 2 if machine.host_cores % 2 == 0 else 1
+    return [
+        Row("host.cpu.processorMHz", _number(view, 5), STATIC, "MHz"),
+        Row("host.cpu.coresPerPkg", machine.host_cores // packages, STATIC, "cores"),
+        Row("host.cpu.packages", packages, STATIC, "packages"),
+        Row("host.cpu.model", "Simulated CPU"),
+    ]
+
+
+def _resources(view: View) -> list[Row]:
+    memory, totals = view.memory, view.totals
+    mapped = _fine(memory.mapped, _number(view, 9), 1024)
+    swapped = _fine(memory.swapped, _number(view, 13), 1024)
+    overhead = _number(view, 11) << 10
+    remote = min(memory.remote, mapped)
+
+    def part_of_overhead(kilobytes: float) -> int:
+        return int(kilobytes * overhead / (view.scenario.machine.memory << 10) / 4)
+
+    return [
+        Row("vm.cpu.reserved", _number(view, 1), STATIC, "MHz"),
+        Row("vm.cpu.limit", _limit(_number(view, 2)), STATIC, "MHz"),
+        Row("vm.cpu.used", _fine(int(totals.used * 1e6), _number(view, 4), 1000), ACCUMULATE, "us"),
+        Row(
+            "vm.cpu.contention.cpu",
+            _fine(int(totals.stolen * 1e6), _number(view, 19), 1000),
+            ACCUMULATE,
+            "us",
+        ),
+        Row("vm.cpu.contention.mem", int(totals.stalled * 1e6), ACCUMULATE, "us"),
+        Row("vm.numa.local", mapped - remote, INSTANT, "KB"),
+        Row("vm.numa.remote", remote, INSTANT, "KB"),
+        Row("guest.mem.reserved", _number(view, 6) << 10, STATIC, "KB"),
+        Row("guest.mem.limit", _limit(_number(view, 7), 1024), STATIC, "KB"),
+        Row("guest.mem.mapped", mapped, INSTANT, "KB"),
+        Row(
+            "guest.mem.consumed", _fine(memory.mapped - memory.saved, _number(view, 16), 1024), INSTANT, "KB"
+        ),
+        Row("guest.mem.swapped", swapped, INSTANT, "KB"),
+        Row("guest.mem.ballooned", _fine(memory.ballooned, _number(view, 12), 1024), INSTANT, "KB"),
+        Row("guest.mem.swapIn", int(totals.swap_in), ACCUMULATE, "KB"),
+        Row("guest.mem.swapOut", int(totals.swap_out), ACCUMULATE, "KB"),
+        Row("ovhd.mem.swapped", part_of_overhead(swapped), INSTANT, "KB"),
+        Row("ovhd.mem.swapIn", part_of_overhead(totals.swap_in), ACCUMULATE, "KB"),
+        Row("ovhd.mem.swapOut", part_of_overhead(totals.swap_out), ACCUMULATE, "KB"),
+    ]
+
+
+def _disk(view: View, disk: Device) -> list[Row]:
+    commands = disk.weight * (view.totals.commands - disk.since.commands)
+    latency = disk.weight * (view.totals.latency - disk.since.latency)
+    reads = int(commands * _READS)
+    writes = int(commands * (1 - _READS))
+    return [
+        Row("num.reads", reads, ACCUMULATE, "reads"),
+        Row("num.writes", writes, ACCUMULATE, "writes"),
+        Row("size.reads", reads * _READ_BYTES, ACCUMULATE, "bytes"),
+        Row("size.writes", writes * _WRITE_BYTES, ACCUMULATE, "bytes"),
+        Row("latency.reads", int(latency * _READS), ACCUMULATE, "us"),
+        Row("latency.writes", int(latency * (1 - _READS)), ACCUMULATE, "us"),
+        Row("limit", -1, STATIC, "iops"),
+    ]
+
+
+def _nic(view: View, nic: Device) -> list[Row]:
+    packets = nic.weight * (view.totals.packets - nic.since.packets)
+    sent = int(packets * _SENT)
+    received = int(packets * (1 - _SENT))
+    return [
+        Row("num.tx", sent, ACCUMULATE, "packets"),
+        Row("size.tx", sent * _SENT_BYTES, ACCUMULATE, "bytes"),
+        Row("num.rx", received, ACCUMULATE, "packets"),
+        Row("size.rx", received * _RECEIVED_BYTES, ACCUMULATE, "bytes"),
+        Row("reservation", 0, STATIC, "MBps"),
+        Row("limit", -1, STATIC, "MBps"),
+    ]
+
+
+_GROUPS: dict[str, Callable[[View], list[Row]]] = {
+    "session": _session,
+    "host": _host,
+    "resources": _resources,
+}
+
+
+def _number(view: View, statistic: int) -> int:
+    _, value = view.values[statistic]
+    return value if isinstance(value, int) else 0
+
+
+def _fine(fine: int, sent: int, ratio: int) -> int:
+    """The finer number where it is the one behind the basic statistic, else that one in the finer unit."""
+    return fine if abs(fine - sent * ratio) < 2 * ratio else sent * ratio
+
+
+def _limit(value: int, ratio: int = 1) -> int:
+    return -1 if value in (NO_LIMIT, OLD_NO_LIMIT_MB) else value * ratio
+
+
+def xml(session_id: int, found: Sequence[Row]) -> bytes:
+    """One line; the session's id stands on the root."""
+    parts = [f'<metrics session="{session_id}">']
+    for row in found:
+        kind = f' type="{row.type}" units="{_escape(row.units)}"' if row.type else ""
+        parts.append(f'<metric name="{_escape(row.name)}"{kind}>{_escape(str(row.value))}</metric>')
+    parts.append("</metrics>")
+    return "".join(parts).encode()
+
+
+def _escape(text: str) -> str:
+    return text.translate(_XML)
+
+
+_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+
+
+def _triple(row: Row) -> dict[str, int | str]:
+    return {"type": row.type, "units": row.units, "value": row.value} if row.type else {"value": row.value}
+
+
+def json_object(_session_id: int, found: Sequence[Row]) -> bytes:
+    return json.dumps({row.name: _triple(row) for row in found}).encode()
+
+
+def json_list(found: Sequence[Row]) -> bytes:
+    return json.dumps([{"name": row.name, **_triple(row)} for row in found]).encode()
+
+
+def yaml(_session_id: int, found: Sequence[Row]) -> bytes:
+    lines = []
+    for row in found:
+        lines.append(f"{row.name}:")
+        lines += [f"  {key}: {value}".rstrip() for key, value in _triple(row).items()]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def text(_session_id: int, found: Sequence[Row]) -> bytes:
+    return "".join(f"{f'{row.name} = {row.value}'.rstrip()}\n" for row in found).encode()
+
+
+ENCODERS: dict[str, Callable[[int, Sequence[Row]], bytes]] = {
+    "xml": xml,
+    "json": json_object,
+    "yaml": yaml,
+    "text": text,
+}

@@ -1,0 +1,272 @@
+"""The simulated host behind a stream: GuestRPC by the very codec that it is there to test.
+
+One connection is one call of :meth:`Server.serve`; several may run at once. :func:`serve_unix` listens at a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from exporter.errors import ConfigError, ProtocolError, RpcError, TransportError
+from exporter.protocol import appmonitor, packet, rpci
+from exporter.simulator import damage
+from exporter.simulator.faults import Fault, Rule, Rules, Stage
+from exporter.simulator.host import Happening, SimulatedHost
+from exporter.transport.base import Stream
+from exporter.transport.sockets import SocketStream
+
+IDLE = 3600.0
+"""Seconds after which a connection without requests is closed."""
+SEND = 10.0
+"""Seconds that a reply may take to be taken by the guest."""
+
+_SECURED = ("guestlib.", appmonitor.PREFIX)
+"""What APP_MONITOR restricts to privileged connections."""
+
+
+class Server:
+    """Answers for ``host``; ``faults`` are added to those of its scenario.
+
+    ``privileged``: whether connections count as coming from a port below 1024, unless :meth:`serve` is told
+    otherwise. ``sleep`` is what delays wait by.
+    """
+
+    def __init__(
+        self,
+        host: SimulatedHost,
+        faults: Iterable[Fault] = (),
+        *,
+        privileged: bool = True,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.host = host
+        self.rules = Rules.of((*host.scenario.faults, *faults), host.seed)
+        self.connections = 0
+        """Taken since the start."""
+        self.requests = 0
+        self._privileged = privileged
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._random = random.Random(host.seed)  # noqa: S311  to be foreseen is its purpose
+        self._last_request = (b"", rpci.Request(b"", fast_close=False))
+        self._last_data = b""
+        self._last_reply = b""
+
+    def refuses(self) -> bool:
+        """Whether the host takes no connection now. Asked once per connection: a rule may count."""
+        with self._lock:
+            return self.host.down or bool(self.rules.fire(connecting=True))
+
+    def serve(self, stream: Stream, privileged: bool | None = None) -> None:
+        """Answer until the guest or a fault closes the connection, vMotion breaks it, or nothing comes for an hour."""
+        if self.refuses():
+            stream.close()
+        else:
+            self.serve_admitted(stream, privileged)
+
+    def serve_admitted(self, stream: Stream, privileged: bool | None = None) -> None:
+        """As :meth:`serve`, for a connection that was not refused."""
+        # The guest may go away at any time, or send what is no request: either way this connection has ended.
+        with contextlib.suppress(TransportError, ProtocolError):
+            self._converse(stream, self._privileged if privileged is None else privileged)
+        stream.close()
+
+    def take_happenings(self) -> list[Happening]:
+        """What has happened at the host since the last call."""
+        with self._lock:
+            return self.host.take_happenings()
+
+    def _converse(self, stream: Stream, privileged: bool) -> None:
+        with self._lock:
+            self.connections += 1
+            generation = self.host.generation
+        decoder = packet.PacketDecoder()
+        while True:
+            while (body := decoder.next()) is None:
+                decoder.feed(stream.receive(IDLE))
+            request = self._parse(body)
+            command = request.command.decode("utf-8", "replace")
+            fired = self.rules.fire(command) if self.rules.rules else []
+            for rule in fired:
+                if rule.fault.kind == "disconnect":
+                    return
+                if rule.fault.kind == "delay":
+                    self._sleep(rule.fault.seconds or 0)
+            with self._lock:
+                self.requests += 1
+                self.host.advance()
+                if self.host.generation != generation:
+                    return
+                reply = self._reply(request.command, command, fired, privileged)
+            if fired:
+                reply, whole = self._spoil(reply, fired)
+                stream.send(reply, SEND)
+                if not whole:
+                    return
+            else:
+                stream.send(reply, SEND)
+            if request.fast_close:
+                return
+
+    def _parse(self, body: bytes) -> rpci.Request:
+        # Guests ask the same thing again and again.
+        last_body, request = self._last_request
+        if body != last_body:
+            request = rpci.parse_request(body)
+            # One assignment: another thread must never see half of it.
+            self._last_request = (body, request)
+        return request
+
+    def _reply(self, raw: bytes, command: str, fired: list[Rule], privileged: bool) -> bytes:
+        """The whole packet of the reply."""
+        for rule in fired:
+            if rule.fault.stage is Stage.REFUSAL:
+                return rpci.reply((rule.fault.text or "").encode(), ok=False)
+        try:
+            data = self._answer(raw, command, privileged)
+        except RpcError as refusal:
+            return rpci.reply(refusal.text.encode(), ok=False)
+        for rule in fired:
+            if rule.fault.stage is Stage.STATISTICS:
+                data = damage.statistics(
+                    rule.fault.kind,
+                    data,
+                    fired=rule.fired,
+                    session_id=self.host.session_id,
+                    values=self.host.values(),
+                    count=self.host.scenario.statistics,
+                )
+            elif rule.fault.kind == "no-status":
+                return damage.no_status(data)
+        if data is not self._last_data:
+            self._last_data, self._last_reply = data, rpci.reply(data)
+        return self._last_reply
+
+    def _answer(self, raw: bytes, command: str, privileged: bool) -> bytes:
+        """The reply's data; RpcError carries the host's refusal."""
+        host = self.host
+        if host.scenario.secure_only and not privileged and command.startswith(_SECURED):
+            raise RpcError("Permission denied")
+        if command.startswith(appmonitor.PREFIX):
+            return host.ha.answer(raw)
+        word, _, rest = command.partition(" ")
+        if word == "guestlib.info.get":
+            version = rest.strip()
+            return host.info(int(version) if version.isascii() and version.isdigit() else 0)
+        if word == "guestlib.stat.get":
+            encoding, _, name = rest.partition(" ")
+            return host.stat(encoding or "text", name.strip())
+        # guestlib.ioctl among them: it writes to the host, and a reader has no business with it.
+        raise RpcError("Unknown command")
+
+    def _spoil(self, reply: bytes, fired: list[Rule]) -> tuple[bytes, bool]:
+        """What goes out instead, and whether the connection stays."""
+        for rule in fired:
+            size = rule.fault.bytes or 0
+            if rule.fault.kind == "corrupt":
+                with self._lock:
+                    reply = damage.corrupt(reply, size, self._random)
+            elif rule.fault.kind == "truncate":
+                return damage.truncate(reply, size), False
+        return reply, True
+
+
+THREADS = 16
+"""Connections that a unix socket serves at once; more wait until one ends."""
+_MAX_PATH = 107
+"""Bytes of a unix socket's path, by Linux's sockaddr_un."""
+
+
+@contextlib.contextmanager
+def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> Iterator[None]:
+    """Listen at ``path`` while the block runs. A socket that nobody listens at any more is replaced.
+
+    Raises:
+        ConfigError: the path can't be used, and why.
+    """
+    listener = _listen(str(path))
+    ours = os.lstat(path).st_ino
+    stopping = threading.Event()
+    lock = threading.Lock()
+    open_sockets: set[socket.socket] = set()
+
+    def work() -> None:
+        # Each thread waits for connections of its own accord: a guest of many short ones costs no thread each.
+        while not stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                # Shut down, or out of descriptors for a moment.
+                stopping.wait(0.05)
+                continue
+            with lock:
+                open_sockets.add(connection)
+            if stopping.is_set():
+                connection.close()
+            server.serve(SocketStream(connection))
+            with lock:
+                open_sockets.discard(connection)
+
+    workers = [
+        threading.Thread(target=work, name=f"simulated-host-{number}", daemon=True)
+        for number in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        # Wakes the threads in accept(), and below those in recv(); close() would not.
+        listener.shutdown(socket.SHUT_RDWR)
+        with lock:
+            for connection in open_sockets:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        for worker in workers:
+            worker.join(1.0)
+        listener.close()
+        with contextlib.suppress(OSError):
+            if os.lstat(path).st_ino == ours:
+                Path(path).unlink()
+
+
+def _listen(path: str) -> socket.socket:
+    if len(os.fsencode(path)) > _MAX_PATH:
+        raise ConfigError(
+            f"{path}: too long for a unix socket: at most {_MAX_PATH} bytes, such as /tmp/host.sock"
+        )
+    _clear(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{path}: can't listen there: {error.strerror}") from error
+    return listener
+
+
+def _clear(path: str) -> None:
+    """Remove a socket that a host left behind; anything else stays where it is."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"{path}: exists and is no socket; choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            Path(path).unlink()
+            return
+    raise ConfigError(f"{path}: somebody listens there; stop it or choose another path")
