@@ -103,6 +103,7 @@ class AutoSource:
     def __init__(self, roads: dict[str, Callable[[], Source]], evidence: str) -> None:
         self._roads = roads
         self._evidence = evidence
+        self._made: dict[str, Source] = {}
         self._chosen: Source | None = None
         self._note = ""
 
@@ -121,27 +122,30 @@ class AutoSource:
             return self._chosen.read()
         failures: list[tuple[str, VMGuestError]] = []
         for name, make in self._roads.items():
-            source = make()
+            # Made once and kept while no road answers: the library's process counts its crashes and pauses.
+            source = self._made.get(name) or self._made.setdefault(name, make())
             try:
                 snapshot = source.read()
-            except RpcError:
-                self._take(name, source, failures)
+            except RpcError as error:
+                # On the native road a refusal is the host's answer. The library has the same status for "no
+                # channel to the host", so its refusal decides nothing.
+                if name == "library":
+                    failures.append((name, error))
+                    continue
+                self._take(name, failures)
                 raise
             except VMGuestError as error:
-                source.close()
                 failures.append((name, error))
-            except BaseException:
-                source.close()
-                raise
             else:
-                self._take(name, source, failures)
+                self._take(name, failures)
                 return snapshot
         self._note = "; ".join(f"{name}: {error}" for name, error in failures)
         # The first road is the one to repair: the second one is its substitute.
         raise failures[0][1]
 
-    def _take(self, name: str, source: Source, failures: list[tuple[str, VMGuestError]]) -> None:
-        self._chosen = source
+    def _take(self, name: str, failures: list[tuple[str, VMGuestError]]) -> None:
+        self._chosen = self._made.pop(name)
+        self._close_others()
         others = "; ".join(f"not {road}: {error}" for road, error in failures)
         self._note = others or f"{name} answered first"
         log.info(
@@ -154,5 +158,11 @@ class AutoSource:
         return self._chosen.stat(encoding, name, timeout)
 
     def close(self) -> None:
+        self._close_others()
         if self._chosen is not None:
             self._chosen.close()
+
+    def _close_others(self) -> None:
+        for source in self._made.values():
+            source.close()
+        self._made.clear()

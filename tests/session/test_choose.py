@@ -132,7 +132,36 @@ def test_a_road_is_kept_through_its_errors() -> None:
 
 
 def test_a_mistake_in_this_program_is_not_hidden_by_the_other_road() -> None:
-    native = Road("guestrpc", ZeroDivisionError())
+    source = auto(Road("guestrpc", ZeroDivisionError()), Road("library"))
     with pytest.raises(ZeroDivisionError):
-        auto(native, Road("library")).read()
-    assert native.closed
+        source.read()
+    source.close()
+
+
+def test_the_librarys_refusal_decides_nothing() -> None:
+    """Its status NOT_ENABLED also stands for "no channel to the host"."""
+    native = Road("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
+    library = Road("library", RpcError("not enabled"))
+    source = auto(native, library)
+    with pytest.raises(NoDeviceError):
+        source.read()
+    assert source.read() == SNAPSHOT
+    assert source.info.source == "guestrpc"
+
+
+def test_roads_are_made_once_and_the_ones_not_taken_closed_in_the_end() -> None:
+    """The library's process counts its crashes and pauses between them: a new one would forget."""
+    made: list[Road] = []
+
+    def make() -> Road:
+        made.append(Road("library", *[NotVMwareError("no library")] * 3))
+        return made[-1]
+
+    native = Road("guestrpc", *[NoDeviceError("no vsock")] * 3)
+    source = choose.AutoSource({"guestrpc": lambda: native, "library": make}, "DMI")
+    for _ in range(3):
+        with pytest.raises(NoDeviceError):
+            source.read()
+    assert len(made) == 1
+    source.close()
+    assert (native.closed, made[0].closed) == (True, True)

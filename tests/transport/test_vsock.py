@@ -50,11 +50,9 @@ class FakeKernel:
 class FakeSocket:
     def __init__(self, kernel: FakeKernel) -> None:
         self._kernel = kernel
-        self.timeout = 0.0
 
-    def settimeout(self, timeout: float) -> None:
-        assert timeout > 0
-        self.timeout = timeout
+    def settimeout(self, timeout: float | None) -> None:
+        assert timeout is None or timeout > 0
 
     def bind(self, address: tuple[int, int]) -> None:
         assert address[0] == ANY
