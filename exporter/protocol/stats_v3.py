@@ -35,7 +35,8 @@ _WORD = struct.Struct(">I")
 
 
 def _text(raw: bytes) -> str:
-    return raw.rstrip(b"\0").decode("utf-8", "replace")
+    # Up to the first NUL, as C reads it and so VMware's library shows it.
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def _fixed_run(rows: tuple[Statistic, ...]) -> struct.Struct:

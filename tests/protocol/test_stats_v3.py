@@ -171,6 +171,13 @@ def test_a_text_out_of_order_is_malformed() -> None:
         stats_v3.decode(bytes(body))
 
 
+@pytest.mark.parametrize("raw", [b"/pool\0", b"/pool\0\0", b"/pool\0rest"])
+def test_a_path_ends_at_its_first_nul(raw: bytes) -> None:
+    for id_, count in ((18, 18), (37, 37)):
+        snapshot = stats_v3.decode(stats_v3.encode(1, {id_: (True, raw)}, count))
+        assert snapshot.values["resource_pool_path"] == "/pool"
+
+
 def test_a_path_that_is_no_utf_8_is_still_text() -> None:
     assert (
         stats_v3.decode(stats_v3.encode(1, full(_37=(True, b"/\xff")))).values["resource_pool_path"] == "/�"
