@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import threading
 import time
@@ -37,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="KIND[:p=0.1][:times=3][:skip=10][:on=COMMAND]…, repeatable; see --list-faults",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all that is random (default: %(default)s)"
+        "--seed", metavar="N", type=int, help="of all that is random (default: another one each time)"
     )
     parser.add_argument(
         "--speed",
@@ -85,6 +86,8 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
         except ConfigError as error:
             problems.extend(error.problems)
 
+    # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
+    seed = secrets.randbits(32) if args.seed is None else args.seed
     hosts: list[SimulatedHost] = []
     if not args.socket:
         problems.append("--socket is missing: expected the path of a unix socket, such as /tmp/host.sock")
@@ -92,7 +95,7 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
         problems.append(f"--speed={args.speed:g}: expected more than 0 and at most {MAX_SPEED:g}")
     for rule in args.fault:
         collect(lambda: faults.append(Fault.parse(rule)))  # noqa: B023  called at once
-    collect(lambda: hosts.append(SimulatedHost(args.scenario, time.monotonic, args.seed, speed=args.speed)))
+    collect(lambda: hosts.append(SimulatedHost(args.scenario, time.monotonic, seed, speed=args.speed)))
     if problems:
         raise ConfigError(*problems)
     return hosts[0], faults
@@ -120,7 +123,7 @@ def _greeting(path: str, host: SimulatedHost) -> str:
     scenario, machine = host.scenario, host.scenario.machine
     return (
         f"{machine.hypervisor}, simulated: {scenario.name}. {scenario.summary}\n"
-        f"{machine.vcpus} vCPUs, {machine.memory} MB, session {host.session_id}. Listening at {path}; read it with\n"
+        f"{machine.vcpus} vCPUs, {machine.memory} MB, session {host.session_id}, seed {host.seed}. Listening at {path}; read it with\n"
         f"  vmguest-exporter --source=guestrpc --guestrpc.socket={path}"
     )
 

@@ -9,19 +9,17 @@ import contextlib
 import os
 import random
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from exporter.errors import ConfigError, ProtocolError, RpcError, TransportError
+from exporter.errors import ProtocolError, RpcError, TransportError
 from exporter.protocol import appmonitor, packet, rpci
-from exporter.simulator import damage
+from exporter.simulator import damage, listening
 from exporter.simulator.faults import Fault, Rule, Rules, Stage
 from exporter.simulator.host import Happening, SimulatedHost
 from exporter.transport.base import Stream
-from exporter.transport.sockets import SocketStream
 
 IDLE = 3600.0
 """Seconds after which a connection without requests is closed."""
@@ -181,8 +179,6 @@ class Server:
 
 THREADS = 16
 """Connections that a unix socket serves at once; more wait until one ends."""
-_MAX_PATH = 107
-"""Bytes of a unix socket's path, by Linux's sockaddr_un."""
 
 
 @contextlib.contextmanager
@@ -192,7 +188,7 @@ def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> I
     Raises:
         ConfigError: the path can't be used, and why.
     """
-    listener = _listen(str(path))
+    listener = listening.listen(str(path))
     ours = os.lstat(path).st_ino
     stopping = threading.Event()
     lock = threading.Lock()
@@ -210,8 +206,10 @@ def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> I
             with lock:
                 open_sockets.add(connection)
             if stopping.is_set():
+                # Nobody shuts it down any more.
                 connection.close()
-            server.serve(SocketStream(connection))
+                return
+            server.serve(listening.Connection(connection))
             with lock:
                 open_sockets.discard(connection)
 
@@ -237,36 +235,3 @@ def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> I
         with contextlib.suppress(OSError):
             if os.lstat(path).st_ino == ours:
                 Path(path).unlink()
-
-
-def _listen(path: str) -> socket.socket:
-    if len(os.fsencode(path)) > _MAX_PATH:
-        raise ConfigError(
-            f"{path}: too long for a unix socket: at most {_MAX_PATH} bytes, such as /tmp/host.sock"
-        )
-    _clear(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(path)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"{path}: can't listen there: {error.strerror}") from error
-    return listener
-
-
-def _clear(path: str) -> None:
-    """Remove a socket that a host left behind; anything else stays where it is."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path}: exists and is no socket; choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            Path(path).unlink()
-            return
-    raise ConfigError(f"{path}: somebody listens there; stop it or choose another path")
