@@ -1,0 +1,69 @@
+"""PromQL that more than one panel needs. Every selector carries the board's variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INTERVAL = "$__rate_interval"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The label matchers of a board, put into each selector."""
+
+    matchers: str
+
+    def __call__(self, name: str, extra: str = "") -> str:
+        return f"{name}{{{self.matchers}{f',{extra}' if extra else ''}}}"
+
+    def rate(self, name: str, extra: str = "") -> str:
+        return f"rate({self(name, extra)}[{INTERVAL}])"
+
+    def elapsed(self) -> str:
+        """Seconds by the host's clock per second; never 0, which a host that repeats its sample would give."""
+        return f"({self.rate('vmguest_elapsed_seconds_total')} > 0)"
+
+    def per_vcpu(self, counter: str, ratio: str) -> str:
+        """Share of each vCPU's time. ``ratio``: the recorded name that stands in where there is no counter."""
+        return f"{self.rate(counter)} / {self.elapsed()} / {self('vmguest_vcpus')} or {self(ratio)}"
+
+    def used(self) -> str:
+        return self.per_vcpu("vmguest_cpu_used_seconds_total", "vmguest:cpu_used:ratio")
+
+    def stolen(self) -> str:
+        return self.per_vcpu("vmguest_cpu_stolen_seconds_total", "vmguest:cpu_stolen:ratio")
+
+    def contention(self) -> str:
+        return (
+            f"{self.rate('vmguest_cpu_contention_seconds_total')}"
+            f" / ignoring (cause) group_left () {self.elapsed()}"
+            f" / ignoring (cause) group_left () {self('vmguest_vcpus')}"
+        )
+
+    def used_hertz(self) -> str:
+        return (
+            f"{self.rate('vmguest_cpu_used_seconds_total')} / {self.elapsed()}"
+            f" * {self('vmguest_host_cpu_frequency_hertz')}"
+            f" or {self('vmguest:cpu_used:hertz')}"
+        )
+
+    def capacity(self) -> str:
+        return f"{self('vmguest_vcpus')} * {self('vmguest_host_cpu_frequency_hertz')}"
+
+    def limit_binds(self) -> str:
+        """1 where the CPU limit is below 98 % of what the vCPUs could use; the same bound as the alert's."""
+        return f"({self('vmguest_cpu_limit_hertz')} < bool 0.98 * {self.capacity()})"
+
+    def at_limit(self) -> str:
+        """1 where a limit binds and is used up."""
+        return f"({self.limit_binds()} * (({self.used_hertz()}) > bool 0.95 * {self('vmguest_cpu_limit_hertz')}))"
+
+    def share(self, name: str) -> str:
+        """A level of memory against the memory that the guest sees."""
+        return f"{self(name)} / {self('vmguest_guest_memory_bytes')}"
+
+    def disk_latency(self) -> str:
+        """Mean seconds per command of each disk."""
+        time = [self.rate(f"vmguest_disk_latency_{way}_seconds_total") for way in ("reads", "writes")]
+        commands = [self.rate(f"vmguest_disk_num_{way}_total") for way in ("reads", "writes")]
+        return f"({' + '.join(time)}) / (({' + '.join(commands)}) > 0)"

@@ -1,0 +1,188 @@
+"""The boards: compiled from their source, complete for a reader, and within Grafana's and the linter's rules.
+
+The rules are those of grafana/dashboard-linter (docs/rules) that apply.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards import promql
+from dashboards.__main__ import BOARDS, FOLDER
+from dashboards.grafana import compiled
+from exporter.extended import map_value
+from exporter.snapshot import ExtendedValue
+
+FILES = sorted(FOLDER.glob("*.json"))
+BOARD = {path.stem: json.loads(path.read_text()) for path in FILES}
+
+# Identifiers of Grafana's value formats (packages/grafana-data/src/valueFormats/categories.ts) that are in use.
+UNITS = {"none", "short", "percentunit", "bytes", "binBps", "hertz", "s", "iops", "pps", "dateTimeFromNow"}
+
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "vmguest.yml"
+RECORDED = set(re.findall(r"record: (\S+)", RULES.read_text()))
+STANDARD = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+
+def panels() -> list[Any]:
+    return [
+        pytest.param(uid, panel, id=f"{uid}: {panel['title']}")
+        for uid, board in BOARD.items()
+        for panel in board["panels"]
+        if panel["type"] != "row"
+    ]
+
+
+def expressions(board: dict[str, Any]) -> Iterator[str]:
+    for panel in board["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", ()))
+    yield from (mark["expr"] for mark in board["annotations"].get("list", ()))
+
+
+def test_committed_files_are_what_the_source_compiles_to() -> None:
+    """After a change of the source: ``python -m dashboards``."""
+    assert {path.name: path.read_text() for path in FILES} == {
+        f"{board.uid}.json": compiled(board) for board in BOARDS
+    }
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_the_sdk_reads_every_key_back(uid: str) -> None:
+    """A key that Grafana's model does not know, or a value it does not take, would be lost on the way."""
+    register_default_plugins()
+    read = Dashboard.from_json(BOARD[uid])
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == BOARD[uid]
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_board_is_read_only_and_has_its_variables(uid: str) -> None:
+    board = BOARD[uid]
+    assert board["editable"] is False
+    assert board["uid"] == uid
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    assert variables["datasource"]["query"] == "prometheus"
+    assert variables["datasource"]["label"] == "Data source"
+    assert {"job", "instance"} <= set(variables)
+    for name, variable in variables.items():
+        if name == "datasource":
+            continue
+        assert variable["datasource"]["uid"] == "${datasource}"
+        assert variable["refresh"] == 2, "reloads when the time range changes"
+        if (uid, name) == ("vmguest-one-vm", "instance"):
+            assert not variable["multi"], "a board about one VM adds up what is of one VM"
+            continue
+        assert variable["multi"]
+        assert variable["includeAll"]
+        assert variable["allValue"] == (".*" if name == "cluster" else ".+")
+
+
+def test_fleet_can_be_narrowed_by_cluster() -> None:
+    assert "cluster" in {variable["name"] for variable in BOARD["vmguest-fleet"]["templating"]["list"]}
+    assert all('cluster=~"$cluster"' in expr for expr in expressions(BOARD["vmguest-fleet"]))
+
+
+@pytest.mark.parametrize(("uid", "panel"), panels())
+def test_panel_tells_a_reader_what_it_shows(uid: str, panel: dict[str, Any]) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    assert panel["title"]
+    assert len(panel["description"]) > 30
+    assert panel["description"].endswith(".")
+    assert defaults["unit"] in UNITS
+    assert len(defaults["noValue"]) > 3
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["targets"]
+    for target in panel["targets"]:
+        assert target["datasource"] == panel["datasource"]
+    for override in panel["fieldConfig"]["overrides"]:
+        for item in override["properties"]:
+            assert item["id"] != "unit" or item["value"] in UNITS
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_every_selector_is_bound_to_the_variables(uid: str) -> None:
+    for expr in expressions(BOARD[uid]):
+        selectors = re.findall(r"\{[^{}]*\}", expr)
+        assert selectors
+        assert len(selectors) >= len(promql.metrics(expr))
+        for selector in selectors:
+            assert 'job=~"$job"' in selector
+            assert 'instance=~"$instance"' in selector
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_counters_are_only_seen_through_rates_over_the_right_window(uid: str) -> None:
+    for expr in expressions(BOARD[uid]):
+        for window in re.findall(r"\[([^\]]*)\]", expr):
+            assert window in ("$__rate_interval", "$__range"), expr
+        bare = re.sub(r"(?:rate|irate|increase|changes)\([^()]*\{[^{}]*\}\[[^\]]*\]\)", "", expr)
+        assert not re.search(r"_total\b", bare), expr
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_every_metric_exists(uid: str) -> None:
+    known = promql.published() | promql.SIMULATED_DISK | RECORDED | STANDARD
+    for expr in expressions(BOARD[uid]):
+        assert promql.metrics(expr) <= known, expr
+
+
+def test_disk_names_are_those_of_the_naming_rule() -> None:
+    fields = (
+        ("num.reads", "reads"),
+        ("num.writes", "writes"),
+        ("size.reads", "bytes"),
+        ("size.writes", "bytes"),
+        ("latency.reads", "us"),
+        ("latency.writes", "us"),
+    )
+    mapped = [
+        map_value("vscsi scsi0:0", ExtendedValue(name, 1, "accumulate", units)) for name, units in fields
+    ]
+    assert {each.metric.prometheus for each in mapped if each} == promql.SIMULATED_DISK
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_panels_fill_the_grid_without_overlap(uid: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARD[uid]["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    ids = [panel["id"] for panel in BOARD[uid]["panels"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_titles_speak_of_session_changes_not_of_vmotion() -> None:
+    for board in BOARD.values():
+        for panel in board["panels"]:
+            assert "vmotion" not in panel["title"].lower()
+        for mark in board["annotations"].get("list", ()):
+            assert not mark["name"].lower().startswith("vmotion")
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("rate(a_total[5m]) / b_x", {"a_total", "b_x"}),
+        ('sum by (job_x, le) (a_b{c_d="e_f"})', {"a_b"}),
+        ("a:b_c:d > 2^20 unless ignoring (x_y) up_z", {"a:b_c:d", "up_z"}),
+        ("label_replace(a_b, 'x', '$1', 'y_z', '(.*)') or vector(0)", {"a_b"}),
+    ],
+)
+def test_names_are_found_in_an_expression(expression: str, names: set[str]) -> None:
+    assert promql.metrics(expression.replace("'", '"')) == names
