@@ -9,6 +9,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from operator import itemgetter
 
+from exporter.errors import ConfigError
+
 Value = int | float | str | bool
 """A number in the host's unit, a text, or False for *the host marks it as not valid*."""
 
@@ -26,6 +28,11 @@ class Curve:
     points: tuple[tuple[float, Value], ...]
     steps: bool = False
     every: float = 0.0
+
+    def __post_init__(self) -> None:
+        times = [time for time, _ in self.points]
+        if not times or times != sorted(set(times)):
+            raise ConfigError("a curve: expected one point or more, by rising time")
 
     def at(self, time: float) -> Value:
         """The value at ``time`` (seconds)."""
@@ -45,7 +52,7 @@ class Curve:
             return value
         if isinstance(value, int) and isinstance(target, int):
             passed, whole = round((time - since) * 1e6), round((until - since) * 1e6)
-            return value + (target - value) * passed // whole
+            return value + (target - value) * passed // max(whole, 1)
         return value + (target - value) * (time - since) / (until - since)
 
     def number(self, time: float) -> float:

@@ -56,9 +56,10 @@ class SimulatedHost:
         self._speed = speed
         self._origin = clock()
         self._now = 0
+        self._event_time: float | None = None
         self._random = random.Random(seed)  # noqa: S311  to be foreseen is its purpose
         self._happenings: deque[Happening] = deque(maxlen=1000)
-        self.ha = Monitor(self.scenario.ha, clock, self._notice)
+        self.ha = Monitor(self.scenario.ha, self._time, self._notice)
         self._set: dict[int, Curve] = dict(self.scenario.set)
         self._pending = sorted(self.scenario.events, key=lambda event: event.at, reverse=True)
         self._next_session = self.scenario.session_every or float("inf")
@@ -77,11 +78,14 @@ class SimulatedHost:
             if due * 1000 > now:
                 break
             self._now = max(self._now, int(due * 1000))
+            # Noticed late or not, it happened when it was due.
+            self._event_time = self._origin + due / self._speed
             if event_at <= self._next_session:
                 self._happen(self._pending.pop())
             else:
                 self._next_session += self.scenario.session_every
-                self.session_change()
+                self._change_session("vMotion")
+        self._event_time = None
         self._now = max(self._now, now)
         self.ha.advance()
 
@@ -93,7 +97,11 @@ class SimulatedHost:
         return taken
 
     def _notice(self, text: str) -> None:
-        self._happenings.append(Happening(self._clock() - self._origin, text))
+        self._happenings.append(Happening(self._time() - self._origin, text))
+
+    def _time(self) -> float:
+        """By the clock; while an event of the scenario is worked off, when that was due."""
+        return self._clock() if self._event_time is None else self._event_time
 
     @property
     def down(self) -> bool:
@@ -103,17 +111,25 @@ class SimulatedHost:
 
     def session_change(self, why: str = "vMotion") -> None:
         """As by vMotion, resume or revert: new id, counters restart, connections break, HA forgets."""
+        self.advance()
+        self._change_session(why)
+
+    def host_restart(self, outage: float = 0.0) -> None:
+        """The host fails, and the VM is powered on again ``outage`` seconds later; nobody answers till then."""
+        self.advance()
+        self._restart(outage)
+
+    def _restart(self, outage: float) -> None:
+        self._outage_end = self._now / 1000 + outage
+        self._change_session("host restart")
+
+    def _change_session(self, why: str) -> None:
         self.session_id = self._draw_session_id()
         self.session_changes += 1
         self.generation += 1
         self._begin_session()
         self._notice(f"session change ({why}): {self.session_id}")
         self.ha.forget(why)
-
-    def host_restart(self, outage: float = 0.0) -> None:
-        """The host fails, and the VM is powered on again ``outage`` seconds later; nobody answers till then."""
-        self._outage_end = self._now / 1000 + outage
-        self.session_change("host restart")
 
     def _draw_session_id(self) -> int:
         # 0 means "no data" to VMware's library.
@@ -130,18 +146,15 @@ class SimulatedHost:
         self._forget_sample()
 
     def _happen(self, event: Event) -> None:
+        """One of the scenario's events, at the time that it is due."""
         if event.do == "session-change":
-            self.session_change(event.what or "vMotion")
+            self._change_session(event.what or "vMotion")
         elif event.do == "host-restart":
-            self.host_restart(float(event.what or 0))
-        elif event.do == "add-disk":
-            self.add_disk(event.what)
-        elif event.do == "remove-disk":
-            self.remove_disk(event.what)
-        elif event.do == "add-nic":
-            self.add_nic(event.what)
+            self._restart(float(event.what or 0))
         else:
-            self.remove_nic(event.what)
+            change, _, kind = event.do.partition("-")
+            devices = self._disks if kind == "disk" else self._nics
+            (self._plug if change == "add" else self._unplug)(devices, event.what)
 
     def set(self, statistic: str | int, value: Value | Curve | None) -> None:
         """Send ``value`` for a statistic from now on, by catalogue key or id; None lets the physics speak again.
@@ -164,16 +177,20 @@ class SimulatedHost:
 
     def add_disk(self, name: str) -> None:
         """Hot-plug a disk; its counters start at 0."""
+        self.advance()
         self._plug(self._disks, name)
 
     def remove_disk(self, name: str) -> None:
+        self.advance()
         self._unplug(self._disks, name)
 
     def add_nic(self, mac: str) -> None:
         """Hot-plug a network card; its counters start at 0."""
+        self.advance()
         self._plug(self._nics, mac)
 
     def remove_nic(self, mac: str) -> None:
+        self.advance()
         self._unplug(self._nics, mac)
 
     def _devices(self, names: tuple[str, ...]) -> dict[str, Device]:
@@ -181,13 +198,11 @@ class SimulatedHost:
         return {name: Device(name, 1 / 4**number) for number, name in enumerate(names)}
 
     def _plug(self, devices: dict[str, Device], name: str) -> None:
-        self.advance()
         if name not in devices:
             devices[name] = Device(name, 1 / 4 ** len(devices), self._physics.totals(self._sample_time))
             self._notice(f"{name} added")
 
     def _unplug(self, devices: dict[str, Device], name: str) -> None:
-        self.advance()
         if devices.pop(name, None) is not None:
             self._notice(f"{name} removed")
 
