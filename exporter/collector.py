@@ -124,6 +124,8 @@ def _exporter(state: PollState, now: float) -> Iterator[Family]:
     if (source := state.source) is not None:
         yield _info(catalogue.SOURCE, source.source, source.transport, source.protocol)
     yield _info(catalogue.BUILD, __version__, PYTHON)
+    if state.library_restarts is not None:
+        yield counter(catalogue.LIBRARY_RESTARTS, state.library_restarts)
     if state.extended_up is not None:
         yield _one(catalogue.EXTENDED_UP, float(state.extended_up))
         yield counter(catalogue.EXTENDED_DROPPED, state.extended_dropped)

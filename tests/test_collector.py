@@ -246,6 +246,12 @@ class TestExporterItself:
         assert found["vmguest_source_info{source=guestrpc,transport=vsock,protocol=3}"] == 1.0
         assert found[f"vmguest_exporter_build_info{{version={__version__},python={PYTHON}}}"] == 1.0
 
+    def test_restarts_of_the_librarys_process_where_there_is_one(self) -> None:
+        name = "vmguest_library_restarts_total"
+        assert page(state_with(library_restarts=2))[name] == 2.0
+        assert page(state_with(library_restarts=0))[name] == 0.0
+        assert name not in page(state_with())
+
     def test_every_family_comes_from_the_catalogue(self) -> None:
         state = state_with(VALUES | {"resource_pool_path": "p"}, extended_up=True, library_restarts=0)
         families = collect(state, NOW, MONOTONIC, EVERYTHING, Guest(1, 1))

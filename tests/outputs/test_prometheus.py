@@ -33,7 +33,12 @@ from exporter.catalogue import STATISTICS, Wire
 from exporter.collector import Options
 from exporter.guest import Guest
 from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Collector, Page, gzip, number
+from exporter.poller import Poller
 from exporter.samples import Family, Point
+from exporter.session.extended import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.in_process import in_process
+from exporter.simulator.scenarios import SCENARIOS
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
 
 SESSION = 0x1122334455667788
@@ -112,10 +117,31 @@ def registry_of(collector: object) -> CollectorRegistry:
     return registry
 
 
-@pytest.fixture(params=list(STATES.values()), ids=list(STATES))
+def polled(scenario: str) -> PollState:
+    """The state after three minutes on a simulated host: every statistic, basic and extended."""
+    now = [1000.0]
+
+    def clock() -> float:
+        return now[0]
+
+    def wall() -> float:
+        return START + now[0]
+
+    source = WireSource(in_process(scenario, clock=clock), 5.0, source="simulated")
+    reader = ExtendedReader(15.0, clock=clock, wall=wall)
+    poller = Poller(source, 5.0, clock=clock, wall=wall, extended=reader)
+    for _ in range(36):
+        poller.poll()
+        poller.poll_extended(now[0] + 5)
+        now[0] += 5
+    source.close()
+    return replace(poller.state, read_monotonic=500.0)
+
+
+@pytest.fixture(params=[*STATES, *SCENARIOS])
 def collector(request: pytest.FixtureRequest) -> Collector:
-    state: PollState = request.param
-    return collector_of(state)
+    name = request.param
+    return collector_of(STATES[name] if name in STATES else polled(name))
 
 
 def generate_openmetrics(registry: object) -> bytes:
