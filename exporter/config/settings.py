@@ -74,10 +74,15 @@ class Library(Group):
 
 class Simulated(Group):
     scenario: str = option(
-        Kind(), "What the simulated host does: a built-in scenario or a TOML file.", default="steady"
+        Kind("NAME|FILE"),
+        "What the simulated host does: a built-in scenario or a TOML file.",
+        default="steady",
     )
-    seed: int = option(
-        Whole(0, 2**32 - 1), "Start of its random numbers; the same seed gives the same run.", default="0"
+    seed: int | None = option(
+        Whole(0, 2**32 - 1),
+        "Start of its random numbers; the same seed gives the same run.",
+        default=None,
+        unset="another one each time",
     )
 
 

@@ -27,6 +27,10 @@ class Kind:
     repeatable = False
     """Whether several values make one setting; then :meth:`parse` and :meth:`native` return one of them."""
 
+    def __init__(self, placeholder: str = "") -> None:
+        if placeholder:
+            self.placeholder = placeholder
+
     def parse(self, text: str) -> object:
         if not text:
             raise ValueError("it is empty")

@@ -1,0 +1,56 @@
+# One place for what one does with this checkout. Everything runs from .venv, made on first use.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Arguments for `make run`, `make simulate` and `make test`: make run ARGS=--simulated.scenario=ballooning
+ARGS   ?=
+SOCKET ?= /tmp/vmguest-host
+
+.PHONY: help run test lint typecheck check benchmark simulate collector clean
+
+help:
+	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
+	@echo "make test        the tests                     make check      lint, typecheck and tests"
+	@echo "make lint        ruff                          make typecheck  mypy"
+	@echo "make simulate    a simulated host on $(SOCKET)"
+	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
+	@echo "make collector   build the OpenTelemetry Collector that tests run against"
+	@echo "make clean       remove what the above made"
+
+$(READY): pyproject.toml .ci/environment.sh
+	@PYTHON="$(PYTHON)" sh .ci/environment.sh $(VENV)
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/vmguest-exporter --source=simulated $(ARGS)
+
+test: $(READY)
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+typecheck: $(READY)
+	@$(BIN)/mypy
+
+check: lint typecheck test
+
+benchmark: $(READY)
+	@for file in benchmarks/[a-z]*.py; do \
+	  name=$$(basename $$file .py); \
+	  grep -q __main__ $$file || continue; \
+	  echo "== benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
+
+simulate: $(READY)
+	@$(BIN)/vmguest-exporter simulate --socket $(SOCKET) $(ARGS)
+
+collector:
+	@sh .ci/collector.sh
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

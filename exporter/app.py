@@ -1,0 +1,147 @@
+"""The composition root: what a serving process consists of, and in which order it starts and ends.
+
+    road to the host -> poller -> collector -> web
+                                            -> …
+
+Every part is built here by hand and knows of no other; optional ones are imported only when a setting asks for
+them. Parts start from the host outwards and end in the reverse order.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+from exporter import __version__
+from exporter.collector import Options
+from exporter.config import Settings
+from exporter.errors import ConfigError
+from exporter.outputs.prometheus import Families
+from exporter.poller import Poller
+from exporter.session.base import Source
+from exporter.session.choose import choose
+from exporter.session.extended import ExtendedReader
+from exporter.signals import RELOAD, Signals
+from exporter.snapshot import PollState
+from exporter.systemd import Notifier
+
+log = logging.getLogger("exporter.app")
+
+WEDGED_AFTER = 10
+"""Calls to the host that one poll may take, each up to its time limit, before it counts as stuck for ever."""
+
+
+def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Publish until SIGTERM or SIGINT; the exit status.
+
+    Raises:
+        ConfigError: a setting that only its part could check.
+        VMGuestError: it can't start, and the message says what to change.
+    """
+    log.info("starting", extra={"version": __version__, "python": sys.version.split()[0]})
+    notifier = Notifier(environ)
+    with Signals() as signals, ExitStack() as parts:
+        poller = start(settings, notifier, parts)
+        supervise(poller, settings, signals, notifier)
+    log.info("stopped")
+    return 0
+
+
+def start(settings: Settings, notifier: Notifier, parts: ExitStack) -> Poller:
+    """Build and start every part; ``parts`` ends them."""
+
+    def polled(state: PollState) -> None:
+        if state.polls == 1:
+            notifier.ready(f"polling every {state.interval:g} s")
+
+    poller = Poller(source(settings), settings.poll.interval, on_poll=polled, extended=extended(settings))
+    if settings.web.enabled:
+        web(settings, poller, (), parts)
+    poller.start()
+    parts.callback(poller.stop)
+    return poller
+
+
+def source(settings: Settings) -> Source:
+    """The road to the host.
+
+    Raises:
+        NotVMwareError: there is none from this machine.
+        ConfigError: a scenario or recording that can't be used.
+    """
+    if settings.source == "simulated":
+        import secrets
+
+        from exporter.session.wire import WireSource
+        from exporter.simulator.in_process import in_process
+
+        # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
+        seed = secrets.randbits(32) if settings.simulated.seed is None else settings.simulated.seed
+        try:
+            connector = in_process(settings.simulated.scenario, seed=seed)
+        except ConfigError as error:
+            raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
+        return WireSource(connector, settings.guestrpc.timeout, source="simulated")
+    return choose(
+        settings.source,
+        socket_path=settings.guestrpc.socket or "",
+        library_path=settings.library.path or "",
+        timeout=settings.guestrpc.timeout,
+    )
+
+
+def extended(settings: Settings) -> ExtendedReader | None:
+    """The reader of the extended statistics, unless they are off."""
+    if not settings.extended.enabled:
+        return None
+    return ExtendedReader(settings.extended.interval, unknown=settings.extended.unknown)
+
+
+def web(settings: Settings, poller: Poller, others: Sequence[Families], parts: ExitStack) -> None:
+    """The web server, listening from here on. ``others`` are families that come from beside the poller."""
+    from exporter.outputs.http import Application
+    from exporter.outputs.landing import landing
+    from exporter.outputs.prometheus import Collector, Page
+    from exporter.outputs.server import WebServer
+
+    if not settings.web.disable_exporter_metrics:
+        from exporter.outputs import process
+
+        others = (*others, process.families)
+    path = settings.web.telemetry_path
+    options = Options(
+        expose_identity=settings.expose_identity, deprecated_metrics=settings.deprecated_metrics
+    )
+    page = Page(Collector(lambda: poller.state, options, others))
+    application = Application(page, lambda: poller.state.polls > 0, path, {"/": lambda: landing(path)})
+    server = WebServer(application, settings.web.listen)
+    server.start()
+    parts.callback(server.close)
+    for url in server.urls:
+        log.info("listening on %s", url.rstrip("/") + path)
+
+
+def supervise(
+    poller: Poller,
+    settings: Settings,
+    signals: Signals,
+    notifier: Notifier,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """The main thread's whole work: wait for the end, and tell systemd that polls go on."""
+    patience = settings.poll.interval + WEDGED_AFTER * settings.guestrpc.timeout
+    polls, moved = -1, clock()
+    while True:
+        for number in signals.wait(notifier.watchdog_interval):
+            if number != RELOAD:
+                log.info("stopping", extra={"signal": number})
+                notifier.stopping()
+                return
+            log.info("SIGHUP ends nothing and re-reads nothing: settings are read at the start")
+        if poller.state.polls != polls:
+            polls, moved = poller.state.polls, clock()
+        if clock() - moved <= patience:
+            notifier.alive()

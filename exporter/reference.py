@@ -1,0 +1,136 @@
+"""The README's tables of metrics and settings, from the catalogue and the settings themselves.
+
+``vmguest-exporter reference`` prints them; ``--write README.md`` replaces what stands between the markers of
+that file, ``--check README.md`` fails where it is not current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from exporter import catalogue
+from exporter.catalogue import EXTENDED, STATISTICS, Metric
+from exporter.config import CHAPTERS, chapter
+from exporter.config.options import Option
+from exporter.config.values import Switch
+from exporter.errors import ConfigError
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Of the ``reference`` command."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--write", metavar="FILE", type=Path, help="replace the tables between the markers of FILE"
+    )
+    choice.add_argument(
+        "--check", metavar="FILE", type=Path, help="exit with 1 where FILE's tables are not current"
+    )
+
+
+def run(args: Namespace) -> int:
+    """Print, write or check the tables."""
+    if args.write is None and args.check is None:
+        print("\n".join(table() for table in TABLES.values()))
+        return 0
+    path: Path = args.write or args.check
+    try:
+        before = path.read_text(encoding="utf-8")
+        after = fill(before)
+        if args.write is not None and after != before:
+            path.write_text(after, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if args.check is not None and after != before:
+        print(f"{path} is not current; run: vmguest-exporter reference --write {path}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def fill(text: str) -> str:
+    """``text`` with current tables between its markers.
+
+    Raises:
+        ValueError: a marker is missing, or one that no table has.
+    """
+    pattern = re.compile(r"(<!-- reference:(\w+) -->\n).*?(<!-- /reference:\2 -->)", re.DOTALL)
+    names = {match[2] for match in pattern.finditer(text)}
+    if names != TABLES.keys():
+        wrong = ", ".join(sorted(names ^ TABLES.keys()))
+        raise ValueError(f"expected one pair of markers for each of {', '.join(TABLES)}; look at: {wrong}")
+    return pattern.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}{match[3]}", text)
+
+
+def metrics_table() -> str:
+    """Every metric of the catalogue below its heading, in Markdown."""
+    parts = []
+    for title, metrics in _chapters():
+        rows = [
+            (_code(_labelled(metric)), metric.kind.value, _code(metric.otlp), _code(metric.unit.ucum), text)
+            for metric, text in metrics.items()
+        ]
+        parts.append(f"**{title}**\n\n" + _table(("Prometheus", "Kind", "OTLP", "Unit", "Meaning"), rows))
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def settings_table() -> str:
+    """Every setting below its heading, in Markdown."""
+    parts = []
+    for title, groups in CHAPTERS:
+        rows = [(_code(_flag(row)), _code(row.variable), _default(row), row.help) for row in chapter(groups)]
+        parts.append(f"**{title}**\n\n" + _table(("Flag", "Variable", "Default", "Meaning"), rows))
+    return "\n" + "\n".join(parts) + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics_table, "settings": settings_table}
+
+
+def _chapters() -> Iterator[tuple[str, dict[Metric, str]]]:
+    """Headings, and below each the metrics with the text of the last column."""
+    basic: dict[bool, dict[Metric, str]] = {False: {}, True: {}}
+    for row in STATISTICS:
+        notes = " Only with `--deprecated-metrics`." if row.deprecated else ""
+        notes += " Only with `--expose-identity`." if row.identity else ""
+        basic[row.host_info][row.metric] = row.metric.help + notes
+    yield "What the host counts for this VM", basic[False]
+    yield "The host itself, where it tells (`tools.guestlib.enableHostInfo`)", basic[True]
+    known = [row.metric for row in EXTENDED if not row.basic]
+    yield "Extended statistics of the host", _texts([*known, catalogue.HYPERVISOR, catalogue.HOST_FACTS])
+    yield "What the guest's own kernel sees", _texts(catalogue.GUEST_METRICS)
+    yield "The session", _texts(catalogue.SESSION_METRICS)
+    yield "The exporter itself", _texts(catalogue.SELF_METRICS)
+    yield "OTLP push", _texts(catalogue.OTLP_METRICS)
+    yield "Heartbeats", _texts(catalogue.HA_METRICS)
+
+
+def _texts(metrics: Iterable[Metric]) -> dict[Metric, str]:
+    return {metric: metric.help for metric in metrics}
+
+
+def _labelled(metric: Metric) -> str:
+    return metric.prometheus + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
+
+
+def _flag(row: Option) -> str:
+    return f"--[no-]{row.word}" if isinstance(row.kind, Switch) else row.flag
+
+
+def _default(row: Option) -> str:
+    # Of an option without a value the default is a phrase; variables in it read better as code.
+    return re.sub(r"\b[A-Z]+_[A-Z_]+\b", lambda match: _code(match[0]), row.default)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+    return line(head) + line("---" for _ in head) + "".join(line(row) for row in rows)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter import app
+from exporter.config import Address, Settings
+from exporter.config.settings import Extended, GuestRpc, Poll, Simulated, Web
+from exporter.errors import ConfigError
+from exporter.poller import Poller
+from exporter.signals import Signals
+from exporter.snapshot import PollState
+from exporter.systemd import Notifier
+
+LOCAL = (Address("127.0.0.1", 0),)
+SIMULATED = Settings(source="simulated", web=Web(listen=LOCAL), simulated=Simulated(seed=1))
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.fixture(autouse=True)
+def info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+
+
+def address(caplog: pytest.LogCaptureFixture) -> str:
+    """Where the app says that it listens, as soon as it does."""
+    for _ in range(1000):
+        for record in list(caplog.records):
+            if match := re.search(r"listening on (http://\S+)", record.getMessage()):
+                return match[1]
+        threading.Event().wait(0.01)
+    raise AssertionError("it never listened")
+
+
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """Run ``work`` in a thread beside the block, and raise what it raised."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  raised again below
+            failures.append(error)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_serve_publishes_the_simulated_host_until_a_signal_comes(caplog: pytest.LogCaptureFixture) -> None:
+    pages: list[str] = []
+
+    def scrape() -> None:
+        url = address(caplog)
+        pages.append(get(url))
+        while "vmguest_up 1" not in pages[-1]:
+            pages.append(get(url))
+        os.kill(os.getpid(), signal.SIGHUP)
+        root = url.removesuffix("/metrics")
+        assert get(f"{root}/-/healthy") == "healthy\n"
+        assert get(f"{root}/-/ready") == "ready\n"
+        assert "/metrics" in get(f"{root}/")
+
+    with beside(scrape):
+        assert app.serve(SIMULATED, {}) == 0
+    assert 'vmguest_source_info{protocol="3",source="simulated",transport="memory"} 1' in pages[-1]
+    assert "process_cpu_seconds_total" in pages[-1]
+    messages = [record.getMessage() for record in caplog.records]
+    assert [text for text in messages if "SIGHUP" in text]
+    assert messages[-1] == "stopped"
+
+
+def test_the_settings_reach_the_page(caplog: pytest.LogCaptureFixture) -> None:
+    page: list[str] = []
+    settings = Settings(
+        source="simulated",
+        expose_identity=True,
+        web=Web(listen=LOCAL, telemetry_path="/vm", disable_exporter_metrics=True),
+        extended=Extended(enabled=False),
+        simulated=Simulated(scenario="cpu-limit"),
+    )
+
+    def scrape() -> None:
+        url = address(caplog)
+        assert url.endswith("/vm")
+        while "vmguest_up 1" not in "".join(page):
+            page.append(get(url))
+
+    with beside(scrape):
+        assert app.serve(settings, {}) == 0
+    assert "vmguest_resource_pool_info" in page[-1]
+    assert "process_cpu_seconds_total" not in page[-1]
+    assert "vmguest_numa_memory_bytes" not in page[-1]
+
+
+def test_systemd_hears_of_the_first_poll_and_of_the_end(
+    caplog: pytest.LogCaptureFixture, short_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(short_path / "notify"))
+        manager.settimeout(10)
+        heard: list[bytes] = []
+
+        def listen() -> None:
+            while not any(b"WATCHDOG" in each for each in heard):
+                heard.append(manager.recv(200))
+
+        with beside(listen):
+            environ = {"NOTIFY_SOCKET": str(short_path / "notify"), "WATCHDOG_USEC": "20000"}
+            assert app.serve(SIMULATED, environ) == 0
+        while not any(b"STOPPING" in each for each in heard):
+            heard.append(manager.recv(200))
+    assert b"READY=1\nSTATUS=polling every 5 s" in heard
+    assert heard[-1] == b"STOPPING=1"
+
+
+def test_a_port_in_use_is_an_error_of_that_setting() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = Address(*other.getsockname())
+        with ExitStack() as parts, pytest.raises(ConfigError, match=f"--web.listen-address={taken}"):
+            app.start(replace_web(taken), Notifier({}), parts)
+
+
+def replace_web(*listen: Address) -> Settings:
+    return Settings(source="simulated", web=Web(listen=listen))
+
+
+def test_a_scenario_that_is_not_there_names_the_flag() -> None:
+    with pytest.raises(ConfigError, match=r"^--simulated\.scenario: "):
+        app.source(Settings(source="simulated", simulated=Simulated(scenario="stormy")))
+
+
+def test_each_start_of_the_simulated_host_is_another_session_unless_its_seed_is_given() -> None:
+    def session(settings: Settings) -> int:
+        source = app.source(settings)
+        try:
+            return source.read().session_id
+        finally:
+            source.close()
+
+    free = Settings(source="simulated")
+    assert session(free) != session(free)
+    assert session(SIMULATED) == session(SIMULATED)
+
+
+def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: Path) -> None:
+    source = app.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
+    assert (source.info.source, source.info.transport) == ("guestrpc", "unix")
+    source.close()
+
+
+def test_without_web_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(source="simulated", web=Web(enabled=False, listen=LOCAL))
+    with ExitStack() as parts:
+        poller = app.start(settings, Notifier({}), parts)
+        while not poller.state.polls:
+            threading.Event().wait(0.01)
+    assert not any("listening" in record.getMessage() for record in caplog.records)
+
+
+class FakeSignals(Signals):
+    """Gives what it was told to, and lets ``between`` happen before each."""
+
+    def __init__(self, turns: Sequence[tuple[int, ...]], between: Callable[[], None]) -> None:
+        self._turns = list(turns)
+        self._between = between
+
+    def wait(self, timeout: float | None = None) -> tuple[int, ...]:
+        self._between()
+        return self._turns.pop(0)
+
+
+class FakePoller(Poller):
+    def __init__(self) -> None:
+        self._state = PollState(started=0.0, interval=5.0)
+
+
+class FakeNotifier(Notifier):
+    def __init__(self) -> None:
+        super().__init__({})
+        self.said: list[str] = []
+
+    def alive(self) -> None:
+        self.said.append("alive")
+
+    def stopping(self) -> None:
+        self.said.append("stopping")
+
+
+def test_the_watchdog_is_fed_only_while_polls_go_on() -> None:
+    poller, notifier, time = FakePoller(), FakeNotifier(), [0.0]
+
+    def between() -> None:
+        time[0] += 10.0
+        if time[0] <= 30.0:
+            poller._state = replace(poller._state, polls=poller._state.polls + 1)
+
+    # Polls stop after 30 s; 5 s and ten times 2 s later, patience ends.
+    turns: list[tuple[int, ...]] = [()] * 8
+    app.supervise(
+        poller,
+        Settings(poll=Poll(interval=5.0)),
+        FakeSignals([*turns, (signal.SIGTERM,)], between),
+        notifier,
+        lambda: time[0],
+    )
+    assert notifier.said == ["alive"] * 5 + ["stopping"]
+
+
+def test_a_reload_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    signals = FakeSignals([(signal.SIGHUP,), (signal.SIGHUP, signal.SIGINT)], lambda: None)
+    app.supervise(FakePoller(), Settings(), signals, FakeNotifier())
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["SIGHUP", "SIGHUP", "stopping"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_as_a_process_it_ends_in_order_by_a_signal(ending: signal.Signals) -> None:
+    argv = [sys.executable, "-m", "exporter", "--source=simulated", "--web.listen-address=127.0.0.1:0"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            url = next(
+                match[0] for line in process.stderr if (match := re.search(r"http://\S+/metrics", line))
+            )
+            assert "vmguest_polls_total" in get(url)
+            process.send_signal(signal.SIGHUP)
+            assert "vmguest_polls_total" in get(url)
+            process.send_signal(ending)
+            rest = process.stderr.read()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    assert rest.splitlines()[-1].endswith("msg=stopped")
+    assert "Traceback" not in rest

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from exporter import __version__, app, cli
+from exporter.config import Settings
+from exporter.errors import NotVMwareError
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in __import__("os").environ if name.startswith(("VMGUEST_", "OTEL_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_logging(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    calls: list[tuple[str, str]] = []
+    monkeypatch.setattr("exporter.log.set_up", lambda level, shape: calls.append((level, shape)))
+    return calls
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings that serve was called with, instead of serving."""
+    calls: list[Settings] = []
+
+    def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+        calls.append(settings)
+        return 0
+
+    monkeypatch.setattr(app, "serve", serve)
+    return calls
+
+
+def test_no_command_means_serve(served: list[Settings], no_logging: list[tuple[str, str]]) -> None:
+    assert cli.main(["--source=simulated", "--log.level=debug", "--log.format=json"]) == 0
+    assert cli.main(["serve", "--source=simulated"]) == 0
+    assert [settings.source for settings in served] == ["simulated", "simulated"]
+    assert no_logging[0] == ("debug", "json")
+
+
+def test_the_environment_counts(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMGUEST_POLL_INTERVAL", "1s")
+    assert cli.main([]) == 0
+    assert served[0].poll.interval == 1.0
+
+
+def test_bad_settings_are_all_printed_and_end_with_status_2(
+    served: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--poll.interval=1", "--nope", "serve", "me"]) == 2
+    assert served == []
+    assert capsys.readouterr().err.splitlines() == [
+        "vmguest-exporter: --nope: no such flag",
+        "vmguest-exporter: me: serve takes settings only",
+        "vmguest-exporter: --poll.interval=1: expected a duration between 100ms and 1h; it needs a unit: 1s",
+        "vmguest-exporter: try vmguest-exporter --help",
+    ]
+
+
+def test_an_unknown_command_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["referense"]) == 2
+    assert "referense: no such command; did you mean reference?" in capsys.readouterr().err
+
+
+def test_a_failure_is_one_sentence_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+        raise NotVMwareError("this machine is not a VMware guest")
+
+    monkeypatch.setattr(app, "serve", serve)
+    assert cli.main([]) == 1
+    assert capsys.readouterr().err == "vmguest-exporter: this machine is not a VMware guest\n"
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "serve", serve)
+    assert cli.main([]) == 130
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["serve", "--help"], ["--nope", "--help"]])
+def test_help_is_printed_whatever_else_is_wrong(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "--poll.interval=DURATION" in out
+    assert "\n  reference " in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"vmguest-exporter {__version__} (Python 3.")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *, settings: bool, run: Callable[..., int]) -> None:
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true")
+
+    module = types.ModuleType("a_command")
+    vars(module).update(add_arguments=add_arguments, run=run)
+    monkeypatch.setitem(sys.modules, "a_command", module)
+    made = cli.Command("a", "a_command", "Do a.", settings)
+    monkeypatch.setattr(cli, "COMMANDS", (made,))
+    monkeypatch.setattr(cli, "available", lambda: [made])
+
+
+def test_a_command_with_settings_may_load_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, str]] = []
+
+    def run(args: Namespace, load: Callable[[], Settings]) -> int:
+        seen.append((args.json, load().source))
+        return 7
+
+    command(monkeypatch, settings=True, run=run)
+    assert cli.main(["--source=library", "a", "--json"]) == 7
+    assert cli.main(["a", "--source=library", "--json"]) == 7
+    assert seen == [(True, "library"), (True, "library")]
+
+
+def test_bad_settings_reach_a_command_when_it_loads_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, settings=True, run=lambda args, load: load() and 0)
+    assert cli.main(["a", "--source=x"]) == 2
+    command(monkeypatch, settings=True, run=lambda args, load: 0)
+    assert cli.main(["a", "--source=x"]) == 0
+
+
+def test_a_command_without_settings_refuses_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, settings=False, run=lambda args: 3)
+    assert cli.main(["a"]) == 3
+    assert cli.main(["--nope", "a", "--log.level=debug"]) == 2
+    assert "--log.level has no effect on a" in capsys.readouterr().err
+
+
+def test_a_commands_own_mistakes_are_argparses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, settings=True, run=lambda args, load: 0)
+    assert cli.main(["a", "--jsn"]) == 2
+    assert "usage: vmguest-exporter a" in capsys.readouterr().err
+    assert cli.main(["a", "--help"]) == 0
+    assert "Do a." in capsys.readouterr().out
+
+
+def test_only_commands_whose_module_is_there_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = cli.Command("x", "exporter.no_such_module", "Nothing.", False)
+    monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS, absent))
+    names = [each.name for each in cli.available()]
+    assert "x" not in names
+    assert {"serve", "reference"} <= set(names)
+
+
+def test_as_a_program_it_exits_with_the_status() -> None:
+    for argv, status in (["--version"], 0), (["--nope"], 2):
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", *argv], capture_output=True, timeout=30, check=False
+        )
+        assert done.returncode == status
+
+
+def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "exporter", "reference"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1

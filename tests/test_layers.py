@@ -1,0 +1,227 @@
+"""Who may import whom. A module that no rule knows fails too: say where it stands before it grows."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import exporter
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+
+ROOT = Path(exporter.__file__).parent
+
+VALUES = frozenset({"errors", "catalogue", "snapshot"})
+"""What everybody may know."""
+
+RULES: dict[str, frozenset[str]] = {
+    # The bottom: the standard library only.
+    "errors": frozenset(),
+    "catalogue": frozenset(),
+    "snapshot": frozenset(),
+    "advice": frozenset({"errors"}),
+    "samples": VALUES,
+    # Bytes and values: knows of no I/O.
+    "protocol": VALUES,
+    # Roads to the host. Two roads meet in session; past it nobody can tell which was taken.
+    "transport": VALUES,
+    "library": VALUES | {"protocol"},
+    "hypervisor": VALUES,
+    "guest": VALUES,
+    "extended": VALUES | {"samples"},
+    "session": VALUES | {"protocol", "transport", "library", "hypervisor", "extended", "advice"},
+    # Cadence and failure; meaning and units; spelling.
+    "poller": VALUES | {"session", "extended", "advice"},
+    "collector": VALUES | {"samples", "extended", "guest"},
+    "outputs": VALUES | {"samples", "collector", "guest"},
+    # Beside the statistics: its own connection, its own thread, nothing of the poller's.
+    "ha": VALUES | {"protocol", "transport", "session", "library", "samples", "hypervisor"},
+    # The far side, with the production codec.
+    "simulator": VALUES | {"protocol", "transport"},
+    # What an operator touches.
+    "config": VALUES,
+    "log": VALUES,
+    "signals": VALUES,
+    "systemd": VALUES,
+    "usage": VALUES | {"config"},
+    "reference": VALUES | {"config"},
+    "doctor": VALUES
+    | {
+        "advice",
+        "config",
+        "session",
+        "transport",
+        "protocol",
+        "library",
+        "hypervisor",
+        "guest",
+        "extended",
+        "ha",
+    },
+    "cli": VALUES | {"advice", "config", "log", "usage", "app"},
+    "__main__": frozenset({"cli"}),
+    "__init__": frozenset(),
+}
+"""Top-level name -> top-level names that it may import, beside its own. ``app`` alone knows all."""
+
+NARROWER: dict[str, frozenset[str]] = {
+    "outputs": frozenset({"poller", "session", "transport"}),
+    "ha": frozenset({"poller", "collector", "outputs"}),
+}
+"""Never, whatever the rules above may come to allow: a scrape could reach the host; a heartbeat could wait."""
+
+ONLY_IN: dict[str, frozenset[str]] = {
+    "ctypes": frozenset({"library"}),
+    "prometheus_client": frozenset({"outputs"}),
+    "opentelemetry": frozenset({"outputs"}),
+    "grpc": frozenset({"outputs"}),
+    "ssl": frozenset({"outputs", "doctor"}),
+    "yaml": frozenset({"outputs"}),
+    "tomllib": frozenset({"config", "simulator"}),
+    "asyncio": frozenset(),
+}
+"""Modules of others, and the parts of this package that may use them."""
+
+NO_IO = frozenset(
+    {"socket", "select", "time", "threading", "ctypes", "logging", "subprocess", "os", "asyncio"}
+)
+"""What :mod:`exporter.protocol` may not know of."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything imported, inside functions too; ``from a import b`` is ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+
+
+def known_names() -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name, _ in modules())
+
+
+MODULES = list(modules())
+
+
+@pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+def test_a_module_imports_only_from_below(name: str, path: Path) -> None:
+    own = name.partition(".")[0]
+    if own == "app":
+        return
+    assert own in RULES, f"{name} has no rule: say in RULES what it may import"
+    wrong = []
+    for line, imported in imports(path):
+        package, _, rest = imported.partition(".")
+        target = rest.partition(".")[0]
+        if package != "exporter" or target not in known_names() or target == own:
+            continue
+        if target not in RULES[own] or target in NARROWER.get(own, ()):
+            wrong.append(f"{path.relative_to(ROOT)}:{line}: {own} may not import {imported}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+def test_heavy_and_unsafe_modules_stay_where_they_belong(name: str, path: Path) -> None:
+    own = name.partition(".")[0]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {imported} only in {', '.join(sorted(places)) or 'no part at all'}"
+        for line, imported in imports(path)
+        for module, places in ONLY_IN.items()
+        if imported.partition(".")[0] == module and own not in places
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_protocol_knows_of_no_io() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {imported}"
+        for name, path in MODULES
+        if name.startswith("protocol.")
+        for line, imported in imports(path)
+        if imported.partition(".")[0] in NO_IO
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_rules_know_no_module_that_is_gone() -> None:
+    assert RULES.keys() - {"__init__"} <= known_names()
+
+
+def test_these_tests_notice_an_import_inside_a_function(tmp_path: Path) -> None:
+    file = tmp_path / "x.py"
+    file.write_text("def f():\n    from exporter.poller import Poller\n    import ctypes\n")
+    assert list(imports(file)) == [(2, "exporter.poller.Poller"), (3, "ctypes")]
+
+
+NOT_IN_A_PLAIN_SERVE = (
+    "opentelemetry",
+    "grpc",
+    "google.protobuf",
+    "prometheus_client",
+    "ssl",
+    "asyncio",
+    "http.server",
+    "tomllib",
+    "yaml",
+    "argparse",
+    "ctypes",
+    "exporter.simulator",
+    "exporter.doctor",
+    "exporter.ha",
+    "exporter.library",
+    "exporter.config.toml",
+    "exporter.usage",
+    "exporter.reference",
+)
+
+
+def test_a_plain_serve_loads_only_what_it_needs(short_path: Path) -> None:
+    """A whole life: start, polls of both kinds, scrapes in both formats, SIGTERM."""
+    host = short_path / "host"
+    code = """
+import sys
+from exporter.cli import main
+status = main(sys.argv[1:])
+print(status, *sys.modules, flush=True)
+"""
+    argv = [f"--guestrpc.socket={host}", "--web.listen-address=127.0.0.1:0"]
+    with (
+        serve_unix(host, Server(SimulatedHost())),
+        subprocess.Popen(
+            [sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            url = next(
+                match[0] for line in process.stderr if (match := re.search(r"http://\S+/metrics", line))
+            )
+            for accept in ("text/plain", "application/openmetrics-text"):
+                request = urllib.request.Request(url, headers={"Accept": accept, "Accept-Encoding": "gzip"})
+                while b"vmguest_numa_memory" not in gzip.decompress(
+                    urllib.request.urlopen(request, timeout=10).read()
+                ):
+                    pass
+            process.terminate()
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    status, *loaded = out.split()
+    assert status == "0"
+    assert {"exporter.app", "exporter.outputs.server", "exporter.session.wire"} <= set(loaded)
+    assert not set(loaded) & set(NOT_IN_A_PLAIN_SERVE)
