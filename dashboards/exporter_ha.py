@@ -162,9 +162,11 @@ HEARTBEATS = Section(
             "none",
             _NO_HA,
             (
-                Query(f"1 * ({_status('green')} == 1)", "{{instance}}"),
-                Query(f"2 * ({_status('gray')} == 1)", "{{instance}}"),
-                Query(f"3 * ({_status('red')} == 1)", "{{instance}}"),
+                Query(
+                    f"{_status('green')} + ignoring (status) 2 * {_status('gray')}"
+                    f" + ignoring (status) 3 * {_status('red')}",
+                    "{{instance}}",
+                ),
             ),
             Shape.STATES,
             12,

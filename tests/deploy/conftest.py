@@ -1,0 +1,262 @@
+"""A small laboratory: exporters on simulated hosts, and a real Prometheus that scrapes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+
+BUILT_IN = (
+    "steady",
+    "noisy-neighbour",
+    "ballooning",
+    "cpu-limit",
+    "swapping",
+    "vmotion",
+    "host-stats-disabled",
+    "v2-host",
+    "old-host",
+    "older-host",
+)
+MADE = {
+    "memory-limit": 'base = "steady"\n[machine]\nmemory_limit = 512\n',
+    "numa": 'base = "steady"\n[drive]\nnuma_remote = 0.5\n',
+    "slow-disk": 'base = "steady"\n[drive]\ndisk_latency = 40000\n',
+    "balloon-coming": 'base = "steady"\n[set]\nmemory_balloon_target = 2048\n',
+    "new-limit": 'base = "steady"\n[set]\ncpu_limit = {steps = [[0, "unlimited"], [20, 1300]]}\n',
+    "churn": 'base = "steady"\n[session]\nevery = 4\n',
+}
+"""Scenario files for troubles that no built-in scenario has."""
+
+FAST = (
+    "--poll.interval=500ms",
+    "--extended.interval=1s",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait(what: str, ready: Callable[[], Any], seconds: float) -> Any:
+    """The first true answer of ``ready``."""
+    end = time.monotonic() + seconds
+    while True:
+        if answer := ready():
+            return answer
+        if time.monotonic() > end:
+            pytest.fail(f"{what}: not within {seconds:g} s")
+        time.sleep(0.1)
+
+
+def listening(log: Path) -> int | None:
+    """The port that an exporter's log names, once it does."""
+    found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", log.read_text())
+    return int(found[1]) if found else None
+
+
+def compressed(rules: str) -> str:
+    """The rules with time run faster: seconds for minutes, so that nobody waits an hour for an alert."""
+    for old, new in (
+        (r"\[1h\]", "[30s]"),
+        (r"\[\d+m\]", "[8s]"),
+        (r"for: \d+[smh]$", "for: 2s"),
+        (r"offset 1d", "offset 15s"),
+        (r"interval: \d+[sm]$", "interval: 1s"),
+        (r"<= 300$", "<= 5"),
+    ):
+        rules = re.sub(old, new, rules, flags=re.MULTILINE)
+    return rules
+
+
+@dataclass
+class Lab:
+    """Where the parts are."""
+
+    url: str
+    started: float
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def get(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        # An expression that Prometheus refuses comes back as 400 with the reason in the body.
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+                document = json.load(answer)
+        except urllib.error.HTTPError as error:
+            pytest.fail(f"{path} {parameters}: {error.read().decode()}")
+        assert document["status"] == "success", document
+        assert not document.get("warnings"), document["warnings"]
+        return document["data"]
+
+    def instant(self, expr: str) -> list[dict[str, Any]]:
+        data = self.get("query", query=expr)
+        result: list[dict[str, Any]] = data["result"] if data["resultType"] == "vector" else [data]
+        return result
+
+    def over_time(self, expr: str, seconds: float = 60, step: float = 1) -> list[dict[str, Any]]:
+        now = time.time()
+        data = self.get("query_range", query=expr, start=str(now - seconds), end=str(now), step=str(step))
+        result: list[dict[str, Any]] = data["result"]
+        return result
+
+    def firing(self) -> dict[str, set[str]]:
+        """Alerts that fire, by instance: ``name/severity``."""
+        found: dict[str, set[str]] = {}
+        for alert in self.get("alerts")["alerts"]:
+            if alert["state"] == "firing":
+                labels = alert["labels"]
+                found.setdefault(labels["instance"], set()).add(f"{labels['alertname']}/{labels['severity']}")
+        return found
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    """Takes every OTLP export."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def lab(
+    require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory, receiver: int
+) -> Iterator[Lab]:
+    """Exporters, one per scenario and trouble, and Prometheus with the rules; all ended again."""
+    prometheus = require_program("prometheus", "apt-get install prometheus")
+    folder = tmp_path_factory.mktemp("lab")
+    flags: dict[str, tuple[str, ...]] = {
+        name: ("--source=simulated", f"--simulated.scenario={name}") for name in BUILT_IN
+    }
+    for name, text in MADE.items():
+        (folder / f"{name}.toml").write_text(text)
+        flags[name] = ("--source=simulated", f"--simulated.scenario={folder / name}.toml")
+    flags["no-host"] = ("--source=guestrpc", f"--guestrpc.socket={folder / 'nobody'}")
+    flags["push"] = (
+        "--source=simulated",
+        f"--otlp.endpoint=http://127.0.0.1:{receiver}",
+        "--otlp.interval=1s",
+    )
+    flags["push-nowhere"] = (
+        "--source=simulated",
+        f"--otlp.endpoint=http://127.0.0.1:{free_port()}",
+        "--otlp.interval=1s",
+        "--otlp.timeout=1s",
+    )
+    flags["heartbeats"] = (
+        "--source=simulated",
+        "--ha.enabled",
+        "--ha.interval=1s",
+        f"--ha.lock-file={folder / 'lock'}",
+    )
+    processes: list[subprocess.Popen[bytes]] = []
+    environment = {
+        name: text for name, text in os.environ.items() if not name.startswith(("VMGUEST_", "OTEL_"))
+    }
+    try:
+        for name, arguments in flags.items():
+            with (folder / f"{name}.log").open("wb") as log:
+                command = [
+                    sys.executable,
+                    "-m",
+                    "exporter",
+                    *arguments,
+                    *FAST,
+                    "--web.listen-address=127.0.0.1:0",
+                ]
+                processes.append(subprocess.Popen(command, stderr=log, cwd=ROOT, env=environment))
+        ports = {}
+        for name in flags:
+            ports[name] = wait(f"exporter {name}", partial(listening, folder / f"{name}.log"), 30)
+        ports["gone"] = free_port()
+        for rules in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
+            (folder / rules.name).write_text(compressed(rules.read_text()))
+        targets = [
+            {
+                "targets": [f"127.0.0.1:{port}"],
+                "labels": {"instance": name, **({} if name == "steady" else {"cluster": "lab"})},
+            }
+            for name, port in ports.items()
+        ]
+        (folder / "prometheus.yml").write_text(
+            yaml.safe_dump(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "rule_files": ["vmguest.yml", "vmguest-compat.yml"],
+                    "scrape_configs": [{"job_name": "vmguest", "static_configs": targets}],
+                }
+            )
+        )
+        port = free_port()
+        with (folder / "prometheus.log").open("wb") as log:
+            processes.append(
+                subprocess.Popen(
+                    [
+                        prometheus,
+                        f"--config.file={folder / 'prometheus.yml'}",
+                        f"--storage.tsdb.path={folder / 'data'}",
+                        f"--web.listen-address=127.0.0.1:{port}",
+                    ],
+                    stderr=log,
+                    cwd=folder,
+                )
+            )
+        lab = Lab(f"http://127.0.0.1:{port}", time.time(), ports)
+
+        def ready() -> bool:
+            try:
+                with urllib.request.urlopen(f"{lab.url}/-/ready", timeout=1):
+                    return True
+            except OSError:
+                return False
+
+        wait("prometheus", ready, 20)
+        yield lab
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

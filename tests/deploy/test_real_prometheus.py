@@ -1,0 +1,216 @@
+"""A real Prometheus scrapes exporters on simulated hosts, loads every rule and runs every query of every panel.
+
+Rules are run with seconds for minutes (``compressed`` in conftest.py); nothing else about them is changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from dashboards.__main__ import BOARDS
+from dashboards.panels import Shape
+
+RUN = 75.0
+"""Seconds after which every scenario has shown its trouble; the slowest takes 60."""
+
+FIRING = {
+    "noisy-neighbour": {"VMGuestCPUStarved/warning", "VMGuestCPUStarved/critical"},
+    "ballooning": {"VMGuestBallooned/info", "VMGuestBallooned/warning", "VMGuestBalloonGrowing/warning"},
+    "cpu-limit": {"VMGuestCPULimitThrottling/warning", "VMGuestCPULimitBinding/info"},
+    "new-limit": {"VMGuestCPULimitThrottling/warning", "VMGuestCPULimitBinding/info"},
+    "swapping": {
+        "VMGuestBallooned/info",
+        "VMGuestBallooned/warning",
+        "VMGuestBalloonGrowing/warning",
+        "VMGuestBalloonNearMaximum/warning",
+        "VMGuestHypervisorSwapped/info",
+        "VMGuestHypervisorSwapActive/warning",
+        "VMGuestMemoryContention/warning",
+    },
+    "memory-limit": {
+        "VMGuestMemoryLimitBinding/warning",
+        "VMGuestHypervisorSwapped/info",
+        "VMGuestHypervisorSwapActive/warning",
+        "VMGuestMemoryContention/warning",
+    },
+    "numa": {"VMGuestNUMARemote/info"},
+    "slow-disk": {"VMGuestDiskSlow/warning"},
+    "balloon-coming": {"VMGuestBalloonGrowing/warning"},
+    "churn": {"VMGuestSessionChurn/warning"},
+    "no-host": {"VMGuestStatisticsDown/warning", "VMGuestPollErrors/info"},
+    "push-nowhere": {"VMGuestOTLPBacklog/warning"},
+    "gone": {"VMGuestExporterDown/warning"},
+}
+"""What fires, and on which VM. On all others: nothing."""
+
+EMPTY = {
+    ("Dropped statistics, library restarts", "{{instance}} restarts"): "no library in a simulated host",
+    ("Failed heartbeats by kind", "{{instance}} {{kind}}"): "none fails",
+}
+"""Queries that no simulated host feeds, by panel and legend."""
+
+EMPTY_WHEN_STEADY = {
+    ("Use against limit and reservation", "limit"): "there is none",
+    ("Use against target, limit and reservation", "limit"): "there is none",
+}
+"""Queries of the board of one VM that are rightly empty for a steady one."""
+
+
+class Asked(NamedTuple):
+    board: str
+    panel: str
+    legend: str
+    expr: str
+    over_time: bool
+
+
+def queries() -> Iterator[Asked]:
+    for board in BOARDS:
+        for section in board.sections:
+            for panel in section.panels:
+                for query in panel.queries:
+                    drawn = panel.shape in (Shape.LINES, Shape.STATES)
+                    yield Asked(board.uid, panel.title, query.legend, query.expr, drawn)
+        for mark in board.marks:
+            yield Asked(board.uid, "mark", mark.name, mark.expr, over_time=True)
+
+
+QUERIES = list(queries())
+
+
+def substituted(expr: str, instance: str = ".+") -> str:
+    for variable, value in (
+        ("$__rate_interval", "6s"),
+        ("$__range", "60s"),
+        ("$cluster", ".*"),
+        ("$job", ".+"),
+        ("$instance", instance),
+    ):
+        expr = expr.replace(variable, value)
+    assert "$" not in expr
+    return expr
+
+
+def ask(lab: Any, asked: Asked, instance: str = ".+") -> list[dict[str, Any]]:
+    expr = substituted(asked.expr, instance)
+    result: list[dict[str, Any]] = lab.over_time(expr) if asked.over_time else lab.instant(expr)
+    return result
+
+
+def values(result: list[dict[str, Any]]) -> dict[str, float]:
+    return {row["metric"]["instance"]: float(row["value"][1]) for row in result}
+
+
+@pytest.fixture(scope="module")
+def settled(lab: Any) -> Any:
+    """The laboratory after every scenario has played its part."""
+    time.sleep(max(0.0, lab.started + RUN - time.time()))
+    return lab
+
+
+pytestmark = pytest.mark.real
+
+
+def test_every_rule_is_loaded_and_evaluates(settled: Any) -> None:
+    rules = [rule for group in settled.get("rules")["groups"] for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}
+    assert not [rule["lastError"] for rule in rules if rule.get("lastError")]
+
+
+def test_exactly_the_troubled_vms_are_flagged(settled: Any) -> None:
+    seen: dict[str, set[str]] = {}
+    expr = 'count by (instance, alertname, severity) (count_over_time(ALERTS{alertstate="firing"}[10m]))'
+    for row in settled.instant(expr):
+        labels = row["metric"]
+        seen.setdefault(labels["instance"], set()).add(f"{labels['alertname']}/{labels['severity']}")
+    assert seen == FIRING
+
+
+def test_every_recorded_name_has_a_series(settled: Any) -> None:
+    for group in settled.get("rules")["groups"]:
+        for rule in group["rules"]:
+            if rule["type"] == "recording" and group["name"] != "vmguest.compat":
+                assert settled.instant(rule["name"]), rule["name"]
+
+
+@pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: f"{asked.board}: {asked.panel}: {asked.legend}")
+def test_query_runs_and_has_a_result(settled: Any, asked: Asked) -> None:
+    result = ask(settled, asked)
+    assert bool(result) is ((asked.panel, asked.legend) not in EMPTY)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [each for each in QUERIES if each.board == "vmguest-one-vm"],
+    ids=lambda asked: f"{asked.panel}: {asked.legend}",
+)
+def test_board_of_one_vm_is_complete_for_a_steady_vm(settled: Any, asked: Asked) -> None:
+    result = ask(settled, asked, "steady")
+    expected = (asked.panel, asked.legend) not in EMPTY_WHEN_STEADY and asked.panel != "mark"
+    assert bool(result) is expected
+    per_series = ("{{disk}}", "{{mac}}", "{{cause}}")
+    assert len(result) <= 1 or any(label in asked.legend for label in per_series)
+
+
+def panel(title: str) -> Asked:
+    (found,) = (asked for asked in QUERIES if asked.panel == title)
+    return found
+
+
+def test_verdict_names_the_throttled_vms_and_no_other(settled: Any) -> None:
+    state = values(ask(settled, panel("Throttled by a CPU limit?")))
+    assert {name for name, value in state.items() if value == 3} == {"cpu-limit", "new-limit"}
+    assert {value for name, value in state.items() if name not in ("cpu-limit", "new-limit")} == {0}
+    starved = values(ask(settled, panel("Starved by neighbours?")))
+    assert {name for name, value in starved.items() if value > 0.05} == {"noisy-neighbour"}
+    assert "v2-host" not in starved, "a host that does not tell stolen time gets no verdict"
+
+
+def test_throttled_vm_uses_its_limit(settled: Any) -> None:
+    (row,) = settled.over_time('vmguest:cpu_used:hertz{instance="cpu-limit"}', seconds=20)
+    assert [float(value) for _, value in row["values"]] == pytest.approx(
+        [2.6e9] * len(row["values"]), rel=0.03
+    )
+
+
+def test_counters_stay_sane_over_session_changes(settled: Any) -> None:
+    """The host has 4 vCPUs of 2.6 GHz to give, before, during and after a session change."""
+    for row in settled.over_time('vmguest:cpu_used:hertz{instance=~"vmotion|churn"}'):
+        assert all(0 <= float(value) <= 4 * 2.6e9 * 1.001 for _, value in row["values"])
+    changes = values(
+        settled.instant('increase(vmguest_session_changes_total{instance=~"vmotion|steady"}[60s])')
+    )
+    assert changes["vmotion"] > 0.5
+    assert changes["steady"] == 0
+
+
+def test_hidden_host_statistics_are_absent_and_not_zero(settled: Any) -> None:
+    free = values(settled.instant("vmguest_host_memory_physical_free_bytes"))
+    assert "steady" in free
+    assert not {"host-stats-disabled", "v2-host"} & set(free)
+
+
+def test_fleet_counts_and_sorts(settled: Any) -> None:
+    (reporting,) = ask(settled, panel("VMs reporting"))
+    assert float(reporting["value"][1]) == len(settled.ports) - 2
+    worst = [row["metric"]["instance"] for row in ask(settled, panel("Ballooned share of memory"))]
+    assert worst[:2] == ["swapping", "ballooning"]
+    limits = ask(settled, next(each for each in QUERIES if each.panel == "CPU limits below the host's clock"))
+    assert {row["metric"]["instance"] for row in limits} == {"cpu-limit", "new-limit"}
+
+
+def test_say_what_was_run(settled: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = [rule for group in settled.get("rules")["groups"] for rule in group["rules"]]
+    panels = {(asked.board, asked.panel) for asked in QUERIES if asked.panel != "mark"}
+    with capsys.disabled():
+        print(
+            f"\n{len(settled.ports) - 1} exporters; {len(panels)} panels on {len(BOARDS)} boards,"
+            f" {len(QUERIES)} queries; {sum(rule['type'] == 'recording' for rule in rules)} recording rules,"
+            f" {sum(rule['type'] == 'alerting' for rule in rules)} alerts,"
+            f" {sum(map(len, FIRING.values()))} of them seen firing"
+        )
+    assert len(QUERIES) > 100
