@@ -28,6 +28,7 @@ RULES: dict[str, frozenset[str]] = {
     "catalogue": frozenset(),
     "snapshot": frozenset(),
     "advice": frozenset({"errors"}),
+    "masking": VALUES,
     "samples": VALUES,
     # Bytes and values: knows of no I/O.
     "protocol": VALUES,
@@ -37,7 +38,7 @@ RULES: dict[str, frozenset[str]] = {
     "hypervisor": VALUES,
     "guest": VALUES,
     "extended": VALUES | {"samples"},
-    "session": VALUES | {"protocol", "transport", "library", "hypervisor", "extended", "advice"},
+    "session": VALUES | {"protocol", "transport", "library", "hypervisor", "extended", "advice", "masking"},
     # Cadence and failure; meaning and units; spelling.
     "poller": VALUES | {"session", "extended", "advice"},
     "collector": VALUES | {"samples", "extended", "guest"},
@@ -53,19 +54,10 @@ RULES: dict[str, frozenset[str]] = {
     "systemd": VALUES,
     "usage": VALUES | {"config"},
     "reference": VALUES | {"config"},
+    # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
-    | {
-        "advice",
-        "config",
-        "session",
-        "transport",
-        "protocol",
-        "library",
-        "hypervisor",
-        "guest",
-        "extended",
-        "ha",
-    },
+    | {"advice", "config", "session", "transport", "protocol", "library", "hypervisor", "guest", "extended"}
+    | {"ha", "outputs", "masking"},
     "cli": VALUES | {"advice", "config", "log", "usage", "app"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),

@@ -183,7 +183,7 @@ class Otlp(Group):
         unset="OTEL_EXPORTER_OTLP_CLIENT_KEY",
     )
     temporality: str | None = option(
-        Choice("cumulative", "delta"),
+        Choice("cumulative", "delta", "lowmemory"),
         "Sums since the session's start, or since the last export.",
         default=None,
         unset="OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative",
