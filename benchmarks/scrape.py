@@ -64,7 +64,7 @@ def served_command(port: int, guestrpc: str) -> list[str]:
         program,
         f"--guestrpc.socket={guestrpc}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warning",
+        "--log.level=warn",
     ]
 
 
