@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from exporter import __version__
 from exporter.collector import Options
 from exporter.config import Settings
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.outputs.prometheus import Families
 from exporter.poller import Poller
 from exporter.session.base import Source
@@ -70,6 +70,7 @@ def source(settings: Settings) -> Source:
 
     Raises:
         NotVMwareError: there is none from this machine.
+        LibraryNotFound: the library was asked for, and there is none that can be loaded.
         ConfigError: a scenario or recording that can't be used.
     """
     if settings.source == "simulated":
@@ -85,12 +86,26 @@ def source(settings: Settings) -> Source:
         except ConfigError as error:
             raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
         return WireSource(connector, settings.guestrpc.timeout, source="simulated")
-    return choose(
+    road = choose(
         settings.source,
         socket_path=settings.guestrpc.socket or "",
         library_path=settings.library.path or "",
         timeout=settings.guestrpc.timeout,
     )
+    if settings.source == "library":
+        _leads_somewhere(road)
+    return road
+
+
+def _leads_somewhere(road: Source) -> None:
+    """Fail at start where a forced library can never work; what may pass is left to the poller."""
+    try:
+        road.read()
+    except (LibraryNotFound, NotVMwareError):
+        road.close()
+        raise
+    except VMGuestError as error:
+        log.debug("the first question to the library failed", extra={"kind": error.kind})
 
 
 def extended(settings: Settings) -> ExtendedReader | None:

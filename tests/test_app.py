@@ -18,11 +18,18 @@ import pytest
 
 from exporter import app
 from exporter.config import Address, Settings
-from exporter.config.settings import Extended, GuestRpc, Poll, Simulated, Web
-from exporter.errors import ConfigError
+from exporter.config.settings import Extended, GuestRpc, Library, Poll, Simulated, Web
+from exporter.errors import (
+    ConfigError,
+    LibraryCrashed,
+    LibraryNotFound,
+    NotVMwareError,
+    RpcError,
+    TimeoutExpired,
+)
 from exporter.poller import Poller
 from exporter.signals import Signals
-from exporter.snapshot import PollState
+from exporter.snapshot import PollState, Snapshot, SourceInfo
 from exporter.systemd import Notifier
 
 LOCAL = (Address("127.0.0.1", 0),)
@@ -172,6 +179,47 @@ def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: 
     source = app.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     assert (source.info.source, source.info.transport) == ("guestrpc", "unix")
     source.close()
+
+
+def test_a_forced_library_that_can_not_be_loaded_ends_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "libguestlib.so.0"
+    file.write_bytes(b"not a library")
+    with pytest.raises(LibraryNotFound, match="libguestlib"):
+        app.source(Settings(source="library", library=Library(path=str(file))))
+
+
+class FailingRoad:
+    """A road whose first answer is an error."""
+
+    info = SourceInfo("library", "library")
+    restarts = 0
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.closed = False
+
+    def read(self) -> Snapshot:
+        raise self._error
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        raise self._error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("error", [TimeoutExpired("slow"), LibraryCrashed("died"), RpcError("disabled")])
+def test_what_may_pass_does_not_end_the_start(error: Exception) -> None:
+    road = FailingRoad(error)
+    app._leads_somewhere(road)
+    assert not road.closed
+
+
+def test_a_forced_library_away_from_vmware_ends_the_start() -> None:
+    road = FailingRoad(NotVMwareError("not a VM"))
+    with pytest.raises(NotVMwareError):
+        app._leads_somewhere(road)
+    assert road.closed
 
 
 def test_without_web_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
