@@ -74,18 +74,12 @@ def source(settings: Settings) -> Source:
         ConfigError: a scenario or recording that can't be used.
     """
     if settings.source == "simulated":
-        import secrets
+        return _simulated(settings)
+    if settings.source == "replay":
+        from exporter.session.replay import ReplaySource
 
-        from exporter.session.wire import WireSource
-        from exporter.simulator.in_process import in_process
-
-        # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
-        seed = secrets.randbits(32) if settings.simulated.seed is None else settings.simulated.seed
-        try:
-            connector = in_process(settings.simulated.scenario, seed=seed)
-        except ConfigError as error:
-            raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
-        return WireSource(connector, settings.guestrpc.timeout, source="simulated")
+        replay = settings.replay
+        return ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop)
     road = choose(
         settings.source,
         socket_path=settings.guestrpc.socket or "",
@@ -95,6 +89,21 @@ def source(settings: Settings) -> Source:
     if settings.source == "library":
         _leads_somewhere(road)
     return road
+
+
+def _simulated(settings: Settings) -> Source:
+    import secrets
+
+    from exporter.session.wire import WireSource
+    from exporter.simulator.in_process import in_process
+
+    # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
+    seed = secrets.randbits(32) if settings.simulated.seed is None else settings.simulated.seed
+    try:
+        connector = in_process(settings.simulated.scenario, seed=seed)
+    except ConfigError as error:
+        raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
+    return WireSource(connector, settings.guestrpc.timeout, source="simulated")
 
 
 def _leads_somewhere(road: Source) -> None:

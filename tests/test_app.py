@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 
 from exporter import app
 from exporter.config import Address, Settings
-from exporter.config.settings import Extended, GuestRpc, Library, Poll, Simulated, Web
+from exporter.config.settings import Extended, GuestRpc, Library, Poll, Replay, Simulated, Web
 from exporter.errors import (
     ConfigError,
     LibraryCrashed,
@@ -28,6 +29,7 @@ from exporter.errors import (
     TimeoutExpired,
 )
 from exporter.poller import Poller
+from exporter.session.record import FORMAT, VERSION
 from exporter.signals import Signals
 from exporter.snapshot import PollState, Snapshot, SourceInfo
 from exporter.systemd import Notifier
@@ -179,6 +181,16 @@ def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: 
     source = app.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     assert (source.info.source, source.info.transport) == ("guestrpc", "unix")
     source.close()
+
+
+def test_a_recording_is_a_road(tmp_path: Path) -> None:
+    file = tmp_path / "host.rec"
+    file.write_text("not a recording\n")
+    settings = Settings(source="replay", replay=Replay(file=str(file)))
+    with pytest.raises(ConfigError, match=r"host\.rec:1: no recording"):
+        app.source(settings)
+    file.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n")
+    assert app.source(settings).info.source == "replay"
 
 
 def test_a_forced_library_that_can_not_be_loaded_ends_the_start(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking"},
     "cli": VALUES | {"advice", "config", "log", "usage", "app"},
     # A command that stands beside what it drives.
-    "session.record_command": VALUES | {"config", "session", "doctor", "masking"},
+    "session.record_command": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
 }
