@@ -1,0 +1,114 @@
+"""The systemd unit: known keys only, hardened, fast enough for heartbeats, and the same port and folder as elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.ha.lock import DEFAULT_PATH
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
+UNIT = FOLDER / "vmguest-exporter.service"
+DROP_IN = FOLDER / "vmguest-exporter.service.d" / "ha.conf"
+MOST = 20
+"""Tenths of the exposure that systemd-analyze may find."""
+
+
+def parsed(path: Path) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    section = ""
+    for line in path.read_text().splitlines():
+        if heading := re.fullmatch(r"\[(\w+)\]", line):
+            section = heading[1]
+        elif "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(section, {}).setdefault(key, []).append(value)
+    return found
+
+
+@pytest.fixture
+def analyze(require_program: Callable[[str, str], str]) -> str:
+    return require_program("systemd-analyze", "apt-get install systemd")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The unit with a program that exists here, its drop-in beside it."""
+    text = UNIT.read_text().replace("/opt/vmguest-exporter/bin/vmguest-exporter", "/bin/true")
+    (tmp_path / UNIT.name).write_text(text)
+    shutil.copytree(DROP_IN.parent, tmp_path / DROP_IN.parent.name)
+    return tmp_path / UNIT.name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("with_drop_in", [False, True])
+def test_systemd_knows_every_key(analyze: str, copied: Path, with_drop_in: bool) -> None:
+    """An unknown key is only a warning on stderr, with exit status 0."""
+    if not with_drop_in:
+        shutil.rmtree(copied.with_suffix(".service.d"))
+    done = subprocess.run(
+        [analyze, "verify", copied], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("with_drop_in", [False, True])
+def test_exposure_is_low(analyze: str, copied: Path, with_drop_in: bool) -> None:
+    if not with_drop_in:
+        shutil.rmtree(copied.with_suffix(".service.d"))
+    command = [analyze, "security", "--offline=true", f"--threshold={MOST}", "--no-pager", str(copied)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = re.search(r"exposure level for vmguest-exporter.service: ([\d.]+)", done.stdout)
+    assert found, done.stderr
+    assert done.returncode == 0
+    print(f"exposure {found[1]}{' with the drop-in' if with_drop_in else ''}")
+    assert float(found[1]) <= MOST / 10
+
+
+def test_unit_notifies_is_watched_and_returns_at_once() -> None:
+    service = parsed(UNIT)["Service"]
+    assert service["Type"] == ["notify"]
+    assert service["Restart"] == ["always"]
+    assert parsed(UNIT)["Unit"]["StartLimitIntervalSec"] == ["0"]
+    assert "WatchdogSec" in service
+    # Watchdog, restart and start together stay within the 30 s that vSphere waits for a heartbeat.
+    assert seconds(service["WatchdogSec"]) + seconds(service["RestartSec"]) < 15
+
+
+def seconds(values: list[str]) -> float:
+    (text,) = values
+    found = re.fullmatch(r"(\d+)(ms|s)", text)
+    assert found
+    return int(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def test_unit_is_not_root_and_speaks_only_what_it_must() -> None:
+    service = parsed(UNIT)["Service"]
+    assert service["DynamicUser"] == ["yes"]
+    assert service["CapabilityBoundingSet"] == [""]
+    families = set(service["RestrictAddressFamilies"][0].split())
+    assert families == {"AF_INET", "AF_INET6", "AF_UNIX", "AF_VSOCK"}
+
+
+def test_drop_in_adds_what_heartbeats_need() -> None:
+    service = parsed(DROP_IN)["Service"]
+    assert service["Environment"] == ["VMGUEST_HA_ENABLED=true"]
+    assert service["CapabilityBoundingSet"] == service["AmbientCapabilities"] == ["CAP_NET_BIND_SERVICE"]
+    assert service["PrivateUsers"] == ["no"], (
+        "the kernel looks for the capability in its first user namespace"
+    )
+    base = parsed(UNIT)["Service"]
+    assert seconds(service["RestartSec"]) < seconds(base["RestartSec"])
+    assert seconds(service["TimeoutStopSec"]) > seconds(base["TimeoutStopSec"])
+
+
+def test_lock_of_the_heartbeater_lies_in_the_unit_s_own_folder() -> None:
+    (folder,) = parsed(UNIT)["Service"]["RuntimeDirectory"]
+    assert f"/run/{folder}/" in DEFAULT_PATH
+    assert parsed(UNIT)["Service"]["RuntimeDirectoryPreserve"] == ["restart"]
