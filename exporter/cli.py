@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from exporter import __version__
+from exporter.advice import explain
 from exporter.config import Settings, flags, load
 from exporter.config.given import did_you_mean
 from exporter.errors import ConfigError, VMGuestError
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(*error.problems, f"try {PROGRAM} --help")
         return USAGE
     except VMGuestError as error:
-        _complain(str(error))
+        _complain(explain(error))
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from exporter.advice import Advice, advice
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
 from exporter.extended import uptime as session_uptime
 from exporter.session.base import Source
@@ -99,7 +100,7 @@ class Poller:
         try:
             snapshot = self._source.read()
         except VMGuestError as error:
-            state = self._failed(before, error.kind, str(error))
+            state = self._failed(before, error.kind, str(error), advice(error))
         except Exception as error:
             if before.last_error != "internal":
                 log.exception("a poll failed by a mistake in this program")
@@ -138,9 +139,10 @@ class Poller:
             extended_dropped=extended.dropped,
         )
 
-    def _failed(self, before: PollState, kind: str, text: str) -> PollState:
+    def _failed(self, before: PollState, kind: str, text: str, what: Advice | None = None) -> PollState:
         if kind != before.last_error:
-            log.warning("no statistics from the host", extra={"kind": kind, "reason": text})
+            todo = {"advice": what.sentence, "finding": what.code} if what else {}
+            log.warning("no statistics from the host", extra={"kind": kind, "reason": text, **todo})
         errors = {**before.errors, kind: before.errors.get(kind, 0) + 1}
         return replace(before, errors=errors, last_error=kind, last_error_text=text)
 

@@ -70,7 +70,7 @@ def test_an_unknown_command_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> N
     assert "referense: no such command; did you mean reference?" in capsys.readouterr().err
 
 
-def test_a_failure_is_one_sentence_and_status_1(
+def test_a_failure_is_one_line_with_advice_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def serve(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -78,7 +78,12 @@ def test_a_failure_is_one_sentence_and_status_1(
 
     monkeypatch.setattr(app, "serve", serve)
     assert cli.main([]) == 1
-    assert capsys.readouterr().err == "vmguest-exporter: this machine is not a VMware guest\n"
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "vmguest-exporter: this machine is not a VMware guest. In the guest: run the exporter"
+    )
+    assert said.endswith("--source=simulated.\n")
+    assert said.count("\n") == 1
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def choose(
     if not found.vmware:
         raise NotVMwareError(
             f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}). "
-            "Nothing was sent to the host. To see the exporter at work here, start it with --source=simulated"
+            "Nothing was sent to the host"
         )
     if source == "guestrpc":
         return _vsock(timeout)

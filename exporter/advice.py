@@ -1,0 +1,183 @@
+"""One text for one problem: what to change, and where, when the numbers do not come.
+
+``doctor`` and the messages of ``serve`` both take their advice from here. ``code`` is the finding of ``doctor``
+that looks into the problem. Nothing but the error tree is imported: the serving path can afford it.
+"""
+
+from __future__ import annotations
+
+import errno
+from enum import Enum
+from typing import NamedTuple
+
+from exporter.errors import (
+    ConnectionLost,
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    NoDeviceError,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+    TransportError,
+    VMGuestError,
+)
+
+
+class Where(Enum):
+    """Who can change it; the value is the word in ``doctor --json``."""
+
+    GUEST = "guest"
+    VM = "vm"
+    """The virtual machine's settings in vSphere; most of them want it powered off."""
+    HOST = "host"
+    CLUSTER = "cluster"
+
+    @property
+    def phrase(self) -> str:
+        return _PHRASES[self]
+
+
+_PHRASES = {
+    Where.GUEST: "In the guest",
+    Where.VM: "On the VM",
+    Where.HOST: "On the host",
+    Where.CLUSTER: "In the cluster",
+}
+
+
+class Advice(NamedTuple):
+    """``text`` begins in lower case and has no full stop: it follows :attr:`Where.phrase`."""
+
+    code: str
+    where: Where
+    text: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.where.phrase}: {self.text}."
+
+
+NOT_VMWARE = Advice(
+    "hypervisor",
+    Where.GUEST,
+    "run the exporter inside a VMware guest; to see it at work here, start it with --source=simulated",
+)
+NO_MODULE = Advice(
+    "vsock-module",
+    Where.GUEST,
+    "run `modprobe vmw_vsock_vmci_transport` and put that name into /etc/modules-load.d/vmguest-exporter.conf; a "
+    "kernel without it (CONFIG_VMWARE_VMCI_VSOCKETS) leaves --source=library",
+)
+NO_DEVICE = Advice(
+    "vsock-device",
+    Where.VM,
+    "look for vmci0.present = FALSE in the advanced settings and have it removed; a VM without the VMCI device has no "
+    "vsock",
+)
+NOT_ALLOWED = Advice(
+    "vsock-allowed",
+    Where.GUEST,
+    "let the sandbox have AF_VSOCK (family 40): containers want the seccomp profile of deploy/, systemd wants AF_VSOCK "
+    "in RestrictAddressFamilies; `vmguest-exporter doctor` names the layer that refuses",
+)
+VSOCK_OFF = Advice(
+    "guestrpc-answer",
+    Where.VM,
+    "look for guest_rpc.rpci.usevsocket = FALSE in the advanced settings, the usual reason for a refusal, and have it "
+    "removed; --source=library does without vsock",
+)
+NO_ANSWER = Advice(
+    "guestrpc-answer",
+    Where.HOST,
+    "the VM's process on the host does not answer; suspend and resume, or vMotion, gives the VM a new one. Where it "
+    "stays so, look into vmware.log of the VM",
+)
+LOST = Advice(
+    "guestrpc-answer",
+    Where.GUEST,
+    "once is what vMotion, suspend and snapshots do; where it goes on, record it with `vmguest-exporter record FILE "
+    "--for 5m` and report it",
+)
+NONSENSE = Advice(
+    "guestrpc-answer",
+    Where.GUEST,
+    "this host answers in a way that was never seen; please report it with `vmguest-exporter doctor --bundle "
+    "FILE.tar.gz`, which holds the reply",
+)
+DISABLED = Advice(
+    "statistics-enabled",
+    Where.VM,
+    "look for isolation.tools.guestlibGetInfo.disable = TRUE in the advanced settings and have it set to FALSE or "
+    "removed, with the VM powered off",
+)
+NO_SUCH_COMMAND = Advice(
+    "statistics-enabled",
+    Where.VM,
+    "guest statistics belong to ESXi: Workstation and Fusion have none. On ESXi look for "
+    "isolation.tools.guestlibGetInfo.disable = TRUE in the advanced settings and have it removed, with the VM powered "
+    "off",
+)
+NEEDS_PRIVILEGE = Advice(
+    "privileged-port",
+    Where.GUEST,
+    "run the exporter with CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE) or as root: where "
+    "guest_rpc.rpci.auth.app.APP_MONITOR = TRUE is set on the VM, the host answers to source ports below 1024 only",
+)
+NO_LIBRARY = Advice(
+    "library-present",
+    Where.GUEST,
+    "install the package open-vm-tools, or name the file with --library.path; the native road (--source=guestrpc) needs "
+    "no library",
+)
+LIBRARY_BROKEN = Advice(
+    "library-answer",
+    Where.GUEST,
+    "prefer the native road (--source=guestrpc), which does not depend on VMware's library; else update open-vm-tools",
+)
+
+
+def advice(error: VMGuestError) -> Advice | None:
+    """What the operator can do about ``error`` of a poll; None where nothing is known."""
+    match error:
+        case NotVMwareError():
+            return NOT_VMWARE
+        case NoDeviceError(errno=errno.EPERM | errno.EACCES | errno.ENOSYS):
+            return NOT_ALLOWED
+        case NoDeviceError(errno=errno.ENODEV | errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
+            return NO_DEVICE
+        case NoDeviceError():
+            return NO_MODULE
+        case RefusedError():
+            return VSOCK_OFF
+        case TimeoutExpired():
+            return NO_ANSWER
+        case ConnectionLost():
+            return LOST
+        case RemoteProtocolError():
+            return NONSENSE
+        case RpcError():
+            return _refused(error)
+        case LibraryNotFound():
+            return NO_LIBRARY
+        case LibraryStatus() | LibraryCrashed():
+            return LIBRARY_BROKEN
+        case TransportError():
+            return NO_ANSWER
+        case _:
+            return None
+
+
+def _refused(error: RpcError) -> Advice:
+    if error.reason == "permission_denied":
+        return NEEDS_PRIVILEGE
+    return NO_SUCH_COMMAND if error.reason == "unknown_command" else DISABLED
+
+
+def explain(error: VMGuestError) -> str:
+    """``error`` and the advice, as one paragraph."""
+    found = advice(error)
+    text = str(error).rstrip(".")
+    return f"{text}. {found.sentence}" if found else f"{text}."

@@ -1,0 +1,290 @@
+"""Checks that ask the host over GuestRPC: whether it answers, what it gives, what it withholds and why."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from exporter.advice import DISABLED, NEEDS_PRIVILEGE, NO_SUCH_COMMAND, Advice, Where, advice
+from exporter.catalogue import STATISTICS, Statistic
+from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
+from exporter.doctor.world import Answer, World
+from exporter.errors import RpcError, VMGuestError
+from exporter.protocol import extended, guestlib, stats_v2, stats_v3
+from exporter.session.wire import Channel
+from exporter.snapshot import Snapshot
+from exporter.transport.base import Connector
+
+SLOW = 0.1
+"""Seconds. A local answer takes well under a millisecond."""
+
+CONTROL = "vm-9.restrict-host-info (VCF 9, priority P2), restrict-host-info in the guides before it"
+"""Of tools.guestlib.enableHostInfo, in VMware's security configuration guides; CIS asks for the same."""
+
+_COUNT = struct.Struct(">I")
+
+
+def answers(world: World) -> Outcome:
+    """The first question to the host; what it said is kept for the checks that follow."""
+    connector = world.connector()
+    channel = Channel(connector, world.host_limit)
+    try:
+        world.answer = answer = _ask(world, channel, connector)
+    except VMGuestError as error:
+        return fail(f"The host does not answer: {error}.", advice(error), error=error.kind)
+    finally:
+        channel.close()
+    milliseconds = (answer.connect_seconds + answer.reply_seconds) * 1000
+    facts: Facts = {
+        "connect_ms": round(answer.connect_seconds * 1000, 3),
+        "reply_ms": round(answer.reply_seconds * 1000, 3),
+        "privileged": answer.privileged,
+    }
+    kind = {True: " from a privileged port", False: " from an unprivileged port", None: ""}[answer.privileged]
+    if milliseconds > SLOW * 1000:
+        return warn(
+            f"The host answers{kind}, but took {milliseconds:.0f} ms, where less than one is usual.",
+            Advice(
+                "guestrpc-answer",
+                Where.HOST,
+                "look for CPU contention: the VM's process on the host is starved",
+            ),
+            **facts,
+        )
+    return ok(f"The host answers{kind}, in {milliseconds:.2f} ms.", **facts)
+
+
+def _ask(world: World, channel: Channel, connector: Connector) -> Answer:
+    began = world.clock()
+    channel.connect()
+    connected = world.clock()
+    exchange = guestlib.GuestLib().update()
+    raw, refusal, snapshot = b"", None, None
+    try:
+        command = next(exchange)
+        while True:
+            try:
+                raw = channel.call(command)
+            except RpcError as error:
+                command = exchange.throw(error)
+            else:
+                command = exchange.send(raw)
+    except RpcError as error:
+        refusal = error
+    except StopIteration as end:
+        snapshot = end.value
+    return Answer(
+        connected - began,
+        world.clock() - connected,
+        getattr(connector, "privileged", None),
+        raw,
+        snapshot,
+        refusal,
+    )
+
+
+def enabled(world: World) -> Outcome:
+    """Whether the host gives guest statistics at all."""
+    answer = _answer(world)
+    if answer.snapshot is not None:
+        return ok("Guest statistics are enabled on the host.", given=len(answer.snapshot.values))
+    refusal = answer.refusal or RpcError("")
+    facts: Facts = {"refusal": refusal.text, "reason": refusal.reason}
+    said = f"The host answers and refuses: {refusal.text!r}"
+    if refusal.reason == "unknown_command":
+        return fail(
+            f"{said}: this is no ESXi, or guest statistics are switched off.", NO_SUCH_COMMAND, **facts
+        )
+    if refusal.reason == "permission_denied" or (refusal.reason == "other" and answer.privileged is False):
+        return fail(f"{said}: it wants a privileged source port.", NEEDS_PRIVILEGE, **facts)
+    return fail(f"{said}: guest statistics are switched off for this VM.", DISABLED, **facts)
+
+
+def protocol(world: World) -> Outcome:
+    snapshot = _snapshot(world)
+    if snapshot.protocol == stats_v3.VERSION:
+        return ok("The host speaks version 3, the current one.", protocol=3)
+    return warn(
+        "The host speaks version 2 (ESX 3.x): there is no stolen time and nothing newer than it.",
+        Advice("protocol-version", Where.HOST, "move the VM to ESXi 6.0 or later"),
+        protocol=snapshot.protocol,
+    )
+
+
+def given(world: World) -> Outcome:
+    """Each statistic that this host does not give, and why."""
+    answer = _answer(world)
+    return judge_missing(_snapshot(world), listed(answer.raw))
+
+
+def judge_missing(snapshot: Snapshot, count: int | None) -> Outcome:
+    """``count``: length of the host's list; None where the road does not show it."""
+    missing = [(row, why) for row, why in not_given(snapshot, count) if not row.deprecated]
+    host = [row for row, _ in missing if row.host_info]
+    facts: Facts = {
+        "given": len(snapshot.values),
+        "missing": {row.metric.prometheus: why for row, why in missing},
+    }
+    lines = [f"{row.metric.prometheus}: {why}" for row, why in missing]
+    if not missing:
+        return ok("The host gives every statistic.", **facts)
+    if len(missing) == len(host):
+        return ok(
+            f"The host gives all of this VM's statistics and withholds {len(host)} of its own, as hardening guides want; "
+            "the exporter does not need them.",
+            *lines,
+            **facts,
+        )
+    return warn(
+        f"The host does not give {len(missing)} statistics.",
+        Advice(
+            "statistics-given",
+            Where.HOST,
+            "a newer ESXi gives more: 5.0 or later 37 of them, 7.0 or later all",
+        ),
+        *lines,
+        **facts,
+    )
+
+
+def not_given(snapshot: Snapshot, count: int | None) -> Iterator[tuple[Statistic, str]]:
+    """Every statistic without a value that no other row stands in for, and why."""
+    seen: set[str] = set(snapshot.values)
+    for row in STATISTICS:
+        if row.key in seen:
+            continue
+        seen.add(row.key)
+        yield row, _why(row, snapshot, count)
+
+
+def _why(row: Statistic, snapshot: Snapshot, count: int | None) -> str:
+    if snapshot.protocol == stats_v2.VERSION and not row.v2:
+        return "version 2 of the protocol has no such statistic"
+    if count is not None and row.id > count:
+        return f"the host's list ends at {count}: it is older than this statistic"
+    if row.host_info:
+        return "the VM setting tools.guestlib.enableHostInfo is not TRUE"
+    return "the host marks it as not valid"
+
+
+def listed(raw: bytes) -> int | None:
+    """How many statistics a V3 reply lists: the first word of its body (see :mod:`exporter.protocol.stats_v3`)."""
+    if len(raw) < 20 or raw[:4] != stats_v3.VERSION.to_bytes(4, "little"):
+        return None
+    (count,) = _COUNT.unpack_from(raw, 16)
+    return int(count)
+
+
+def extended_statistics(world: World) -> Outcome:
+    refusals: dict[str, str] = {}
+    groups: tuple[str, ...] = ()
+    with world.channel() as channel:
+        try:
+            groups = extended.parse_names(channel.call(guestlib.stat_command("text", "")))
+            encodings = [each for each in extended.ENCODINGS if _speaks(channel, each, refusals)]
+        except RpcError as refusal:
+            return _no_extended(refusal)
+        except VMGuestError as error:
+            return fail(
+                f"The host does not answer to extended statistics: {error}.", advice(error), error=error.kind
+            )
+    kinds = sorted({group.split()[0] for group in groups})
+    facts: Facts = {"groups": kinds, "encodings": encodings, "refusals": refusals}
+    if not encodings:
+        return warn(
+            "The host lists extended statistics, but gives them in no encoding that is known.",
+            Advice(
+                "extended-statistics",
+                Where.GUEST,
+                "report it with `vmguest-exporter doctor --bundle FILE.tar.gz`",
+            ),
+            **facts,
+        )
+    return ok(
+        f"The host gives {len(groups)} groups of extended statistics, as {', '.join(encodings)}.", **facts
+    )
+
+
+def _speaks(channel: Channel, encoding: str, refusals: dict[str, str]) -> bool:
+    try:
+        extended.parse(encoding, channel.call(guestlib.stat_command(encoding, "resources")))
+    except RpcError as refusal:
+        refusals[encoding] = refusal.text
+        return False
+    return True
+
+
+def _no_extended(refusal: RpcError) -> Outcome:
+    facts: Facts = {"refusal": refusal.text}
+    if refusal.reason == "unknown_command":
+        return warn(
+            "The host has no extended statistics: contention, disks and network cards are not shown.",
+            Advice(
+                "extended-statistics",
+                Where.HOST,
+                "they need ESXi 6.0 or later; --no-extended stops asking for them",
+            ),
+            **facts,
+        )
+    return warn(
+        f"The host refuses extended statistics: {refusal.text!r}.",
+        DISABLED._replace(code="extended-statistics"),
+        **facts,
+    )
+
+
+def hardening(world: World) -> Outcome:
+    """The hardening switches that matter here, each with what can be seen of it."""
+    answer = _answer(world)
+    reason = answer.refusal.reason if answer.refusal else ""
+    host_info = "not told"
+    if answer.snapshot is not None and answer.snapshot.protocol == stats_v3.VERSION:
+        shown = any(
+            row.key in answer.snapshot.values for row in STATISTICS if row.host_info and not row.deprecated
+        )
+        host_info = "TRUE" if shown else "FALSE or absent, as the guides want"
+    off = "FALSE or absent"
+    api = (
+        off
+        if answer.snapshot is not None
+        else "TRUE, it seems"
+        if reason in {"disabled", "unknown_command"}
+        else "not told"
+    )
+    secure = {("answers", "answers"): off, ("denied", "answers"): off, None: "not told"}.get(
+        world.secure, "TRUE, it seems"
+    )
+    if reason == "permission_denied":
+        secure = "TRUE, it seems"
+    lockdown = world.read("sys/kernel/security/lockdown")
+    state = {
+        "isolation.tools.guestlibGetInfo.disable": f"{api} (no control id; switches guest statistics off)",
+        "tools.guestlib.enableHostInfo": f"{host_info} (control {CONTROL}; the exporter does not need it)",
+        "Misc.GuestLibAllowHostInfo": "not told: a setting of the host, which the one above needs too where SAP asks for it",
+        "guest_rpc.rpci.auth.app.APP_MONITOR": f"{secure} (no control id; wants a source port below 1024)",
+        "guest_rpc.rpci.usevsocket": f"{'TRUE or absent' if not world.socket_path else 'not told'} (no control id; FALSE "
+        "refuses vsock)",
+        "monitor_control.restrict_backdoor": "not told: the native road does not use the backdoor, only VMware's library "
+        "falls back to it",
+    }
+    if "[integrity]" in lockdown or "[confidentiality]" in lockdown:
+        state["kernel lockdown"] = "on: programs can't open I/O ports themselves; vsock is not touched by it"
+    lines = [f"{name}: {words}" for name, words in state.items()]
+    return (
+        ok("No hardening switch is in the way of the native road.", *lines, switches=state)
+        if answer.snapshot
+        else warn("A hardening switch is in the way: see statistics-enabled.", None, *lines, switches=state)
+    )
+
+
+def _answer(world: World) -> Answer:
+    if world.answer is None:
+        raise LookupError("guestrpc-answer comes first")
+    return world.answer
+
+
+def _snapshot(world: World) -> Snapshot:
+    snapshot = _answer(world).snapshot
+    if snapshot is None:
+        raise LookupError("statistics-enabled comes first")
+    return snapshot

@@ -1,0 +1,185 @@
+"""Checks of the machine: hypervisor, container, architecture, steal clock, clock."""
+
+from __future__ import annotations
+
+import time
+
+from exporter.advice import NOT_VMWARE, Advice, Where
+from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
+from exporter.doctor.world import World
+from exporter.hypervisor import VMWARE
+
+RELEASED = 1_767_225_600
+"""2026-01-01: a wall clock before it is wrong."""
+
+STEAL_KERNEL = (5, 7)
+"""The first Linux with VMware's steal clock (commits ab02bb3f55f5, e73a8f38f82d). Some distributions have it earlier."""
+
+_DETECTED = {
+    "vmware": VMWARE,
+    "kvm": "KVM",
+    "qemu": "QEMU (emulation)",
+    "amazon": "KVM (Amazon EC2)",
+    "google": "KVM (Google Compute Engine)",
+    "microsoft": "Hyper-V",
+    "oracle": "VirtualBox",
+    "xen": "Xen",
+    "bhyve": "bhyve",
+    "parallels": "Parallels",
+    "none": "none (bare metal)",
+}
+"""Words of systemd-detect-virt(1)."""
+
+
+def hypervisor(world: World) -> Outcome:
+    """CPUID and DMI. Sets ``world.may_ask``: nothing else lets a check speak to the host."""
+    found = world.hypervisor
+    facts: Facts = {"hypervisor": found.name, "evidence": found.evidence}
+    if world.socket_path:
+        world.may_ask = True
+        return ok(f"A simulated host is asked, at {world.socket_path}; the hypervisor is not.", **facts)
+    # It executes CPUID, which Python can't, and touches neither ports nor sockets.
+    ran = world.run(["systemd-detect-virt", "--vm"])
+    cpu = "" if found.evidence == "CPUID" else _DETECTED.get(ran.out, ran.out)
+    if cpu:
+        facts["cpu"] = cpu
+    if found.vmware and cpu in {"", VMWARE}:
+        world.may_ask = True
+        return ok(f"This is a VMware guest ({found.evidence}).", **facts)
+    if found.vmware:
+        return fail(
+            f"The firmware says VMware but the CPU says {cpu}: the host is not asked.",
+            Advice(
+                "hypervisor", Where.GUEST, "run the exporter in a VMware guest; these DMI strings were copied"
+            ),
+            **facts,
+        )
+    if cpu == VMWARE:
+        return fail(
+            f"The CPU says VMware but the firmware does not ({found.evidence}): the exporter takes this for no VMware guest.",
+            Advice(
+                "hypervisor",
+                Where.VM,
+                "remove smbios.reflectHost = TRUE from the advanced settings; or, in the guest, load the module cpuid and "
+                "let the exporter read /dev/cpu/0/cpuid",
+            ),
+            **facts,
+        )
+    name = cpu if found.name in {"unknown", "none"} and cpu else found.name
+    words = f"{found.evidence}; CPUID says {cpu}" if cpu else found.evidence
+    return fail(
+        f"This machine is not a VMware guest: its hypervisor is {name} ({words}), so there is no host to ask.",
+        NOT_VMWARE,
+        **facts,
+    )
+
+
+def container(world: World) -> Outcome:
+    name = world.container
+    if not name:
+        return ok("This is no container.", container="")
+    return ok(f"This runs in a container ({name}).", container=name)
+
+
+def architecture(world: World) -> Outcome:
+    facts: Facts = {"machine": world.machine, "bits": world.bits}
+    word = world.machine.lower()
+    if word in {"x86_64", "amd64"} and world.bits == 64:
+        return ok(f"{world.machine}, 64 bits.", **facts)
+    if word in {"x86_64", "amd64", "i386", "i586", "i686"}:
+        return warn(
+            f"This Python has {world.bits} bits: VMware's library must have as many.",
+            Advice("architecture", Where.GUEST, "use a 64-bit Python; the native road works with either"),
+            **facts,
+        )
+    if word in {"aarch64", "arm64"}:
+        return warn(
+            "ESXi on Arm has guest statistics too, but this exporter was never tried there.",
+            Advice("architecture", Where.GUEST, "send us a recording: vmguest-exporter record FILE --for 5m"),
+            **facts,
+        )
+    return fail(
+        f"VMware has no guests of the architecture {world.machine}.",
+        Advice("architecture", Where.GUEST, "run the exporter inside a VMware guest, x86-64 or Arm"),
+        **facts,
+    )
+
+
+def steal_clock(world: World) -> Outcome:
+    """Whether the guest kernel's own steal counts, and which of its three preconditions is missing."""
+    steal = _steal_ticks(world)
+    stolen = (
+        world.answer.snapshot.values.get("cpu_stolen") if world.answer and world.answer.snapshot else None
+    )
+    facts: Facts = {"kernel": world.kernel, "steal_ticks": steal}
+    if isinstance(stolen, int):
+        facts["host_stolen_ms"] = stolen
+    if steal > 0:
+        return ok("The guest kernel's own steal time counts.", **facts)
+    if "no-steal-acc" in world.read("proc/cmdline").split():
+        return _no_steal(
+            "the kernel was started with no-steal-acc",
+            Where.GUEST,
+            "remove no-steal-acc from the kernel's command line",
+            facts,
+        )
+    by_version = world.kernel_version >= STEAL_KERNEL
+    if not ("vmware_steal_clock" in world.symbols if world.symbols else by_version):
+        return _no_steal(
+            f"the kernel {world.kernel} has no steal clock for VMware",
+            Where.GUEST,
+            "use Linux 5.7 or later, or a distribution's kernel with that change",
+            facts,
+        )
+    if "vmware-stealclock" in world.run(["dmesg"]).out:
+        return ok("The guest kernel's steal clock is on; nothing has been stolen since the start.", **facts)
+    if stolen == 0:
+        return ok(
+            "The guest kernel counts no steal time, and the host has stolen none: neither can be told.",
+            **facts,
+        )
+    return _no_steal(
+        "the host does not keep it up to date",
+        Where.VM,
+        "set stealclock.enable = TRUE in the advanced settings; the VM must have hardware version 13 or later",
+        facts,
+    )
+
+
+def _no_steal(why: str, where: Where, text: str, facts: Facts) -> Outcome:
+    return warn(
+        f"The guest kernel's own steal time is always 0: {why}. The exporter's stolen time does not need it.",
+        Advice("steal-clock", where, text),
+        **facts,
+    )
+
+
+def _steal_ticks(world: World) -> int:
+    """The eighth number of the line ``cpu`` in /proc/stat (proc(5))."""
+    for line in world.read("proc/stat").splitlines():
+        fields = line.split()
+        if fields[:1] == ["cpu"] and len(fields) > 8 and fields[8].isdigit():
+            return int(fields[8])
+    return 0
+
+
+def clock(world: World) -> Outcome:
+    now = world.wall()
+    source = world.read("sys/devices/system/clocksource/clocksource0/current_clocksource")
+    facts: Facts = {"clocksource": source, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
+    if now < RELEASED:
+        return fail(
+            f"The clock says {facts['time']}: receivers refuse samples from that far away.",
+            Advice("clock", Where.GUEST, "set the clock and run chronyd or systemd-timesyncd"),
+            **facts,
+        )
+    ran = world.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    if ran.status == 0 and ran.out == "no":
+        return warn(
+            "The clock is not synchronised: timestamps may be wrong.",
+            Advice("clock", Where.GUEST, "run chronyd or systemd-timesyncd (`timedatectl set-ntp true`)"),
+            **facts,
+        )
+    if ran.status == 0 and ran.out == "yes":
+        return ok("The clock is synchronised.", **facts)
+    return ok("The clock is plausible; whether it is synchronised can't be seen from here.", **facts)

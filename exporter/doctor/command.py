@@ -1,0 +1,99 @@
+"""``vmguest-exporter doctor``: why don't I see my numbers?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from exporter.config import Settings
+from exporter.doctor import report
+from exporter.doctor.examine import examine, weigh
+from exporter.doctor.rows import for_road
+from exporter.doctor.world import World
+from exporter.errors import ConfigError
+
+ROADS = ("guestrpc", "library")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
+    parser.add_argument(
+        "--road", choices=ROADS, help="look at this road only (default: that of --source, else both)"
+    )
+    parser.add_argument(
+        "--bundle",
+        metavar="FILE",
+        type=Path,
+        help="write what a maintainer needs to help into FILE (.tar.gz), after showing what that is",
+    )
+    parser.add_argument(
+        "--unmasked",
+        action="store_true",
+        help="leave names, pool paths, MAC and IP addresses and uuids in the bundle as they are",
+    )
+
+
+def run(
+    args: Namespace,
+    load: Callable[[], Settings],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    world: World | None = None,
+) -> int:
+    """Examine and report; the exit status. ``world`` is for tests.
+
+    Raises:
+        ConfigError: the bundle can't be written.
+    """
+    if args.unmasked and args.bundle is None:
+        raise ConfigError("--unmasked has no effect without --bundle=FILE")
+    world = world or World(environ=environ)
+    try:
+        world.settings = load()
+    except ConfigError as error:
+        world.config_error = error
+    road = args.road or (world.settings.source if world.settings.source in ROADS else "auto")
+    began = world.clock()
+    findings = weigh(examine(for_road(road, world.platform), world), road)
+    seconds = world.clock() - began
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.wall()))
+    if args.json:
+        print(report.as_json(findings, road=road, time=stamp, seconds=seconds), end="")
+    else:
+        width = min(shutil.get_terminal_size((100, 0)).columns, 120)
+        print(report.text(findings, seconds=seconds, width=width, colour=colour(environ)), end="")
+    if args.bundle is not None:
+        from exporter.doctor.bundle import Contents, write
+
+        contents = Contents(world, findings, road, stamp, seconds)
+        write(args.bundle, contents.members(mask=not args.unmasked), confirm=confirm, show=say)
+    world.close()
+    return report.status(findings)
+
+
+def say(words: str) -> None:
+    """Beside the report, which may be JSON for a pipe."""
+    print(words, file=sys.stderr)
+
+
+def confirm(question: str) -> bool:
+    """Ask a person; where there is none, who has asked for it wants it."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"", "y", "yes"}
+
+
+def colour(environ: Mapping[str, str], stream: object = None) -> bool:
+    """Only on a terminal, and not where NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+    stream = stream or sys.stdout
+    return (
+        bool(getattr(stream, "isatty", lambda: False)())
+        and not environ.get("NO_COLOR")
+        and environ.get("TERM") != "dumb"
+    )

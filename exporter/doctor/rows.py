@@ -1,0 +1,175 @@
+"""Every finding, a row each, in the order of the report. To add one, write its function and add a row.
+
+Codes are public API: they stand in ``--json``, in the README and in advice elsewhere.
+"""
+
+from __future__ import annotations
+
+from exporter.doctor import (
+    checks_exporter,
+    checks_ha,
+    checks_host,
+    checks_kernel,
+    checks_library,
+    checks_machine,
+    checks_network,
+)
+from exporter.doctor.finding import Check
+
+_WIRE = "guestrpc"
+_LIBRARY = "library"
+_ASKS = ("guestrpc-answer",)
+_GIVES = ("statistics-enabled",)
+
+# fmt: off
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "hypervisor", "Hypervisor",
+        "Whether CPUID and DMI say VMware; other hypervisors are named. Nothing asks the host unless it is.",
+        checks_machine.hypervisor, linux=False,
+    ),
+    Check("container", "Container", "Which container engine this runs in.", checks_machine.container),
+    Check(
+        "architecture", "Architecture", "Whether VMware has guests of this kind, and bits of Python and library match.",
+        checks_machine.architecture, linux=False,
+    ),
+    Check(
+        "vsock-module", "Kernel modules", "Kernel modules vsock, vmw_vmci and vmw_vsock_vmci_transport: loaded, built in, "
+        "installed, or forbidden in /etc/modprobe.d.",
+        checks_kernel.module, ("hypervisor",), road=_WIRE,
+    ),
+    Check(
+        "vsock-transport", "Other transports", "Whether another hypervisor's vsock transport has taken VMCI's place.",
+        checks_kernel.transport, ("hypervisor",), road=_WIRE,
+    ),
+    Check(
+        "vsock-device", "VMCI device", "PCI device 15ad:0740, /dev/vsock and /dev/vmci.",
+        checks_kernel.device, ("hypervisor",), road=_WIRE,
+    ),
+    Check(
+        "vsock-allowed", "Sandbox", "Whether this process may open a vsock, and which layer refuses: seccomp, AppArmor, "
+        "SELinux, systemd.",
+        checks_kernel.allowed, ("hypervisor", "vsock-module"), road=_WIRE,
+    ),
+    Check(
+        "privileged-port", "Privileged port", "CAP_NET_BIND_SERVICE in the initial user namespace: source ports below 1024.",
+        checks_kernel.privileged_port, ("hypervisor",), road=_WIRE,
+    ),
+    Check(
+        "guestrpc-answer", "GuestRPC", "Whether the host answers over GuestRPC, and how fast.",
+        checks_host.answers, ("hypervisor", "vsock-allowed"), road=_WIRE,
+    ),
+    Check(
+        "statistics-enabled", "Guest statistics", "Whether the host gives guest statistics "
+        "(isolation.tools.guestlibGetInfo.disable).",
+        checks_host.enabled, _ASKS, road=_WIRE,
+    ),
+    Check(
+        "protocol-version", "Protocol", "Version of the host's replies: 3, or 2 from ESX 3.x.",
+        checks_host.protocol, _GIVES, road=_WIRE,
+    ),
+    Check(
+        "statistics-given", "Statistics", "Each statistic that this host does not give, and why.",
+        checks_host.given, _GIVES, road=_WIRE,
+    ),
+    Check(
+        "extended-statistics", "Extended statistics", "Whether the host has them, which groups, in which encodings.",
+        checks_host.extended_statistics, _ASKS, road=_WIRE,
+    ),
+    Check(
+        "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed.",
+        checks_library.present, road=_LIBRARY, linux=False, limit=2.0,
+    ),
+    Check(
+        "library-version", "Its version", "Package and version that the library comes from.",
+        checks_library.library_version, ("library-present",), road=_LIBRARY,
+    ),
+    Check(
+        "library-symbols", "Its functions", "Functions that an older library lacks.",
+        checks_library.symbols, ("library-present",), road=_LIBRARY, linux=False,
+    ),
+    Check(
+        "library-dependencies", "What it needs", "Shared objects that it needs: there, and glib and libtirpc new enough.",
+        checks_library.dependencies, ("library-present",), road=_LIBRARY,
+    ),
+    Check(
+        "library-answer", "Its answer", "Whether the library, in its own process, gets statistics.",
+        checks_library.answers, ("hypervisor", "library-present", "library-dependencies"), road=_LIBRARY,
+        linux=False, limit=2.0,
+    ),
+    Check(
+        "tools-version", "VMware Tools", "open-vm-tools 11.0 or later, and what is missing in an older one.",
+        checks_library.tools, after=("hypervisor",), road=_LIBRARY,
+    ),
+    Check(
+        "ha-supported", "HA monitoring", "Whether the host has HA Application Monitoring.",
+        checks_ha.supported, _ASKS, road=_WIRE,
+    ),
+    Check(
+        "ha-enabled", "HA heartbeats", "Whether the host expects heartbeats, and how vSphere HA sees them.",
+        checks_ha.enabled, ("ha-supported",), road=_WIRE,
+    ),
+    Check(
+        "ha-secure-channel", "HA secure channel", "Whether the host wants a privileged source port "
+        "(guest_rpc.rpci.auth.app.APP_MONITOR).",
+        checks_ha.secure_channel, ("ha-supported",), road=_WIRE, limit=2.5,
+    ),
+    Check(
+        "ha-fault-tolerance", "HA and Fault Tolerance", "What Fault Tolerance would not let through.",
+        checks_ha.fault_tolerance, ("ha-supported",), ("ha-secure-channel",), road=_WIRE,
+    ),
+    Check(
+        "hardening", "Hardening", "Hardening switches by name, with their control ids and what can be seen of them.",
+        checks_host.hardening, _ASKS, ("ha-secure-channel",), road=_WIRE,
+    ),
+    Check(
+        "vsock-namespace", "Network namespace", "Mode of the network namespace's vsock (Linux 7.0: global or local).",
+        checks_kernel.namespace, ("hypervisor",), ("guestrpc-answer",), road=_WIRE,
+    ),
+    Check(
+        "steal-clock", "Kernel's steal time", "Whether the guest kernel's own steal time works; else which of kernel, VM "
+        "option and hardware version is missing.",
+        checks_machine.steal_clock, ("hypervisor",), ("statistics-enabled",),
+    ),
+    Check("clock", "Clock", "Whether the clock is plausible and synchronised.", checks_machine.clock, linux=False),
+    Check(
+        "port-free", "Listen address", "Whether the exporter can listen, or already does.",
+        checks_exporter.port, linux=False,
+    ),
+    Check(
+        "tls-files", "Certificates", "Certificates and keys: readable, matching, not about to end.",
+        checks_network.tls_files, linux=False,
+    ),
+    Check(
+        "otlp-endpoint", "OTLP receiver", "Whether the OTLP receiver takes a connection.",
+        checks_network.otlp_endpoint, linux=False,
+    ),
+    Check(
+        "config-file", "Settings", "Whether flags, variables and settings file are valid.",
+        checks_exporter.config_file, linux=False,
+    ),
+    Check(
+        "other-exporter", "Other exporters", "Other exporters, and other programs that send heartbeats.",
+        checks_exporter.others,
+    ),
+)
+# fmt: on
+"""``needs`` and ``after`` are what the functions expect the world to know by then."""
+
+
+def for_road(road: str, platform: str) -> list[Check]:
+    """The rows that matter to ``road`` (``auto``: all) on this system."""
+    return [
+        check
+        for check in CHECKS
+        if (road == "auto" or check.road in {"", road}) and (check.linux <= platform.startswith("linux"))
+    ]
+
+
+def markdown() -> str:
+    """The table of the README."""
+    lines = ["| Code | Looks at | Needs |", "|---|---|---|"]
+    for check in CHECKS:
+        needs = ", ".join(f"`{code}`" for code in check.needs)
+        lines.append(f"| `{check.code}` | {check.looks_at} | {needs} |")
+    return "\n".join(lines) + "\n"

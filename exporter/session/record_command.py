@@ -1,0 +1,143 @@
+"""``vmguest-exporter record FILE --for 10m``: the host's raw replies with their times, for ``--source=replay``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.config import Settings
+from exporter.config.values import Duration
+from exporter.errors import ConfigError, NoDeviceError, RefusedError, VMGuestError
+from exporter.masking import Masker
+from exporter.session.base import Source
+from exporter.session.choose import connector
+from exporter.session.extended import ExtendedReader
+from exporter.session.record import Recorder, TapConnector, masked, survey
+from exporter.session.wire import WireSource
+from exporter.transport.base import Connector
+
+_FOR = Duration(1.0, 7 * 86400.0)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist yet")
+    parser.add_argument(
+        "--for",
+        metavar="DURATION",
+        dest="seconds",
+        type=_duration,
+        default="10m",
+        help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--masked",
+        action="store_true",
+        help="without pool paths, names, MAC addresses and uuids, for recordings that are given away",
+    )
+
+
+def run(
+    args: Namespace,
+    load: Callable[[], Settings],
+    *,
+    connect: Callable[[str], Connector] = connector,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Record until the time is over or Ctrl-C; the exit status, 1 where the host never gave statistics.
+
+    Raises:
+        ConfigError: the file can't be written, or the settings name a road without raw replies.
+        VMGuestError: there is no host to record.
+    """
+    settings = load()
+    if settings.source not in {"auto", "guestrpc"}:
+        raise ConfigError(
+            f"--source={settings.source} has no raw replies to record: they come over GuestRPC, leave --source out"
+        )
+    host = connect(settings.guestrpc.socket or "")
+    masker = Masker()
+    change = (lambda exchange: masked(exchange, masker)) if args.masked else None
+    try:
+        with args.file.open("xb") as file:
+            recorder = Recorder(file, settings.poll.interval, change=change, clock=clock)
+            source = WireSource(TapConnector(host, recorder, clock=clock), settings.guestrpc.timeout)
+            reader = (
+                ExtendedReader(settings.extended.interval, clock=clock) if settings.extended.enabled else None
+            )
+            print(
+                f"recording to {args.file}, a poll every {settings.poll.interval:g} s; Ctrl-C ends it",
+                file=sys.stderr,
+            )
+            done = _Session(source, reader, settings.poll.interval, clock, sleep)
+            try:
+                done.record(args.seconds)
+            except KeyboardInterrupt:
+                print("ended by Ctrl-C", file=sys.stderr)
+            finally:
+                source.close()
+            recorder.end()
+            size = file.tell()
+    except FileExistsError as error:
+        raise ConfigError(f"{args.file}: exists; a recording never replaces a file") from error
+    except OSError as error:
+        raise ConfigError(f"{args.file}: {error.strerror}") from error
+    except (NoDeviceError, RefusedError):
+        args.file.unlink()
+        raise
+    print(
+        f"{args.file}: {done.polls} polls, {done.failed} of them failed, {recorder.exchanges} replies, {size} bytes\n"
+        f"play it with: vmguest-exporter --source=replay --replay.file={args.file}"
+    )
+    return 0 if done.polls > done.failed else 1
+
+
+def _duration(text: str) -> float:
+    try:
+        return _FOR.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: expected {_FOR.expects}; {error}") from error
+
+
+@dataclass
+class _Session:
+    source: Source
+    reader: ExtendedReader | None
+    interval: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    polls: int = 0
+    failed: int = 0
+
+    def record(self, seconds: float) -> None:
+        """Poll as the exporter does, for ``seconds``; before that, once everything in every encoding.
+
+        Raises:
+            NoDeviceError, RefusedError: at the first poll, where there is nothing to record then.
+        """
+        deadline = self.clock()
+        end = deadline + seconds
+        surveyed = False
+        while True:
+            self.polls += 1
+            try:
+                snapshot = self.source.read()
+                if not surveyed:
+                    survey(self.source)
+                    surveyed = True
+                if self.reader is not None:
+                    self.reader.step(self.source, snapshot.session_id, deadline + self.interval)
+            except (NoDeviceError, RefusedError):
+                if self.polls == 1:
+                    raise
+                self.failed += 1
+            except VMGuestError:
+                self.failed += 1
+            deadline += self.interval
+            self.sleep(max(min(deadline, end) - self.clock(), 0.0))
+            if deadline >= end:
+                return
