@@ -141,7 +141,20 @@ def web(settings: Settings, poller: Poller, others: Sequence[Families], parts: E
     )
     page = Page(Collector(lambda: poller.state, options, others))
     application = Application(page, lambda: poller.state.polls > 0, path, {"/": lambda: landing(path)})
-    server = WebServer(application, settings.web.listen)
+    if settings.web.config_file is None:
+        server = WebServer(application, settings.web.listen)
+    else:
+        from exporter.outputs.secured import Secured
+
+        secured = Secured(settings.web.config_file)
+        # Passwords are slow to check by design, so the application may block.
+        server = WebServer(
+            secured.guard(application),
+            settings.web.listen,
+            blocking=True,
+            listener=secured.listener,
+            scheme=secured.scheme,
+        )
     server.start()
     parts.callback(server.close)
     for url in server.urls:
@@ -164,7 +177,9 @@ def supervise(
                 log.info("stopping", extra={"signal": number})
                 notifier.stopping()
                 return
-            log.info("SIGHUP ends nothing and re-reads nothing: settings are read at the start")
+            log.info(
+                "SIGHUP: settings are read at the start only; certificates and users are read when their files change"
+            )
         if poller.state.polls != polls:
             polls, moved = poller.state.polls, clock()
         if clock() - moved <= patience:

@@ -125,6 +125,29 @@ def test_the_settings_reach_the_page(caplog: pytest.LogCaptureFixture) -> None:
     assert "vmguest_numa_memory_bytes" not in page[-1]
 
 
+def test_the_web_configuration_is_in_force(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("http_server_config:\n  headers:\n    X-Frame-Options: deny\n")
+    settings = Settings(source="simulated", web=Web(listen=LOCAL, config_file=str(file)))
+    seen: list[str | None] = []
+
+    def scrape() -> None:
+        with urllib.request.urlopen(address(caplog), timeout=10) as response:
+            seen.append(response.headers["X-Frame-Options"])
+
+    with beside(scrape):
+        assert app.serve(settings, {}) == 0
+    assert seen == ["deny"]
+
+
+def test_a_web_configuration_that_can_not_be_used_ends_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("tls_server_confg: {}\n")
+    settings = Settings(source="simulated", web=Web(listen=LOCAL, config_file=str(file)))
+    with ExitStack() as parts, pytest.raises(ConfigError, match=r"web\.yml:1: unknown key"):
+        app.start(settings, Notifier({}), parts)
+
+
 def test_systemd_hears_of_the_first_poll_and_of_the_end(
     caplog: pytest.LogCaptureFixture, short_path: Path
 ) -> None:
