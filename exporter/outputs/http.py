@@ -31,6 +31,13 @@ class Response(NamedTuple):
 View = Callable[[], Response]
 
 
+def answer(response: Response, method: str, start_response: StartResponse) -> Iterable[bytes]:
+    """Send ``response``; to HEAD without its body."""
+    length = ("Content-Length", str(len(response.body)))
+    start_response(response.status, [("Content-Type", response.content_type), length, *response.headers])
+    return (response.body,) if method != "HEAD" else ()
+
+
 class Application:
     """Routes by path. ``ready`` tells whether a first poll has ended, well or badly.
 
@@ -68,15 +75,7 @@ class Application:
             )
         else:
             response = view()
-        start_response(
-            response.status,
-            [
-                ("Content-Type", response.content_type),
-                ("Content-Length", str(len(response.body))),
-                *response.headers,
-            ],
-        )
-        return (response.body,) if method != "HEAD" else ()
+        return answer(response, method, start_response)
 
     def _metrics(self, environ: Environ) -> Response:
         form, content_type = choose(environ.get("HTTP_ACCEPT", ""))

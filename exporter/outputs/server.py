@@ -53,8 +53,10 @@ class Channel(HTTPChannel):
         return bool(taken)
 
 
-class _Listener(TcpWSGIServer):
-    channel_class = Channel
+class Listener(TcpWSGIServer):
+    """One address that is listened on."""
+
+    channel_class: type[Channel] = Channel
 
 
 class InLoop(ThreadedTaskDispatcher):
@@ -110,7 +112,8 @@ class WebServer:
     """Serves ``application`` on every address of ``listen``, pairs of host and port.
 
     An empty host is every address of the machine, IPv6 and IPv4; port 0 lets the system choose.
-    ``blocking``: calls of the application may take long, so they need threads.
+    ``blocking``: calls of the application may take long, so they need threads. ``listener`` makes what listens
+    on a bound socket, with the arguments of :class:`Listener`; ``scheme`` is that of its URLs.
     """
 
     def __init__(
@@ -119,6 +122,8 @@ class WebServer:
         listen: Sequence[tuple[str, int]],
         *,
         blocking: bool = False,
+        listener: Callable[..., Listener] = Listener,
+        scheme: str = "http",
         connections: int = CONNECTIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -126,6 +131,8 @@ class WebServer:
         self._listen = listen
         self._blocking = blocking
         self._dispatcher = ThreadedTaskDispatcher() if blocking else InLoop()
+        self._make_listener = listener
+        self._scheme = scheme
         self._connections = connections
         self._clock = clock
         self._map: dict[int, Any] = {}
@@ -142,7 +149,7 @@ class WebServer:
     @property
     def urls(self) -> tuple[str, ...]:
         """The same for people: each with a host that a browser on this machine can open."""
-        return tuple(f"http://{shown(host)}:{port}/" for host, port in self.addresses)
+        return tuple(f"{self._scheme}://{shown(host)}:{port}/" for host, port in self.addresses)
 
     def start(self) -> None:
         """Bind every address, then serve in a thread of its own.
@@ -155,6 +162,7 @@ class WebServer:
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         settings = Adjustments(
             ident="vmguest-exporter",
+            url_scheme=self._scheme,
             asyncore_use_poll=True,
             connection_limit=2 * self._connections,  # never reached: Watch.crowd is there before
             channel_timeout=IDLE_SECONDS,
@@ -168,7 +176,7 @@ class WebServer:
         self._sockets = bind(self._listen)
         self._dispatcher.set_thread_count(WORKERS if self._blocking else 0)
         for bound in self._sockets:
-            self._listener = _Listener(
+            self._listener = self._make_listener(
                 self._application,
                 self._map,
                 True,
@@ -183,9 +191,11 @@ class WebServer:
 
     def close(self) -> None:
         """Stop listening and drop every connection; done within a second. Never raises; may be called twice."""
-        self._stopping.set()
         if self._thread is not None:
-            self._listener.pull_trigger()
+            # Set by the loop itself when it wakes up: were it set here, the loop could end first and close the
+            # pipe that wakes it.
+            listener: Any = self._listener
+            listener.trigger.pull_trigger(self._stopping.set)
             self._thread.join(1.0)
             self._thread = None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -17,6 +19,8 @@ from waitress.task import Task
 from exporter.errors import ConfigError
 from exporter.outputs.http import WSGI, Environ, StartResponse
 from exporter.outputs.server import AHEAD, REQUEST_SECONDS, InLoop, Watch, WebServer
+from exporter.outputs.tls import TLSListener, context
+from exporter.outputs.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 1400
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -50,13 +54,18 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def serve(site: Site) -> Iterator[Serve]:
+def settings() -> dict[str, Any]:
+    """How the servers of a test are set up; hostile clients meet several ways."""
+    return {"listen": [("127.0.0.1", 0)]}
+
+
+@pytest.fixture
+def serve(site: Site, settings: dict[str, Any]) -> Iterator[Serve]:
     """Start a server on an ephemeral port of loopback."""
     with contextlib.ExitStack() as stack:
 
-        def start(application: WSGI = site, **settings: Any) -> WebServer:
-            settings.setdefault("listen", [("127.0.0.1", 0)])
-            server = WebServer(application, **settings)
+        def start(application: WSGI = site, **changes: Any) -> WebServer:
+            server = WebServer(application, **settings | changes)
             server.start()
             stack.callback(server.close)
             return server
@@ -65,11 +74,16 @@ def serve(site: Site) -> Iterator[Serve]:
 
 
 class Client:
-    """A client of one connection."""
+    """A client of one connection, with TLS where the server has it; ``silent`` connects and no more."""
 
-    def __init__(self, server: WebServer) -> None:
+    def __init__(self, server: WebServer, *, silent: bool = False) -> None:
         self.socket = socket.create_connection(server.addresses[0], timeout=10)
         self.left = b""
+        if server.urls[0].startswith("https:") and not silent:
+            anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            anyone.check_hostname = False
+            anyone.verify_mode = ssl.CERT_NONE
+            self.socket = anyone.wrap_socket(self.socket)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -99,7 +113,7 @@ class Client:
                 pass
         except TimeoutError:
             return False
-        except ConnectionError:
+        except OSError:
             pass
         return True
 
@@ -118,9 +132,9 @@ def scrapes(server: WebServer) -> bool:
 
 
 @contextlib.contextmanager
-def clients(server: WebServer, count: int) -> Iterator[list[Client]]:
+def clients(server: WebServer, count: int, *, silent: bool = False) -> Iterator[list[Client]]:
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Client(server)) for _ in range(count)]
+        yield [stack.enter_context(Client(server, silent=silent)) for _ in range(count)]
 
 
 @pytest.fixture
@@ -205,24 +219,44 @@ class TestServing:
 
 
 @pytest.mark.usefixtures("silence")
-@pytest.mark.parametrize("blocking", [False, True], ids=["in the loop", "in threads"])
 class TestHostileClients:
-    def test_200_idle_connections(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    @pytest.fixture(params=["plain, in the loop", "plain, in threads", "TLS, in the loop", "TLS, in threads"])
+    def settings(self, request: pytest.FixtureRequest, certificate: TLSSettings) -> dict[str, Any]:
+        found: dict[str, Any] = {"listen": [("127.0.0.1", 0)], "blocking": request.param.endswith("threads")}
+        if request.param.startswith("TLS"):
+            made = context(certificate)
+            found |= {"listener": partial(TLSListener, context=lambda: made), "scheme": "https"}
+        return found
+
+    def test_200_idle_connections(self, serve: Serve) -> None:
+        server = serve()
         with clients(server, 200):
             assert all(scrapes(server) for _ in range(3))
 
-    def test_bytes_that_drip_in(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    def test_200_connections_that_never_say_a_word(self, serve: Serve) -> None:
+        """With TLS, that is before the handshake."""
+        server = serve()
+        with clients(server, 200, silent=True):
+            assert all(scrapes(server) for _ in range(3))
+
+    def test_garbage_instead_of_a_handshake(self, serve: Serve) -> None:
+        server = serve()
+        with clients(server, 20, silent=True) as bad:
+            for client in bad:
+                client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 500 + b"\r\n\r\n")
+            assert scrapes(server)
+
+    def test_bytes_that_drip_in(self, serve: Serve) -> None:
+        server = serve()
         with clients(server, 20) as slow:
             for byte in b"GET /metrics HTTP/1.1\r\nX-Slow: ":
                 for client in slow:
                     client.send(bytes([byte]))
                 assert scrapes(server)
 
-    def test_a_request_that_is_never_finished_is_cut_off(self, serve: Serve, blocking: bool) -> None:
+    def test_a_request_that_is_never_finished_is_cut_off(self, serve: Serve) -> None:
         now = [0.0]
-        server = serve(blocking=blocking, clock=lambda: now[0])
+        server = serve(clock=lambda: now[0])
         with Client(server) as slow:
             slow.send(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
             for seconds in (2, 2, REQUEST_SECONDS):
@@ -233,23 +267,23 @@ class TestHostileClients:
             assert slow.closed()
             assert scrapes(server)
 
-    def test_10_mb_of_headers(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
-        with Client(server) as client, contextlib.suppress(ConnectionError):
+    def test_10_mb_of_headers(self, serve: Serve) -> None:
+        server = serve()
+        with Client(server) as client, contextlib.suppress(OSError):
             client.send(b"GET /metrics HTTP/1.1\r\n")
             for _ in range(160):
                 client.send(b"X-Filler: " + b"x" * 65526)
             pytest.fail("the server took 10 MB")
         assert scrapes(server)
 
-    def test_headers_beyond_the_limit_are_told_so(self, serve: Serve, blocking: bool) -> None:
-        with Client(serve(blocking=blocking)) as client:
+    def test_headers_beyond_the_limit_are_told_so(self, serve: Serve) -> None:
+        with Client(serve()) as client:
             client.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 16384)
             assert client.answer()[0] == 431
             assert client.closed()
 
-    def test_pipelined_garbage(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    def test_pipelined_garbage(self, serve: Serve) -> None:
+        server = serve()
         for garbage in (
             b"\0\xff\x16\x03\x01\r\n\r\n",
             b"\r\n\r\n\r\n",
@@ -257,35 +291,33 @@ class TestHostileClients:
             b"GET / HTTP/9.9\r\n\r\n",
         ):
             with Client(server) as client:
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):
                     client.send(garbage * 2000)
                 assert scrapes(server)
 
-    def test_a_flood_of_requests_in_one_connection_is_cut_off(
-        self, serve: Serve, site: Site, blocking: bool
-    ) -> None:
-        server = serve(blocking=blocking)
+    def test_a_flood_of_requests_in_one_connection_is_cut_off(self, serve: Serve, site: Site) -> None:
+        server = serve()
         with Client(server) as client:
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
                 client.send(b"GET / HTTP/1.1\r\n\r\n" * 5000)
             assert client.closed()
         assert site.calls <= AHEAD
         assert scrapes(server)
 
-    def test_a_few_requests_sent_ahead_are_answered_in_order(self, serve: Serve, blocking: bool) -> None:
-        with Client(serve(blocking=blocking)) as client:
+    def test_a_few_requests_sent_ahead_are_answered_in_order(self, serve: Serve) -> None:
+        with Client(serve()) as client:
             client.send(REQUEST * AHEAD)
             assert [client.answer() for _ in range(AHEAD)] == [(200, PAGE)] * AHEAD
 
-    def test_clients_that_never_read(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    def test_clients_that_never_read(self, serve: Serve) -> None:
+        server = serve()
         with clients(server, 100) as deaf:
             for client in deaf:
                 client.send(REQUEST * AHEAD)
             assert all(scrapes(server) for _ in range(3))
 
-    def test_a_body_is_refused(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    def test_a_body_is_refused(self, serve: Serve) -> None:
+        server = serve()
         with Client(server) as client:
             client.send(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000000\r\n\r\n")
             assert client.answer()[0] == 413
@@ -297,8 +329,8 @@ class TestHostileClients:
             assert client.answer()[0] == 413
         assert scrapes(server)
 
-    def test_connections_that_are_reset(self, serve: Serve, blocking: bool) -> None:
-        server = serve(blocking=blocking)
+    def test_connections_that_are_reset(self, serve: Serve) -> None:
+        server = serve()
         for data in (b"", b"GET /met", REQUEST, REQUEST * AHEAD):
             for _ in range(5):
                 with Client(server) as client:
@@ -306,10 +338,8 @@ class TestHostileClients:
                     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             assert scrapes(server)
 
-    def test_beyond_the_limit_of_connections_newcomers_are_still_served(
-        self, serve: Serve, blocking: bool
-    ) -> None:
-        server = serve(blocking=blocking, connections=10)
+    def test_beyond_the_limit_of_connections_newcomers_are_still_served(self, serve: Serve) -> None:
+        server = serve(connections=10)
         with clients(server, 50) as idle:
             assert all(scrapes(server) for _ in range(3))
             assert idle[0].closed(), "who was idle for longest went first"

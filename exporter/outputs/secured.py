@@ -1,0 +1,192 @@
+"""The web configuration in force: what it asks of a request and of a connection, read again when it changes.
+
+What is looked at is the file and the certificates that it names, by time, size and inode, at most once a second.
+A change that can't be used is logged once with its line, and what was in force stays in force: a slip of the pen
+at night does not open the door, and does not stop the scrapes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from exporter.errors import ConfigError
+from exporter.outputs import webconfig
+from exporter.outputs.http import WSGI, Environ, Headers, Response, StartResponse, answer
+from exporter.outputs.server import Listener
+from exporter.outputs.webconfig import FLAG, WebConfig
+
+if TYPE_CHECKING:
+    from exporter.outputs.auth import Passwords
+    from exporter.outputs.tls import Context
+
+log = logging.getLogger("exporter.web")
+
+LOOK_SECONDS = 1.0
+"""Time between two looks at the files."""
+
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One reading of the configuration, ready for use."""
+
+    config: WebConfig
+    stamps: tuple[Stamp, ...]
+    context: Context | None
+    passwords: Passwords | None
+    limiter: Limiter | None
+
+
+class Limiter:
+    """A token bucket: ``burst`` requests at once, then one every ``interval`` seconds."""
+
+    def __init__(self, interval: float, burst: int, clock: Callable[[], float]) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._at = clock()
+        self._lock = threading.Lock()
+
+    def allows(self) -> bool:
+        with self._lock:
+            now = self._clock()
+            self._tokens = min(self._burst, self._tokens + (now - self._at) / self._interval)
+            self._at = now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
+class Secured:
+    """The file at ``path``.
+
+    Raises:
+        ConfigError: at the start, everything that is wrong with it.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._rules = self._read()
+        self._problem = ""
+        self._next_look = clock() + LOOK_SECONDS
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self._rules.context is None else "https"
+
+    @property
+    def listener(self) -> Callable[..., Listener]:
+        """What the web server listens with. Whether that is TLS is settled at the start."""
+        first = self._rules.context
+        if first is None:
+            return Listener
+        from exporter.outputs.tls import TLSListener
+
+        return partial(TLSListener, context=lambda: self.rules().context or first)
+
+    def guard(self, application: WSGI) -> WSGI:
+        """``application`` for those who may, with the headers asked for."""
+
+        def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            rules = self.rules()
+
+            def with_headers(status: str, headers: Headers) -> object:
+                return start_response(status, [*headers, *rules.config.headers])
+
+            refusal = _refusal(rules, environ)
+            if refusal is not None:
+                return answer(refusal, environ["REQUEST_METHOD"], with_headers)
+            return application(environ, with_headers)
+
+        return guarded
+
+    def rules(self) -> Rules:
+        """What is in force now. Any thread may ask."""
+        now = self._clock()
+        if now >= self._next_look and self._lock.acquire(blocking=False):
+            try:
+                self._next_look = now + LOOK_SECONDS
+                self._look()
+            finally:
+                self._lock.release()
+        return self._rules
+
+    def _look(self) -> None:
+        # After a failure the next reading may name other files than those known here: try until it succeeds.
+        if not self._problem and self._stamps(self._rules.config) == self._rules.stamps:
+            return
+        try:
+            self._rules = self._read_again()
+        except ConfigError as error:
+            if str(error) != self._problem:
+                log.error("the changed web configuration is not used", extra={"problems": str(error)})  # noqa: TRY400
+            self._problem = str(error)
+        else:
+            self._problem = ""
+            log.info("web configuration read again", extra={"file": self._path})
+
+    def _read_again(self) -> Rules:
+        rules = self._read()
+        if (rules.context is None) != (self._rules.context is None):
+            raise ConfigError(f"{FLAG}={self._path}: to switch TLS on or off takes a restart")
+        return rules
+
+    def _read(self) -> Rules:
+        config = webconfig.read(self._path)
+        # Taken before the certificates are read: a change in between is seen at the next look.
+        stamps = self._stamps(config)
+        context = passwords = limiter = None
+        if config.tls is not None:
+            from exporter.outputs import tls
+
+            context = tls.context(config.tls)
+        if config.users:
+            from exporter.outputs import auth
+
+            passwords = auth.Passwords(config.users, auth.checker())
+        if config.rate_interval:
+            limiter = Limiter(config.rate_interval, config.rate_burst, self._clock)
+        return Rules(config, stamps, context, passwords, limiter)
+
+    def _stamps(self, config: WebConfig) -> tuple[Stamp, ...]:
+        return tuple(_stamp(file) for file in (self._path, *(config.tls.files if config.tls else ())))
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path)  # noqa: PTH116  pathlib is 3 ms of start-up
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _refusal(rules: Rules, environ: Environ) -> Response | None:
+    if rules.limiter is not None and not rules.limiter.allows():
+        return _TOO_MANY
+    if rules.passwords is None:
+        return None
+    # The word's value instead of the enum: its module is imported only where there are passwords.
+    verdict = rules.passwords.judge(environ.get("HTTP_AUTHORIZATION", "")).value
+    return {"welcome": None, "busy": _TOO_MANY, "refused": _UNAUTHORIZED}[verdict]
+
+
+_TOO_MANY = Response(
+    b"Too many requests; try again\n", status="429 Too Many Requests", headers=(("Retry-After", "1"),)
+)
+_UNAUTHORIZED = Response(
+    b"Name and password, please\n",
+    status="401 Unauthorized",
+    headers=(("WWW-Authenticate", 'Basic realm="vmguest-exporter"'),),
+)

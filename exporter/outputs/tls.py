@@ -1,0 +1,231 @@
+"""TLS for the web server: the standard library's ``ssl`` below waitress's own loop.
+
+waitress speaks no TLS. The servers that do were no better fit: cheroot shakes hands in its accepting thread, so
+that one client that connects and says nothing holds up all others for its whole time limit; uvicorn and hypercorn
+bring an event loop of 10 MiB and no limit on the time of a request. Here a connection that has not finished its
+handshake is one more entry in the poll set, under the same limits as any other, and costs nobody else anything.
+
+Imported only where TLS is configured: ``ssl`` is 4.5 MiB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from exporter.errors import ConfigError
+from exporter.outputs.server import Channel, Listener
+from exporter.outputs.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
+
+RECORD = 16384
+"""Plain bytes of the largest TLS record (RFC 8446 section 5.1). One read of as much leaves none inside OpenSSL,
+where poll could not see them."""
+
+PLAIN_HTTP = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nThis port speaks HTTPS; use https://\n"
+)
+
+_VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
+_AUTH = {
+    "NoClientCert": ssl.CERT_NONE,
+    # Asks for a certificate and looks at none: the same, for a server that knows no users by certificate.
+    "RequestClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+
+
+class Context(ssl.SSLContext):
+    """What a new connection is held to."""
+
+    allowed_sans: frozenset[str] = frozenset()
+    """Names, one of which the client's certificate must bear; empty where any will do."""
+
+
+def context(settings: TLSSettings) -> Context:
+    """A server's context; certificate, key and client CA are read now.
+
+    Raises:
+        ConfigError: a file is missing or does not hold what it should; key and certificate don't fit.
+    """
+    made = Context(ssl.PROTOCOL_TLS_SERVER)
+    made.allowed_sans = frozenset(settings.client_allowed_sans)
+    with warnings.catch_warnings():
+        # The operator may insist on TLS 1.0 for an old scraper; Python has an opinion on that.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made.minimum_version = _VERSIONS[settings.min_version]
+        made.maximum_version = _VERSIONS[settings.max_version]
+    made.options |= ssl.OP_NO_RENEGOTIATION
+    if settings.prefer_server_cipher_suites:
+        made.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    made.set_alpn_protocols(["http/1.1"])
+    if settings.cipher_suites:
+        _set_ciphers(made, settings.cipher_suites)
+    for curve in settings.curve_preferences:
+        made.set_ecdh_curve(CURVES[curve])
+    _load_pair(made, settings)
+    _load_clients(made, settings)
+    return made
+
+
+def _set_ciphers(made: ssl.SSLContext, suites: tuple[str, ...]) -> None:
+    """The choice is about TLS 1.2 and older; with suites of 1.3 alone, older versions have none left."""
+    names = [CIPHERS[suite] for suite in suites if CIPHERS[suite]]
+    if names:
+        made.set_ciphers(":".join(names))
+    else:
+        made.minimum_version = ssl.TLSVersion.TLSv1_3
+
+
+def _load_pair(made: ssl.SSLContext, tls: TLSSettings) -> None:
+    cert, key = tls.cert_file or "cert", tls.key_file or "key"
+    try:
+        with _as_file(tls.cert, tls.cert_file) as cert_path, _as_file(tls.key, tls.key_file) as key_path:
+            for path in (cert_path, key_path):
+                os.close(os.open(path, os.O_RDONLY))
+            # Without a password given, OpenSSL would ask for one at the terminal and wait.
+            made.load_cert_chain(cert_path, key_path, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = "the key is not that of the certificate"
+        else:
+            why = f"one of them is no PEM text, or the key has a password ({error.reason or error})"
+        raise ConfigError(f"{FLAG}: certificate {cert} and key {key} can't be used: {why}") from error
+    except OSError as error:
+        raise ConfigError(f"{FLAG}: {error.filename} can't be read: {error.strerror}") from error
+
+
+def _load_clients(made: ssl.SSLContext, tls: TLSSettings) -> None:
+    made.verify_mode = _AUTH[tls.client_auth_type]
+    if made.verify_mode is ssl.CERT_NONE:
+        return
+    try:
+        if tls.client_ca or tls.client_ca_file:
+            made.load_verify_locations(cafile=tls.client_ca_file or None, cadata=tls.client_ca or None)
+        else:
+            # As Go does: without a CA of its own, those that the system trusts.
+            made.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"{FLAG}: client CA {tls.client_ca_file} holds no certificate in PEM") from error
+    except OSError as error:
+        raise ConfigError(f"{FLAG}: {tls.client_ca_file} can't be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _as_file(text: str, path: str) -> Iterator[str]:
+    """``path``, or a file with ``text`` that only this user can read: OpenSSL's Python side takes paths alone."""
+    if path:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
+
+
+class TLSChannel(Channel):
+    """A connection whose socket is an :class:`ssl.SSLSocket` that has yet to shake hands.
+
+    The loop reads and, where an application has threads, those write: OpenSSL allows one of them at a time.
+    """
+
+    def __init__(self, server: Any, sock: ssl.SSLSocket, *others: Any, **settings: Any) -> None:
+        self._tls = sock
+        self._openssl = threading.Lock()
+        self._stuck = False
+        """Whether the handshake waits for room to send; nothing else is read meanwhile."""
+        self._admitted = False
+        super().__init__(server, sock, *others, **settings)
+
+    def handle_read(self) -> None:
+        try:
+            with self._openssl:
+                self._stuck = False
+                data = self._tls.recv(RECORD)
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLWantWriteError:
+            self._stuck = True
+            return
+        except OSError as error:
+            if getattr(error, "reason", "") == "HTTP_REQUEST":
+                self._explain()
+            self.handle_close()
+            return
+        self._admitted = self._admitted or _admits(self._tls)
+        if not data or not self._admitted:
+            self.handle_close()
+            return
+        self.last_activity = time.time()
+        self.received(data)
+
+    def _explain(self) -> None:
+        """Say in the client's own language what is wrong."""
+        with contextlib.suppress(OSError):
+            # Read what is left of the request first: closing over unread data would take the answer back.
+            socket.socket.recv(self._tls, RECORD)
+            socket.socket.send(self._tls, PLAIN_HTTP)
+
+    def writable(self) -> bool:
+        return bool(self._stuck or super().writable())
+
+    def handle_write(self) -> None:
+        if self._stuck:
+            self.handle_read()
+        else:
+            super().handle_write()
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        try:
+            with self._openssl:
+                return int(super().send(data, do_close))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+
+def _admits(sock: ssl.SSLSocket) -> bool:
+    """Whether the client's certificate bears one of the names asked for, where there are such."""
+    asked: frozenset[str] = getattr(sock.context, "allowed_sans", frozenset())
+    if not asked:
+        return True
+    certificate: Any = sock.getpeercert()
+    return any(name in asked for _, name in certificate.get("subjectAltName", ()))
+
+
+class TLSListener(Listener):
+    """Listens as :class:`Listener` does; ``context`` gives the context for each new connection."""
+
+    channel_class: type[Channel] = TLSChannel
+
+    def __init__(self, *arguments: Any, context: Callable[[], ssl.SSLContext], **settings: Any) -> None:
+        self._context = context
+        super().__init__(*arguments, **settings)
+
+    def accept(self) -> Any:
+        pair = super().accept()
+        if pair is None:
+            return None
+        plain, address = pair
+        try:
+            return self._context().wrap_socket(
+                plain, server_side=True, do_handshake_on_connect=False
+            ), address
+        except OSError:
+            # Gone again already.
+            plain.close()
+            return None
