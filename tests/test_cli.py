@@ -185,3 +185,10 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 1
+
+
+def test_the_console_script_exits_with_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["vmguest-exporter", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.entry()
+    assert caught.value.code == 0
