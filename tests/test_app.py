@@ -85,7 +85,7 @@ def test_serve_publishes_the_simulated_host_until_a_signal_comes(caplog: pytest.
     def scrape() -> None:
         url = address(caplog)
         pages.append(get(url))
-        while "vmguest_up 1" not in pages[-1]:
+        while "\nvmguest_up 1.0" not in pages[-1]:
             pages.append(get(url))
         os.kill(os.getpid(), signal.SIGHUP)
         root = url.removesuffix("/metrics")
@@ -115,7 +115,7 @@ def test_the_settings_reach_the_page(caplog: pytest.LogCaptureFixture) -> None:
     def scrape() -> None:
         url = address(caplog)
         assert url.endswith("/vm")
-        while "vmguest_up 1" not in "".join(page):
+        while "\nvmguest_up 1.0" not in "".join(page):
             page.append(get(url))
 
     with beside(scrape):
