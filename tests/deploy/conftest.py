@@ -54,6 +54,16 @@ FAST = (
 )
 
 
+@pytest.fixture(scope="session", name="wait")
+def wait_fixture() -> Callable[[str, Callable[[], Any], float], Any]:
+    return wait
+
+
+@pytest.fixture(scope="session", name="listening")
+def listening_fixture() -> Callable[[Path], int | None]:
+    return listening
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

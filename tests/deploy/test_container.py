@@ -1,0 +1,216 @@
+"""Image and confinement: Dockerfile, what it copies and locks, and the profiles for seccomp, AppArmor and SELinux."""
+
+from __future__ import annotations
+
+import ctypes.util
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "container"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROFILE = json.loads((FOLDER / "seccomp.json").read_text())
+
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK = 1, 2, 10, 16, 17, 40
+CLONE_NEWUSER, CLONE_THREAD = 0x10000000, 0x00010000
+EPERM, ENOSYS = 1, 38
+
+
+def instructions() -> list[str]:
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
+    return [line for line in joined.splitlines() if line]
+
+
+def one(word: str) -> str:
+    (found,) = (line.partition(" ")[2] for line in instructions() if line.startswith(f"{word} "))
+    return found
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_base_can_be_replaced_and_stages_are_two() -> None:
+    assert instructions()[0] == "ARG BASE=debian:bookworm-slim"
+    assert [line for line in instructions() if line.startswith("FROM ")] == [
+        "FROM ${BASE} AS build",
+        "FROM ${BASE}",
+    ]
+
+
+def test_image_is_not_root_and_starts_without_a_shell() -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", one("USER"))
+    assert json.loads(one("ENTRYPOINT")) == ["/opt/vmguest-exporter/bin/vmguest-exporter"]
+
+
+def test_health_check_asks_the_default_port_whether_the_process_lives() -> None:
+    command = json.loads(one("HEALTHCHECK").partition("CMD ")[2])
+    assert "10052" in command[2]
+    assert "/-/healthy" in command[2]
+    assert one("EXPOSE") == "10052"
+    compile(command[2], "HEALTHCHECK", "exec")
+
+
+def test_labels_say_what_it_is() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', DOCKERFILE))
+    assert {"title", "description", "licenses", "version", "revision"} <= set(labels)
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in instructions():
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+                assert any(fnmatch.fnmatch(source, each) for each in kept), source
+
+
+def test_locked_requirements_are_those_of_the_project_with_hashes() -> None:
+    locked = dict(
+        re.findall(r"^([a-z0-9-]+)==(\S+) \\$", (FOLDER / "requirements.txt").read_text(), re.MULTILINE)
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for text in project["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(locked[requirement.name], prereleases=True), text
+    entries = re.split(r"^(?=\S)", (FOLDER / "requirements.txt").read_text(), flags=re.MULTILINE)
+    assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
+
+
+def decision(name: str, *arguments: int) -> int:
+    """What the profile answers to a system call: 0 for allowed, else the errno. All rules of one action are one."""
+    for rule in PROFILE["syscalls"]:
+        if name not in rule["names"]:
+            continue
+        for each in rule.get("args", ()):
+            value = arguments[each["index"]]
+            if each["op"] == "SCMP_CMP_MASKED_EQ":
+                if value & each["value"] != each["valueTwo"]:
+                    break
+            elif value != each["value"]:
+                break
+        else:
+            return 0 if rule["action"] == "SCMP_ACT_ALLOW" else int(rule["errnoRet"])
+    return int(PROFILE["defaultErrnoRet"])
+
+
+@pytest.mark.parametrize("family", [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_VSOCK])
+def test_seccomp_allows_sockets_of(family: int) -> None:
+    assert decision("socket", family, 1, 0) == 0
+
+
+@pytest.mark.parametrize("family", [AF_PACKET, 3, 38, 39, 41, 0])
+def test_seccomp_denies_sockets_of(family: int) -> None:
+    assert decision("socket", family, 1, 0) == EPERM
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mount",
+        "umount2",
+        "pivot_root",
+        "ptrace",
+        "bpf",
+        "unshare",
+        "setns",
+        "keyctl",
+        "add_key",
+        "init_module",
+        "finit_module",
+        "kexec_load",
+        "reboot",
+        "open_by_handle_at",
+        "perf_event_open",
+        "userfaultfd",
+        "io_uring_setup",
+        "swapon",
+        "settimeofday",
+        "iopl",
+        "ioperm",
+    ],
+)
+def test_seccomp_denies(name: str) -> None:
+    assert decision(name, 0, 0, 0) == EPERM
+
+
+def test_seccomp_lets_threads_start_but_no_namespaces() -> None:
+    assert decision("clone", CLONE_THREAD) == 0
+    assert decision("clone", CLONE_NEWUSER) == EPERM
+    assert decision("clone3", 0) == ENOSYS
+
+
+def test_seccomp_has_only_keys_that_runtimes_know() -> None:
+    assert set(PROFILE) == {"defaultAction", "defaultErrnoRet", "archMap", "syscalls"}
+    for rule in PROFILE["syscalls"]:
+        assert set(rule) <= {"names", "action", "args", "comment", "errnoRet"}
+        assert len(set(rule["names"])) == len(rule["names"])
+
+
+@pytest.mark.real
+def test_exporter_serves_under_the_profile(
+    require: Callable[[str, str | None, str], str], tmp_path: Path, listening: Any, wait: Any
+) -> None:
+    require("libseccomp", ctypes.util.find_library("seccomp"), "apt-get install libseccomp2")
+    runner = [sys.executable, str(Path(__file__).parent / "seccomp_run.py"), str(FOLDER / "seccomp.json")]
+    probe = f"import socket\ntry: socket.socket({AF_PACKET}, socket.SOCK_RAW)\nexcept OSError as e: print(e.errno)"
+    done = subprocess.run([*runner, sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(EPERM), "the profile is in force"
+    flags = ("--source=simulated", "--web.listen-address=127.0.0.1:0", "--poll.interval=200ms")
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*runner, sys.executable, "-m", "exporter", *flags], stderr=stderr, cwd=ROOT, env={**os.environ}
+        )
+    try:
+        port = wait("exporter", partial(listening, log), 20)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            assert b"vmguest_up 1" in answer.read()
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_apparmor_profile_parses_and_lets_vsock_through() -> None:
+    text = (FOLDER / "apparmor").read_text()
+    assert "network vsock stream," in text
+    assert "profile vmguest-exporter " in text
+    parser = shutil.which("apparmor_parser")
+    if parser is None:
+        pytest.skip("apparmor_parser is missing: apt-get install apparmor")
+    subprocess.run([parser, "-Q", "-K", "-T", FOLDER / "apparmor"], check=True, capture_output=True)
+
+
+def test_selinux_module_grants_vsock_and_nothing_unbalanced() -> None:
+    text = re.sub(r";.*", "", (FOLDER / "vmguest_exporter.cil").read_text())
+    assert text.count("(") == text.count(")")
+    assert "(allow process process (vsock_socket (create connect bind" in text
+
+
+def test_readme_names_files_that_exist_and_real_options() -> None:
+    text = (FOLDER / "README.md").read_text()
+    for name in ("seccomp.json", "apparmor", "vmguest_exporter.cil", "requirements.txt"):
+        assert name in text
+        assert (FOLDER / name).exists()
+    assert "seccomp=deploy/container/seccomp.json" in text
+
+
+@pytest.mark.skipif(not os.environ.get("BUILD_IMAGE"), reason="BUILD_IMAGE=1 builds it, in two minutes")
+def test_image_builds_and_runs_without_an_engine(tmp_path: Path) -> None:
+    subprocess.run(["sh", Path(__file__).parent / "build_image.sh", tmp_path], check=True, timeout=900)
