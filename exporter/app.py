@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from exporter import __version__
-from exporter.collector import Options
-from exporter.config import Settings
+from exporter.collector import Options, collect
+from exporter.config import Settings, push_wanted
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.outputs.prometheus import Families
 from exporter.poller import Poller
+from exporter.samples import Family
 from exporter.session.base import Source
 from exporter.session.choose import choose
 from exporter.session.extended import ExtendedReader
@@ -44,22 +45,32 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     log.info("starting", extra={"version": __version__, "python": sys.version.split()[0]})
     notifier = Notifier(environ)
     with Signals() as signals, ExitStack() as parts:
-        poller = start(settings, notifier, parts)
+        poller = start(settings, environ, notifier, parts)
         supervise(poller, settings, signals, notifier)
     log.info("stopped")
     return 0
 
 
-def start(settings: Settings, notifier: Notifier, parts: ExitStack) -> Poller:
-    """Build and start every part; ``parts`` ends them."""
+def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, parts: ExitStack) -> Poller:
+    """Build and start every part; ``parts`` ends them.
+
+    ``others``, below, are families that come from beside the poller: what the push and the heartbeats say of
+    themselves. Every output shows them.
+    """
 
     def polled(state: PollState) -> None:
         if state.polls == 1:
             notifier.ready(f"polling every {state.interval:g} s")
 
     poller = Poller(source(settings), settings.poll.interval, on_poll=polled, extended=extended(settings))
+    options = Options(
+        expose_identity=settings.expose_identity, deprecated_metrics=settings.deprecated_metrics
+    )
+    others: list[Callable[[], list[Family]]] = []
+    if push_wanted(settings, environ):
+        otlp(settings, environ, poller, options, others, parts)
     if settings.web.enabled:
-        web(settings, poller, (), parts)
+        web(settings, poller, options, others, parts)
     poller.start()
     parts.callback(poller.stop)
     return poller
@@ -124,8 +135,41 @@ def extended(settings: Settings) -> ExtendedReader | None:
     return ExtendedReader(settings.extended.interval, unknown=settings.extended.unknown)
 
 
-def web(settings: Settings, poller: Poller, others: Sequence[Families], parts: ExitStack) -> None:
-    """The web server, listening from here on. ``others`` are families that come from beside the poller."""
+def otlp(
+    settings: Settings,
+    environ: Mapping[str, str],
+    poller: Poller,
+    options: Options,
+    others: list[Callable[[], list[Family]]],
+    parts: ExitStack,
+) -> None:
+    """The push, unless a standard variable switches it off. To be called before there are other threads."""
+    from exporter import guest
+    from exporter.outputs.otlp.push import Push
+    from exporter.outputs.otlp.settings import resolve
+
+    push_settings = resolve(settings.otlp, environ)
+    if push_settings is None:
+        return
+
+    def gather() -> list[Family]:
+        found = collect(poller.state, time.time(), time.monotonic(), options, guest.read())
+        return [*found, *(family for families in others for family in families())]
+
+    push = Push(push_settings, gather, poller.state.started, delay=settings.poll.interval / 2)
+    others.append(push.families)
+    push.start()
+    parts.callback(push.stop)
+
+
+def web(
+    settings: Settings,
+    poller: Poller,
+    options: Options,
+    others: Sequence[Families],
+    parts: ExitStack,
+) -> None:
+    """The web server, listening from here on."""
     from exporter.outputs.http import Application
     from exporter.outputs.landing import landing
     from exporter.outputs.prometheus import Collector, Page
@@ -136,9 +180,6 @@ def web(settings: Settings, poller: Poller, others: Sequence[Families], parts: E
 
         others = (*others, process.families)
     path = settings.web.telemetry_path
-    options = Options(
-        expose_identity=settings.expose_identity, deprecated_metrics=settings.deprecated_metrics
-    )
     page = Page(Collector(lambda: poller.state, options, others))
     application = Application(page, lambda: poller.state.polls > 0, path, {"/": lambda: landing(path)})
     if settings.web.config_file is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.server
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import pytest
 
 from exporter import app
 from exporter.config import Address, Settings
-from exporter.config.settings import Extended, GuestRpc, Library, Poll, Replay, Simulated, Web
+from exporter.config.settings import Extended, GuestRpc, Library, Otlp, Poll, Replay, Simulated, Web
 from exporter.errors import (
     ConfigError,
     LibraryCrashed,
@@ -145,7 +146,54 @@ def test_a_web_configuration_that_can_not_be_used_ends_the_start(tmp_path: Path)
     file.write_text("tls_server_confg: {}\n")
     settings = Settings(source="simulated", web=Web(listen=LOCAL, config_file=str(file)))
     with ExitStack() as parts, pytest.raises(ConfigError, match=r"web\.yml:1: unknown key"):
-        app.start(settings, Notifier({}), parts)
+        app.start(settings, {}, Notifier({}), parts)
+
+
+def test_the_push_sends_what_the_page_shows(caplog: pytest.LogCaptureFixture) -> None:
+    received = threading.Event()
+    bodies: list[bytes] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            received.set()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{receiver.server_port}"
+        settings = replace_web(*LOCAL, otlp=Otlp(endpoint=url, interval=0.1), poll=Poll(interval=0.1))
+        page: list[str] = []
+
+        def push() -> None:
+            assert received.wait(20)
+            while 'outcome="success"} 0.0' in (page[-1] if page else 'outcome="success"} 0.0'):
+                page.append(get(address(caplog)))
+
+        with beside(push):
+            assert app.serve(settings, {}) == 0
+        receiver.shutdown()
+    assert b"vmguest.cpu.stolen" in b"".join(bodies)
+    assert b"vmguest.otlp.exports" in b"".join(bodies)
+
+
+def test_a_push_that_can_not_be_ends_the_start() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}
+    settings = replace_web(*LOCAL, otlp=Otlp(endpoint="localhost:4317"))
+    with ExitStack() as parts, pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_PROTOCOL"):
+        app.start(settings, environ, Notifier({}), parts)
+
+
+def test_a_standard_variable_can_switch_the_push_off(caplog: pytest.LogCaptureFixture) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}
+    with ExitStack() as parts:
+        app.start(replace_web(*LOCAL), environ, Notifier({}), parts)
+        assert "vmguest_otlp" not in get(address(caplog))
 
 
 def test_systemd_hears_of_the_first_poll_and_of_the_end(
@@ -175,11 +223,11 @@ def test_a_port_in_use_is_an_error_of_that_setting() -> None:
         other.listen()
         taken = Address(*other.getsockname())
         with ExitStack() as parts, pytest.raises(ConfigError, match=f"--web.listen-address={taken}"):
-            app.start(replace_web(taken), Notifier({}), parts)
+            app.start(replace_web(taken), {}, Notifier({}), parts)
 
 
-def replace_web(*listen: Address) -> Settings:
-    return Settings(source="simulated", web=Web(listen=listen))
+def replace_web(*listen: Address, otlp: Otlp = Otlp(), poll: Poll = Poll()) -> Settings:  # noqa: B008  frozen
+    return Settings(source="simulated", web=Web(listen=listen), otlp=otlp, poll=poll)
 
 
 def test_a_scenario_that_is_not_there_names_the_flag() -> None:
@@ -260,7 +308,7 @@ def test_a_forced_library_away_from_vmware_ends_the_start() -> None:
 def test_without_web_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(source="simulated", web=Web(enabled=False, listen=LOCAL))
     with ExitStack() as parts:
-        poller = app.start(settings, Notifier({}), parts)
+        poller = app.start(settings, {}, Notifier({}), parts)
         while not poller.state.polls:
             threading.Event().wait(0.01)
     assert not any("listening" in record.getMessage() for record in caplog.records)
@@ -318,7 +366,11 @@ def test_the_watchdog_is_fed_only_while_polls_go_on() -> None:
 def test_a_reload_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
     signals = FakeSignals([(signal.SIGHUP,), (signal.SIGHUP, signal.SIGINT)], lambda: None)
     app.supervise(FakePoller(), Settings(), signals, FakeNotifier())
-    assert [record.getMessage().split()[0].rstrip(":") for record in caplog.records] == ["SIGHUP", "SIGHUP", "stopping"]
+    assert [record.getMessage().split()[0].rstrip(":") for record in caplog.records] == [
+        "SIGHUP",
+        "SIGHUP",
+        "stopping",
+    ]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

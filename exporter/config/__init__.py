@@ -6,7 +6,18 @@
 from __future__ import annotations
 
 from exporter.config.load import load
+from exporter.config.rules import push_wanted
 from exporter.config.settings import CHAPTERS, OPTIONS, RawTable, Settings, chapter, shown
 from exporter.config.values import Address
 
-__all__ = ["CHAPTERS", "OPTIONS", "Address", "RawTable", "Settings", "chapter", "load", "shown"]
+__all__ = [
+    "CHAPTERS",
+    "OPTIONS",
+    "Address",
+    "RawTable",
+    "Settings",
+    "chapter",
+    "load",
+    "push_wanted",
+    "shown",
+]

@@ -9,6 +9,11 @@ from exporter.config.settings import Settings
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 
+def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether something names an OTLP receiver. What the standard variables mean in full is the push's own business."""
+    return settings.otlp.endpoint is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
+
+
 def contradictions(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Every one, as a sentence that names the flags and a way out."""
     return [*_road(settings), *_outputs(settings, environ), *_heartbeats(settings)]
@@ -30,8 +35,7 @@ def _road(settings: Settings) -> list[str]:
 def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found = []
     otlp = settings.otlp
-    pushes = otlp.endpoint is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
-    if not settings.web.enabled and not pushes and not settings.ha.enabled:
+    if not settings.web.enabled and not push_wanted(settings, environ) and not settings.ha.enabled:
         found.append("nothing would be published with --no-web; give --otlp.endpoint, or leave --no-web out")
     for present, missing, flag, variable in (
         (otlp.cert, otlp.key, "key", "CLIENT_KEY"),
