@@ -1,7 +1,7 @@
 """The composition root: what a serving process consists of, and in which order it starts and ends.
 
     road to the host -> poller -> collector -> web
-                                            -> …
+                                            -> push (OTLP)
 
 Every part is built here by hand and knows of no other; optional ones are imported only when a setting asks for
 them. Parts start from the host outwards and end in the reverse order.
