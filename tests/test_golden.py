@@ -1,0 +1,62 @@
+"""The whole page from a host that never changes: whatever renames, adds or drops a metric shows up as a diff.
+
+After a wanted change: ``UPDATE_GOLDEN=1 make test ARGS=tests/test_golden.py``, and read the diff before committing it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.collector import Options
+from exporter.guest import Guest
+from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Format
+from exporter.poller import Poller
+from exporter.session.extended import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.in_process import in_process
+
+FOLDER = Path(__file__).parent / "golden"
+
+WALL, MONOTONIC = 1_790_000_000.0, 1000.0
+
+
+def page(form: Format) -> str:
+    """What an exporter with every statistic on shows 90 s into the ballooning scenario."""
+    time = [MONOTONIC]
+
+    def monotonic() -> float:
+        return time[0]
+
+    def wall() -> float:
+        return WALL + time[0] - MONOTONIC
+
+    host = in_process("ballooning", seed=1, clock=monotonic)
+    source = WireSource(host, source="simulated")
+    poller = Poller(
+        source, 5.0, clock=monotonic, wall=wall, extended=ExtendedReader(15.0, clock=monotonic, wall=wall)
+    )
+    try:
+        for _ in range(2):
+            time[0] += 45.0
+            poller.poll()
+            poller.poll_extended(monotonic() + 5.0)
+    finally:
+        source.close()
+    options = Options(expose_identity=True, deprecated_metrics=True)
+    collector = Collector(
+        lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
+    )
+    written = form.page(collector.collect()).decode()
+    return re.sub(r"(vmguest_exporter_build_info)\{[^}]*\}", r"\1{…}", written)
+
+
+@pytest.mark.parametrize(("name", "form"), [("metrics.txt", TEXT), ("openmetrics.txt", OPENMETRICS)])
+def test_the_page_is_the_one_that_was_approved(name: str, form: Format) -> None:
+    file = FOLDER / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(page(form), encoding="utf-8")
+    assert page(form).splitlines() == file.read_text(encoding="utf-8").splitlines()
