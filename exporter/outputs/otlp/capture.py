@@ -1,0 +1,57 @@
+"""A reading: what one export carries, taken in one moment and never changed after.
+
+Readings wait as families, not as protobuf or the SDK's data classes: a waiting one costs some 20 kB, and whether
+its sums go out as differences is decided when it is sent, against what the receiver has by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter.outputs.otlp.resource import Facts
+from exporter.samples import Family
+
+Gather = Callable[[], Iterable[Family]]
+"""Everything that is known now, from one published state. Must not reach the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``time``: when it was taken, wall clock in seconds; the time of what the exporter says about itself."""
+
+    time: float
+    families: tuple[Family, ...]
+    attributes: Mapping[str, str]
+    """Of the resource."""
+
+
+class Capture:
+    """Takes readings. What an earlier reading has carried already is left out of a later one.
+
+    Points carry the time at which the host was read: between two polls there is nothing new to say about the
+    host, and the same point twice would be an error to some receivers.
+    """
+
+    def __init__(
+        self, gather: Gather, attributes: Mapping[str, str], wall: Callable[[], float] = time.time
+    ) -> None:
+        self._gather = gather
+        self._own = attributes
+        self._wall = wall
+        self._facts = Facts()
+        self._attributes: Mapping[str, str] = attributes
+        self._taken: dict[str, float] = {}
+
+    def read(self) -> Reading:
+        families = tuple(self._gather())
+        # What the operator set for the resource wins over what the host says.
+        attributes = {**self._facts.update(families), **self._own}
+        if attributes != self._attributes:
+            self._attributes = attributes
+        new = tuple(
+            family for family in families if not family.time or self._taken.get(family.name) != family.time
+        )
+        self._taken |= {family.name: family.time for family in new if family.time}
+        return Reading(self._wall(), new, self._attributes)

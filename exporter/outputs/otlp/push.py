@@ -1,0 +1,254 @@
+"""The push itself: one thread takes readings at fixed times, another sends them, and neither waits for the other.
+
+A receiver that is down or slow holds up the sender alone. Readings go on being taken, wait in order up to the
+bound, and are sent when it is back; polls and scrapes know nothing of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from exporter import catalogue
+from exporter.outputs.otlp.capture import Capture, Gather, Reading
+from exporter.outputs.otlp.client import Client, Outcome, Result, connect
+from exporter.outputs.otlp.queue import Queue
+from exporter.outputs.otlp.quiet import turned_down
+from exporter.outputs.otlp.resource import machine
+from exporter.outputs.otlp.settings import PushSettings
+from exporter.samples import Family, Point
+
+log = logging.getLogger("exporter.otlp")
+
+FLUSH_LIMIT = 3.0
+"""Seconds that :meth:`Push.stop` gives the last exports. Whoever stops a service waits for this."""
+CLOSE_LIMIT = 0.5
+"""Seconds more for a call that was cut short to come back."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries at a receiver that takes nothing, doubling; the SDK's own retries are inside a try."""
+LONGEST_WISH = 300.0
+"""Seconds that a receiver may ask to be left alone: beyond it, the queue would be lost to its word."""
+
+
+class Push:
+    """Sends what ``gather`` gives, every ``settings.interval`` seconds.
+
+    ``started``: wall time at which the exporter began to count about itself. ``delay``: seconds until the first
+    reading; half a poll's interval puts readings between polls, where each finds a new one.
+    """
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        gather: Gather,
+        started: float,
+        *,
+        delay: float = 0.0,
+        attributes: Mapping[str, str] | None = None,
+        client: Callable[[PushSettings], Client] = connect,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._settings = settings
+        self._started = started
+        self._delay = delay
+        self._connect = client
+        self._clock = clock
+        self._wall = wall
+        self._jitter = jitter
+        own = machine(settings.attributes) if attributes is None else attributes
+        self._capture = Capture(gather, own, wall)
+        self._queue = Queue(settings.capacity)
+        self._tally = _Tally(started)
+        self._news = _News(settings.endpoint, clock)
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._client: Client | None = None
+        self._parts = ExitStack()
+
+    def families(self) -> list[Family]:
+        """What the push says about itself."""
+        return self._tally.families(len(self._queue))
+
+    def start(self) -> None:
+        """Import the SDK and begin. To be called before there are other threads; see ``environment.unread``."""
+        from exporter.outputs.otlp.points import Spelling
+
+        self._parts.enter_context(turned_down())
+        self._client = client = self._connect(self._settings)
+        spelling = Spelling(self._settings.temporality, self._started)
+        log.info(
+            "pushing",
+            extra={
+                "endpoint": self._settings.endpoint,
+                "protocol": self._settings.protocol,
+                "tls": self._settings.secure,
+                "interval": self._settings.interval,
+            },
+        )
+
+        def deliver(reading: Reading) -> Result:
+            result = client.export(spelling.spell(reading))
+            if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL}:
+                spelling.accepted()
+            return result
+
+        self._threads = [
+            threading.Thread(target=self.take_readings, name="otlp-readings", daemon=True),
+            threading.Thread(target=self.send, args=(deliver,), name="otlp-sender", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, limit: float = FLUSH_LIMIT) -> None:
+        """Take a last reading and send what waits, for at most ``limit`` seconds. Never raises."""
+        self._stopping.set()
+        deadline = self._clock() + limit
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock()))
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+        for thread in self._threads:
+            thread.join(CLOSE_LIMIT)
+        if lost := self._queue.clear():
+            self._tally.count(Outcome.DROPPED, lost)
+            log.warning("exports were not sent before the end", extra={"exports": lost})
+        self._parts.close()
+
+    def take_readings(self) -> None:
+        """One thread's work: a reading at each deadline, and one at the end. Missed deadlines are skipped."""
+        deadline = self._clock() + self._delay
+        interval = self._settings.interval
+        while not self._stopping.wait(max(0.0, deadline - self._clock())):
+            self.take_reading()
+            deadline += interval
+            late = self._clock() - deadline
+            if late > 0:
+                deadline += math.ceil(late / interval) * interval
+        self.take_reading()
+        self._queue.close()
+
+    def take_reading(self) -> None:
+        try:
+            reading = self._capture.read()
+        except Exception:
+            log.exception("no reading for the push, by a mistake in this program")
+            return
+        if dropped := self._queue.put(reading):
+            self._tally.count(Outcome.DROPPED, dropped)
+            self._news.dropped(dropped)
+
+    def send(self, deliver: Callable[[Reading], Result]) -> None:
+        """The other thread's work: the oldest reading first, until the queue is closed and empty."""
+        pause = FIRST_PAUSE
+        while (reading := self._queue.take()) is not None:
+            last_try = self._stopping.is_set()
+            result = self._attempt(deliver, reading)
+            self._tally.count(result.outcome)
+            self._news.ended(result)
+            if result.outcome is not Outcome.FAILED:
+                pause = FIRST_PAUSE
+                if result.outcome is not Outcome.REJECTED:
+                    self._tally.succeeded(self._wall())
+                continue
+            if dropped := self._queue.give_back(reading):
+                self._tally.count(Outcome.DROPPED, dropped)
+                self._news.dropped(dropped)
+            wish = min(result.retry_after, LONGEST_WISH)
+            self._stopping.wait(max(self._jitter(0.8, 1.2) * pause, wish))
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if last_try or (wish and self._stopping.is_set()):
+                return
+
+    @staticmethod
+    def _attempt(deliver: Callable[[Reading], Result], reading: Reading) -> Result:
+        try:
+            return deliver(reading)
+        except Exception as error:
+            # The SDK's exporters let some of their dependencies' errors through.
+            log.debug("an export ended in an exception", exc_info=True)
+            return Result(Outcome.FAILED, type(error).__name__, str(error)[:200])
+
+
+class _Tally:
+    """The push's counters; two threads count, any may read."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._last_success: float | None = None
+        self._lock = threading.Lock()
+
+    def count(self, outcome: Outcome, exports: int = 1) -> None:
+        with self._lock:
+            self._counts[outcome] += exports
+
+    def succeeded(self, wall: float) -> None:
+        self._last_success = wall
+
+    def families(self, waiting: int) -> list[Family]:
+        counts = tuple(
+            Point(float(count), (("outcome", outcome.value),), self._started)
+            for outcome, count in self._counts.items()
+        )
+        found = [
+            Family(catalogue.OTLP_EXPORTS, counts),
+            Family(catalogue.OTLP_QUEUE_LENGTH, (Point(float(waiting)),)),
+        ]
+        if self._last_success is not None:
+            found.append(Family(catalogue.OTLP_LAST_SUCCESS, (Point(self._last_success),)))
+        return found
+
+
+class _News:
+    """Says once what changed: that exports fail and why, that some are lost, that the receiver is back."""
+
+    def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._since: float | None = None
+        self._codes: set[str] = set()
+        self._lost = 0
+        self._remark = ""
+
+    def ended(self, result: Result) -> None:
+        if result.outcome is Outcome.SUCCESS:
+            self._recovered()
+            if result.reason and result.reason != self._remark:
+                log.warning("the OTLP receiver remarks", extra={"remark": result.reason})
+            self._remark = result.reason
+            return
+        if self._since is None:
+            self._since = self._clock()
+        # A refused port at 2 o'clock and a refused token at 3 are two things to know.
+        if result.code in self._codes:
+            return
+        self._codes.add(result.code)
+        extra: dict[str, object] = {"endpoint": self._endpoint, "reason": result.reason or result.code}
+        if result.outcome is Outcome.PARTIAL:
+            log.warning(
+                "the OTLP receiver refuses some points", extra={**extra, "points": result.refused_points}
+            )
+        elif result.outcome is Outcome.REJECTED:
+            log.warning("the OTLP receiver rejects exports, which are dropped", extra=extra)
+        else:
+            log.warning("the OTLP receiver takes no exports, which wait", extra=extra)
+
+    def dropped(self, exports: int) -> None:
+        if not self._lost:
+            log.warning("the oldest waiting exports are dropped: the queue is full")
+        self._lost += exports
+
+    def _recovered(self) -> None:
+        if self._since is not None:
+            after = round(self._clock() - self._since, 1)
+            log.info("the OTLP receiver takes exports again", extra={"after": after, "dropped": self._lost})
+        self._since, self._lost = None, 0
+        self._codes.clear()

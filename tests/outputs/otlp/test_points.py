@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from exporter import __version__
+from exporter.catalogue import BY_KEY, OTLP_EXPORTS, POLL_DURATION, SESSION, SESSION_START, STATISTICS
+from exporter.collector import collect
+from exporter.outputs.otlp.capture import Reading
+from exporter.outputs.otlp.points import Spelling, nanoseconds
+from exporter.outputs.otlp.settings import Temporality
+from exporter.samples import Family, Point
+from exporter.snapshot import Histogram, PollState, Snapshot
+
+STARTED, READ, NOW = 1000.0, 1100.25, 1101.5
+CUMULATIVE, DELTA = 2, 1
+"""Of the protocol's AggregationTemporality."""
+
+
+def encode(spelling: Spelling, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
+    return encode_metrics(spelling.spell(Reading(now, families, {"host.name": "vm1"})))
+
+
+def metrics(spelling: Spelling, *families: Family, now: float = NOW) -> dict[str, Metric]:
+    (resource,) = encode(spelling, *families, now=now).resource_metrics
+    (scope,) = resource.scope_metrics
+    return {each.name: each for each in scope.metrics}
+
+
+def cumulative() -> Spelling:
+    return Spelling(Temporality.CUMULATIVE, STARTED)
+
+
+USED = BY_KEY["cpu_used"].metric
+LIMIT = BY_KEY["cpu_limit"].metric
+
+
+def used(value: float, created: float = 10.5, time: float = READ) -> Family:
+    return Family(USED, (Point(value, (), created),), time)
+
+
+def test_a_counter_is_a_monotonic_sum_since_the_session_began_at_the_time_of_the_read() -> None:
+    metric = metrics(cumulative(), used(5.125))["vmguest.cpu.used"]
+    assert (metric.unit, metric.description) == ("s", USED.help)
+    assert (metric.sum.is_monotonic, metric.sum.aggregation_temporality) == (True, CUMULATIVE)
+    (point,) = metric.sum.data_points
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (10_500_000_000, 1_100_250_000_000)
+    assert point.as_double == 5.125
+
+
+def test_a_level_is_a_gauge_and_no_limit_is_infinite() -> None:
+    metric = metrics(cumulative(), Family(LIMIT, (Point(math.inf),), READ))["vmguest.cpu.limit"]
+    assert metric.unit == "Hz"
+    (point,) = metric.gauge.data_points
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (0, 1_100_250_000_000)
+    assert point.as_double == math.inf
+
+
+def test_every_value_is_a_double_so_that_a_series_keeps_its_type() -> None:
+    point = metrics(cumulative(), Family(LIMIT, (Point(2_000_000_000),)))[
+        "vmguest.cpu.limit"
+    ].gauge.data_points[0]
+    assert point.WhichOneof("value") == "as_double"
+
+
+def test_what_the_exporter_says_of_itself_is_as_of_now_and_since_its_own_start() -> None:
+    counts = Family(
+        OTLP_EXPORTS, (Point(3.0, (("outcome", "success"),)), Point(0.0, (("outcome", "failed"),)))
+    )
+    success, failed = metrics(cumulative(), counts)["vmguest.otlp.exports"].sum.data_points
+    assert (success.start_time_unix_nano, success.time_unix_nano) == (1000 * 10**9, 1_101_500_000_000)
+    assert [(each.key, each.value.string_value) for each in failed.attributes] == [("outcome", "failed")]
+
+
+def test_words_are_a_gauge_of_1_with_attributes() -> None:
+    family = Family(SESSION, (Point(1.0, (("session_id", "0x2a"),)),), READ)
+    (point,) = metrics(cumulative(), family)["vmguest.session.info"].gauge.data_points
+    assert (point.attributes[0].value.string_value, point.as_double) == ("0x2a", 1)
+
+
+def test_a_point_in_time_keeps_its_name_and_seconds() -> None:
+    metric = metrics(cumulative(), Family(SESSION_START, (Point(10.5),), READ))[
+        "vmguest.session.start_timestamp"
+    ]
+    assert (metric.unit, metric.gauge.data_points[0].as_double) == ("s", 10.5)
+
+
+def test_a_histogram_counts_between_its_bounds() -> None:
+    family = Family(POLL_DURATION, (), histogram=Histogram((0.1, 1.0), (2, 5), 6, 9.5))
+    metric = metrics(cumulative(), family)["vmguest.poll.duration"]
+    assert metric.histogram.aggregation_temporality == CUMULATIVE
+    (point,) = metric.histogram.data_points
+    assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 1.0], [2, 3, 1])
+    assert (point.count, point.sum, point.HasField("min"), point.HasField("max")) == (6, 9.5, False, False)
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (1000 * 10**9, 1_101_500_000_000)
+
+
+def test_a_start_is_never_behind_the_points_own_time() -> None:
+    (point,) = metrics(cumulative(), used(1, created=READ + 60))["vmguest.cpu.used"].sum.data_points
+    assert point.start_time_unix_nano == point.time_unix_nano
+
+
+def test_the_resource_and_the_scope_say_who_sends() -> None:
+    (resource,) = encode(cumulative(), used(1)).resource_metrics
+    assert {each.key: each.value.string_value for each in resource.resource.attributes} == {
+        "host.name": "vm1",
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": sdk_version,
+    }
+    scope = resource.scope_metrics[0].scope
+    assert (scope.name, scope.version) == ("vmguest-exporter", __version__)
+
+
+def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> None:
+    """The reason why the SDK's observable instruments are not used."""
+    spelling = Spelling(Temporality.DELTA, STARTED)
+    seen = []
+    for value, created, read in [(900.0, 10, 1100), (905.0, 10, 1105), (2.0, 1108, 1110), (6.0, 1108, 1115)]:
+        found = metrics(spelling, used(value, float(created), float(read)))
+        if "vmguest.cpu.used" in found:
+            sum_ = found["vmguest.cpu.used"].sum
+            assert sum_.aggregation_temporality == DELTA
+            (point,) = sum_.data_points
+            start, end = point.start_time_unix_nano // 10**9, point.time_unix_nano // 10**9
+            seen.append((point.as_double, start, end))
+        spelling.accepted()
+    assert seen == [(5, 1100, 1105), (2, 1108, 1110), (4, 1110, 1115)]
+    assert [
+        metrics(cumulative(), used(value, created))["vmguest.cpu.used"]
+        .sum.data_points[0]
+        .start_time_unix_nano
+        for value, created in [(905, 10.0), (2, 1108.0)]
+    ] == [10 * 10**9, nanoseconds(READ)]
+
+
+def test_a_reading_is_spelt_the_same_until_it_is_accepted() -> None:
+    spelling = Spelling(Temporality.DELTA, STARTED)
+    metrics(spelling, used(900.0))
+    spelling.accepted()
+    first, again = (metrics(spelling, used(907.0, time=READ + 5)) for _ in range(2))
+    assert first == again
+    assert first["vmguest.cpu.used"].sum.data_points[0].as_double == 7
+
+
+@pytest.mark.parametrize(
+    ("temporality", "sums", "histograms"),
+    [("cumulative", CUMULATIVE, CUMULATIVE), ("delta", DELTA, DELTA), ("lowmemory", CUMULATIVE, DELTA)],
+)
+def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> None:
+    spelling = Spelling(Temporality(temporality), STARTED)
+    histogram = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 3, 0.5))
+    found = metrics(spelling, used(3.0, created=STARTED), histogram)
+    assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums
+    assert found["vmguest.poll.duration"].histogram.aggregation_temporality == histograms
+    spelling.accepted()
+    later = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 5, 0.9))
+    (point,) = metrics(spelling, later, now=NOW + 5)["vmguest.poll.duration"].histogram.data_points
+    assert point.count == (2 if histograms == DELTA else 5)
+
+
+def test_every_statistic_of_the_catalogue_has_its_name_unit_and_kind() -> None:
+    values = {row.key: "/pool" if row.key == "resource_pool_path" else 5 for row in STATISTICS}
+    now = time.time()
+    state = PollState(
+        started=now - 60, interval=5, snapshot=Snapshot(1, 3, values), read_time=now, session_start=now
+    )
+    families = collect(state, now, 0.0)
+    found = metrics(cumulative(), *families)
+    assert len(found) == len({family.name for family in families})
+    for family in families:
+        metric = found[family.metric.otlp]
+        assert metric.unit == family.metric.unit.ucum
+        assert metric.description == family.metric.help
+        kind = {"counter": "sum", "histogram": "histogram"}.get(family.type, "gauge")
+        assert metric.WhichOneof("data") == kind

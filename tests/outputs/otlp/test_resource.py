@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+import types
+import uuid
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.catalogue import BY_KEY, HOST_FACTS, HYPERVISOR, SESSION, UP, Metric
+from exporter.outputs.otlp.resource import Facts, machine
+from exporter.samples import Family, Point
+
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def root(tmp_path: Path, name: str = "etc/machine-id", text: str = ID + "\n") -> str:
+    file = tmp_path / name
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return str(tmp_path)
+
+
+def test_a_machine_by_the_semantic_conventions(tmp_path: Path) -> None:
+    found = machine({}, root(tmp_path), "vm1")
+    assert found == {
+        "service.name": "vmguest-exporter",
+        "service.version": __version__,
+        "service.instance.id": found["service.instance.id"],
+        "host.name": "vm1",
+        "host.id": ID,
+        "host.arch": found["host.arch"],
+        "os.type": "linux",
+    }
+    assert uuid.UUID(found["service.instance.id"]).version == 5
+
+
+def test_the_instance_stays_the_same_over_restarts_and_differs_between_clones(tmp_path: Path) -> None:
+    where = root(tmp_path)
+    first = machine({}, where, "vm1")["service.instance.id"]
+    assert machine({}, where, "vm1")["service.instance.id"] == first
+    assert machine({}, where, "vm2")["service.instance.id"] != first
+
+
+def test_without_a_machine_id_the_instance_is_random(tmp_path: Path) -> None:
+    where = root(tmp_path, text="uninitialized\n")
+    first, second = machine({}, where), machine({}, where)
+    assert "host.id" not in first
+    assert first["service.instance.id"] != second["service.instance.id"]
+    assert machine({}, str(tmp_path / "nothing"))["host.name"] == platform.node()
+
+
+def test_dbus_keeps_the_machine_id_on_older_systems(tmp_path: Path) -> None:
+    assert machine({}, root(tmp_path, "var/lib/dbus/machine-id"))["host.id"] == ID
+
+
+def test_windows_keeps_it_in_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = types.SimpleNamespace(
+        HKEY_LOCAL_MACHINE=1,
+        OpenKey=lambda root, path: contextlib.nullcontext(),
+        QueryValueEx=lambda key, name: (f"of {name}", 1),
+    )
+    monkeypatch.setitem(sys.modules, "winreg", registry)
+    monkeypatch.setattr(sys, "platform", "win32")
+    found = machine({}, str(tmp_path))
+    assert (found["host.id"], found["os.type"]) == ("of MachineGuid", "windows")
+
+
+@pytest.mark.parametrize(("word", "arch"), [("AMD64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")])
+def test_architectures_have_the_conventions_names(
+    word: str, arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: word)
+    assert machine({})["host.arch"] == arch
+
+
+def test_an_unknown_architecture_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "")
+    assert "host.arch" not in machine({})
+
+
+def test_what_the_operator_sets_wins(tmp_path: Path) -> None:
+    found = machine({"service.name": "mine", "team": "a"}, root(tmp_path))
+    assert (found["service.name"], found["team"]) == ("mine", "a")
+
+
+def info(metric: Metric, **labels: str) -> Family:
+    return Family(metric, (Point(1.0, tuple(labels.items())),), 1.0)
+
+
+def test_facts_last_as_long_as_the_session() -> None:
+    facts = Facts()
+    assert facts.update([Family(UP, (Point(0.0),))]) == {}
+    first = [
+        info(SESSION, session_id="0x1"),
+        info(HYPERVISOR, version="8.0.3", provider="VMware", bios_uuid=""),
+    ]
+    known = {"vmguest.hypervisor.version": "8.0.3", "vmguest.hypervisor.provider": "VMware"}
+    assert facts.update(first) == known
+    # Stale, or the round that reads them has not come: they still hold.
+    assert facts.update([]) == known
+    assert facts.update([info(SESSION, session_id="0x1")]) == known
+    # Another session may be another host.
+    assert facts.update([info(SESSION, session_id="0x2")]) == {}
+    pool = BY_KEY["resource_pool_path"].metric
+    assert facts.update(
+        [info(SESSION, session_id="0x2"), info(pool, path="/a"), info(HOST_FACTS, model="x")]
+    ) == {
+        "vmguest.resource_pool.path": "/a",
+        "vmguest.host.model": "x",
+    }
+
+
+def test_a_fact_is_taken_with_the_session_that_comes_with_it_in_any_order() -> None:
+    facts = Facts()
+    facts.update([info(SESSION, session_id="0x1"), info(HYPERVISOR, version="7", provider="V")])
+    assert facts.update([info(HYPERVISOR, version="8"), info(SESSION, session_id="0x2")]) == {
+        "vmguest.hypervisor.version": "8"
+    }
