@@ -73,9 +73,11 @@ class Server:
     def serve_admitted(self, stream: Stream, privileged: bool | None = None) -> None:
         """As :meth:`serve`, for a connection that was not refused."""
         # The guest may go away at any time, or send what is no request: either way this connection has ended.
-        with contextlib.suppress(TransportError, ProtocolError):
-            self._converse(stream, self._privileged if privileged is None else privileged)
-        stream.close()
+        try:
+            with contextlib.suppress(TransportError, ProtocolError):
+                self._converse(stream, self._privileged if privileged is None else privileged)
+        finally:
+            stream.close()
 
     def take_happenings(self) -> list[Happening]:
         """What has happened at the host since the last call."""
@@ -181,6 +183,10 @@ THREADS = 16
 """Connections that a unix socket serves at once; more wait until one ends."""
 
 
+STOP = 1.0
+"""Seconds that connections have to end; one that is in a delay is left behind."""
+
+
 @contextlib.contextmanager
 def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> Iterator[None]:
     """Listen at ``path`` while the block runs. A socket that nobody listens at any more is replaced.
@@ -205,10 +211,6 @@ def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> I
                 continue
             with lock:
                 open_sockets.add(connection)
-            if stopping.is_set():
-                # Nobody shuts it down any more.
-                connection.close()
-                return
             server.serve(listening.Connection(connection))
             with lock:
                 open_sockets.discard(connection)
@@ -225,12 +227,15 @@ def serve_unix(path: Path | str, server: Server, *, threads: int = THREADS) -> I
         stopping.set()
         # Wakes the threads in accept(), and below those in recv(); close() would not.
         listener.shutdown(socket.SHUT_RDWR)
-        with lock:
-            for connection in open_sockets:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+        deadline = time.monotonic() + STOP
         for worker in workers:
-            worker.join(1.0)
+            # Again and again: a connection may have been taken in the last moment.
+            while worker.is_alive() and time.monotonic() < deadline:
+                with lock:
+                    for connection in open_sockets:
+                        with contextlib.suppress(OSError):
+                            connection.shutdown(socket.SHUT_RDWR)
+                worker.join(0.02)
         listener.close()
         with contextlib.suppress(OSError):
             if os.lstat(path).st_ino == ours:

@@ -31,11 +31,12 @@ def compute(
     others = min(memory.others >> 10, physical - kernel - used - overhead)
     consumed = used + overhead + others
     mapped = min((memory.mapped >> 10) + overhead + others, physical)
+    # Through microseconds, of which the extended statistics are made: both round alike.
     numbers: dict[int, int | bytes] = {
         1: machine.cpu_reservation,
         2: machine.cpu_limit,
         3: cpu_shares,
-        4: int(totals.used * 1000),
+        4: int(totals.used * 1e6) // 1000,
         5: machine.host_mhz,
         6: machine.memory_reservation,
         7: machine.memory_limit,
@@ -50,10 +51,10 @@ def compute(
         16: used,
         17: elapsed,
         18: path,
-        19: int(totals.stolen * 1000),
+        19: int(totals.stolen * 1e6) // 1000,
         20: memory.target >> 10,
         21: machine.host_cores,
-        22: host_used + int(totals.host_used * 1000),
+        22: host_used + int(totals.host_used * 1e6) // 1000,
         23: (memory.swapped >> 10) + (others // 50 if memory.swapped else 0),
         24: (memory.shared >> 10) + others // 10,
         25: consumed,

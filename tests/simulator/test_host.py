@@ -246,6 +246,15 @@ def test_a_plugged_device_starts_at_zero_and_a_second_of_its_name_changes_nothin
         host.stat("text", "vscsi scsi0:9")
 
 
+def test_cards_come_and_go_too() -> None:
+    host, _ = made()
+    host.add_nic("00:50:56:00:00:09")
+    assert b"vnet 00:50:56:00:00:09\n" in host.stat("text", "")
+    host.remove_nic("00:50:56:00:00:09")
+    assert b"vnet 00:50:56:00:00:09\n" not in host.stat("text", "")
+    assert texts(host) == ["00:50:56:00:00:09 added", "00:50:56:00:00:09 removed"]
+
+
 def test_counters_of_devices_restart_with_the_session() -> None:
     host, clock = made()
     clock.now += 60

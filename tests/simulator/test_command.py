@@ -1,0 +1,179 @@
+"""``simulate`` as a user runs it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError, RpcError
+from exporter.protocol.appmonitor import Verb
+from exporter.protocol.appmonitor import command as beat
+from exporter.session.wire import Channel, WireSource
+from exporter.simulator import command
+from exporter.simulator.faults import KINDS
+from exporter.simulator.scenarios import SCENARIOS
+from exporter.transport.unix import UnixConnector
+
+
+def arguments(*words: str) -> Namespace:
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@contextmanager
+def running(*words: str) -> Iterator[list[int]]:
+    """The command in a thread while the block runs; the list then holds its exit status."""
+    stop, status = threading.Event(), list[int]()
+    thread = threading.Thread(
+        target=lambda: status.append(command.run(arguments(*words), stop=stop)), daemon=True
+    )
+    thread.start()
+    try:
+        yield status
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--list-scenarios"], [*SCENARIOS]),
+        (["--list-faults"], [*KINDS]),
+        (["--list-scenarios", "--list-faults"], [*SCENARIOS, *KINDS]),
+    ],
+)
+def test_scenarios_and_faults_are_listed(
+    words: list[str], names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(arguments(*words)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == names
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_it_serves_and_tells_how_to_use_it_and_what_happens(
+    short_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = short_path / "host"
+    scenario = short_path / "moves.toml"
+    scenario.write_text('summary = "It moves."\n[session]\nat = [0.3]\n')
+    printed = ""
+
+    def seen(text: str) -> bool:
+        nonlocal printed
+        printed += capsys.readouterr().out
+        return text in printed
+
+    fault = "error:times=1:on=GuestAppMonitor.Cmd.IsEnabled"
+    with running(
+        "--socket", str(path), "--scenario", str(scenario), "--fault", fault, "--seed", "5"
+    ) as status:
+        eventually(lambda: seen(f"vmguest-exporter --source=guestrpc --guestrpc.socket={path}\n"))
+        source = WireSource(UnixConnector(path), 5)
+        assert source.read().protocol == 3
+        source.close()
+        guest = Channel(UnixConnector(path), 5)
+        with pytest.raises(RpcError, match="disabled"):
+            guest.call(beat(Verb.IS_ENABLED))
+        guest.call(beat(Verb.POST_APP_STATE, "appStateNeedReset"))
+        guest.close()
+        eventually(lambda: seen("session change (vMotion): "))
+        eventually(lambda: seen("HA: RESET of the VM (number 1): the guest asked for it"))
+    assert status == [0]
+    seen("")
+    assert "moves. It moves." in printed
+    assert "seed 5" in printed
+    assert printed.splitlines()[-1].startswith("stopped: ")
+    assert "1 session changes, 0 heartbeats, 1 resets, error 1 times" in printed.splitlines()[-1]
+    assert not path.exists()
+
+
+def test_every_wrong_argument_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        command.run(arguments("--scenario=stedy", "--fault=x", "--fault=delay:p=2", "--speed=0"))
+    assert [problem[:20] for problem in raised.value.problems] == [
+        "--socket is missing:",
+        "--speed=0: expected ",
+        "fault 'x': no such k",
+        "fault delay: p = 2: ",
+        "scenario 'stedy': no",
+    ]
+
+
+@pytest.mark.parametrize("speed", ["-1", "1e9", "nan"])
+def test_speed_has_bounds(speed: str) -> None:
+    with pytest.raises(ConfigError, match="expected more than 0 and at most 10000"):
+        command.run(arguments("--socket=/x", f"--speed={speed}"))
+
+
+def test_a_path_that_can_not_be_used_is_told(short_path: Path) -> None:
+    file = short_path / "file"
+    file.write_text("precious")
+    with pytest.raises(ConfigError, match="is no socket"):
+        command.run(arguments(f"--socket={file}"), stop=threading.Event())
+
+
+def test_each_start_is_another_session_unless_a_seed_is_given(short_path: Path) -> None:
+    def session(*words: str) -> int:
+        host, _ = command._prepare(arguments("--socket=/x", *words))
+        return host.session_id
+
+    assert session() != session()
+    assert session("--seed=1") == session("--seed=1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(short_path: Path, number: signal.Signals) -> None:
+    path = short_path / "host"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exporter", "simulate", f"--socket={path}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        while "--guestrpc.socket" not in process.stdout.readline():
+            assert process.poll() is None
+        source = WireSource(UnixConnector(path), 5)
+        source.read()
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=10)
+        source.close()
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert errors == ""
+    assert out.startswith("stopped: 1 requests on 1 connections")
+    assert not path.exists()
+
+
+def test_signal_handlers_are_put_back(short_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        assert command.run(arguments(f"--socket={short_path / 'host'}")) == 0
+    finally:
+        timer.cancel()
+        timer.join()
+    assert signal.getsignal(signal.SIGTERM) is before
