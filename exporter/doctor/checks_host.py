@@ -18,8 +18,9 @@ from exporter.transport.base import Connector
 SLOW = 0.1
 """Seconds. A local answer takes well under a millisecond."""
 
-CONTROL = "vm-9.restrict-host-info (VCF 9, priority P2), restrict-host-info in the guides before it"
-"""Of tools.guestlib.enableHostInfo, in VMware's security configuration guides; CIS asks for the same."""
+CONTROLS = {"tools.guestlib.enableHostInfo": "vm-9.restrict-host-info"}
+"""Switch -> control id in VMware's security configuration guide for VCF 9 (there with priority P2; the guides for
+older releases end it in restrict-host-info too, and CIS asks for the same). The other switches are in no guide."""
 
 _COUNT = struct.Struct(">I")
 
@@ -117,15 +118,19 @@ def given(world: World) -> Outcome:
     return judge_missing(_snapshot(world), listed(answer.raw))
 
 
-def judge_missing(snapshot: Snapshot, count: int | None) -> Outcome:
-    """``count``: length of the host's list; None where the road does not show it."""
-    missing = [(row, why) for row, why in not_given(snapshot, count) if not row.deprecated]
+def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()) -> Outcome:
+    """``count``: length of the host's list; None where the road does not show it. ``lacking``: functions that the
+    library has not."""
+    missing = [(row, why) for row, why in not_given(snapshot, count, lacking) if not row.deprecated]
     host = [row for row, _ in missing if row.host_info]
     facts: Facts = {
         "given": len(snapshot.values),
         "missing": {row.metric.prometheus: why for row, why in missing},
     }
-    lines = [f"{row.metric.prometheus}: {why}" for row, why in missing]
+    reasons: dict[str, list[str]] = {}
+    for row, why in missing:
+        reasons.setdefault(why, []).append(row.metric.prometheus)
+    lines = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     if not missing:
         return ok("The host gives every statistic.", **facts)
     if len(missing) == len(host):
@@ -147,14 +152,19 @@ def judge_missing(snapshot: Snapshot, count: int | None) -> Outcome:
     )
 
 
-def not_given(snapshot: Snapshot, count: int | None) -> Iterator[tuple[Statistic, str]]:
+def not_given(
+    snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()
+) -> Iterator[tuple[Statistic, str]]:
     """Every statistic without a value that no other row stands in for, and why."""
     seen: set[str] = set(snapshot.values)
     for row in STATISTICS:
         if row.key in seen:
             continue
         seen.add(row.key)
-        yield row, _why(row, snapshot, count)
+        yield (
+            row,
+            "the library has no function for it" if row.symbol in lacking else _why(row, snapshot, count),
+        )
 
 
 def _why(row: Statistic, snapshot: Snapshot, count: int | None) -> str:
@@ -236,45 +246,40 @@ def _no_extended(refusal: RpcError) -> Outcome:
 def hardening(world: World) -> Outcome:
     """The hardening switches that matter here, each with what can be seen of it."""
     answer = _answer(world)
-    reason = answer.refusal.reason if answer.refusal else ""
-    host_info = "not told"
-    if answer.snapshot is not None and answer.snapshot.protocol == stats_v3.VERSION:
-        shown = any(
-            row.key in answer.snapshot.values for row in STATISTICS if row.host_info and not row.deprecated
-        )
-        host_info = "TRUE" if shown else "FALSE or absent, as the guides want"
-    off = "FALSE or absent"
-    api = (
-        off
-        if answer.snapshot is not None
-        else "TRUE, it seems"
-        if reason in {"disabled", "unknown_command"}
-        else "not told"
-    )
-    secure = {("answers", "answers"): off, ("denied", "answers"): off, None: "not told"}.get(
-        world.secure, "TRUE, it seems"
-    )
-    if reason == "permission_denied":
-        secure = "TRUE, it seems"
+    switches = dict(_switches(world, answer))
+    lines = [
+        f"{name}: {state}{f' (control {CONTROLS[name]})' if name in CONTROLS else ''}"
+        for name, state in switches.items()
+    ]
     lockdown = world.read("sys/kernel/security/lockdown")
-    state = {
-        "isolation.tools.guestlibGetInfo.disable": f"{api} (no control id; switches guest statistics off)",
-        "tools.guestlib.enableHostInfo": f"{host_info} (control {CONTROL}; the exporter does not need it)",
-        "Misc.GuestLibAllowHostInfo": "not told: a setting of the host, which the one above needs too where SAP asks for it",
-        "guest_rpc.rpci.auth.app.APP_MONITOR": f"{secure} (no control id; wants a source port below 1024)",
-        "guest_rpc.rpci.usevsocket": f"{'TRUE or absent' if not world.socket_path else 'not told'} (no control id; FALSE "
-        "refuses vsock)",
-        "monitor_control.restrict_backdoor": "not told: the native road does not use the backdoor, only VMware's library "
-        "falls back to it",
-    }
     if "[integrity]" in lockdown or "[confidentiality]" in lockdown:
-        state["kernel lockdown"] = "on: programs can't open I/O ports themselves; vsock is not touched by it"
-    lines = [f"{name}: {words}" for name, words in state.items()]
-    return (
-        ok("No hardening switch is in the way of the native road.", *lines, switches=state)
-        if answer.snapshot
-        else warn("A hardening switch is in the way: see statistics-enabled.", None, *lines, switches=state)
-    )
+        lines.append("kernel lockdown: on; it keeps programs off I/O ports, and leaves vsock alone")
+    facts: Facts = {"switches": switches, "controls": CONTROLS, "lockdown": lockdown}
+    if answer.snapshot is None:
+        return warn(
+            "A hardening switch is in the way, by the look of it: see statistics-enabled.",
+            None,
+            *lines,
+            **facts,
+        )
+    return ok("No hardening switch is in the way; those without a control id have none.", *lines, **facts)
+
+
+def _switches(world: World, answer: Answer) -> Iterator[tuple[str, str]]:
+    off, on, untold = "FALSE or absent", "TRUE, it seems", "can't be seen from here"
+    snapshot, reason = answer.snapshot, answer.refusal.reason if answer.refusal else ""
+    api = on if reason in {"disabled", "unknown_command"} else untold
+    yield "isolation.tools.guestlibGetInfo.disable", off if snapshot else api
+    host = untold
+    if snapshot is not None and snapshot.protocol == stats_v3.VERSION:
+        given = any(row.key in snapshot.values for row in STATISTICS if row.host_info and not row.deprecated)
+        host = f"{'TRUE' if given else off}; not needed"
+    yield "tools.guestlib.enableHostInfo", host
+    yield "Misc.GuestLibAllowHostInfo", "on the host: SAP's enhanced monitoring needs it beside the one above"
+    demanded = reason == "permission_denied" or (world.secure is not None and world.secure[1] != "answers")
+    yield "guest_rpc.rpci.auth.app.APP_MONITOR", on if demanded else untold if world.secure is None else off
+    yield "guest_rpc.rpci.usevsocket", untold if world.socket_path else "TRUE or absent"
+    yield "monitor_control.restrict_backdoor", "can't be seen from here; vsock does not use the backdoor"
 
 
 def _answer(world: World) -> Answer:

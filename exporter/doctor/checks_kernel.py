@@ -8,7 +8,7 @@ import re
 import socket
 
 from exporter.advice import NEEDS_PRIVILEGE, NO_DEVICE, NO_MODULE, NOT_ALLOWED, Advice, Where
-from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import World
 from exporter.transport.vsock import AF_VSOCK
 
@@ -27,12 +27,8 @@ VMCI_DEVICE = ("0x15ad", "0x0740")
 CAP_NET_BIND_SERVICE = 10
 """linux/capability.h."""
 
-_SIMULATED = "A unix socket stands for the hypervisor: no vsock is needed."
-
 
 def module(world: World) -> Outcome:
-    if world.socket_path:
-        return skip(_SIMULATED)
     state = {name: _module_state(world, name) for name in MODULES}
     facts: Facts = {"modules": state, "kernel": world.kernel}
     missing = [name for name, word in state.items() if word in {"installed", "absent", "unknown"}]
@@ -100,8 +96,6 @@ def _built_in(world: World, name: str) -> bool:
 
 def transport(world: World) -> Outcome:
     """Another transport that owns the way to the hypervisor."""
-    if world.socket_path:
-        return skip(_SIMULATED)
     loaded = [name for name in RIVALS if world.exists(f"sys/module/{name}")]
     if world.kernel_version and world.kernel_version < (5, 5) and world.exists("sys/module/vhost_vsock"):
         # Before 5.5 there was one transport in all, for guests and hosts together.
@@ -123,8 +117,6 @@ def transport(world: World) -> Outcome:
 
 
 def device(world: World) -> Outcome:
-    if world.socket_path:
-        return skip(_SIMULATED)
     found = {path: world.exists(path) for path in ("dev/vsock", "dev/vmci")}
     pci = _vmci_on_pci(world)
     facts: Facts = {"dev_vsock": found["dev/vsock"], "dev_vmci": found["dev/vmci"], "pci": pci}
@@ -161,8 +153,6 @@ def _vmci_on_pci(world: World) -> bool | None:
 
 def allowed(world: World) -> Outcome:
     """Makes a vsock and closes it, connected to nothing; where that is refused, names the layer that refuses."""
-    if world.socket_path:
-        return skip(_SIMULATED)
     facts: Facts = {
         "seccomp": _status(world, "Seccomp") == "2",
         "lsm": _confinement(world),
@@ -253,8 +243,6 @@ def _status(world: World, name: str) -> str:
 
 
 def privileged_port(world: World) -> Outcome:
-    if world.socket_path:
-        return skip(_SIMULATED)
     effective = _status(world, "CapEff")
     capable = bool(int(effective or "0", 16) >> CAP_NET_BIND_SERVICE & 1)
     mapping = world.read("proc/self/uid_map").split()
@@ -280,8 +268,6 @@ def privileged_port(world: World) -> Outcome:
 
 def namespace(world: World) -> Outcome:
     """The network namespace's vsock mode (Linux 7.0)."""
-    if world.socket_path:
-        return skip(_SIMULATED)
     mode = world.read("proc/sys/net/vsock/ns_mode")
     facts: Facts = {"ns_mode": mode}
     if mode != "local":

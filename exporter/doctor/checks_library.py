@@ -42,7 +42,7 @@ TOOLS = (
 """What came with which release of VMware Tools and open-vm-tools."""
 
 _ABSENT = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
-_LOADER = re.compile(r"(\S+): cannot open shared object file")
+_LOADER = re.compile(r"([^\s(]+): cannot open shared object file")
 
 
 def present(world: World) -> Outcome:
@@ -95,16 +95,13 @@ def dependencies(world: World) -> Outcome:
             missing=sorted(missing),
         )
     if world.library_error:
-        words = (
-            "it has another number of bits than this Python"
-            if "ELFCLASS" in world.library_error
-            else world.library_error
-        )
+        why = ": it has another number of bits than this Python" if "ELFCLASS" in world.library_error else ""
         return fail(
-            f"VMware's library can't be loaded: {words}.",
+            f"VMware's library is there and can't be loaded{why}.",
             Advice(
                 "library-dependencies", Where.GUEST, "install the package open-vm-tools of this architecture"
             ),
+            world.library_error,
             missing=[],
         )
     old: list[str] = []
@@ -189,7 +186,7 @@ def answers(world: World) -> Outcome:
     except VMGuestError as error:
         return fail(f"{_sentence(error)}.", advice(error) or LIBRARY_BROKEN, error=error.kind)
     milliseconds = (world.clock() - began) * 1000
-    missing = judge_missing(snapshot, None)
+    missing = judge_missing(snapshot, None, world.library_missing)
     return ok(
         f"VMware's library answers, with {len(snapshot.values)} statistics in {milliseconds:.1f} ms.",
         *missing.details,

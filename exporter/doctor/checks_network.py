@@ -1,81 +1,89 @@
-"""Checks of certificates, and of the OTLP receiver."""
+"""Checks of certificates, and of the OTLP receiver. What is wrong with them is said in serve's own words."""
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import closing
 from urllib.parse import urlsplit
 
 from exporter.advice import Advice, Where
-from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Fact, Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
+from exporter.errors import ConfigError
+from exporter.outputs.otlp.settings import GRPC, PushSettings
 
 RENEW = 14 * 86400
 """Seconds before a certificate's end from which on it is worth a word."""
 CONNECT_LIMIT = 1.0
-
-
-class File(NamedTuple):
-    """A certificate with its key, or (``key`` empty) certificates to check another's against."""
-
-    of: str
-    """Which setting names it."""
-    path: str
-    key: str = ""
+GRPC_NAMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
+"""How targets begin that gRPC resolves in its own ways (grpc/grpc: doc/naming.md)."""
 
 
 def tls_files(world: World) -> Outcome:
     """Whether certificates and keys can be read, belong together, and for how long they are good."""
-    files = [*_web_files(world), *_otlp_files(world)]
-    if not files:
-        return skip("No certificate is configured.")
-    problems = [problem for file in files if (problem := _problem(file))]
+    parts = (_web(world), _otlp(world))
+    problems = [problem for found, _ in parts for problem in found]
+    files = [file for _, found in parts for file in found]
     if problems:
         return fail(
             "A certificate or key can't be used.",
             Advice(
                 "tls-files",
                 Where.GUEST,
-                "correct what stands below; the exporter must be able to read both files",
+                "correct what stands below; the exporter must be able to read the files",
             ),
             *problems,
         )
-    ends = {file.path: end for file in files if file.key and (end := _end(world, file.path)) is not None}
-    days = {path: time.strftime("%Y-%m-%d", time.gmtime(end)) for path, end in ends.items()}
-    facts: Facts = {"ends": days}
-    soon = [path for path, end in ends.items() if end < world.wall() + RENEW]
+    if not files:
+        return skip("No certificate is configured.")
+    ends = {file: end for file in files if (end := _end(world, file)) is not None}
+    days = {file: time.strftime("%Y-%m-%d", time.gmtime(end)) for file, end in ends.items()}
+    facts: Facts = {"files": files, "ends": days}
+    soon = [file for file, end in ends.items() if end < world.wall() + RENEW]
     if soon:
         return warn(
-            f"The certificate {' and '.join(f'{path} ends on {days[path]}' for path in soon)}.",
-            Advice(
-                "tls-files", Where.GUEST, "renew it; the exporter reads certificates anew without a restart"
-            ),
+            f"The certificate {' and '.join(f'{file} ends on {days[file]}' for file in soon)}.",
+            Advice("tls-files", Where.GUEST, "renew it; the exporter takes new files without a restart"),
             **facts,
         )
     return ok("Certificates and keys can be read and belong together.", **facts)
 
 
-def _problem(file: File) -> str:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    load: Callable[[], None]
-    if file.key:
-        # Without a password callback an encrypted key would ask the terminal for one.
-        load = lambda: context.load_cert_chain(file.path, file.key, lambda: b"")  # noqa: E731
-    else:
-        load = lambda: context.load_verify_locations(file.path)  # noqa: E731
-    names = f"{file.path} and {file.key}" if file.key else file.path
+def _web(world: World) -> tuple[tuple[str, ...], list[str]]:
+    """Problems, and certificates, of ``--web.config.file``."""
+    path = world.settings.web.config_file
+    if path is None:
+        return (), []
+    from exporter.outputs import webconfig
+
     try:
-        load()
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            return f"{file.of}: {names} do not belong together"
-        return f"{file.of}: {names}: not usable as PEM ({error.reason or error})"
-    except OSError as error:
-        return f"{file.of}: {names}: {error.strerror}"
-    return ""
+        tls = webconfig.read(path).tls
+        if tls is None:
+            return (), []
+        from exporter.outputs.tls import context
+
+        context(tls)
+    except ConfigError as error:
+        return error.problems, []
+    return (), [tls.cert_file] if tls.cert_file else []
+
+
+def _otlp(world: World) -> tuple[tuple[str, ...], list[str]]:
+    """Problems, and certificates, of the OTLP push; problems without certificates are :func:`otlp_endpoint`'s."""
+    otlp = world.settings.otlp
+    variables = any(
+        name.endswith(("_CERTIFICATE", "_CLIENT_KEY")) for name in world.environ if name.startswith("OTEL_")
+    )
+    if not (otlp.ca or otlp.cert or otlp.key or variables):
+        return (), []
+    try:
+        push = world.push
+    except ConfigError as error:
+        return error.problems, []
+    return (), [file for file in (push.ca, push.cert) if file] if push else []
 
 
 def _end(world: World, path: str) -> float | None:
@@ -87,79 +95,105 @@ def _end(world: World, path: str) -> float | None:
         return None
 
 
-def _web_files(world: World) -> list[File]:
-    return []
-
-
-def _otlp_files(world: World) -> list[File]:
-    otlp = world.settings.otlp
-    files = [File("--otlp.ca", otlp.ca)] if otlp.ca else []
-    if otlp.cert and otlp.key:
-        files.append(File("--otlp.cert and --otlp.key", otlp.cert, otlp.key))
-    return files
-
-
 def otlp_endpoint(world: World) -> Outcome:
-    """Whether the receiver takes a connection, and where there is TLS, a handshake."""
-    endpoint = _endpoint(world)
-    if not endpoint:
+    """Whether the receiver takes a connection, TLS where it is wanted, and over HTTP an export of nothing."""
+    try:
+        push = world.push
+    except ConfigError as error:
+        return fail(
+            "The OTLP push can't be used as it is set.",
+            Advice("otlp-endpoint", Where.GUEST, "correct what stands below"),
+            *error.problems,
+        )
+    if push is None:
         return skip("No OTLP receiver is configured.")
-    url = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    secure = url.scheme == "https" or (not url.scheme and not world.settings.otlp.insecure)
-    port = url.port or (443 if secure else 80)
-    host = url.hostname or ""
+    if push.proxied:
+        return skip(f"The OTLP receiver {push.endpoint} is not tried: a proxy may stand between.")
+    if push.endpoint.startswith(GRPC_NAMES):
+        return skip(f"The OTLP receiver {push.endpoint} is not tried: gRPC resolves that name itself.")
+    url = urlsplit(push.endpoint if "://" in push.endpoint else f"//{push.endpoint}")
+    host, port = url.hostname or "", url.port or (443 if push.secure else 80)
     where = f"{host}:{port}"
     began = world.clock()
     try:
-        with socket.create_connection((host, port), CONNECT_LIMIT) as connection:
-            if secure:
-                _context(world).wrap_socket(connection, server_hostname=host).close()
+        status = _try(push, host, port, url.path)
     except socket.gaierror as error:
         return _unreachable(
-            f"The name {host} can't be resolved ({error.strerror}).",
+            f"the name {host} can't be resolved ({error.strerror})",
             "correct --otlp.endpoint, or the resolver",
         )
     except ssl.SSLCertVerificationError as error:
         return _unreachable(
-            f"The certificate of {where} is not accepted: {error.verify_message}.",
+            f"the certificate of {where} is not accepted ({error.verify_message})",
             "name the certificates that it is checked against with --otlp.ca",
         )
     except ssl.SSLError as error:
         return _unreachable(
-            f"{where} does not speak TLS as it should ({error.reason or error}).",
+            f"{where} does not speak TLS as it should ({error.reason or error})",
             "write http:// in --otlp.endpoint (gRPC: --otlp.insecure) for a receiver without TLS",
         )
     except TimeoutError:
         return _unreachable(
-            f"{where} did not answer within {CONNECT_LIMIT:g} s.", "look for a firewall in between"
+            f"{where} did not answer within {CONNECT_LIMIT:g} s", "look for a firewall in between"
+        )
+    except http.client.HTTPException:
+        return _unreachable(
+            f"{where} does not speak HTTP", "port 4317 is usually gRPC's: try --otlp.protocol=grpc"
         )
     except OSError as error:
         return _unreachable(
-            f"{where} does not take connections: {error.strerror}.", "start the receiver, or correct the port"
+            f"{where} does not take connections ({error.strerror})", "start the receiver, or correct the port"
         )
-    took = (world.clock() - began) * 1000
-    return ok(
-        f"{where} takes connections{' with TLS' if secure else ''}.",
-        endpoint=where,
-        tls=secure,
-        connect_ms=round(took, 1),
+    facts: Facts = {
+        "receiver": where,
+        "tls": push.secure,
+        "http_status": status,
+        "ms": round((world.clock() - began) * 1000, 1),
+    }
+    if status in {401, 403}:
+        return _unreachable(
+            f"{where} answers {status}", "give the key that it wants with --otlp.headers", **facts
+        )
+    if status == 404:
+        return _unreachable(
+            f"{where} answers 404 to {url.path}", "correct the path in --otlp.endpoint", **facts
+        )
+    if status and status >= 400:
+        return warn(
+            f"The OTLP receiver {where} answers {status} to an export of nothing.",
+            Advice("otlp-endpoint", Where.GUEST, "look into the receiver's log"),
+            **facts,
+        )
+    return ok(f"The OTLP receiver {where} {'takes exports' if status else 'takes connections'}.", **facts)
+
+
+def _try(push: PushSettings, host: str, port: int, path: str) -> int | None:
+    """The status of an export without metrics over HTTP; None over gRPC, where a connection must do."""
+    context = _context(push) if push.secure else None
+    if push.protocol == GRPC:
+        with socket.create_connection((host, port), CONNECT_LIMIT) as connection:
+            if context is not None:
+                context.wrap_socket(connection, server_hostname=host).close()
+        return None
+    connection_ = (
+        http.client.HTTPSConnection(host, port, timeout=CONNECT_LIMIT, context=context)
+        if context is not None
+        else http.client.HTTPConnection(host, port, timeout=CONNECT_LIMIT)
     )
+    with closing(connection_):
+        # No bytes are a valid ExportMetricsServiceRequest (opentelemetry-proto, collector/metrics/v1).
+        connection_.request("POST", path, b"", {**push.headers, "content-type": "application/x-protobuf"})
+        return connection_.getresponse().status
 
 
-def _unreachable(sentence: str, text: str) -> Outcome:
-    return fail(f"The OTLP receiver can't be reached: {sentence}", Advice("otlp-endpoint", Where.GUEST, text))
-
-
-def _context(world: World) -> ssl.SSLContext:
-    otlp = world.settings.otlp
-    context = ssl.create_default_context(cafile=otlp.ca)
-    if otlp.cert and otlp.key:
-        context.load_cert_chain(otlp.cert, otlp.key, lambda: b"")
+def _context(push: PushSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=push.ca)
+    if push.cert:
+        context.load_cert_chain(push.cert, push.key, lambda: "")
     return context
 
 
-def _endpoint(world: World) -> str:
-    names = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    return world.settings.otlp.endpoint or next(
-        (url for name in names if (url := world.environ.get(name))), ""
+def _unreachable(why: str, text: str, **facts: Fact) -> Outcome:
+    return fail(
+        f"The OTLP receiver can't be used: {why}.", Advice("otlp-endpoint", Where.GUEST, text), **facts
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from exporter.config import Settings
 from exporter.doctor import report
 from exporter.doctor.examine import examine, weigh
-from exporter.doctor.rows import for_road
+from exporter.doctor.rows import choose
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 
@@ -57,9 +57,17 @@ def run(
         world.settings = load()
     except ConfigError as error:
         world.config_error = error
-    road = args.road or (world.settings.source if world.settings.source in ROADS else "auto")
+    road = args.road or _road(world.settings)
+    try:
+        return _report(args, world, road, environ)
+    finally:
+        world.close()
+
+
+def _report(args: Namespace, world: World, road: str, environ: Mapping[str, str]) -> int:
     began = world.clock()
-    findings = weigh(examine(for_road(road, world.platform), world), road)
+    checks = choose(road, world.platform, simulated=bool(world.socket_path))
+    findings = weigh(examine(checks, world), road)
     seconds = world.clock() - began
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.wall()))
     if args.json:
@@ -72,8 +80,14 @@ def run(
 
         contents = Contents(world, findings, road, stamp, seconds)
         write(args.bundle, contents.members(mask=not args.unmasked), confirm=confirm, show=say)
-    world.close()
     return report.status(findings)
+
+
+def _road(settings: Settings) -> str:
+    """The road that the exporter would take with these settings; ``auto`` where that is open."""
+    if settings.source in ROADS:
+        return settings.source
+    return "guestrpc" if settings.guestrpc.socket else "auto"
 
 
 def say(words: str) -> None:

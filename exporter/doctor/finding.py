@@ -54,6 +54,8 @@ class Check:
     after: tuple[str, ...] = ()
     road: str = ""
     """``guestrpc`` or ``library`` where it matters to that road alone."""
+    real: bool = False
+    """Whether it says nothing of a host behind a unix socket (``--guestrpc.socket``), which is a simulated one."""
     linux: bool = True
     """Whether it looks at what only Linux has."""
     limit: float = 1.5

@@ -36,24 +36,24 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "vsock-module", "Kernel modules", "Kernel modules vsock, vmw_vmci and vmw_vsock_vmci_transport: loaded, built in, "
         "installed, or forbidden in /etc/modprobe.d.",
-        checks_kernel.module, ("hypervisor",), road=_WIRE,
+        checks_kernel.module, ("hypervisor",), road=_WIRE, real=True,
     ),
     Check(
         "vsock-transport", "Other transports", "Whether another hypervisor's vsock transport has taken VMCI's place.",
-        checks_kernel.transport, ("hypervisor",), road=_WIRE,
+        checks_kernel.transport, ("hypervisor",), road=_WIRE, real=True,
     ),
     Check(
         "vsock-device", "VMCI device", "PCI device 15ad:0740, /dev/vsock and /dev/vmci.",
-        checks_kernel.device, ("hypervisor",), road=_WIRE,
+        checks_kernel.device, ("hypervisor",), road=_WIRE, real=True,
     ),
     Check(
         "vsock-allowed", "Sandbox", "Whether this process may open a vsock, and which layer refuses: seccomp, AppArmor, "
         "SELinux, systemd.",
-        checks_kernel.allowed, ("hypervisor", "vsock-module"), road=_WIRE,
+        checks_kernel.allowed, ("hypervisor", "vsock-module"), road=_WIRE, real=True,
     ),
     Check(
         "privileged-port", "Privileged port", "CAP_NET_BIND_SERVICE in the initial user namespace: source ports below 1024.",
-        checks_kernel.privileged_port, ("hypervisor",), road=_WIRE,
+        checks_kernel.privileged_port, ("hypervisor",), road=_WIRE, real=True,
     ),
     Check(
         "guestrpc-answer", "GuestRPC", "Whether the host answers over GuestRPC, and how fast.",
@@ -112,11 +112,11 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "ha-secure-channel", "HA secure channel", "Whether the host wants a privileged source port "
         "(guest_rpc.rpci.auth.app.APP_MONITOR).",
-        checks_ha.secure_channel, ("ha-supported",), road=_WIRE, limit=2.5,
+        checks_ha.secure_channel, ("ha-supported",), road=_WIRE, real=True, limit=2.5,
     ),
     Check(
         "ha-fault-tolerance", "HA and Fault Tolerance", "What Fault Tolerance would not let through.",
-        checks_ha.fault_tolerance, ("ha-supported",), ("ha-secure-channel",), road=_WIRE,
+        checks_ha.fault_tolerance, ("ha-supported",), ("ha-secure-channel",), road=_WIRE, real=True,
     ),
     Check(
         "hardening", "Hardening", "Hardening switches by name, with their control ids and what can be seen of them.",
@@ -124,12 +124,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "vsock-namespace", "Network namespace", "Mode of the network namespace's vsock (Linux 7.0: global or local).",
-        checks_kernel.namespace, ("hypervisor",), ("guestrpc-answer",), road=_WIRE,
+        checks_kernel.namespace, ("hypervisor",), ("guestrpc-answer",), road=_WIRE, real=True,
     ),
     Check(
         "steal-clock", "Kernel's steal time", "Whether the guest kernel's own steal time works; else which of kernel, VM "
         "option and hardware version is missing.",
-        checks_machine.steal_clock, ("hypervisor",), ("statistics-enabled",),
+        checks_machine.steal_clock, ("hypervisor",), ("statistics-enabled",), real=True,
     ),
     Check("clock", "Clock", "Whether the clock is plausible and synchronised.", checks_machine.clock, linux=False),
     Check(
@@ -142,7 +142,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "otlp-endpoint", "OTLP receiver", "Whether the OTLP receiver takes a connection.",
-        checks_network.otlp_endpoint, linux=False,
+        checks_network.otlp_endpoint, after=("tls-files",), linux=False, limit=2.5,
     ),
     Check(
         "config-file", "Settings", "Whether flags, variables and settings file are valid.",
@@ -157,12 +157,14 @@ CHECKS: tuple[Check, ...] = (
 """``needs`` and ``after`` are what the functions expect the world to know by then."""
 
 
-def for_road(road: str, platform: str) -> list[Check]:
-    """The rows that matter to ``road`` (``auto``: all) on this system."""
+def choose(road: str, platform: str, *, simulated: bool = False) -> list[Check]:
+    """The rows that matter to ``road`` (``auto``: all) on this system, with or without a real host."""
     return [
         check
         for check in CHECKS
-        if (road == "auto" or check.road in {"", road}) and (check.linux <= platform.startswith("linux"))
+        if (road == "auto" or check.road in {"", road})
+        and (platform.startswith("linux") or not check.linux)
+        and not (simulated and check.real)
     ]
 
 

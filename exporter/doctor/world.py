@@ -25,6 +25,7 @@ from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, RpcError
 from exporter.hypervisor import Hypervisor, detect
 from exporter.library.process import LibraryProcess
+from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector
@@ -132,6 +133,15 @@ class World:
     @cached_property
     def hypervisor(self) -> Hypervisor:
         return self.find_hypervisor(self.root)
+
+    @cached_property
+    def push(self) -> PushSettings | None:
+        """Where metrics are pushed to; None where nowhere.
+
+        Raises:
+            ConfigError: that can't be done as it is set.
+        """
+        return resolve(self.settings.otlp, self.environ)
 
     @cached_property
     def kernel(self) -> str:

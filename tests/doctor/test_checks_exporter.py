@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import fcntl
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config.settings import ConfigFile, Ha, Web
+from exporter.config.values import Address
+from exporter.doctor.finding import Verdict
+from exporter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tests.doctor.conftest import Guest
+
+SERVE = "/usr/bin/python3\0/usr/bin/vmguest-exporter\0--poll.interval=1s\0"
+HEART = "/usr/bin/vmware-appmonitor\0enable\0"
+
+
+def test_settings_that_are_valid(guest: Guest) -> None:
+    found = guest.finding("config-file")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.sentence.startswith("No settings file is named")
+
+
+def test_a_settings_file_is_named(guest: Guest) -> None:
+    guest.settings["config"] = ConfigFile(file="/etc/vmguest.toml")
+    assert guest.finding("config-file").outcome.sentence == "The settings file /etc/vmguest.toml is valid."
+
+
+def test_settings_that_are_wrong_are_all_named(guest: Guest) -> None:
+    guest.world["config_error"] = ConfigError(
+        "/etc/x.toml:3: poll.interval: expected a duration", "--web: no"
+    )
+    found = guest.finding("config-file")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.details == ("/etc/x.toml:3: poll.interval: expected a duration", "--web: no")
+
+
+def listening(guest: Guest, port: int) -> None:
+    guest.settings["web"] = Web(listen=(Address("127.0.0.1", port),))
+
+
+def test_a_port_that_is_free(guest: Guest) -> None:
+    found = guest.finding("port-free")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts == {"listen": "127.0.0.1:0", "serving": False}
+
+
+def test_a_port_that_is_taken(guest: Guest, busy_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.doctor.checks_exporter.ASK_LIMIT", 0.05)
+    listening(guest, busy_port)
+    found = guest.finding("port-free")
+    assert found.verdict is Verdict.FAIL
+    assert f"port {busy_port} is in use" in found.outcome.sentence
+    assert found.outcome.advice is not None
+    assert "ss -ltnp" in found.outcome.advice.text
+
+
+def test_no_port_is_wanted(guest: Guest) -> None:
+    guest.settings["web"] = Web(enabled=False)
+    assert guest.finding("port-free").verdict is Verdict.SKIPPED
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    text = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.text)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served() -> Iterator[http.server.HTTPServer]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"), [(b"# HELP x\nvmguest_up 1\n", Verdict.OK), (b"node_load1 1\n", Verdict.FAIL)]
+)
+def test_an_exporter_that_already_serves_is_no_fault(
+    guest: Guest,
+    served: http.server.HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    verdict: Verdict,
+) -> None:
+    monkeypatch.setattr(Page, "text", text)
+    listening(guest, served.server_port)
+    found = guest.finding("port-free")
+    assert found.verdict is verdict
+    assert ("An exporter serves at" in found.outcome.sentence) is (verdict is Verdict.OK)
+
+
+def process(guest: Guest, pid: int, command: str, parent: int = 1) -> None:
+    guest.write(f"proc/{pid}/cmdline", command)
+    guest.write(f"proc/{pid}/stat", f"{pid} (a ) b) S {parent} 0 0")
+
+
+def test_nobody_else(guest: Guest) -> None:
+    process(guest, 20, "/usr/bin/python3\0other\0")
+    process(guest, 21, "")
+    process(guest, 22, "vmguest-exporter\0simulate\0--socket\0/tmp/x\0")
+    found = guest.finding("other-exporter")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.sentence == "No other exporter runs."
+
+
+def test_the_doctor_and_its_parents_are_not_others(guest: Guest) -> None:
+    guest.world["pid"] = 30
+    process(guest, 30, "vmguest-exporter\0--log.level=debug\0", parent=29)
+    process(guest, 29, "/bin/sh\0-c\0vmguest-exporter\0", parent=28)
+    process(guest, 28, SERVE, parent=28)
+    assert guest.finding("other-exporter").outcome.facts["exporters"] == []
+
+
+def test_one_exporter_is_as_it_should_be(guest: Guest) -> None:
+    process(guest, 20, SERVE)
+    process(guest, 21, "/usr/bin/python3\0-m\0exporter\0", parent=20)
+    found = guest.finding("other-exporter")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.sentence == "One exporter runs (pid 20)."
+
+
+def test_two_exporters(guest: Guest) -> None:
+    process(guest, 20, SERVE)
+    process(guest, 21, "/usr/bin/python3\0-m\0exporter\0")
+    found = guest.finding("other-exporter")
+    assert found.verdict is Verdict.WARN
+    assert "2 exporters run (pids 20, 21)" in found.outcome.sentence
+
+
+def test_another_heartbeater_beside_ours(guest: Guest) -> None:
+    process(guest, 40, HEART)
+    guest.settings["ha"] = Ha(enabled=True, lock_file="/run/ha.lock")
+    found = guest.finding("other-exporter")
+    assert found.verdict is Verdict.FAIL
+    assert "vmware-appmonitor (40)" in found.outcome.sentence
+    assert found.outcome.advice is not None
+
+
+def test_another_heartbeater_alone_is_theirs(guest: Guest) -> None:
+    process(guest, 40, HEART)
+    found = guest.finding("other-exporter")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["heartbeaters"] == ["vmware-appmonitor (40)"]
+
+
+def test_the_holder_of_the_heartbeats_lock_is_named(guest: Guest) -> None:
+    path = guest.write("run/ha.lock", f"{os.getpid()}\n-\non\n")
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = guest.finding("other-exporter")
+        assert found.outcome.sentence == f"No other exporter runs. Heartbeats are process {os.getpid()}'s."
+        process(guest, 40, HEART)
+        assert guest.finding("other-exporter").verdict is Verdict.FAIL
+    assert guest.finding("other-exporter").outcome.facts["lock_holder"] is None
+
+
+def test_a_system_without_such_locks(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+    import sys
+
+    monkeypatch.delitem(sys.modules, "exporter.ha.lock", raising=False)
+    monkeypatch.delattr("exporter.ha.lock", raising=False)
+    real = builtins.__import__
+
+    def without(name: str, *arguments: object, **more: object) -> object:
+        if name == "fcntl":
+            raise ImportError(name)
+        return real(name, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert guest.finding("other-exporter").outcome.facts["lock_holder"] is None

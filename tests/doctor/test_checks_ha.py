@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.advice import Where
+from exporter.config.settings import Ha
+from exporter.doctor.finding import Finding, Verdict
+from exporter.errors import ConnectionLost, NoDeviceError, RefusedError
+from exporter.ha import explain
+from exporter.protocol.appmonitor import Verb
+from exporter.simulator.faults import Fault
+from exporter.simulator.ha import Options
+from exporter.simulator.scenario import Scenario
+
+if TYPE_CHECKING:
+    from tests.doctor.conftest import Guest
+
+WANTED = Ha(enabled=True, lock_file="/run/ha.lock")
+
+
+def advice(finding: Finding) -> str:
+    assert finding.outcome.advice is not None
+    assert finding.outcome.advice.code == finding.code
+    return finding.outcome.advice.sentence
+
+
+def test_a_host_with_monitoring(guest: Guest) -> None:
+    assert guest.finding("ha-supported").verdict is Verdict.OK
+
+
+def test_a_host_without_monitoring_where_nobody_wants_it(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", ha=Options(supported=False))
+    findings = guest.findings("ha-fault-tolerance", "ha-enabled")
+    assert findings["ha-supported"].verdict is Verdict.SKIPPED
+    assert findings["ha-supported"].because == ""
+    assert findings["ha-enabled"].because == "ha-supported"
+
+
+def test_a_host_without_monitoring_where_it_is_wanted(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", ha=Options(supported=False))
+    guest.settings["ha"] = WANTED
+    found = guest.finding("ha-supported")
+    assert found.verdict is Verdict.FAIL
+    assert explain.NOT_SUPPORTED[1:].rstrip(".") in advice(found)
+    assert advice(found).startswith("In the cluster: this host")
+
+
+def test_a_host_that_refuses(guest: Guest) -> None:
+    guest.faults = (Fault("error", text="Permission denied", on="GuestAppMonitor"),)
+    found = guest.finding("ha-supported")
+    assert found.verdict is Verdict.FAIL
+    assert "APP_MONITOR" in advice(found)
+
+
+def test_a_host_that_answers_nonsense(guest: Guest) -> None:
+    guest.faults = (Fault("no-status", on="GuestAppMonitor"),)
+    found = guest.finding("ha-supported")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["error"] == "malformed"
+
+
+def test_nobody_wants_heartbeats(guest: Guest) -> None:
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts == {"expected_by_host": False, "status": "gray", "wanted": False}
+
+
+def test_heartbeats_that_arrive(guest: Guest) -> None:
+    guest.settings["ha"] = WANTED
+    guest.tell(Verb.ENABLE)
+    guest.tell(Verb.MARK_ACTIVE)
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.sentence == "Heartbeats arrive (green)."
+
+
+def test_heartbeats_that_have_stopped(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", ha=Options(window=0.0, reset_delay=3600.0))
+    guest.tell(Verb.ENABLE)
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.FAIL
+    assert "resets this VM" in found.outcome.sentence
+    assert "ha disable" in advice(found)
+
+
+def test_heartbeats_that_somebody_else_must_send(guest: Guest) -> None:
+    guest.tell(Verb.ENABLE)
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.WARN
+    assert "another program must" in found.outcome.sentence
+
+
+def test_heartbeats_that_the_cluster_does_not_watch(guest: Guest) -> None:
+    guest.settings["ha"] = WANTED
+    guest.scenario = Scenario("test", "", ha=Options())
+    guest.tell(Verb.ENABLE)
+    # A host that says yes to IsEnabled and gray to GetAppStatus.
+    monitor = guest.server.host.ha
+    answer = monitor.answer
+    monitor.answer = lambda raw: b"Gray" if raw.endswith(b"GetAppStatus") else answer(raw)  # type: ignore[method-assign]
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.WARN
+    assert found.outcome.advice is not None
+    assert found.outcome.advice.where is Where.CLUSTER
+    assert "VM and Application Monitoring" in advice(found)
+
+
+def test_heartbeats_that_are_wanted_and_not_sent(guest: Guest) -> None:
+    guest.settings["ha"] = WANTED
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.WARN
+    assert "systemctl start" in advice(found)
+
+
+def test_a_state_that_can_not_be_read(guest: Guest) -> None:
+    guest.faults = (Fault("no-status", on="GuestAppMonitor.Cmd.GetAppStatus"),)
+    found = guest.finding("ha-enabled")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["error"] == "malformed"
+
+
+def test_no_secure_channel_is_demanded(guest: Guest) -> None:
+    findings = guest.findings("ha-fault-tolerance")
+    assert findings["ha-secure-channel"].verdict is Verdict.OK
+    assert "no secure channel is demanded" in findings["ha-secure-channel"].outcome.sentence
+    assert findings["ha-fault-tolerance"].verdict is Verdict.OK
+
+
+def test_a_secure_channel_is_demanded_and_there(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", secure_only=True)
+    findings = guest.findings("ha-fault-tolerance")
+    assert findings["ha-secure-channel"].verdict is Verdict.OK
+    assert "APP_MONITOR = TRUE" in findings["ha-secure-channel"].outcome.sentence
+    found = findings["ha-fault-tolerance"]
+    assert found.verdict is Verdict.WARN
+    assert advice(found).startswith(
+        "On the VM: with Fault Tolerance, remove guest_rpc.rpci.auth.app.APP_MONITOR"
+    )
+
+
+def test_an_unprivileged_process_where_none_is_demanded(guest: Guest) -> None:
+    guest.may_bind = False
+    findings = guest.findings("ha-fault-tolerance")
+    assert findings["ha-secure-channel"].verdict is Verdict.OK
+    assert findings["ha-fault-tolerance"].verdict is Verdict.OK
+
+
+def only(guest: Guest, *answers: bool) -> None:
+    """The host takes only connections of these kinds, after the first, by which it is found to support HA."""
+    normal = guest.connector
+    guest.world["new_connector"] = lambda privileged: normal(
+        privileged if privileged is None or privileged in answers else "refused"  # type: ignore[arg-type]
+    )
+    guest.refuses = lambda privileged: RefusedError("reset") if privileged == "refused" else None
+
+
+def test_only_the_non_secure_channel_works_under_fault_tolerance(guest: Guest) -> None:
+    only(guest, False)
+    findings = guest.findings("ha-fault-tolerance")
+    assert findings["ha-secure-channel"].verdict is Verdict.WARN
+    assert "without CAP_NET_BIND_SERVICE" in advice(findings["ha-secure-channel"])
+    assert findings["ha-fault-tolerance"].verdict is Verdict.WARN
+    assert "Only the non-secure channel works" in findings["ha-fault-tolerance"].outcome.sentence
+
+
+def test_no_channel_works(guest: Guest) -> None:
+    only(guest)
+    found = guest.finding("ha-secure-channel")
+    assert found.verdict is Verdict.FAIL
+    assert "Fault Tolerance" in advice(found)
+
+
+def test_a_secure_channel_is_demanded_and_not_to_be_had(guest: Guest) -> None:
+    def connector(privileged: bool | None) -> object:
+        if privileged is None:
+            return guest.connector(True)
+        guest.may_bind = False
+        return guest.connector(privileged)
+
+    guest.scenario = Scenario("test", "", secure_only=True)
+    guest.world["new_connector"] = connector
+    found = guest.finding("ha-secure-channel")
+    assert found.verdict is Verdict.FAIL
+    assert "CAP_NET_BIND_SERVICE" in advice(found)
+
+
+@pytest.mark.parametrize("error", [ConnectionLost("broke"), NoDeviceError("gone", 19)])
+def test_silence_is_told_from_refusal(guest: Guest, error: Exception) -> None:
+    normal = guest.connector
+
+    def connector(privileged: bool | None) -> object:
+        guest.refuses = lambda port: error if privileged is not None else None  # type: ignore[assignment, return-value]
+        return normal(privileged)
+
+    guest.world["new_connector"] = connector
+    found = guest.finding("ha-secure-channel")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["privileged"] == str(error)
+
+
+def test_where_the_channel_was_not_looked_at_fault_tolerance_is_not_judged(guest: Guest) -> None:
+    from exporter.doctor import checks_ha
+
+    assert checks_ha.fault_tolerance(guest.build()).verdict is Verdict.SKIPPED

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.advice import Where
+from exporter.doctor.checks_host import judge_missing, listed
+from exporter.doctor.finding import Finding, Verdict
+from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired, VMGuestError
+from exporter.protocol import stats_v3
+from exporter.simulator.faults import Fault
+from exporter.simulator.scenario import Scenario
+from exporter.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from tests.doctor.conftest import Guest
+
+DEPENDENT = (
+    "statistics-enabled",
+    "protocol-version",
+    "statistics-given",
+    "extended-statistics",
+    "ha-supported",
+    "hardening",
+)
+
+
+def advice(finding: Finding) -> str:
+    assert finding.outcome.advice is not None
+    return finding.outcome.advice.sentence
+
+
+def test_a_host_that_answers(guest: Guest) -> None:
+    found = guest.finding("guestrpc-answer")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.sentence.startswith("The host answers from a privileged port, in ")
+    assert found.outcome.facts["privileged"] is True
+
+
+def test_a_host_that_answers_to_an_unprivileged_port(guest: Guest) -> None:
+    guest.may_bind = False
+    found = guest.finding("guestrpc-answer")
+    assert found.verdict is Verdict.OK
+    assert "from an unprivileged port" in found.outcome.sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "where", "word"),
+    [
+        (RefusedError("reset", errno.ECONNRESET), "On the VM", "guest_rpc.rpci.usevsocket"),
+        (NoDeviceError("gone", errno.ENODEV), "On the VM", "vmci0.present"),
+        (NoDeviceError("gone", errno.EAFNOSUPPORT), "In the guest", "modprobe"),
+        (NoDeviceError("gone", errno.EPERM), "In the guest", "sandbox"),
+        (TimeoutExpired("slow"), "On the host", "vMotion"),
+        (ConnectionLost("broke"), "In the guest", "record FILE"),
+    ],
+)
+def test_a_host_that_does_not_answer(guest: Guest, error: VMGuestError, where: str, word: str) -> None:
+    guest.refuses = lambda privileged: error
+    findings = guest.findings()
+    found = findings["guestrpc-answer"]
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["error"] == error.kind
+    assert advice(found).startswith(f"{where}: ")
+    assert word in advice(found)
+    assert {findings[code].because for code in DEPENDENT} == {"guestrpc-answer"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "word"),
+    [
+        (Fault("disconnect"), "lost", "record FILE"),
+        (Fault("no-status"), "malformed", "--bundle"),
+        (Fault("version-4"), "malformed", "--bundle"),
+        (Fault("session-zero"), "malformed", "--bundle"),
+        (Fault("cut-list"), "malformed", "--bundle"),
+    ],
+)
+def test_a_host_that_answers_nonsense(guest: Guest, fault: Fault, kind: str, word: str) -> None:
+    guest.faults = (fault,)
+    found = guest.finding("guestrpc-answer")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["error"] == kind
+    assert word in advice(found)
+
+
+def test_a_slow_host(guest: Guest) -> None:
+    ticks: Iterator[float] = (0.06 * number for number in count())
+    guest.world["clock"] = lambda: next(ticks)
+    found = guest.finding("guestrpc-answer")
+    assert found.verdict is Verdict.WARN
+    assert "took 120 ms" in found.outcome.sentence
+    assert advice(found).startswith("On the host: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "setting"),
+    [
+        ("disabled", "switched off for this VM", "isolation.tools.guestlibGetInfo.disable"),
+        ("something new", "switched off for this VM", "isolation.tools.guestlibGetInfo.disable"),
+        ("Unknown command", "this is no ESXi", "Workstation"),
+        ("Permission denied", "wants a privileged source port", "CAP_NET_BIND_SERVICE"),
+    ],
+)
+def test_a_host_that_refuses(guest: Guest, text: str, word: str, setting: str) -> None:
+    guest.faults = (Fault("error", text=text, on="guestlib.info.get"),)
+    findings = guest.findings("statistics-given")
+    assert findings["guestrpc-answer"].verdict is Verdict.OK
+    found = findings["statistics-enabled"]
+    assert found.verdict is Verdict.FAIL
+    assert repr(text) in found.outcome.sentence
+    assert word in found.outcome.sentence
+    assert setting in advice(found)
+    assert findings["statistics-given"].because == "statistics-enabled"
+
+
+def test_a_refusal_in_other_words_of_an_unprivileged_port(guest: Guest) -> None:
+    guest.may_bind = False
+    guest.faults = (Fault("error", text="Not today", on="guestlib.info.get"),)
+    assert "CAP_NET_BIND_SERVICE" in advice(guest.finding("statistics-enabled"))
+
+
+def test_statistics_that_are_enabled(guest: Guest) -> None:
+    found = guest.finding("statistics-enabled")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["given"]
+
+
+def test_version_3(guest: Guest) -> None:
+    assert guest.finding("protocol-version").verdict is Verdict.OK
+
+
+def test_version_2(guest: Guest) -> None:
+    guest.scenario = "v2-host"
+    findings = guest.findings("protocol-version", "statistics-given")
+    found = findings["protocol-version"]
+    assert found.verdict is Verdict.WARN
+    assert advice(found) == "On the host: move the VM to ESXi 6.0 or later."
+    missing = findings["statistics-given"].outcome.facts["missing"]
+    assert isinstance(missing, dict)
+    assert missing["vmguest_cpu_stolen_seconds_total"] == "version 2 of the protocol has no such statistic"
+
+
+def test_every_statistic(guest: Guest) -> None:
+    found = guest.finding("statistics-given")
+    assert found.outcome.sentence == "The host gives every statistic."
+    assert found.outcome.facts["missing"] == {}
+
+
+def test_statistics_of_the_host_that_are_withheld_are_no_fault(guest: Guest) -> None:
+    guest.scenario = "host-stats-disabled"
+    found = guest.finding("statistics-given")
+    assert found.verdict is Verdict.OK
+    assert "withholds 9 of its own" in found.outcome.sentence
+    (line,) = found.outcome.details
+    assert line.startswith(
+        "the VM setting tools.guestlib.enableHostInfo is not TRUE: vmguest_host_cpu_cores, "
+    )
+
+
+def test_statistics_that_an_old_host_does_not_know(guest: Guest) -> None:
+    guest.scenario = "older-host"
+    found = guest.finding("statistics-given")
+    assert found.verdict is Verdict.WARN
+    assert "vmguest_memory_zipped_bytes" in found.outcome.details[0]
+    assert found.outcome.details[0].startswith(
+        "the host's list ends at 30: it is older than this statistic: "
+    )
+    assert advice(found).startswith("On the host: a newer ESXi gives more")
+
+
+def test_a_statistic_that_is_sent_but_not_valid() -> None:
+    values = {row.key: 1 for row in stats_v3.STATISTICS if row.key != "memory_active"}
+    found = judge_missing(Snapshot(5, 3, values), 38)
+    assert found.verdict is Verdict.WARN
+    assert found.details == ("the host marks it as not valid: vmguest_memory_active_bytes",)
+
+
+def test_a_statistic_that_the_library_has_no_function_for() -> None:
+    values = {row.key: 1 for row in stats_v3.STATISTICS if row.key != "memory_zipped"}
+    found = judge_missing(Snapshot(5, 0, values), None, ("GetMemZippedMB",))
+    assert found.details == ("the library has no function for it: vmguest_memory_zipped_bytes",)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (stats_v3.encode(5, {}, 37), 37),
+        (stats_v3.encode(5, {}, 37)[:19], None),
+        (b"\2\0\0\0" + bytes(665), None),
+    ],
+)
+def test_the_length_of_the_list_is_read_from_a_v3_reply(raw: bytes, expected: int | None) -> None:
+    assert listed(raw) == expected
+
+
+def test_extended_statistics(guest: Guest) -> None:
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.OK
+    assert (
+        found.outcome.sentence == "The host gives 7 groups of extended statistics, as xml, json, yaml, text."
+    )
+    assert found.outcome.facts["groups"] == ["host", "resources", "session", "vnet", "vscsi"]
+
+
+def test_extended_statistics_in_some_encodings(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", encodings=("text",))
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["encodings"] == ["text"]
+    assert set(found.outcome.facts["refusals"]) == {"xml", "json", "yaml"}  # type: ignore[arg-type]
+
+
+def test_extended_statistics_in_no_encoding(guest: Guest) -> None:
+    guest.faults = tuple(
+        Fault("error", text="no", on=f"guestlib.stat.get {each} resources")
+        for each in ("xml", "json", "yaml", "text")
+    )
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert "--bundle" in advice(found)
+
+
+def test_no_extended_statistics(guest: Guest) -> None:
+    guest.scenario = "older-host"
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert "ESXi 6.0" in advice(found)
+
+
+def test_extended_statistics_that_are_refused(guest: Guest) -> None:
+    guest.faults = (Fault("error", text="disabled", on="guestlib.stat.get"),)
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert found.outcome.advice is not None
+    assert found.outcome.advice.where is Where.VM
+
+
+def test_extended_statistics_that_do_not_come(guest: Guest) -> None:
+    guest.faults = (Fault("no-status", on="guestlib.stat.get"),)
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["error"] == "malformed"
+
+
+def switches(finding: Finding) -> dict[str, str]:
+    return dict(finding.outcome.facts["switches"])  # type: ignore[arg-type]
+
+
+def test_hardening_switches_that_are_off(guest: Guest) -> None:
+    found = guest.finding("hardening")
+    assert found.verdict is Verdict.OK
+    assert switches(found)["isolation.tools.guestlibGetInfo.disable"] == "FALSE or absent"
+    assert switches(found)["tools.guestlib.enableHostInfo"] == "TRUE; not needed"
+    assert switches(found)["guest_rpc.rpci.auth.app.APP_MONITOR"] == "FALSE or absent"
+    assert any(
+        "enableHostInfo" in line and "vm-9.restrict-host-info" in line for line in found.outcome.details
+    )
+    assert len(found.outcome.details) == 6
+
+
+def test_host_info_that_is_withheld(guest: Guest) -> None:
+    guest.scenario = "host-stats-disabled"
+    assert (
+        switches(guest.finding("hardening"))["tools.guestlib.enableHostInfo"] == "FALSE or absent; not needed"
+    )
+
+
+def test_version_2_does_not_tell_of_host_info(guest: Guest) -> None:
+    guest.scenario = "v2-host"
+    assert switches(guest.finding("hardening"))["tools.guestlib.enableHostInfo"] == "can't be seen from here"
+
+
+def test_the_secure_channel_shows_among_the_switches(guest: Guest) -> None:
+    guest.scenario = Scenario("test", "", secure_only=True)
+    assert switches(guest.finding("hardening"))["guest_rpc.rpci.auth.app.APP_MONITOR"] == "TRUE, it seems"
+
+
+@pytest.mark.parametrize(
+    ("text", "switch", "state"),
+    [
+        ("disabled", "isolation.tools.guestlibGetInfo.disable", "TRUE, it seems"),
+        ("something new", "isolation.tools.guestlibGetInfo.disable", "can't be seen from here"),
+        ("Permission denied", "guest_rpc.rpci.auth.app.APP_MONITOR", "TRUE, it seems"),
+    ],
+)
+def test_a_switch_in_the_way(guest: Guest, text: str, switch: str, state: str) -> None:
+    guest.faults = (Fault("error", text=text, on="guestlib.info.get"),)
+    found = guest.finding("hardening")
+    assert found.verdict is Verdict.WARN
+    assert switches(found)[switch] == state
+
+
+def test_lockdown_is_mentioned(guest: Guest) -> None:
+    guest.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
+    assert guest.finding("hardening").outcome.details[-1].startswith("kernel lockdown: on")

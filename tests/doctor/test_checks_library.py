@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config.settings import Library
+from exporter.doctor.finding import Finding, Verdict
+from exporter.doctor.world import Ran
+from exporter.errors import LibraryCrashed, LibraryNotFound, NotVMwareError, RpcError, TimeoutExpired
+
+if TYPE_CHECKING:
+    from tests.doctor.conftest import Guest
+
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libguestlib.so.0"
+TIRPC = "dpkg-query -W -f=${Version} libtirpc3"
+TOOLS = "dpkg-query -W -f=${Version} open-vm-tools"
+
+
+def advice(finding: Finding) -> str:
+    assert finding.outcome.advice is not None
+    return finding.outcome.advice.sentence
+
+
+def not_loadable(guest: Guest, why: str) -> None:
+    guest.library.loads = LibraryNotFound(
+        f"can't be loaded. Tried: libguestlib.so.0 ({why}); libvmGuestLib.so "
+        "(libvmGuestLib.so: cannot open shared object file: No such file or directory)"
+    )
+
+
+def test_a_library_that_is_there(guest: Guest) -> None:
+    found = guest.finding("library-present")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts == {"library": LIBRARY, "loads": True}
+
+
+def test_no_library(guest: Guest, no_library: LibraryNotFound) -> None:
+    guest.library.loads = no_library
+    guest.remove(LIBRARY[1:])
+    findings = guest.findings("library-answer", "library-symbols", "library-version")
+    found = findings["library-present"]
+    assert found.verdict is Verdict.FAIL
+    assert "install the package open-vm-tools" in advice(found)
+    assert found.outcome.details == (str(no_library),)
+    assert {findings[each].because for each in ("library-answer", "library-symbols", "library-version")} == {
+        "library-present"
+    }
+
+
+def test_a_library_that_dies_of_loading(guest: Guest) -> None:
+    guest.library.loads = LibraryCrashed("VMware's library crashed its process (SIGSEGV)")
+    found = guest.finding("library-present")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.sentence == "VMware's library crashed its process (SIGSEGV)."
+    assert "--source=guestrpc" in advice(found)
+
+
+def test_a_library_without_what_it_needs(guest: Guest) -> None:
+    not_loadable(guest, "libtirpc.so.3: cannot open shared object file: No such file or directory")
+    guest.programs[f"ldd {LIBRARY}"] = Ran(
+        0, "\tlibtirpc.so.3 => not found\n\tlibc.so.6 => /lib/libc.so.6 (0x2)"
+    )
+    findings = guest.findings("library-answer", "library-symbols")
+    assert findings["library-present"].verdict is Verdict.OK
+    assert findings["library-present"].outcome.facts["loads"] is False
+    found = findings["library-dependencies"]
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.facts["missing"] == ["libtirpc.so.3"]
+    assert advice(found) == "In the guest: run `apt-get install libtirpc3` or `dnf install libtirpc`."
+    assert findings["library-symbols"].verdict is Verdict.SKIPPED
+    assert findings["library-answer"].because == "library-dependencies"
+
+
+def test_the_loaders_words_do_where_ldd_is_missing(guest: Guest) -> None:
+    not_loadable(guest, "libodd.so.1: cannot open shared object file: No such file or directory")
+    del guest.programs[f"ldd {LIBRARY}"]
+    found = guest.finding("library-dependencies")
+    assert found.outcome.facts["missing"] == ["libodd.so.1"]
+    assert "install the package that has it" in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("why", "word"),
+    [("wrong ELF class: ELFCLASS32", "another number of bits"), ("file too short", "can't be loaded.")],
+)
+def test_a_file_that_is_no_library_for_this_process(guest: Guest, why: str, word: str) -> None:
+    not_loadable(guest, why)
+    found = guest.finding("library-dependencies")
+    assert found.verdict is Verdict.FAIL
+    assert word in found.outcome.sentence
+    assert why in found.outcome.details[0]
+
+
+def test_a_library_that_is_named_is_not_searched_for(guest: Guest) -> None:
+    not_loadable(guest, "file too short")
+    guest.settings["library"] = Library(path="/opt/own.so")
+    assert guest.finding("library-present").outcome.facts["library"] == "/opt/own.so"
+
+
+def test_what_the_library_needs(guest: Guest) -> None:
+    found = guest.finding("library-dependencies")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["versions"] == {"libtirpc": "1.3.3+ds-1"}
+
+
+@pytest.mark.parametrize(
+    ("number", "verdict", "word"),
+    [
+        ("1.0.1-1", Verdict.WARN, "libtirpc 1.0.1-1, where 1.0.2 is asked for"),
+        ("1.0.2-1", Verdict.OK, "libtirpc 1.0.2-1"),
+    ],
+)
+def test_the_version_of_what_the_library_needs(
+    guest: Guest, number: str, verdict: Verdict, word: str
+) -> None:
+    guest.programs[TIRPC] = Ran(0, number)
+    found = guest.finding("library-dependencies")
+    assert found.verdict is verdict
+    assert word in found.outcome.sentence
+
+
+def test_a_library_that_needs_glib_needs_it_in_that_version(guest: Guest) -> None:
+    guest.programs[f"ldd {LIBRARY}"] = Ran(0, "\tlibglib-2.0.so.0 => /lib/libglib-2.0.so.0 (0x1)")
+    guest.programs["dpkg-query -W -f=${Version} libglib2.0-0"] = Ran(1, "", "no packages found")
+    guest.programs["rpm -q --qf=%{VERSION}-%{RELEASE} glib2"] = Ran(0, "2.28.8-10.el6")
+    found = guest.finding("library-dependencies")
+    assert found.verdict is Verdict.WARN
+    assert "glib 2.28.8-10.el6, where 2.34.0 is asked for" in found.outcome.sentence
+
+
+def test_a_version_that_no_package_manager_knows(guest: Guest) -> None:
+    del guest.programs[TIRPC]
+    found = guest.finding("library-dependencies")
+    assert found.verdict is Verdict.OK
+    assert "libtirpc of unknown version" in found.outcome.sentence
+
+
+def test_a_library_that_needs_nothing_known(guest: Guest) -> None:
+    guest.programs[f"ldd {LIBRARY}"] = Ran(0, "\tlibc.so.6 => /lib/libc.so.6 (0x2)")
+    assert (
+        guest.finding("library-dependencies").outcome.sentence == "All that VMware's library needs is there."
+    )
+
+
+def test_the_librarys_package(guest: Guest) -> None:
+    found = guest.finding("library-version")
+    assert found.outcome.facts == {"package": "open-vm-tools", "version": "12.2.0-1+deb12u4"}
+
+
+def test_the_librarys_package_by_rpm(guest: Guest) -> None:
+    del guest.programs[f"dpkg-query -S {LIBRARY}"]
+    guest.programs[f"rpm -qf --qf=%{{NAME}} %{{VERSION}}-%{{RELEASE}} {LIBRARY}"] = Ran(
+        0, "open-vm-tools 12.4.0-1.el9"
+    )
+    assert (
+        guest.finding("library-version").outcome.sentence == "The library is of open-vm-tools 12.4.0-1.el9."
+    )
+
+
+def test_a_library_of_no_package(guest: Guest) -> None:
+    del guest.programs[f"dpkg-query -S {LIBRARY}"]
+    guest.remove(LIBRARY[1:])
+    found = guest.finding("library-version")
+    assert found.verdict is Verdict.OK
+    assert "belongs to no package" in found.outcome.sentence
+
+
+def test_every_function(guest: Guest) -> None:
+    assert guest.finding("library-symbols").verdict is Verdict.OK
+
+
+def test_functions_that_an_older_library_lacks(guest: Guest) -> None:
+    guest.library.missing = ("GetMemShares64", "StatGet")
+    found = guest.finding("library-symbols")
+    assert found.verdict is Verdict.WARN
+    assert found.outcome.details == ("VMGuestLib_GetMemShares64", "VMGuestLib_StatGet")
+    assert "update open-vm-tools" in advice(found)
+
+
+def test_a_library_that_answers(guest: Guest) -> None:
+    found = guest.finding("library-answer")
+    assert found.verdict is Verdict.OK
+    assert "with 1 statistics" in found.outcome.sentence
+    assert found.outcome.facts["given"] == 1
+    assert guest.library.closed
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (RpcError("NOT_ENABLED (3)"), "isolation.tools.guestlibGetInfo.disable"),
+        (LibraryCrashed("VMware's library crashed its process (SIGSEGV)."), "--source=guestrpc"),
+        (
+            NotVMwareError("VMware's library says that this machine is not a VMware guest"),
+            "inside a VMware guest",
+        ),
+        (TimeoutExpired("no answer"), "vMotion"),
+    ],
+)
+def test_a_library_that_does_not_answer(guest: Guest, error: Exception, word: str) -> None:
+    guest.library.reads = error  # type: ignore[assignment]
+    found = guest.finding("library-answer")
+    assert found.verdict is Verdict.FAIL
+    assert word in advice(found)
+
+
+def test_the_library_is_never_asked_away_from_vmware(guest: Guest) -> None:
+    guest.write("sys/class/dmi/id/sys_vendor", "QEMU")
+    guest.write("sys/class/dmi/id/product_name", "Standard PC")
+    guest.library.reads = AssertionError("asked")  # type: ignore[assignment]
+    assert guest.finding("library-answer").because == "hypervisor"
+
+
+def test_a_library_that_does_not_load_is_not_asked(guest: Guest) -> None:
+    from exporter.doctor import checks_library
+
+    world = guest.build()
+    world.library_error = "file too short"
+    assert checks_library.answers(world).verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("number", "verdict", "lacking"),
+    [
+        ("2:12.2.0-1", Verdict.OK, 0),
+        ("2:11.1.0-2", Verdict.OK, 2),
+        ("2:10.3.10-1", Verdict.WARN, 3),
+        ("9.4.0", Verdict.WARN, 4),
+    ],
+)
+def test_the_version_of_the_tools(guest: Guest, number: str, verdict: Verdict, lacking: int) -> None:
+    guest.programs[TOOLS] = Ran(0, number)
+    found = guest.finding("tools-version")
+    assert found.verdict is verdict
+    assert len(found.outcome.details) == lacking
+    assert found.outcome.facts["version"] == number.rpartition(":")[2]
+
+
+def test_vmwares_own_tools_say_their_version(guest: Guest) -> None:
+    del guest.programs[TOOLS]
+    guest.programs["vmware-toolbox-cmd -v"] = Ran(0, "10.0.6.54238 (build-3560309)")
+    found = guest.finding("tools-version")
+    assert found.verdict is Verdict.WARN
+    assert found.outcome.details[0].startswith("11.0: 64-bit memory shares")
+
+
+@pytest.mark.parametrize("vendor", ["VMware, Inc.", "QEMU"])
+def test_no_tools(guest: Guest, vendor: str) -> None:
+    del guest.programs[TOOLS]
+    guest.write("sys/class/dmi/id/sys_vendor", vendor)
+    guest.write("sys/class/dmi/id/product_name", "x")
+    if vendor == "QEMU":
+        # It looks for the hypervisor in its own ways, so it must not run here.
+        guest.programs["vmware-toolbox-cmd -v"] = Ran(0, "12.0.0")
+    found = guest.finding("tools-version")
+    assert found.verdict is Verdict.OK
+    assert "not installed here" in found.outcome.sentence
