@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from pathlib import Path
 
 from exporter.transport.sockets import SocketStream, connect_error
 
@@ -13,8 +13,8 @@ class UnixConnector:
 
     transport = "unix"
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = str(path)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
 
     def connect(self, timeout: float) -> SocketStream:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
