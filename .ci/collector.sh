@@ -12,13 +12,13 @@ if [ -x "$program" ] && cmp -s "$manifest" "$cache/manifest.yaml"; then
     echo "$program"
     exit 0
 fi
-command -v go >/dev/null || { echo "collector.sh: Go is missing (apt-get install golang-go, 1.25 or newer)" >&2; exit 1; }
+command -v go >/dev/null || { echo "collector.sh: Go is missing (1.21 or newer: it fetches what the Collector needs)" >&2; exit 1; }
 
 # The builder has the version of the core modules it is to put together.
 version=$(sed -n 's/^ *version: */v/p' "$manifest")
 mkdir -p "$cache"
 # One package at a time: linking and compiling in parallel takes gigabytes.
-export GOFLAGS="${GOFLAGS:--p=1}" CGO_ENABLED=0
+export GOFLAGS="${GOFLAGS:--p=1}" CGO_ENABLED=0 GOTOOLCHAIN=auto
 GOBIN="$PWD/$cache" go install "go.opentelemetry.io/collector/cmd/builder@$version" >&2
 "$cache/builder" --config="$manifest" >&2
 mv "$cache/source/collector" "$program"
