@@ -68,6 +68,7 @@ class Push:
         self._tally = _Tally(started)
         self._news = _News(settings.endpoint, clock)
         self._stopping = threading.Event()
+        self._over = False
         self._threads: list[threading.Thread] = []
         self._client: Client | None = None
         self._parts = ExitStack()
@@ -112,6 +113,7 @@ class Push:
         deadline = self._clock() + limit
         for thread in self._threads:
             thread.join(max(0.0, deadline - self._clock()))
+        self._over = True
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -152,6 +154,9 @@ class Push:
             last_try = self._stopping.is_set()
             result = self._attempt(deliver, reading)
             self._tally.count(result.outcome)
+            if self._over and result.outcome is Outcome.FAILED:
+                # Cut short by us, which says nothing about the receiver.
+                return
             self._news.ended(result)
             if result.outcome is not Outcome.FAILED:
                 pause = FIRST_PAUSE

@@ -301,7 +301,9 @@ def test_a_receiver_that_asked_to_be_left_alone_is_left_alone_at_the_end() -> No
     assert client.sent == [1.0]
 
 
-def test_the_end_does_not_wait_longer_than_its_limit_for_a_receiver_that_hangs() -> None:
+def test_the_end_does_not_wait_longer_than_its_limit_for_a_receiver_that_hangs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     client = FakeClient()
     entered = threading.Event()
 
@@ -317,6 +319,7 @@ def test_the_end_does_not_wait_longer_than_its_limit_for_a_receiver_that_hangs()
     it.stop(limit=0.05)
     assert client.closed.is_set()
     assert counts(it)["dropped"] > 0
+    assert caplog.messages == ["exports were not sent before the end"]
     assert not any(thread.is_alive() for thread in it._threads)
 
 
