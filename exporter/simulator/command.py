@@ -6,7 +6,7 @@ import secrets
 import signal
 import threading
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,10 +19,26 @@ from exporter.simulator.server import Server, serve_unix
 
 TICK = 0.1
 """Seconds between looks at what has happened: a reset shows although no guest asks anything."""
-MAX_SPEED = 10_000.0
+MAX_SPEED = 1000.0
+
+
+_EPILOG = """\
+a scenario file, for example:
+  base = "steady"
+  [set]                                        # any statistic, by name or id, in the host's unit
+  memory_ballooned = [[0, 0], ["1m", 2048]]    # from 0 to 2048 MB within a minute
+  cpu_limit = {steps = [[0, "unlimited"], [30, 1300]]}
+  host_memory_used = false                     # not valid
+  [session]
+  every = 30                                   # seconds between session changes
+  [[fault]]
+  kind = "disconnect"
+  p = 0.1
+"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    parser.epilog, parser.formatter_class = _EPILOG, RawDescriptionHelpFormatter
     parser.add_argument("--socket", metavar="PATH", help="unix socket to listen at, such as /tmp/host.sock")
     parser.add_argument(
         "--scenario",

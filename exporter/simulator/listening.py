@@ -57,6 +57,10 @@ def listen(path: str) -> socket.socket:
     Raises:
         ConfigError: the path can't be used, and why.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConfigError(
+            f"{path}: this system has no unix sockets; use --source=simulated for a host without a path"
+        )
     if len(os.fsencode(path)) > _MAX_PATH:
         raise ConfigError(
             f"{path}: too long for a unix socket: at most {_MAX_PATH} bytes, such as /tmp/host.sock"

@@ -156,5 +156,7 @@ class Scenario:
     """Extended statistics in JSON as a list of objects with ``name``, not as an object keyed by name."""
     secure_only: bool = False
     """``guest_rpc.rpci.auth.app.APP_MONITOR``: guest statistics and HA for privileged connections only."""
+    privileged: bool = True
+    """Whether connections count as coming from a port below 1024."""
     ha: HaOptions = field(default_factory=HaOptions)
     faults: tuple[Fault, ...] = ()

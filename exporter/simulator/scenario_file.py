@@ -22,7 +22,7 @@
     every = 30                          # or at = [10, 25]
 
     [host]                              # versions, statistics, host_info, encodings, json_list, secure_only,
-    statistics = 30                     # disks, nics
+    statistics = 30                     # privileged, disks, nics
 
     [ha]                                # fields of exporter.simulator.ha.Options
 

@@ -33,8 +33,7 @@ _SECURED = ("guestlib.", appmonitor.PREFIX)
 class Server:
     """Answers for ``host``; ``faults`` are added to those of its scenario.
 
-    ``privileged``: whether connections count as coming from a port below 1024, unless :meth:`serve` is told
-    otherwise. ``sleep`` is what delays wait by.
+    ``sleep`` is what delays wait by.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class Server:
         host: SimulatedHost,
         faults: Iterable[Fault] = (),
         *,
-        privileged: bool = True,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
@@ -50,7 +48,6 @@ class Server:
         self.connections = 0
         """Taken since the start."""
         self.requests = 0
-        self._privileged = privileged
         self._sleep = sleep
         self._lock = threading.Lock()
         self._random = random.Random(host.seed)  # noqa: S311  to be foreseen is its purpose
@@ -64,7 +61,10 @@ class Server:
             return self.host.down or bool(self.rules.fire(connecting=True))
 
     def serve(self, stream: Stream, privileged: bool | None = None) -> None:
-        """Answer until the guest or a fault closes the connection, vMotion breaks it, or nothing comes for an hour."""
+        """Answer until the guest or a fault closes the connection, vMotion breaks it, or nothing comes for an hour.
+
+        ``privileged``: whether the connection comes from a port below 1024; None: what the scenario says.
+        """
         if self.refuses():
             stream.close()
         else:
@@ -75,7 +75,7 @@ class Server:
         # The guest may go away at any time, or send what is no request: either way this connection has ended.
         try:
             with contextlib.suppress(TransportError, ProtocolError):
-                self._converse(stream, self._privileged if privileged is None else privileged)
+                self._converse(stream, self.host.scenario.privileged if privileged is None else privileged)
         finally:
             stream.close()
 

@@ -105,6 +105,7 @@ HOST: Mapping[str, Callable[[object], object]] = {
     "encodings": encodings,
     "json_list": boolean,
     "secure_only": boolean,
+    "privileged": boolean,
     "disks": list_of(text),
     "nics": list_of(text),
 }

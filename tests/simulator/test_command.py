@@ -1,5 +1,6 @@
 """``simulate`` as a user runs it."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from exporter.errors import ConfigError, RpcError
 from exporter.protocol.appmonitor import Verb
 from exporter.protocol.appmonitor import command as beat
 from exporter.session.wire import Channel, WireSource
-from exporter.simulator import command
+from exporter.simulator import command, scenarios
 from exporter.simulator.faults import KINDS
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.transport.unix import UnixConnector
@@ -119,7 +120,7 @@ def test_every_wrong_argument_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("speed", ["-1", "1e9", "nan"])
 def test_speed_has_bounds(speed: str) -> None:
-    with pytest.raises(ConfigError, match="expected more than 0 and at most 10000"):
+    with pytest.raises(ConfigError, match="expected more than 0 and at most 1000"):
         command.run(arguments("--socket=/x", f"--speed={speed}"))
 
 
@@ -128,6 +129,17 @@ def test_a_path_that_can_not_be_used_is_told(short_path: Path) -> None:
     file.write_text("precious")
     with pytest.raises(ConfigError, match="is no socket"):
         command.run(arguments(f"--socket={file}"), stop=threading.Event())
+
+
+def test_the_example_of_the_help_is_a_scenario(short_path: Path) -> None:
+    file = short_path / "example.toml"
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    assert parser.epilog is not None
+    file.write_text(inspect.cleandoc(parser.epilog.partition("\n")[2]))
+    scenario = scenarios.load(str(file))
+    assert set(scenario.set) == {12, 2, 25}
+    assert "scenario file, for example:\n  base" in parser.format_help()
 
 
 def test_each_start_is_another_session_unless_a_seed_is_given(short_path: Path) -> None:

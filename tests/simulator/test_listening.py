@@ -44,6 +44,12 @@ def test_a_long_path_is_refused_before_the_kernel_does() -> None:
         listening.listen("/tmp/" + "x" * 103)
 
 
+def test_a_system_without_unix_sockets_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(ConfigError, match="no unix sockets; use --source=simulated"):
+        listening.listen("/tmp/host.sock")
+
+
 def test_a_missing_folder_is_named_with_the_path(short_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere/host: can't listen there: No such file"):
         listening.listen(str(short_path / "nowhere" / "host"))

@@ -36,8 +36,11 @@ class Clock:
         return self.now
 
 
-def serving(scenario: Scenario | str = "steady", *faults: Fault, privileged: bool = True) -> Server:
-    return Server(SimulatedHost(scenario, Clock()), faults, privileged=privileged)
+def serving(scenario: Scenario | str = "steady", *faults: Fault) -> Server:
+    return Server(SimulatedHost(scenario, Clock()), faults)
+
+
+SECURE = Scenario("secure", "", secure_only=True, privileged=False)
 
 
 @contextmanager
@@ -195,7 +198,7 @@ def test_vmotion_breaks_the_connection_and_the_guest_gets_over_it() -> None:
 
 
 def test_a_secure_host_answers_privileged_connections_only() -> None:
-    server = serving(Scenario("secure", "", secure_only=True), privileged=False)
+    server = serving(SECURE)
     with channel(server) as guest:
         for command in (b"guestlib.info.get 3", b"GuestAppMonitor.Cmd.IsEnabled", b"guestlib.stat.get text "):
             with pytest.raises(RpcError, match="Permission denied"):
@@ -205,7 +208,7 @@ def test_a_secure_host_answers_privileged_connections_only() -> None:
 
 
 def test_privilege_can_be_told_per_connection() -> None:
-    server = serving(Scenario("secure", "", secure_only=True), privileged=False)
+    server = serving(SECURE)
     ours, theirs = pair()
     thread = threading.Thread(target=server.serve, args=(theirs, True))
     thread.start()
