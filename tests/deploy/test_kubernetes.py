@@ -1,0 +1,199 @@
+"""Manifests and chart for Kubernetes: against its schemas, and against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BASE = DEPLOY / "kubernetes" / "base"
+CHART = DEPLOY / "helm" / "vmguest-exporter"
+RENDERED = Path(__file__).parent / "helm"
+VERSIONS = ("1.27", "1.31", "1.34")
+CUSTOM = "monitoring.coreos.com/v1"
+LEAF = {"labels", "settings", "nodeSelector", "resources", "affinity", "podAnnotations", "extraLabels"}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [each for each in yaml.safe_load_all(path.read_text()) if each]
+
+
+def digest() -> str:
+    """Of the chart's files: rendered copies carry it, so that a stale one is seen without helm."""
+    files = sorted(path for path in CHART.rglob("*") if path.is_file() and path.suffix != ".md")
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def rendered(name: str) -> list[dict[str, Any]]:
+    return documents(RENDERED / f"{name}.yaml")
+
+
+def manifests() -> Iterator[Any]:
+    for path in sorted(BASE.glob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            for document in documents(path):
+                yield pytest.param(document, id=f"base {document['kind']}")
+    for name in ("default", "everything"):
+        for document in rendered(name):
+            yield pytest.param(document, id=f"chart {name} {document['kind']}")
+
+
+MANIFESTS = list(manifests())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("document", MANIFESTS)
+def test_manifest_fits_the_schema(document: dict[str, Any], version: str) -> None:
+    if document["apiVersion"] == CUSTOM:
+        assert document["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
+        return
+    kubernetes_validate.validate(document, version, strict=True)
+
+
+def pod(document: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = document["spec"]["template"]["spec"]
+    return spec
+
+
+DAEMON_SETS = [each for each in MANIFESTS if each.id and each.id.endswith("DaemonSet")]
+
+
+@pytest.mark.parametrize("document", DAEMON_SETS)
+def test_pod_is_confined(document: dict[str, Any]) -> None:
+    spec = pod(document)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("document", DAEMON_SETS)
+def test_ports_and_selectors_agree(document: dict[str, Any]) -> None:
+    (container,) = pod(document)["containers"]
+    (port,) = container["ports"]
+    assert f"--web.listen-address=:{port['containerPort']}" in container["args"]
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    assert document["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_base_is_on_the_host_s_network_with_the_default_port() -> None:
+    (document,) = documents(BASE / "daemonset.yaml")
+    assert pod(document)["hostNetwork"] is True
+    assert pod(document)["containers"][0]["ports"][0]["hostPort"] == 10052
+    (service,) = documents(BASE / "service.yaml")
+    assert service["spec"]["ports"][0]["port"] == 10052
+    for kind in ("service", "networkpolicy", "podmonitor"):
+        (other,) = documents(BASE / f"{kind}.yaml")
+        assert "app.kubernetes.io/name': 'vmguest-exporter" in str(other["spec"])
+
+
+def test_probes_ask_for_life_and_readiness() -> None:
+    (document,) = documents(BASE / "daemonset.yaml")
+    (container,) = pod(document)["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/-/ready"
+
+
+def test_job_that_podmonitor_makes_is_the_one_the_alert_looks_for() -> None:
+    (monitor,) = documents(BASE / "podmonitor.yaml")
+    (document,) = documents(BASE / "daemonset.yaml")
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    assert "vmguest" in labels[monitor["spec"]["jobLabel"]]
+
+
+def test_kustomizations_name_files_that_exist() -> None:
+    for path in (DEPLOY / "kubernetes").glob("*/kustomization.yaml"):
+        (document,) = documents(path)
+        for resource in document["resources"]:
+            assert (path.parent / resource).exists()
+        for patch in document.get("patches", ()):
+            (operation,) = yaml.safe_load(patch["patch"])
+            (target,) = documents(BASE / "daemonset.yaml")
+            for key in operation["path"].strip("/").split("/"):
+                target = target[key]
+
+
+@pytest.mark.parametrize("name", ["default", "everything"])
+def test_rendered_chart_is_up_to_date(name: str) -> None:
+    """After a change of the chart, with helm 3: ``helm template`` as in the next test, below its two comment lines."""
+    first = (RENDERED / f"{name}.yaml").read_text().splitlines()[1]
+    assert first == f"# sha256 of the chart: {digest()}"
+
+
+@pytest.mark.parametrize("name", ["default", "everything"])
+def test_helm_renders_the_same(name: str) -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip(
+            "helm is missing: go install helm.sh/helm/v3/cmd/helm@v3.16.4; the rendered copy's digest was checked"
+        )
+    command = [helm, "template", "vmguest", str(CHART), "--namespace=monitoring", "--kube-version=1.31.0"]
+    values = f"--values={RENDERED / f'{name}.values.yaml'}"
+    done = subprocess.run([*command, values], capture_output=True, text=True, check=True)
+    assert list(yaml.safe_load_all(done.stdout)) == list(
+        yaml.safe_load_all((RENDERED / f"{name}.yaml").read_text())
+    )
+
+
+def test_everything_that_can_be_set_arrives() -> None:
+    found = {document["kind"]: document for document in rendered("everything")}
+    assert set(found) == {"DaemonSet", "Service", "NetworkPolicy", "PodMonitor"}
+    spec = pod(found["DaemonSet"])
+    assert spec["hostNetwork"] is False
+    assert spec["priorityClassName"] == "system-node-critical"
+    (container,) = spec["containers"]
+    assert "--otlp.endpoint=http://collector:4318" in container["args"]
+    assert "--web.config.file=/etc/vmguest-exporter/web.yml" in container["args"]
+    assert "httpGet" not in container["livenessProbe"], "the kubelet has no password"
+    assert {document["kind"] for document in rendered("default")} == {"DaemonSet", "Service"}
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and key not in LEAF:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_every_value_is_documented_in_both_places() -> None:
+    text = (CHART / "values.yaml").read_text()
+    table = dict(
+        re.findall(r"^\| `([^`]+)` \| .* \| (.*) \|$", (CHART / "README.md").read_text(), re.MULTILINE)
+    )
+    assert list(table) == list(leaves(yaml.safe_load(text)))
+    lines = text.splitlines()
+    comments = [line.strip()[2:] for line in lines if line.strip().startswith("#")]
+    assert set(table.values()) <= set(comments)
+
+
+def test_values_fit_their_schema_and_mistakes_do_not() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    jsonschema.validate(values, schema)
+    jsonschema.validate(yaml.safe_load((RENDERED / "everything.values.yaml").read_text()), schema)
+    for mistake in (
+        {"prot": 1},
+        {"port": 0},
+        {"settings": {"--poll.interval": "1s"}},
+        {"seccomp": {"type": "Off"}},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(values | mistake, schema)
+    assert set(schema["properties"]) == set(values) | {"global"}
