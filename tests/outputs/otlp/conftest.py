@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import trustme
+
+
+class Files(NamedTuple):
+    """A certificate for localhost, its key, and the authority that both sides trust; PEM."""
+
+    cert: str
+    key: str
+    ca: str
 
 
 @pytest.fixture(scope="session")
-def pair(
-    tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str, str], str]
-) -> tuple[Path, Path]:
-    """A certificate for localhost that signs itself, and its key."""
-    openssl = require_program("openssl", "apt-get install openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
+def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder: Path = tmp_path_factory.mktemp("otlp-tls")
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    found = Files(*(str(folder / name) for name in ("cert.pem", "key.pem", "ca.pem")))
+    issued.cert_chain_pems[0].write_to_path(found.cert)
+    issued.private_key_pem.write_to_path(found.key)
+    authority.cert_pem.write_to_path(found.ca)
+    return found

@@ -155,13 +155,13 @@ with turned_down():
     assert done.stderr == ""
 
 
-def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(pair: tuple[Path, Path]) -> None:
-    cert, key = pair
+def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(files: Any) -> None:
+    cert, key, ca = files
     credentials = grpc.ssl_server_credentials(
-        [(key.read_bytes(), cert.read_bytes())], cert.read_bytes(), require_client_auth=True
+        [(Path(key).read_bytes(), Path(cert).read_bytes())], Path(ca).read_bytes(), require_client_auth=True
     )
     with GrpcReceiver().running(credentials) as receiver:
-        client = GrpcClient(settings(receiver.port, secure=True, ca=str(cert), cert=str(cert), key=str(key)))
+        client = GrpcClient(settings(receiver.port, secure=True, ca=ca, cert=cert, key=key))
         assert client.export(data()).outcome is Outcome.SUCCESS
         client.close()
         stranger = GrpcClient(settings(receiver.port, secure=True, timeout=0.5))

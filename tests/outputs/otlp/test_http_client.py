@@ -149,20 +149,20 @@ def test_a_netrc_does_not_replace_the_authorization(tmp_path: Path, monkeypatch:
 
 
 def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(
-    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ``requests`` would rather take from the environment."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
-    cert, key = map(str, pair)
+    cert, key, ca = files
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    context.load_verify_locations(cert)
+    context.load_verify_locations(ca)
     context.verify_mode = ssl.CERT_REQUIRED
     receiver = HttpReceiver()
     receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
     with receiver.running():
         url = f"https://127.0.0.1:{receiver.port}"
-        client = HttpClient(settings(url, secure=True, ca=cert, cert=cert, key=key))
+        client = HttpClient(settings(url, secure=True, ca=ca, cert=cert, key=key))
         assert client.export(data()).outcome is Outcome.SUCCESS
         client.close()
         stranger = HttpClient(settings(url, secure=True, cert=cert, key=key, timeout=0.3))

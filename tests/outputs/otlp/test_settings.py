@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from exporter.config.settings import Otlp
 from exporter.errors import ConfigError
@@ -254,21 +259,21 @@ def test_a_proxy_that_is_set_is_noticed(name: str, endpoint: str, proxied: bool)
     assert settings({name: "http://proxy:3128"}, endpoint=endpoint).proxied is proxied
 
 
-def test_certificates_are_loaded_at_the_start(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    cert, key = map(str, pair)
-    found = settings(endpoint="c:4318", ca=cert, cert=cert, key=key)
-    assert (found.ca, found.cert, found.key, found.secure) == (cert, cert, key, True)
+def test_certificates_are_loaded_at_the_start(files: Any, tmp_path: Path) -> None:
+    cert, key, ca = files
+    found = settings(endpoint="c:4318", ca=ca, cert=cert, key=key)
+    assert (found.ca, found.cert, found.key, found.secure) == (ca, cert, key, True)
     by_variable = settings(
         {
-            "OTEL_EXPORTER_OTLP_CERTIFICATE": cert,
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": ca,
             "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": cert,
             "OTEL_EXPORTER_OTLP_CLIENT_KEY": key,
         },
         endpoint="https://c",
     )
-    assert (by_variable.ca, by_variable.cert, by_variable.key) == (cert, cert, key)
+    assert (by_variable.ca, by_variable.cert, by_variable.key) == (ca, cert, key)
     both = tmp_path / "both.pem"
-    both.write_bytes(pair[0].read_bytes() + pair[1].read_bytes())
+    both.write_bytes(Path(cert).read_bytes() + Path(key).read_bytes())
     in_one = settings({"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(both)}, endpoint="https://c")
     assert (in_one.cert, in_one.key) == (str(both), str(both))
 
@@ -279,17 +284,16 @@ def test_certificates_by_variable_are_ignored_without_tls() -> None:
     assert found.ca is None
 
 
-def test_certificates_that_can_not_be_used_are_refused_by_name(
-    pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    cert, key = map(str, pair)
+def test_certificates_that_can_not_be_used_are_refused_by_name(files: Any, tmp_path: Path) -> None:
+    cert, key, _ = files
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     encrypted = tmp_path / "encrypted.pem"
-    subprocess.run(
-        ["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", encrypted],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    encrypted.write_bytes(
+        load_pem_private_key(Path(key).read_bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")
+        )
+    )
     at: dict[str, Any] = {"endpoint": "https://c"}
     assert problems(**at, ca=str(empty))[0].startswith(f"--otlp.ca={empty}: expected certificates in PEM; ")
     assert problems({"OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE": "/nowhere"}, **at) == (
