@@ -61,7 +61,8 @@ class SimulatedHost:
         self._happenings: deque[Happening] = deque(maxlen=1000)
         self.ha = Monitor(self.scenario.ha, self._time, self._notice)
         self._set: dict[int, Curve] = dict(self.scenario.set)
-        self._pending = sorted(self.scenario.events, key=lambda event: event.at, reverse=True)
+        # The next one last; of two at one time the one that was written first.
+        self._pending = sorted(self.scenario.events, key=lambda event: event.at)[::-1]
         self._next_session = self.scenario.session_every or float("inf")
         self._outage_end = 0.0
         self._disks = self._devices(self.scenario.disks)

@@ -118,7 +118,7 @@ class Event:
     at: float
     do: str
     what: str = ""
-    """The disk or network card; the outage in seconds of a host-restart."""
+    """The disk or network card; a session change's cause; the outage in seconds of a host restart."""
 
 
 EVENTS = ("session-change", "host-restart", "add-disk", "remove-disk", "add-nic", "remove-nic")

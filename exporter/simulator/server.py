@@ -26,6 +26,7 @@ IDLE = 3600.0
 SEND = 10.0
 """Seconds that a reply may take to be taken by the guest."""
 
+_V3 = "guestlib.info.get 3"
 _SECURED = ("guestlib.", appmonitor.PREFIX)
 """What APP_MONITOR restricts to privileged connections."""
 
@@ -78,6 +79,12 @@ class Server:
                 self._converse(stream, self.host.scenario.privileged if privileged is None else privileged)
         finally:
             stream.close()
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[SimulatedHost]:
+        """The host while no connection asks it: the way to change it from outside as it serves."""
+        with self._lock:
+            yield self.host
 
     def take_happenings(self) -> list[Happening]:
         """What has happened at the host since the last call."""
@@ -135,7 +142,7 @@ class Server:
         except RpcError as refusal:
             return rpci.reply(refusal.text.encode(), ok=False)
         for rule in fired:
-            if rule.fault.stage is Stage.STATISTICS:
+            if rule.fault.stage is Stage.STATISTICS and command.startswith(_V3):
                 data = damage.statistics(
                     rule.fault.kind,
                     data,
@@ -159,8 +166,7 @@ class Server:
             return host.ha.answer(raw)
         word, _, rest = command.partition(" ")
         if word == "guestlib.info.get":
-            version = rest.strip()
-            return host.info(int(version) if version.isascii() and version.isdigit() else 0)
+            return host.info({"2": 2, "3": 3}.get(rest.strip(), 0))
         if word == "guestlib.stat.get":
             encoding, _, name = rest.partition(" ")
             return host.stat(encoding or "text", name.strip())

@@ -169,6 +169,13 @@ def test_events_come_in_their_order_and_once() -> None:
     assert number(host, 17) == 3_000
 
 
+def test_events_at_one_time_come_as_they_were_written() -> None:
+    events = (Event(1, "add-disk", "b"), Event(1, "add-disk", "a"), Event(1, "remove-disk", "b"))
+    host, clock = made(Scenario("story", "", events=events))
+    clock.now += 1
+    assert texts(host) == ["b added", "a added", "b removed"]
+
+
 def test_a_session_change_by_event_may_have_another_cause() -> None:
     host, clock = made(Scenario("story", "", events=(Event(1, "session-change", "revert"),)))
     clock.now += 1

@@ -38,7 +38,8 @@ def test_a_host_that_restarts_takes_no_connections_for_a_while() -> None:
     connector = in_process(clock=lambda: now)
     source = WireSource(connector)
     before = source.read()
-    connector.server.host.host_restart(outage=5)
+    with connector.server.hold() as host:
+        host.host_restart(outage=5)
     with pytest.raises(RefusedError):
         source.read()
     now = 5.0

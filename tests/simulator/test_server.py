@@ -116,6 +116,7 @@ def test_a_group_with_a_trailing_space_is_found() -> None:
         (b"guestlib.info.get", "Unsupported version"),
         (b"guestlib.info.get \xb3", "Unsupported version"),
         (b"guestlib.info.get -3", "Unsupported version"),
+        (b"guestlib.info.get " + b"9" * 5000, "Unsupported version"),
         (b"guestlib.ioctl \0\0\0\1", "Unknown command"),
         (b"info-set guestinfo.x 1", "Unknown command"),
         (b"\xff\xfe", "Unknown command"),
@@ -191,7 +192,8 @@ def test_vmotion_breaks_the_connection_and_the_guest_gets_over_it() -> None:
     server = serving()
     with channel(server) as guest:
         guest.call(b"GuestAppMonitor.Cmd.Enable")
-        server.host.session_change()
+        with server.hold() as host:
+            host.session_change()
         assert guest.call(b"GuestAppMonitor.Cmd.MarkActive") == b"2"
     assert server.connections == 2
     assert [each.text[:4] for each in server.take_happenings()] == ["HA: ", "sess", "HA: "]
@@ -305,6 +307,11 @@ def test_a_reply_is_spoiled_on_the_way_out_when_it_is_a_refusal_too() -> None:
     server = serving("steady", Fault("truncate"))
     with channel(server) as guest, pytest.raises(TransportError):
         guest.call(b"nonsense")
+
+
+def test_damage_to_statistics_is_done_to_statistics_only() -> None:
+    with channel(serving("steady", Fault("future-list", on=""))) as guest:
+        assert guest.call(b"guestlib.stat.get text session").startswith(b"session = ")
 
 
 def test_faults_of_the_scenario_and_of_the_caller_add_up() -> None:
