@@ -9,6 +9,7 @@ vmGuestAppMonitorLibInt.h; "Guest and HA Application Monitoring SDK Programming 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 
 from exporter.errors import RemoteProtocolError
@@ -121,6 +122,14 @@ def parse_app_status(data: bytes) -> AppStatus:
     if colour not in {each.value for each in AppStatus}:
         raise RemoteProtocolError(f"an application status of {_shown(data)}: Green, Red or Gray is expected")
     return AppStatus(colour)
+
+
+def post(state: AppState, send: Callable[[str], Code]) -> Code:
+    """Post ``state`` through ``send``; where the host refuses the spelling, once more in the other one."""
+    first, second = state.spellings
+    code = send(first)
+    # The library does not say which of the five refusals it was.
+    return send(second) if code in {Code.BAD_ARGUMENT, Code.UNTOLD} else code
 
 
 def _shown(data: bytes) -> str:

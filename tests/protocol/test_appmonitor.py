@@ -54,6 +54,30 @@ def test_states_are_spelt_as_vmwares_command_does_and_then_as_the_guide_does() -
     assert AppState.NEED_RESET.spellings == ("appStateNeedReset", "needReset")
 
 
+@pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD])
+def test_a_refused_spelling_is_tried_in_the_other_way_once(refusal: Code) -> None:
+    sent: list[str] = []
+
+    def send(text: str) -> Code:
+        sent.append(text)
+        return refusal
+
+    assert appmonitor.post(AppState.NEED_RESET, send) is refusal
+    assert sent == ["appStateNeedReset", "needReset"]
+
+
+@pytest.mark.parametrize("answer", [Code.OK, Code.INTERNAL_ERROR, Code.NOT_ENABLED])
+def test_any_other_answer_to_a_state_is_final(answer: Code) -> None:
+    sent: list[str] = []
+
+    def send(text: str) -> Code:
+        sent.append(text)
+        return answer
+
+    assert appmonitor.post(AppState.OK, send) is answer
+    assert sent == ["appStateOk"]
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

@@ -1,0 +1,138 @@
+"""The heart: a process of its own, with one thread, that does nothing but beat.
+
+``python -m exporter.ha.heart '{…}'``, started and fed by :mod:`exporter.ha.heartbeat`. It owns the connection (or
+VMware's library) and the lock from first call to last. A stall of the exporter - a blocked log write, garbage
+collection, a slow check, a busy scrape - can't reach it: news come in and reports go out over pipes that it never
+waits for. When news get old it judges health to be bad by itself; when the exporter dies it ends, without Disable.
+
+SIGTERM and SIGINT are an orderly stop also when they reach only this process, as systemd sends them to every
+process of a unit: a wedged exporter still hands monitoring back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.errors import ConfigError
+from exporter.ha import lock
+from exporter.ha.base import AppMonitor
+from exporter.ha.link import Link
+from exporter.ha.loop import Heart
+from exporter.ha.messages import Line, Refusal
+from exporter.ha.policy import Policy
+from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.rules import OnUnhealthy, Rules
+
+REFUSED = 5
+"""Never began: another heartbeater, or settings that can't be used. A :class:`Refusal` says why."""
+BROKEN = 70
+"""An error of this program."""
+
+LOCK_PATIENCE = 4.0
+"""Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
+CALL_LIMIT = 2.0
+"""Seconds for one call. The guide's heartbeat may be late, not absent: well below the slack of 10 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How the heart shall beat; handed over as JSON on its command line. It holds no secrets."""
+
+    interval: float
+    grace: float
+    on_unhealthy: str
+    road: str
+    """``guestrpc`` or ``library``."""
+    socket: str | None
+    """Unix socket of a simulated host; None: vsock to the hypervisor."""
+    library: str | None
+    """File of VMware's library; None: the known names."""
+    lock_file: str
+    dry_run: bool
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.interval, self.grace, OnUnhealthy(self.on_unhealthy))
+
+
+def run(heart: Heart, link: Link, wakeup: int) -> int:
+    """Turn until it is over. ``wakeup``: a pipe in which signals leave a byte."""
+    while (status := heart.turn()) is None:
+        if heart.pause:
+            sources = [wakeup] if link.closed else [wakeup, link.incoming]
+            ready, _, _ = select.select(sources, [], [], heart.pause)
+            if wakeup in ready:
+                os.read(wakeup, 64)
+    return status
+
+
+def monitor_for(orders: Orders) -> AppMonitor:
+    """The road of ``orders``; opens nothing yet."""
+    if orders.dry_run:
+        return RehearsalMonitor(orders.rules.window)
+    if orders.road == "library":
+        from exporter.library.appmonitor import LibraryAppMonitor
+
+        return LibraryAppMonitor(orders.library, CALL_LIMIT)
+    from exporter.ha.wire import WireAppMonitor
+    from exporter.session.wire import Channel
+    from exporter.transport.unix import UnixConnector
+    from exporter.transport.vsock import VsockConnector
+
+    connector = VsockConnector() if orders.socket is None else UnixConnector(orders.socket)
+    return WireAppMonitor(Channel(connector, CALL_LIMIT))
+
+
+def wait_for_lock(path: str, patience: float, sleep: Callable[[float], None] = time.sleep) -> lock.Lock:
+    """Take the lock, waiting a little for the heart of an exporter that was killed.
+
+    Raises:
+        ConfigError: another heart holds it.
+    """
+    deadline = time.monotonic() + patience
+    while (taken := lock.acquire(path)) is None:
+        if time.monotonic() >= deadline:
+            raise ConfigError(
+                f"another process, pid {lock.holder(path) or 'unknown'}, sends the heartbeats of this VM (lock "
+                f"{path}). Two would mask each other: stop that one, or leave --ha.enabled out here"
+            )
+        sleep(0.05)
+    return taken
+
+
+def main(argv: list[str]) -> int:
+    """Beat until told to stop. ``argv``: the :class:`Orders` as JSON. Pipes: standard input and output."""
+    wakeup, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    link = Link(0, 1)
+    orders = Orders(**json.loads(argv[0]))
+    rules = orders.rules
+    try:
+        rules.check()
+        held = wait_for_lock(orders.lock_file, LOCK_PATIENCE)
+    except ConfigError as error:
+        link.send(Refusal(str(error)))
+        return REFUSED
+    policy = Policy(rules, time.monotonic(), predecessor=held.predecessor)
+    heart = Heart(monitor_for(orders), policy, link, note=held.note)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: heart.interrupt())
+    try:
+        return run(heart, link, wakeup)
+    except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
+        link.send(Line("critical", f"The heart is broken: {traceback.format_exc()}"))
+        return BROKEN
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,173 @@
+"""The heart's loop, without the process round it: news in, calls out, reports back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from exporter.errors import VMGuestError
+from exporter.ha.base import AppMonitor
+from exporter.ha.link import Link
+from exporter.ha.messages import Line, News, Report, Stop
+from exporter.ha.policy import Call, End, Policy, Result, Wait
+from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.rules import Health
+from exporter.protocol.appmonitor import AppState, AppStatus, Verb
+
+STOPPED = 0
+"""Exit status: stopped in an orderly way, Disable confirmed."""
+UNCONFIRMED = 3
+"""Stopped, but Disable could not be confirmed."""
+ORPHANED = 4
+"""The exporter is gone: ended without Disable, by design."""
+
+REPORT_INTERVAL = 1.0
+"""Seconds between two reports while nothing changes, and the longest wait."""
+
+
+class Heart:
+    """The loop: news in, calls out, reports back. The one caller of ``monitor``, in the one thread.
+
+    ``note`` is told before and after whether monitoring may be on by us. ``parent`` says which process is the
+    parent: another answer than at the start means that the exporter died.
+    """
+
+    def __init__(
+        self,
+        monitor: AppMonitor,
+        policy: Policy,
+        link: Link,
+        *,
+        note: Callable[[bool], None] = lambda _on: None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        parent: Callable[[], int] = os.getppid,
+    ) -> None:
+        self.pause = 0.0
+        """Seconds for which there is nothing to do after a :meth:`turn`, unless something comes in."""
+        self._monitor = monitor
+        self._policy = policy
+        self._link = link
+        self._note = note
+        self._clock = clock
+        self._wall = wall
+        self._parent = parent
+        self._born_of = parent()
+        self._started = clock()
+        self._news: News | None = None
+        self._interrupted = False
+        self._stopping = False
+        self._noted: bool | None = None
+        self._reported: Report | None = None
+        self._reported_at = float("-inf")
+        self._resets = 0
+
+    def interrupt(self) -> None:
+        """An orderly stop is wanted. Safe in a signal handler."""
+        self._interrupted = True
+
+    def turn(self) -> int | None:
+        """One step. Returns the exit status when all is over."""
+        now = self._clock()
+        self._listen(now)
+        if not self._stopping and (self._link.closed or self._parent() != self._born_of):
+            self._monitor.close()
+            return ORPHANED
+        action = self._policy.next(now, *self._health(now))
+        self.pause = 0.0
+        if isinstance(action, Call):
+            self._remember(self._policy.may_be_on or action.verb is Verb.ENABLE)
+            self._policy.done(self._clock(), action, self._perform(action))
+            self._remember(self._policy.may_be_on)
+        elif isinstance(action, Wait):
+            self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
+        self._report()
+        if isinstance(action, End):
+            self._monitor.close()
+            return STOPPED if action.confirmed else UNCONFIRMED
+        return None
+
+    def _listen(self, now: float) -> None:
+        for message in self._link.receive():
+            if isinstance(message, News):
+                if self._news and message.session_changes != self._news.session_changes:
+                    self._policy.session_changed(now)
+                self._news = message
+            elif isinstance(message, Stop):
+                self._interrupted = True
+        if self._interrupted and not self._stopping:
+            self._stopping = True
+            self._policy.stop(now)
+
+    def _health(self, now: float) -> tuple[Health, str]:
+        news = self._news
+        silence = now - (news.at if news else self._started)
+        # One interval: a stalled exporter is found out within it, and then the grace period still runs.
+        if silence > self._policy.rules.interval:
+            return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s"
+        return (news.health, news.reason) if news else (Health.UNKNOWN, "")
+
+    def _perform(self, call: Call) -> Result:
+        monitor = self._monitor
+        try:
+            match call.verb:
+                case Verb.ENABLE:
+                    return monitor.enable()
+                case Verb.DISABLE:
+                    return monitor.disable()
+                case Verb.IS_ENABLED:
+                    return monitor.is_enabled()
+                case Verb.MARK_ACTIVE:
+                    return monitor.mark_active()
+                case Verb.GET_APP_STATUS:
+                    return monitor.get_app_status()
+                case Verb.POST_APP_STATE:
+                    return monitor.post_app_state(call.state or AppState.OK)
+        except VMGuestError as error:
+            return error
+
+    def _remember(self, may_be_on: bool) -> None:
+        if may_be_on is not self._noted:
+            self._noted = may_be_on
+            self._note(may_be_on)
+
+    def _report(self) -> None:
+        rehearsal = self._monitor if isinstance(self._monitor, RehearsalMonitor) else None
+        prefix = "Dry run: " if rehearsal else ""
+        for event in self._policy.events():
+            self._link.send(Line(event.level, prefix + event.text))
+        if rehearsal and rehearsal.resets > self._resets:
+            self._resets = rehearsal.resets
+            self._link.send(Line("critical", f"{prefix}vSphere HA would have reset this VM now."))
+        report = self._state(rehearsal)
+        now = self._clock()
+        if report != self._reported or now - self._reported_at >= REPORT_INTERVAL:
+            self._reported, self._reported_at = report, now
+            self._link.send(report)
+
+    def _state(self, rehearsal: RehearsalMonitor | None) -> Report:
+        policy = self._policy
+        tally = policy.tally
+        report = Report(
+            phase=policy.phase.value,
+            armed=policy.armed,
+            settled=policy.settled,
+            problem=policy.problem,
+            withheld=tally.withheld,
+        )
+        if rehearsal:
+            # Nothing of this has reached a host: enabled, heartbeats and the like would be lies.
+            return replace(report, app_status=AppStatus.GRAY.value, dry_run_resets=rehearsal.resets)
+        beat = policy.last_beat
+        return replace(
+            report,
+            enabled=policy.confirmed,
+            app_status=policy.status.value if policy.status else "",
+            requested_reset=policy.reset_asked,
+            heartbeats=tally.heartbeats,
+            errors=dict(tally.errors),
+            reenables=tally.reenables,
+            last_heartbeat=0.0 if beat is None else round(self._wall() - (self._clock() - beat), 1),
+        )

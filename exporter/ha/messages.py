@@ -1,0 +1,118 @@
+"""What the exporter and its heart tell each other: one JSON object a line, over two pipes.
+
+To the heart: :class:`News` (health) and :class:`Stop`. From the heart: :class:`Report` (for /metrics), log lines, and
+once :class:`Refusal` where it can't work at all. A line is at most 4096 bytes, so that a pipe takes it whole or
+not at all (PIPE_BUF), and a reader that is stuck costs its writer a line and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from exporter.ha.rules import Health
+
+LIMIT = 4096
+_TEXT = 1000
+"""Longest text in a message, characters; JSON may need two bytes and more for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The exporter's verdict on health. ``at``: monotonic time of the verdict, which all processes share."""
+
+    health: Health
+    reason: str
+    at: float
+    session_changes: int = 0
+    """Changes of the host's session id that the poller has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """An orderly stop is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The heart ends at once: ``reason`` says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """For the exporter's log."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Where the heartbeats stand."""
+
+    phase: str = ""
+    armed: bool = False
+    settled: bool = False
+    """The host has answered once, or could not be asked."""
+    problem: str = ""
+    enabled: bool = False
+    app_status: str = ""
+    """green, red, gray, or empty where it is not known."""
+    requested_reset: bool = False
+    heartbeats: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    withheld: int = 0
+    reenables: int = 0
+    last_heartbeat: float = 0.0
+    """Wall clock, seconds since the epoch; 0 before the first."""
+    dry_run_resets: int = 0
+
+
+Message = News | Stop | Refusal | Line | Report
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__.lower(): kind for kind in (News, Stop, Refusal, Line, Report)
+}
+
+
+def encode(message: Message) -> bytes:
+    """``message`` as a line. Texts that are too long for one are cut."""
+    fields = {name: _plain(value) for name, value in asdict(message).items()}
+    return json.dumps({type(message).__name__.lower(): fields}, separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Health):
+        return value.value
+    return f"{value[:_TEXT]}…" if isinstance(value, str) and len(value) > _TEXT else value
+
+
+def decode(line: bytes) -> Message:
+    """The message on a line, or the line itself as one for the log: a traceback, say."""
+    try:
+        ((kind, fields),) = json.loads(line).items()
+        return _build(kind, fields)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Line("error", line.decode("utf-8", "replace").rstrip())
+
+
+def _build(kind: str, fields: dict[str, Any]) -> Message:
+    if kind == "news":
+        fields = {**fields, "health": Health(fields["health"])}
+    return _KINDS[kind](**fields)
+
+
+class LineReader:
+    """Cuts what a pipe gives into lines, however it is split."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take ``data``; return the lines that are complete, without their ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [line for line in lines if line]

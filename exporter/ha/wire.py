@@ -1,0 +1,55 @@
+"""The default road: HA commands in GuestRPC packets, on a connection that nothing else uses.
+
+It sees the host's reply codes, has time limits, and can't crash as VMware's library does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from exporter.errors import RemoteProtocolError
+from exporter.protocol import appmonitor
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
+from exporter.session.wire import Channel
+
+_Answer = TypeVar("_Answer")
+
+
+class WireAppMonitor:
+    """HA Application Monitoring over a :class:`~exporter.session.wire.Channel`, which it closes in the end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def enable(self) -> Code:
+        return self._call(appmonitor.parse_code, Verb.ENABLE)
+
+    def disable(self) -> Code:
+        return self._call(appmonitor.parse_code, Verb.DISABLE)
+
+    def is_enabled(self) -> bool:
+        return self._call(appmonitor.parse_is_enabled, Verb.IS_ENABLED)
+
+    def mark_active(self) -> Code:
+        return self._call(appmonitor.parse_code, Verb.MARK_ACTIVE)
+
+    def get_app_status(self) -> AppStatus:
+        return self._call(appmonitor.parse_app_status, Verb.GET_APP_STATUS)
+
+    def post_app_state(self, state: AppState) -> Code:
+        return appmonitor.post(
+            state, lambda text: self._call(appmonitor.parse_code, Verb.POST_APP_STATE, text)
+        )
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _call(self, parse: Callable[[bytes], _Answer], verb: Verb, argument: str = "") -> _Answer:
+        data = self._channel.call(appmonitor.command(verb, argument))
+        try:
+            return parse(data)
+        except RemoteProtocolError:
+            # Whoever answers nonsense may be out of step: the next call gets a new connection.
+            self._channel.close()
+            raise

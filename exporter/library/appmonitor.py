@@ -1,0 +1,319 @@
+"""VMware's HA library by ctypes, in a process of its own: ``libappmonitorlib``, ``libappmonitor``.
+
+The library kills its process in the call that follows a failed connect, is not thread-safe, and waits for a reply
+without a time limit. So a child process that does nothing else loads it and calls it from its one thread. It is
+killed and started anew at once when a channel could not be opened, a call took too long, or it died.
+:class:`LibraryAppMonitor` is the side that the heart sees, :func:`main` the child.
+
+Source: open-vm-tools lib/include/vmGuestAppMonitorLib.h; faults: libappmonitor/vmGuestAppMonitorLib.c.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from exporter.errors import (
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    NotVMwareError,
+    RpcError,
+    TimeoutExpired,
+)
+from exporter.library import messages
+from exporter.library.child import Child, _alarm, _leave_no_core, _outlive_signals, _private_pipes, serve
+from exporter.protocol import appmonitor
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
+
+NAMES = ("libappmonitorlib.so", "libappmonitor.so.0", "libappmonitor.so")
+"""Of the Guest SDK; of open-vm-tools, at run time and for developers."""
+
+PREFIX = "VMGuestAppMonitor_"
+
+STATUS_TEXT = ctypes.c_void_p
+"""A ``char *`` to be freed. Not ``c_char_p``: Python would copy the text and lose the address."""
+
+SIGNATURES: dict[str, tuple[tuple[Any, ...], Any]] = {
+    "Enable": ((), ctypes.c_int),
+    "Disable": ((), ctypes.c_int),
+    "IsEnabled": ((), ctypes.c_int),
+    "MarkActive": ((), ctypes.c_int),
+    "GetAppStatus": ((), STATUS_TEXT),
+    "PostAppState": ((ctypes.c_char_p,), ctypes.c_int),
+    "Free": ((STATUS_TEXT,), None),
+}
+"""Function without its prefix -> argument types, result type: the whole header."""
+
+OPTIONAL = ("PostAppState",)
+"""Since vSphere 5.5."""
+
+
+class Status(IntEnum):
+    """``VMGuestAppMonitorLibError``, by when the library really returns it."""
+
+    SUCCESS = 0
+    OTHER = 1
+    """Any reply but ``0``, most refusals, a connection lost twice."""
+    NOT_RUNNING_IN_VM = 2
+    NOT_ENABLED = 3
+    """No channel could be opened. The next call of any kind crashes."""
+    NOT_SUPPORTED = 4
+    """The host knows no such command."""
+
+
+START_LIMIT = 3.0
+"""Seconds for a new process to begin, on top of its first call's own limit."""
+KILL_LIMIT = 1.0
+"""Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
+
+_ROOT = str(Path(__file__).parents[2])
+_PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); from exporter.library import appmonitor; "
+    "appmonitor.main(sys.argv[2:])"
+)
+
+
+def load(
+    path: str | None, names: Iterable[str] = NAMES, dlopen: Callable[[str], Any] = ctypes.CDLL
+) -> dict[str, Callable[..., Any]]:
+    """The library's functions, by their names without the prefix.
+
+    Raises:
+        LibraryNotFound: there is no library by any of the names, or it is something else; says what was tried.
+    """
+    tried = []
+    for name in [path] if path else names:
+        try:
+            handle = dlopen(name)
+        except OSError as error:
+            tried.append(str(error))
+            continue
+        functions: dict[str, Callable[..., Any]] = {}
+        for symbol, (arguments, result) in SIGNATURES.items():
+            function = getattr(handle, PREFIX + symbol, None)
+            if function is not None:
+                function.argtypes, function.restype = arguments, result
+                functions[symbol] = function
+        missing = [PREFIX + symbol for symbol in SIGNATURES if symbol not in (*functions, *OPTIONAL)]
+        if not missing:
+            return functions
+        tried.append(f"{name} (it has no {', '.join(missing)})")
+    raise LibraryNotFound(f"VMware's HA library can't be loaded. Tried: {'; '.join(tried)}")
+
+
+class AppMonitorChild(Child):
+    """Answers ``{"ask": verb, "argument": text}`` with the library, loaded at the first question.
+
+    Answers: ``{"status": n}``, for IsEnabled too; ``{"text": …}`` or null for GetAppStatus; ``{"missing": name}``
+    where this library lacks the function; ``{"not_found": text}`` where there is no library.
+    """
+
+    def __init__(
+        self, path: str | None, load_functions: Callable[[str | None], dict[str, Callable[..., Any]]] = load
+    ) -> None:
+        super().__init__(path)
+        self._load_functions = load_functions
+        self._functions: dict[str, Callable[..., Any]] = {}
+
+    def answer(self, question: messages.Message) -> messages.Message:
+        try:
+            self._functions = self._functions or self._load_functions(self._path)
+        except LibraryNotFound as error:
+            return {"not_found": str(error)}
+        verb = Verb(question["ask"])
+        function = self._functions.get(verb.value)
+        if function is None:
+            return {"missing": PREFIX + verb.value}
+        if verb is Verb.GET_APP_STATUS:
+            return {"text": self._text(function())}
+        if verb is Verb.POST_APP_STATE:
+            return {"status": function(question["argument"].encode())}
+        return {"status": function()}
+
+    def _text(self, pointer: int | None) -> str | None:
+        if not pointer:
+            return None
+        try:
+            return ctypes.string_at(pointer).decode("latin-1")
+        finally:
+            self._functions["Free"](pointer)
+
+
+def main(arguments: list[str]) -> None:
+    """The process: ``arguments`` is the library's path, or "" to search. Does not return."""
+    _outlive_signals()
+    _leave_no_core()
+    questions, answers = _private_pipes()
+    serve(questions, answers, AppMonitorChild(arguments[0] or None), _alarm())
+    os._exit(0)
+
+
+class LibraryAppMonitor:
+    """HA Application Monitoring through the child process; an :class:`exporter.ha.base.AppMonitor`.
+
+    ``timeout``: seconds for one call. Starts no thread: the heart has one only.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        timeout: float,
+        *,
+        arguments: list[str] | None = None,
+        start_limit: float = START_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.starts = 0
+        self._arguments = arguments or [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, path or ""]
+        self._timeout = timeout
+        self._start_limit = start_limit
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh = True
+
+    def enable(self) -> Code:
+        return self._status(Verb.ENABLE)
+
+    def disable(self) -> Code:
+        return self._status(Verb.DISABLE)
+
+    def is_enabled(self) -> bool:
+        if self._ask(Verb.IS_ENABLED).get("status") == 1:
+            return True
+        # The library says 0 for every failure too. A status that can be read shows that the channel works.
+        self.get_app_status()
+        return False
+
+    def mark_active(self) -> Code:
+        return self._status(Verb.MARK_ACTIVE)
+
+    def get_app_status(self) -> AppStatus:
+        text = self._ask(Verb.GET_APP_STATUS).get("text")
+        if not isinstance(text, str):
+            raise LibraryStatus(
+                Status.OTHER, f"{PREFIX}GetAppStatus", "no text, which is its only way to say that it failed"
+            )
+        return appmonitor.parse_app_status(text.encode("latin-1", "replace"))
+
+    def post_app_state(self, state: AppState) -> Code:
+        return appmonitor.post(state, lambda text: self._status(Verb.POST_APP_STATE, text))
+
+    def close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        # It holds nothing worth an orderly end, and may be inside a call that never returns.
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_LIMIT)
+
+    def _status(self, verb: Verb, argument: str = "") -> Code:
+        function = PREFIX + verb.value
+        status = self._ask(verb, argument).get("status")
+        match status:
+            case Status.SUCCESS:
+                return Code.OK
+            case Status.OTHER:
+                return Code.UNTOLD
+            case Status.NOT_RUNNING_IN_VM:
+                raise NotVMwareError("VMware's library says that this machine is not a VMware guest")
+            case Status.NOT_SUPPORTED:
+                raise RpcError("Unknown command", function)
+            case Status.NOT_ENABLED:
+                self._restart()
+                raise LibraryStatus(Status.NOT_ENABLED, function, "no channel to the host could be opened")
+            case _:
+                self._restart()
+                raise LibraryStatus(status if isinstance(status, int) else Status.OTHER, function, "unknown")
+
+    def _ask(self, verb: Verb, argument: str = "") -> messages.Message:
+        process = self._process or self._start()
+        limit = self._timeout + (self._start_limit if self._fresh else 0.0)
+        try:
+            question = {"ask": verb.value, "argument": argument, "limit": limit + 1}
+            answer = _exchange(process, question, limit, self._clock)
+        except TimeoutExpired:
+            self._restart()
+            raise
+        except (OSError, ValueError) as error:
+            self._restart()
+            code = process.returncode
+            how = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
+            raise LibraryCrashed(f"VMware's HA library ended its process ({how}) in {verb.value}") from error
+        self._fresh = False
+        if "not_found" in answer:
+            # Somebody may install it: the next process looks again.
+            self.close()
+            raise LibraryNotFound(str(answer["not_found"]))
+        if "missing" in answer:
+            raise RpcError("Unknown command", str(answer["missing"]))
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Nobody would read what the library prints, and a full pipe would stop it.
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise LibraryCrashed(f"the process for VMware's HA library can't be started: {error}") from error
+        self.starts += 1
+        self._process, self._fresh = process, True
+        return process
+
+    def _restart(self) -> None:
+        """At once, so that the new one is ready for the heartbeat that is tried next."""
+        self.close()
+        with suppress(LibraryCrashed):
+            self._start()
+
+
+def _exchange(
+    process: subprocess.Popen[bytes], question: messages.Message, limit: float, clock: Callable[[], float]
+) -> messages.Message:
+    """One question and its answer.
+
+    Raises:
+        TimeoutExpired: no answer within ``limit`` seconds.
+        OSError, ValueError: the process has ended, or talks nonsense.
+    """
+    if process.stdin is None or process.stdout is None:
+        raise OSError("no pipes")
+    messages.write(process.stdin, question)
+    deadline = clock() + limit
+    data, wanted = b"", 4
+    while len(data) < wanted:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - clock()))
+        if not ready:
+            raise TimeoutExpired(
+                f"VMware's HA library did not answer within {limit:g} s; its process was killed"
+            )
+        piece = os.read(process.stdout.fileno(), wanted - len(data))
+        if not piece:
+            raise OSError("the process has ended")
+        data += piece
+        if len(data) == wanted == 4:
+            wanted += min(int.from_bytes(data, "big"), messages.LIMIT)
+    answer = messages.read(io.BytesIO(data))
+    if answer is None:
+        raise ValueError("an empty answer")
+    return answer
