@@ -29,7 +29,7 @@ COLLECTORS = {
 
 def test_compose_file_fits_the_specification() -> None:
     tool = Path(sys.executable).parent / "check-jsonschema"
-    command = [tool, "--builtin-schema", "vendor.compose-spec", FOLDER / "compose.yaml"]
+    command = [str(tool), "--builtin-schema", "vendor.compose-spec", str(FOLDER / "compose.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
 
