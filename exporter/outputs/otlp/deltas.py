@@ -56,13 +56,14 @@ class Deltas:
         before = self._has.get(series)
         if before is None:
             # A counter that ran for weeks before would otherwise arrive as one monstrous step.
-            return Difference(value, created) if created >= self._watched else None
-        if created > before.time:
-            return Difference(value, created)
-        if value >= before.value:
-            return Difference(value - before.value, before.time)
-        # It fell, and its start says nothing of it: what it shows now is what was added, as for rate().
-        return Difference(value, before.time)
+            if created < self._watched:
+                return None
+            before = Seen(0.0, self._watched)
+        if created > before.time or value < before.value:
+            # It has begun again; where its start says nothing of it, as rate() sees it. A session can be so young
+            # that it began at the very read, and a span needs a length.
+            return Difference(value, created if before.time < created < time else before.time)
+        return Difference(value - before.value, before.time)
 
     def histogram(self, series: str, now: Histogram, time: float) -> tuple[Histogram, float]:
         """The observations since the last one taken, and the time since which. Ours never begin again."""

@@ -22,15 +22,13 @@ class _TurnDown(logging.Handler):
 def turned_down() -> Iterator[None]:
     """While the block lasts, records of the SDK and what it uses come out of our logger, at debug."""
     handler = _TurnDown()
-    before = []
-    for name in LOUD:
-        logger = logging.getLogger(name)
-        before.append((logger, logger.propagate))
+    loggers = [logging.getLogger(name) for name in LOUD]
+    for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
     try:
         yield
     finally:
-        for logger, propagate in before:
+        for logger in loggers:
             logger.removeHandler(handler)
-            logger.propagate = propagate
+            logger.propagate = not any(isinstance(each, _TurnDown) for each in logger.handlers)

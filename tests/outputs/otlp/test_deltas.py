@@ -35,6 +35,14 @@ def test_a_session_change_that_resets_nothing_is_no_step() -> None:
     assert deltas.difference("a", 5003.0, created=1.4, time=120.0) == Difference(3.0, 110.0)
 
 
+def test_a_session_that_began_at_the_very_read_counts_since_the_last_one() -> None:
+    deltas = Deltas(watched=100.0)
+    deltas.difference("a", 5000.0, created=1.0, time=110.0)
+    deltas.accepted()
+    assert deltas.difference("a", 0.0, created=120.0, time=120.0) == Difference(0.0, 110.0)
+    assert deltas.difference("first seen", 0.0, created=120.0, time=120.0) == Difference(0.0, 100.0)
+
+
 def test_a_counter_that_fell_has_begun_again() -> None:
     deltas = Deltas(watched=100.0)
     deltas.difference("a", 5000.0, created=1.0, time=110.0)

@@ -23,3 +23,15 @@ def test_the_sdks_lines_come_out_at_debug_and_only_while_the_block_lasts(
     )
     assert (told.__dict__["logger"], told.__dict__["as"]) == ("opentelemetry.exporter.otlp.x", "error")
     assert (aloud.name, aloud.levelno) == ("opentelemetry.exporter.otlp.x", logging.ERROR)
+
+
+def test_two_blocks_at_once_end_in_any_order() -> None:
+    loud = logging.getLogger("opentelemetry")
+    first, second = turned_down(), turned_down()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not loud.propagate
+    second.__exit__(None, None, None)
+    assert loud.propagate
+    assert not loud.handlers

@@ -1,0 +1,455 @@
+"""The push against a real OpenTelemetry Collector: what arrives, what an outage costs, what a session change does."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Self
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from exporter.collector import Options, collect
+from exporter.config.settings import Otlp
+from exporter.guest import Guest
+from exporter.outputs.http import Application
+from exporter.outputs.otlp.push import Push
+from exporter.outputs.otlp.settings import PushSettings, resolve
+from exporter.outputs.prometheus import Collector as PageCollector
+from exporter.outputs.prometheus import Page
+from exporter.outputs.server import WebServer
+from exporter.poller import Poller
+from exporter.samples import Family
+from exporter.session.extended import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.in_process import in_process
+from tests.collector.conftest import Collector
+from tests.collector.debug_output import Export, Point
+
+pytestmark = pytest.mark.real
+
+OPTIONS = Options(expose_identity=True, deprecated_metrics=True)
+GUEST = Guest(4, 8 * 2**30)
+
+
+def settings(endpoint: str, protocol: str, **more: Any) -> PushSettings:
+    found = resolve(Otlp(endpoint=endpoint, protocol=protocol), {})
+    assert found is not None
+    return replace(found, **{"timeout": 5.0, "capacity": 1000, **more})
+
+
+@dataclass
+class Way:
+    """A push, and the mark of its resource by which its exports are told apart."""
+
+    name: str
+    push: Push
+    readings: list[tuple[float, list[Family]]]
+
+    def mine(self, exports: list[Export]) -> list[Export]:
+        return [each for each in exports if each.resource["way"] == self.name]
+
+
+class Site:
+    """A simulated host, polled, with any number of pushes and a web server on what was published."""
+
+    def __init__(self, scenario: str = "steady", interval: float = 60.0, extended: float = 60.0) -> None:
+        self.connector = in_process(scenario, seed=7)
+        self.poller = Poller(
+            WireSource(self.connector, 5.0, source="simulated"), interval, extended=ExtendedReader(extended)
+        )
+        self.parts = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.parts.callback(self.poller.stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.parts.close()
+
+    def poll(self) -> None:
+        """Once, and a whole round of extended statistics."""
+        self.poller.poll()
+        self.poller.poll_extended(time.monotonic() + 5)
+
+    def push(self, name: str, settings: PushSettings, delay: float = 0.0) -> Way:
+        readings: list[tuple[float, list[Family]]] = []
+
+        def gather() -> list[Family]:
+            now = time.time()
+            found = collect(self.poller.state, now, time.monotonic(), OPTIONS, GUEST) + push.families()
+            readings.append((now, found))
+            return found
+
+        attributes = {"service.name": "vmguest-exporter", "service.instance.id": name, "way": name}
+        push = Push(settings, gather, self.poller.state.started, delay=delay, attributes=attributes)
+        return Way(name, push, readings)
+
+    @contextmanager
+    def pushing(self, *ways: Way) -> Iterator[None]:
+        for way in ways:
+            way.push.start()
+        try:
+            yield
+        finally:
+            for way in ways:
+                way.push.stop(20)
+
+    def web(self, others: Sequence[Callable[[], list[Family]]] = ()) -> str:
+        page = Page(PageCollector(lambda: self.poller.state, OPTIONS, others, guest=lambda: GUEST))
+        server = WebServer(Application(page, lambda: True), [("127.0.0.1", 0)])
+        server.start()
+        self.parts.callback(server.close)
+        return f"{server.urls[0].rstrip('/')}/metrics"
+
+
+def both(collector: Collector, **more: Any) -> dict[str, PushSettings]:
+    return {
+        "grpc": settings(f"localhost:{collector.grpc}", "grpc", **more),
+        "http": settings(f"http://localhost:{collector.http}", "http/protobuf", **more),
+    }
+
+
+def scrape(url: str) -> str:
+    request = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+LAST_SUCCESS = "vmguest_otlp_last_success_timestamp_seconds"
+"""Not yet there at the first export, which is the one that is compared."""
+
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+"""Name of a sample, and its labels in order."""
+
+
+@dataclass
+class Seen:
+    """One way's view of everything, in Prometheus's words."""
+
+    values: dict[Series, float]
+    types: dict[str, str]
+    units: dict[str, str]
+    helps: dict[str, str]
+
+
+def from_page(text: str, only: str = "") -> Seen:
+    """``only``: of the Collector's page, which has what came by every way, the series of this instance."""
+    seen = Seen({}, {}, {}, {})
+    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        if not family.name.startswith("vmguest_") or family.name == LAST_SUCCESS:
+            continue
+        seen.types[family.name] = family.type
+        seen.units[family.name] = family.unit
+        seen.helps[family.name] = family.documentation
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            if only and labels.get("instance") != only:
+                continue
+            for added in (
+                "instance",
+                "job",
+                "otel_scope_name",
+                "otel_scope_version",
+                "otel_scope_schema_url",
+            ):
+                labels.pop(added, None)
+            seen.values[sample.name, tuple(sorted(labels.items()))] = sample.value
+    return seen
+
+
+UNITS = {"By": "bytes", "s": "seconds", "Hz": "hertz", "By/s": "bytes_per_second"}
+
+
+def translated(name: str, unit: str) -> str:
+    """A metric's Prometheus family by OpenTelemetry's ``compatibility/prometheus_and_openmetrics.md``."""
+    family, suffix = name.replace(".", "_"), UNITS.get(unit, "")
+    return f"{family}_{suffix}" if suffix and not family.endswith(suffix) else family
+
+
+def from_exports(export: Export) -> Seen:
+    """The Collector's own words about one export, with start times as ``_created``."""
+    seen = Seen({}, {}, {}, {})
+    for metric in export.metrics.values():
+        family = translated(metric.name, metric.unit)
+        info = metric.name.endswith(".info")
+        family = family.removesuffix("_info") if info else family
+        seen.types[family] = {
+            "Sum": "counter",
+            "Histogram": "histogram",
+            "Gauge": "info" if info else "gauge",
+        }[metric.type]
+        seen.units[family] = UNITS.get(metric.unit, "")
+        seen.helps[family] = metric.description
+        if metric.type != "Gauge":
+            assert metric.temporality == "Cumulative"
+        for point in metric.points:
+            if metric.type == "Sum":
+                assert metric.monotonic
+                seen.values[f"{family}_total", point.key] = point.value
+                seen.values[f"{family}_created", point.key] = point.start / 1e9
+            elif metric.type == "Histogram":
+                _histogram(seen, family, point)
+            else:
+                seen.values[family + ("_info" if info else ""), point.key] = point.value
+    return seen
+
+
+def _histogram(seen: Seen, family: str, point: Point) -> None:
+    total = 0
+    for bound, count in zip([*point.bounds, math.inf], point.buckets, strict=True):
+        total += count
+        le = "+Inf" if bound == math.inf else repr(bound)
+        seen.values[f"{family}_bucket", (("le", le),)] = total
+    seen.values[f"{family}_count", ()] = point.count
+    seen.values[f"{family}_sum", ()] = point.sum
+
+
+def same(found: Seen, expected: Seen) -> int:
+    """Assert that every value, start, type, unit and help is the same; how many values that were.
+
+    What a push counts about itself is different at each moment: of it, only that it is there.
+    """
+    assert {key for key in found.values if key[0] != LAST_SUCCESS} == set(expected.values)
+    for key, value in expected.values.items():
+        if not key[0].startswith("vmguest_otlp_"):
+            # The debug exporter prints six decimals.
+            assert found.values[key] == pytest.approx(value, rel=1e-12, abs=1e-6), key
+    assert found.types == expected.types
+    assert found.units == expected.units
+    assert found.helps == expected.helps
+    return len(expected.values)
+
+
+def test_grpc_http_and_a_scrape_show_the_same(collector: Collector) -> None:
+    """Every metric, with attributes, unit, type, help, value and start time, by three ways in one run."""
+    with Site() as site:
+        for _ in range(3):
+            site.poll()
+        ways = [site.push(name, each) for name, each in both(collector).items()]
+        with site.pushing(*ways):
+            exports = collector.wait_for(lambda found: len(found) >= 2)
+            page = from_page(scrape(site.web([ways[0].push.families])))
+            by_collector = collector.page()
+        read_time = site.poller.state.read_time
+        for way in ways:
+            export = way.mine(exports)[0]
+            assert same(from_exports(export), page) > 120
+            same_by_the_collector(from_page(by_collector, only=way.name), page)
+            check_times(export, way, read_time)
+            assert export.scope.startswith("vmguest-exporter ")
+
+
+def same_by_the_collector(back: Seen, page: Seen) -> None:
+    """A third opinion, on names too: the standard translation back to Prometheus by the Collector itself."""
+    for (name, labels), value in page.values.items():
+        # It gives created times to counters of its own making only.
+        if name.endswith("_created"):
+            continue
+        assert (name, labels) in back.values
+        if not name.startswith("vmguest_otlp_"):
+            assert back.values[name, labels] == pytest.approx(value, rel=1e-15), name
+    # OpenTelemetry has no info metrics: they are gauges there.
+    for name, kind in page.types.items():
+        expected = (f"{name}_info", "gauge") if kind == "info" else (name, kind)
+        assert (expected[0], back.types.get(expected[0])) == expected
+        assert back.helps[expected[0]] == page.helps[name]
+
+
+def check_times(export: Export, way: Way, read_time: float) -> None:
+    """What the host said carries the time of its read; what the exporter says of itself, that of the export."""
+    taken, families = way.readings[0]
+    by_name = {family.metric.otlp: family for family in families}
+    assert len(by_name) == len(families)
+    times = set()
+    for name, metric in export.metrics.items():
+        family = by_name[name]
+        for point in metric.points:
+            if family.time:
+                times.add(family.time)
+                assert point.time == round(family.time * 1e9)
+            else:
+                assert 0 <= point.time / 1e9 - taken < 5
+            assert point.start <= point.time
+    assert read_time in times
+    # The extended statistics were read a little later, and say so.
+    assert len(times) == 2
+
+
+def test_a_collector_killed_in_the_middle_misses_nothing(collector: Collector) -> None:
+    """Both protocols, exports every 100 ms, killed without warning and started again, twice."""
+    with Site(interval=0.1) as site:
+        site.poller.start()
+        ways = [
+            site.push(name, each, delay=0.05)
+            for name, each in both(collector, interval=0.1, timeout=1.0).items()
+        ]
+        with site.pushing(*ways):
+            for _ in range(2):
+                before = len(collector.exports())
+                collector.wait_for(lambda found, before=before: len(found) >= before + 20)  # type: ignore[misc]
+                collector.kill()
+                # Longer than several exports and than the SDK's first retries.
+                time.sleep(2.5)
+                collector.start()
+            before = len(collector.exports())
+            collector.wait_for(lambda found: len(found) >= before + 60)
+        exports = collector.exports()
+        for way in ways:
+            arrived = [own_time(each) for each in way.mine(exports)]
+            # One that was taken but not confirmed before the kill comes again: at least once, in order.
+            once = [time for at, time in enumerate(arrived) if at == 0 or time != arrived[at - 1]]
+            assert once == sorted(once)
+            assert len(once) == len(way.readings)
+            for time_, (taken, _) in zip(once, way.readings, strict=True):
+                assert 0 <= time_ - taken < 1
+            counts = {dict(point.labels)["outcome"]: point.value for point in way.push.families()[0].points}
+            assert counts["dropped"] == counts["rejected"] == 0
+            assert counts["failed"] > 0
+            assert counts["success"] == len(way.readings)
+
+
+def own_time(export: Export) -> float:
+    """When the export's reading was taken."""
+    return export.metrics["vmguest.polls"].points[0].time / 1e9
+
+
+def test_a_session_change_under_load_moves_the_start_and_no_difference_is_negative(
+    collector: Collector,
+) -> None:
+    """Polls and exports every 100 ms, scrapes without pause, one push cumulative and one with differences."""
+    with Site(interval=0.1, extended=0.3) as site:
+        url = site.web()
+        site.poller.start()
+        targets = both(collector, interval=0.1)
+        delta = resolve(Otlp(temporality="delta", endpoint=f"http://localhost:{collector.http}"), {})
+        assert delta is not None
+        ways = [
+            site.push("grpc", targets["grpc"], delay=0.05),
+            site.push("delta", replace(delta, interval=0.1), delay=0.05),
+        ]
+        done = threading.Event()
+        scrapes: list[int] = []
+
+        def load() -> None:
+            count = 0
+            while not done.is_set():
+                scrape(url)
+                count += 1
+            scrapes.append(count)
+
+        scrapers = [threading.Thread(target=load) for _ in range(4)]
+        for each in scrapers:
+            each.start()
+        try:
+            with site.pushing(*ways):
+                for _ in range(3):
+                    before = len(collector.exports())
+                    collector.wait_for(lambda found, before=before: len(found) >= before + 20)  # type: ignore[misc]
+                    site.connector.server.host.session_change()
+                before = len(collector.exports())
+                collector.wait_for(lambda found: len(found) >= before + 20)
+        finally:
+            done.set()
+            for each in scrapers:
+                each.join()
+        assert site.poller.state.session_changes == 3
+        exports = collector.exports()
+    assert min(scrapes) > 10
+    cumulative, differences = (way.mine(exports) for way in ways)
+    for name in ("vmguest.elapsed", "vmguest.cpu.used", "vmguest.host.cpu.used", "vmguest.network.receive"):
+        check_sessions(name, cumulative, differences)
+        check_sum(name, differences, ways[1])
+    assert all(
+        point.value >= 0
+        for export in differences
+        for metric in export.metrics.values()
+        if metric.type == "Sum"
+        for point in metric.points
+    )
+    assert all(m.temporality == "Delta" for e in differences for m in e.metrics.values() if m.type == "Sum")
+
+
+def check_sessions(name: str, cumulative: list[Export], differences: list[Export]) -> None:
+    series: dict[Any, list[Point]] = {}
+    for export in cumulative:
+        for point in export.metrics[name].points if name in export.metrics else ():
+            series.setdefault(point.key, []).append(point)
+    assert series, name
+    for points in series.values():
+        starts = sorted({point.start for point in points})
+        assert len(starts) == 4, (name, starts)
+        for before, after in pairwise(points):
+            assert before.time < after.time
+            if before.start == after.start:
+                assert before.value <= after.value
+            else:
+                # The session began between the two reads.
+                assert before.time - 10**8 <= after.start <= after.time
+                assert after.value <= before.value or name != "vmguest.elapsed"
+    spans = [
+        point for export in differences if name in export.metrics for point in export.metrics[name].points
+    ]
+    assert spans
+    assert all(point.start < point.time for point in spans)
+
+
+def check_sum(name: str, differences: list[Export], way: Way) -> None:
+    """The differences add up to what the counter has grown by, session after session: nothing lost or doubled."""
+    grown = 0.0
+    last: dict[Any, tuple[float | None, float]] = {}
+    for _, families in way.readings:
+        for point in next((each.points for each in families if each.metric.otlp == name), ()):
+            created, value = last.get(point.labels, (None, 0.0))
+            grown += point.value - (value if created == point.created else 0.0)
+            last[point.labels] = (point.created, point.value)
+    arrived = [
+        point.value for each in differences if name in each.metrics for point in each.metrics[name].points
+    ]
+    assert sum(arrived) == pytest.approx(grown, abs=1e-6 * len(arrived))
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_program_delivers_with_an_endpoint_as_its_only_setting(
+    collector: Collector, protocol: str
+) -> None:
+    port = collector.grpc if protocol == "grpc" else collector.http
+    environ = {
+        "PATH": os.environ["PATH"],
+        "OTEL_METRIC_EXPORT_INTERVAL": "500",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+    }
+    command = [
+        sys.executable, "-m", "exporter", "--source=simulated", "--poll.interval=250ms", "--no-web",
+        f"--otlp.endpoint=localhost:{port}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as program:
+        try:
+            collector.wait_for(lambda found: len(found) >= 3)
+            program.send_signal(signal.SIGTERM)
+            _, log = program.communicate(timeout=20)
+        finally:
+            program.kill()
+    assert program.returncode == 0, log
+    exports = collector.exports()
+    assert exports[0].resource["service.name"] == "vmguest-exporter"
+    assert exports[0].resource["deployment.environment.name"] == "test"
+    assert exports[0].metrics["vmguest.up"].points[0].value == 1
+    assert {"host.name", "host.arch", "os.type", "service.instance.id", "service.version"} <= set(
+        exports[0].resource
+    )
+    assert "vmguest.hypervisor.version" in exports[-1].resource
+    assert "vmguest.cpu.stolen" in exports[0].metrics
