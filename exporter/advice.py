@@ -80,8 +80,8 @@ NO_DEVICE = Advice(
 NOT_ALLOWED = Advice(
     "vsock-allowed",
     Where.GUEST,
-    "let the sandbox have AF_VSOCK (family 40): containers want the seccomp profile of deploy/, systemd wants AF_VSOCK "
-    "in RestrictAddressFamilies; `vmguest-exporter doctor` names the layer that refuses",
+    "let the sandbox have AF_VSOCK (family 40): containers want `--security-opt seccomp=deploy/container/seccomp.json`, "
+    "systemd wants AF_VSOCK in RestrictAddressFamilies; `vmguest-exporter doctor` names the layer that refuses",
 )
 VSOCK_OFF = Advice(
     "guestrpc-answer",

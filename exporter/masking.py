@@ -61,7 +61,7 @@ class Masker:
         if command == "guestlib.info.get 2":
             return data[:_V2_PATH] + _crossed_bytes(data[_V2_PATH:])
         if command.startswith("guestlib.stat.get "):
-            return self._extended(command.split(" ")[2], data)
+            return self._extended(command.split(" ")[1], data)
         return data
 
     def raw(self, data: bytes) -> bytes:
@@ -74,12 +74,13 @@ class Masker:
         values: tuple[ExtendedValue, ...] = ()
         with suppress(ProtocolError, KeyError):
             values = extended.parse(encoding, text.encode("latin-1")).values
-        for value in values:
-            kept = value.name.endswith(_KEPT) or value.value in self._masks.values()
-            if isinstance(value.value, str) and value.value and not kept:
-                # Only where it stands as a value: a short one may be part of anything.
-                place = re.compile(rf"(?<=[>\"= ]){re.escape(value.value)}(?=\s*(?:[<\"\r\n]|$))")
-                text = place.sub(lambda match: self._crossed(match[0]), text)
+        words = {
+            each.value for each in values if isinstance(each.value, str) and not each.name.endswith(_KEPT)
+        }
+        for word in sorted(words - {"", *self._masks.values()}, key=len, reverse=True):
+            # Only where it stands as a value: a short one may be part of anything.
+            place = re.compile(rf"(?<=[>\"= ]){re.escape(word)}(?=\s*(?:[<\"\r\n]|$))")
+            text = place.sub(lambda match: self._crossed(match[0]), text)
         return text.encode("latin-1")
 
     def _once(self, word: str, make: Callable[[int], str]) -> str:

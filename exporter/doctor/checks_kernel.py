@@ -188,8 +188,8 @@ def _layer(world: World, error: OSError, facts: Facts) -> Outcome:
             Advice(
                 "vsock-allowed",
                 Where.GUEST,
-                f"allow it in a policy module: `allow {_domain(confined)} self:vsock_socket {{ create bind connect getattr "
-                "getopt setopt read write shutdown };` (see `ausearch -m avc -ts recent`)",
+                f"load deploy/container/vmguest_exporter.cil, or a module with `allow {_domain(confined)} self:vsock_socket "
+                "{ create bind connect getattr getopt setopt read write shutdown };` (see `ausearch -m avc -ts recent`)",
             ),
             **facts,
         )
@@ -199,7 +199,7 @@ def _layer(world: World, error: OSError, facts: Facts) -> Outcome:
             Advice(
                 "vsock-allowed",
                 Where.GUEST,
-                "add the line `network vsock stream,` to that profile and reload it",
+                "add the line `network vsock stream,` to that profile and reload it, or take deploy/container/apparmor",
             ),
             **facts,
         )
@@ -210,8 +210,8 @@ def _layer(world: World, error: OSError, facts: Facts) -> Outcome:
             Advice(
                 "vsock-allowed",
                 Where.GUEST,
-                "start the container with the profile of deploy/ (`--security-opt seccomp=FILE`; Kubernetes: seccompProfile "
-                "type Localhost)",
+                "start the container with `--security-opt seccomp=deploy/container/seccomp.json` (Kubernetes: "
+                "seccompProfile of type Localhost)",
             ),
             **facts,
         )

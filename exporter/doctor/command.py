@@ -67,7 +67,7 @@ def run(
 def _report(args: Namespace, world: World, road: str, environ: Mapping[str, str]) -> int:
     began = world.clock()
     checks = choose(road, world.platform, simulated=bool(world.socket_path))
-    findings = weigh(examine(checks, world), road)
+    findings = weigh(examine(checks, world, clock=world.clock), road)
     seconds = world.clock() - began
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.wall()))
     if args.json:
@@ -100,7 +100,8 @@ def confirm(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"", "y", "yes"}
+    # An empty line is Enter; the end of the input, Ctrl-D, is none.
+    return sys.stdin.readline().lower() in {"\n", "y\n", "yes\n"}
 
 
 def colour(environ: Mapping[str, str], stream: object = None) -> bool:

@@ -47,6 +47,7 @@ def _lines(findings: Sequence[Finding], seconds: float, width: int, colour: bool
             break_long_words=False,
         )
 
+    first_said: dict[str, str] = {}
     for because, group in groupby(findings, lambda each: each.because):
         if because:
             codes = ", ".join(each.code for each in group)
@@ -62,7 +63,11 @@ def _lines(findings: Sequence[Finding], seconds: float, width: int, colour: bool
             for line in outcome.details:
                 yield from wrapped(line, f"{_INDENT}  ", f"{_INDENT}    ")
             if outcome.advice:
-                yield from wrapped(f"-> {outcome.advice.sentence}", _INDENT, f"{_INDENT}   ")
+                words = outcome.advice.sentence
+                said = first_said.setdefault(words, each.code)
+                yield from wrapped(
+                    f"-> {words if said == each.code else f'As for {said}.'}", _INDENT, f"{_INDENT}   "
+                )
     counts = {verdict: sum(each.verdict is verdict for each in findings) for verdict in Verdict}
     yield ""
     yield (

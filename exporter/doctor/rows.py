@@ -94,8 +94,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "library-answer", "Its answer", "Whether the library, in its own process, gets statistics.",
-        checks_library.answers, ("hypervisor", "library-present", "library-dependencies"), road=_LIBRARY,
-        linux=False, limit=2.0,
+        checks_library.answers, ("hypervisor", "library-present", "library-dependencies"),
+        ("guestrpc-answer",), road=_LIBRARY, linux=False, limit=2.0,
     ),
     Check(
         "tools-version", "VMware Tools", "open-vm-tools 11.0 or later, and what is missing in an older one.",

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import IO, Protocol
+from typing import IO
 
 from exporter import __version__
 from exporter.errors import ProtocolError, RpcError, TransportError
@@ -49,10 +49,8 @@ class Exchange:
     text: str = ""
 
 
-class Sink(Protocol):
-    """Where exchanges go."""
-
-    def __call__(self, exchange: Exchange) -> None: ...
+Sink = Callable[[Exchange], None]
+"""Where exchanges go."""
 
 
 def data(exchange: Exchange) -> bytes:

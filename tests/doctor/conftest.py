@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from exporter.catalogue import STATISTICS
 from exporter.config import Settings
 from exporter.config.settings import Ha, Web
 from exporter.config.values import Address
@@ -77,7 +78,7 @@ class FakeLibrary:
         self.loads: VMGuestError | None = None
         self.reads: VMGuestError | None = None
         self.missing: tuple[str, ...] = ()
-        self.snapshot = Snapshot(5, 0, {"cpu_used": 1})
+        self.snapshot = Snapshot(5, 0, {row.key: 1 for row in STATISTICS if not row.deprecated})
         self.closed = False
 
     def load(self) -> Loaded:

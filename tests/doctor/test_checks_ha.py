@@ -7,12 +7,13 @@ import pytest
 from exporter.advice import Where
 from exporter.config.settings import Ha
 from exporter.doctor.finding import Finding, Verdict
-from exporter.errors import ConnectionLost, NoDeviceError, RefusedError
+from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, VMGuestError
 from exporter.ha import explain
 from exporter.protocol.appmonitor import Verb
 from exporter.simulator.faults import Fault
 from exporter.simulator.ha import Options
 from exporter.simulator.scenario import Scenario
+from exporter.transport.base import Connector
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Guest
@@ -99,7 +100,11 @@ def test_heartbeats_that_the_cluster_does_not_watch(guest: Guest) -> None:
     # A host that says yes to IsEnabled and gray to GetAppStatus.
     monitor = guest.server.host.ha
     answer = monitor.answer
-    monitor.answer = lambda raw: b"Gray" if raw.endswith(b"GetAppStatus") else answer(raw)  # type: ignore[method-assign]
+
+    def gray(command: bytes) -> bytes:
+        return b"Gray" if command.endswith(b"GetAppStatus") else answer(command)
+
+    monitor.answer = gray  # type: ignore[method-assign]
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.WARN
     assert found.outcome.advice is not None
@@ -148,12 +153,15 @@ def test_an_unprivileged_process_where_none_is_demanded(guest: Guest) -> None:
 
 
 def only(guest: Guest, *answers: bool) -> None:
-    """The host takes only connections of these kinds, after the first, by which it is found to support HA."""
+    """The host takes only connections of these kinds, and those by which it is found to support HA."""
     normal = guest.connector
-    guest.world["new_connector"] = lambda privileged: normal(
-        privileged if privileged is None or privileged in answers else "refused"  # type: ignore[arg-type]
-    )
-    guest.refuses = lambda privileged: RefusedError("reset") if privileged == "refused" else None
+
+    def connector(privileged: bool | None) -> Connector:
+        taken = privileged is None or privileged in answers
+        guest.refuses = lambda port: None if taken else RefusedError("reset")
+        return normal(privileged)
+
+    guest.world["new_connector"] = connector
 
 
 def test_only_the_non_secure_channel_works_under_fault_tolerance(guest: Guest) -> None:
@@ -173,7 +181,7 @@ def test_no_channel_works(guest: Guest) -> None:
 
 
 def test_a_secure_channel_is_demanded_and_not_to_be_had(guest: Guest) -> None:
-    def connector(privileged: bool | None) -> object:
+    def connector(privileged: bool | None) -> Connector:
         if privileged is None:
             return guest.connector(True)
         guest.may_bind = False
@@ -187,11 +195,11 @@ def test_a_secure_channel_is_demanded_and_not_to_be_had(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionLost("broke"), NoDeviceError("gone", 19)])
-def test_silence_is_told_from_refusal(guest: Guest, error: Exception) -> None:
+def test_silence_is_told_from_refusal(guest: Guest, error: VMGuestError) -> None:
     normal = guest.connector
 
-    def connector(privileged: bool | None) -> object:
-        guest.refuses = lambda port: error if privileged is not None else None  # type: ignore[assignment, return-value]
+    def connector(privileged: bool | None) -> Connector:
+        guest.refuses = lambda port: error if privileged is not None else None
         return normal(privileged)
 
     guest.world["new_connector"] = connector

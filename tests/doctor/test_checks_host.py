@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.advice import Where
+from exporter.catalogue import STATISTICS
 from exporter.doctor.checks_host import judge_missing, listed
 from exporter.doctor.finding import Finding, Verdict
 from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired, VMGuestError
@@ -174,14 +175,14 @@ def test_statistics_that_an_old_host_does_not_know(guest: Guest) -> None:
 
 
 def test_a_statistic_that_is_sent_but_not_valid() -> None:
-    values = {row.key: 1 for row in stats_v3.STATISTICS if row.key != "memory_active"}
+    values = {row.key: 1 for row in STATISTICS if row.key != "memory_active"}
     found = judge_missing(Snapshot(5, 3, values), 38)
     assert found.verdict is Verdict.WARN
     assert found.details == ("the host marks it as not valid: vmguest_memory_active_bytes",)
 
 
 def test_a_statistic_that_the_library_has_no_function_for() -> None:
-    values = {row.key: 1 for row in stats_v3.STATISTICS if row.key != "memory_zipped"}
+    values = {row.key: 1 for row in STATISTICS if row.key != "memory_zipped"}
     found = judge_missing(Snapshot(5, 0, values), None, ("GetMemZippedMB",))
     assert found.details == ("the library has no function for it: vmguest_memory_zipped_bytes",)
 

@@ -181,7 +181,7 @@ def test_a_seccomp_profile(guest: Guest, number: int) -> None:
     guest.write(".dockerenv", "")
     found = refused(guest, number)
     assert "seccomp profile of Docker denies AF_VSOCK" in found.outcome.sentence
-    assert "--security-opt seccomp=FILE" in advice(found)
+    assert "--security-opt seccomp=deploy/container/seccomp.json" in advice(found)
 
 
 def test_systemd_denies_by_seccomp_too(guest: Guest) -> None:

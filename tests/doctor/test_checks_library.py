@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.catalogue import STATISTICS
 from exporter.config.settings import Library
 from exporter.doctor.finding import Finding, Verdict
 from exporter.doctor.world import Ran
-from exporter.errors import LibraryCrashed, LibraryNotFound, NotVMwareError, RpcError, TimeoutExpired
+from exporter.errors import (
+    LibraryCrashed,
+    LibraryNotFound,
+    NotVMwareError,
+    RefusedError,
+    RpcError,
+    TimeoutExpired,
+)
+from exporter.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Guest
@@ -95,7 +104,11 @@ def test_a_file_that_is_no_library_for_this_process(guest: Guest, why: str, word
 def test_a_library_that_is_named_is_not_searched_for(guest: Guest) -> None:
     not_loadable(guest, "file too short")
     guest.settings["library"] = Library(path="/opt/own.so")
-    assert guest.finding("library-present").outcome.facts["library"] == "/opt/own.so"
+    assert guest.finding("library-present").verdict is Verdict.FAIL
+    guest.write("opt/own.so", "")
+    found = guest.finding("library-present")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["library"] == "/opt/own.so"
 
 
 def test_what_the_library_needs(guest: Guest) -> None:
@@ -181,9 +194,21 @@ def test_functions_that_an_older_library_lacks(guest: Guest) -> None:
 def test_a_library_that_answers(guest: Guest) -> None:
     found = guest.finding("library-answer")
     assert found.verdict is Verdict.OK
-    assert "with 1 statistics" in found.outcome.sentence
-    assert found.outcome.facts["given"] == 1
+    assert "VMware's library answers, with 35 statistics" in found.outcome.sentence
+    assert found.outcome.details == ()
     assert guest.library.closed
+
+
+@pytest.mark.parametrize(("native", "lines"), [(True, 0), (False, 1)])
+def test_what_the_library_does_not_give_is_listed_where_the_native_road_is_silent(
+    guest: Guest, native: bool, lines: int
+) -> None:
+    guest.library.snapshot = Snapshot(5, 0, {row.key: 1 for row in STATISTICS if not row.host_info})
+    guest.refuses = lambda privileged: None if native else RefusedError("reset")
+    found = guest.finding("library-answer")
+    assert found.verdict is Verdict.OK
+    assert len(found.outcome.details) == lines
+    assert len(found.outcome.facts["missing"]) == 9  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

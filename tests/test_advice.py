@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+
+import pytest
+
+import exporter
+from exporter.advice import Advice, Where, advice, explain
+from exporter.errors import (
+    ConfigError,
+    ConnectionLost,
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    NoDeviceError,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+    TransportError,
+    VMGuestError,
+)
+from exporter.poller import Poller
+from exporter.snapshot import Snapshot, SourceInfo
+
+CASES: list[tuple[VMGuestError, str, Where]] = [
+    (NotVMwareError("x"), "hypervisor", Where.GUEST),
+    (NoDeviceError("x", errno.EAFNOSUPPORT), "vsock-module", Where.GUEST),
+    (NoDeviceError("x", errno.EPERM), "vsock-allowed", Where.GUEST),
+    (NoDeviceError("x", errno.EACCES), "vsock-allowed", Where.GUEST),
+    (NoDeviceError("x", errno.ENODEV), "vsock-device", Where.VM),
+    (RefusedError("x"), "guestrpc-answer", Where.VM),
+    (TimeoutExpired("x"), "guestrpc-answer", Where.HOST),
+    (ConnectionLost("x"), "guestrpc-answer", Where.GUEST),
+    (TransportError("x"), "guestrpc-answer", Where.HOST),
+    (RemoteProtocolError("x"), "guestrpc-answer", Where.GUEST),
+    (RpcError("disabled"), "statistics-enabled", Where.VM),
+    (RpcError("Unknown command"), "statistics-enabled", Where.VM),
+    (RpcError("Permission denied"), "privileged-port", Where.GUEST),
+    (LibraryNotFound("x"), "library-present", Where.GUEST),
+    (LibraryStatus(6, "VMGuestLib_UpdateInfo"), "library-answer", Where.GUEST),
+    (LibraryCrashed("x"), "library-answer", Where.GUEST),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "where"), CASES, ids=lambda each: type(each).__name__)
+def test_every_failure_of_a_poll_has_an_advice(error: VMGuestError, code: str, where: Where) -> None:
+    found = advice(error)
+    assert found is not None
+    assert (found.code, found.where) == (code, where)
+    assert found.sentence.startswith(f"{where.phrase}: ")
+    assert found.sentence.endswith(".")
+    assert not found.text.endswith(".")
+
+
+def test_the_advice_follows_the_error_in_one_paragraph() -> None:
+    text = explain(RefusedError("the hypervisor does not take the connection."))
+    assert text.startswith(
+        "the hypervisor does not take the connection. On the VM: look for guest_rpc.rpci.usevsocket"
+    )
+    assert text.endswith(".")
+
+
+def test_where_nothing_is_known_the_error_stands_alone() -> None:
+    assert advice(ConfigError("poll.interval: no")) is None
+    assert explain(ConfigError("poll.interval: no")) == "poll.interval: no."
+
+
+@pytest.mark.parametrize(
+    ("where", "phrase"),
+    [
+        (Where.GUEST, "In the guest"),
+        (Where.VM, "On the VM"),
+        (Where.HOST, "On the host"),
+        (Where.CLUSTER, "In the cluster"),
+    ],
+)
+def test_an_advice_says_where(where: Where, phrase: str) -> None:
+    assert Advice("clock", where, "do this").sentence == f"{phrase}: do this."
+
+
+def test_files_that_an_advice_names_are_there() -> None:
+    root = Path(exporter.__file__).parents[1]
+    texts = "".join(
+        path.read_text()
+        for path in root.glob("exporter/**/*.py")
+        if path.parent.name in {"exporter", "doctor"}
+    )
+    named = set(re.findall(r"deploy/[a-z_/.]*[a-z]", texts))
+    assert named
+    assert [each for each in named if not (root / each).exists()] == []
+
+
+def test_the_polling_thread_logs_the_same_words(caplog: pytest.LogCaptureFixture) -> None:
+    error = RefusedError("the hypervisor does not take the connection")
+
+    class Refusing:
+        info = SourceInfo("guestrpc", "vsock")
+        restarts = None
+
+        def read(self) -> Snapshot:
+            raise error
+
+        def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+            raise error
+
+        def close(self) -> None:
+            pass
+
+    Poller(Refusing(), 5.0).poll()
+    (record,) = caplog.records
+    found = advice(error)
+    assert found is not None
+    assert vars(record)["advice"] == found.sentence
+    assert vars(record)["finding"] == found.code
