@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,19 @@ from typing import Any
 
 import pytest
 import yaml
+
+from exporter.catalogue import (
+    HA_APP_STATUS,
+    HA_CHECK_HEALTHY,
+    HA_DRY_RUN_RESETS,
+    HA_ENABLED,
+    HA_HEALTHY,
+    HA_HEARTBEATS,
+    HA_HEARTBEATS_WITHHELD,
+    HA_LAST_HEARTBEAT,
+    HA_REENABLES,
+    HA_REQUESTED_RESET,
+)
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROOT = Path(__file__).parents[2]
@@ -44,14 +58,40 @@ MADE = {
     "slow-disk": 'base = "steady"\n[drive]\ndisk_latency = 40000\n',
     "balloon-coming": 'base = "steady"\n[set]\nmemory_balloon_target = 2048\n',
     "new-limit": 'base = "steady"\n[set]\ncpu_limit = {steps = [[0, "unlimited"], [20, 1300]]}\n',
+    "less-and-less": (
+        'base = "steady"\n[set]\nhost_memory_kernel_overhead = {steps = [[0, 900], [30, false]]}\n'
+    ),
     "churn": 'base = "steady"\n[session]\nevery = 4\n',
 }
 """Scenario files for troubles that no built-in scenario has."""
 
-FAST = (
-    "--poll.interval=500ms",
-    "--extended.interval=1s",
-)
+FAST = ("--poll.interval=500ms", "--extended.interval=1s")
+
+
+def heartbeats(*, enabled: int, healthy: int, status: str, reset: int) -> str:
+    """A page with the heartbeats' part alone: a simulated vSphere would have to be let run into a reset for it."""
+    samples = {
+        HA_ENABLED.prometheus: enabled,
+        HA_HEALTHY.prometheus: healthy,
+        HA_CHECK_HEALTHY.prometheus + '{check="web"}': healthy,
+        HA_REQUESTED_RESET.prometheus: reset,
+        HA_HEARTBEATS.prometheus: 7,
+        HA_HEARTBEATS_WITHHELD.prometheus: 0,
+        HA_REENABLES.prometheus: 0,
+        HA_DRY_RUN_RESETS.prometheus: 0,
+        HA_LAST_HEARTBEAT.prometheus: time.time(),
+    }
+    for colour in ("green", "gray", "red"):
+        samples[f'{HA_APP_STATUS.prometheus}{{status="{colour}"}}'] = int(colour == status)
+    return "".join(f"{name} {value}\n" for name, value in samples.items())
+
+
+MADE_PAGES = {
+    "ha-in-trouble": heartbeats(enabled=1, healthy=0, status="red", reset=1),
+    "ha-not-taken": heartbeats(enabled=0, healthy=1, status="green", reset=0),
+}
+GONE_AFTER = 20.0
+"""Seconds after which the page of ``ha-gone`` can no longer be had."""
 
 
 @pytest.fixture(scope="session", name="wait")
@@ -142,6 +182,23 @@ class Lab:
         return found
 
 
+class _Pages(BaseHTTPRequestHandler):
+    """The made pages, by name."""
+
+    def do_GET(self) -> None:
+        body = MADE_PAGES.get(
+            self.path.strip("/"), heartbeats(enabled=1, healthy=1, status="green", reset=0)
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
 class _Receiver(BaseHTTPRequestHandler):
     """Takes every OTLP export."""
 
@@ -156,22 +213,42 @@ class _Receiver(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def receiver() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], seconds: float | None = None) -> Iterator[int]:
+    """A server on a port of its own, for the time of the context or for ``seconds``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+
+    closing = threading.Timer(seconds or 0, close)
+    if seconds:
+        closing.start()
     yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    closing.cancel()
+    close()
     thread.join(5)
 
 
 @pytest.fixture(scope="session")
 def lab(
-    require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory, receiver: int
+    require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     """Exporters, one per scenario and trouble, and Prometheus with the rules; all ended again."""
+    with serving(_Receiver) as receiver, serving(_Pages) as pages, serving(_Pages, GONE_AFTER) as gone:
+        yield from _lab(require_program, tmp_path_factory, receiver, pages, gone)
+
+
+def _lab(
+    require_program: Callable[[str, str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+    receiver: int,
+    pages: int,
+    gone: int,
+) -> Iterator[Lab]:
     prometheus = require_program("prometheus", "apt-get install prometheus")
     folder = tmp_path_factory.mktemp("lab")
     flags: dict[str, tuple[str, ...]] = {
@@ -180,6 +257,7 @@ def lab(
     for name, text in MADE.items():
         (folder / f"{name}.toml").write_text(text)
         flags[name] = ("--source=simulated", f"--simulated.scenario={folder / name}.toml")
+    flags["less-and-less"] += ("--deprecated-metrics",)
     flags["no-host"] = ("--source=guestrpc", f"--guestrpc.socket={folder / 'nobody'}")
     flags["push"] = (
         "--source=simulated",
@@ -218,21 +296,33 @@ def lab(
         for name in flags:
             ports[name] = wait(f"exporter {name}", partial(listening, folder / f"{name}.log"), 30)
         ports["gone"] = free_port()
+        ports |= dict.fromkeys(MADE_PAGES, pages) | {"ha-gone": gone}
         for rules in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
             (folder / rules.name).write_text(compressed(rules.read_text()))
         targets = [
             {
                 "targets": [f"127.0.0.1:{port}"],
-                "labels": {"instance": name, **({} if name == "steady" else {"cluster": "lab"})},
+                "labels": {
+                    "instance": name,
+                    "__metrics_path__": f"/{name}" if name in MADE_PAGES else "/metrics",
+                    **({} if name == "steady" else {"cluster": "lab"}),
+                },
             }
             for name, port in ports.items()
         ]
+        (scrape,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
         (folder / "prometheus.yml").write_text(
             yaml.safe_dump(
                 {
                     "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
                     "rule_files": ["vmguest.yml", "vmguest-compat.yml"],
-                    "scrape_configs": [{"job_name": "vmguest", "static_configs": targets}],
+                    "scrape_configs": [
+                        {
+                            "job_name": "vmguest",
+                            "static_configs": targets,
+                            "metric_relabel_configs": scrape["metric_relabel_configs"],
+                        }
+                    ],
                 }
             )
         )

@@ -41,9 +41,22 @@ FIRING = {
     "slow-disk": {"VMGuestDiskSlow/warning"},
     "balloon-coming": {"VMGuestBalloonGrowing/warning"},
     "churn": {"VMGuestSessionChurn/warning"},
+    "less-and-less": {"VMGuestStatisticsPartial/info", "VMGuestDeprecatedCounterGone/info"},
     "no-host": {"VMGuestStatisticsDown/warning", "VMGuestPollErrors/info"},
     "push-nowhere": {"VMGuestOTLPBacklog/warning"},
     "gone": {"VMGuestExporterDown/warning"},
+    "ha-in-trouble": {
+        "VMGuestHAHeartbeatNotGreen/critical",
+        "VMGuestHAHeartbeatLate/critical",
+        "VMGuestHAUnhealthy/critical",
+        "VMGuestHAResetRequested/critical",
+    },
+    "ha-not-taken": {"VMGuestHANotEnabled/warning"},
+    "ha-gone": {
+        "VMGuestHAHeartbeatLate/critical",
+        "VMGuestHAExporterDown/critical",
+        "VMGuestExporterDown/warning",
+    },
 }
 """What fires, and on which VM. On all others: nothing."""
 
@@ -196,7 +209,8 @@ def test_hidden_host_statistics_are_absent_and_not_zero(settled: Any) -> None:
 
 def test_fleet_counts_and_sorts(settled: Any) -> None:
     (reporting,) = ask(settled, panel("VMs reporting"))
-    assert float(reporting["value"][1]) == len(settled.ports) - 2
+    without_statistics = {"no-host", "gone", "ha-in-trouble", "ha-not-taken", "ha-gone"}
+    assert float(reporting["value"][1]) == len(set(settled.ports) - without_statistics)
     worst = [row["metric"]["instance"] for row in ask(settled, panel("Ballooned share of memory"))]
     assert worst[:2] == ["swapping", "ballooning"]
     limits = ask(settled, next(each for each in QUERIES if each.panel == "CPU limits below the host's clock"))
@@ -208,9 +222,9 @@ def test_say_what_was_run(settled: Any, capsys: pytest.CaptureFixture[str]) -> N
     panels = {(asked.board, asked.panel) for asked in QUERIES if asked.panel != "mark"}
     with capsys.disabled():
         print(
-            f"\n{len(settled.ports) - 1} exporters; {len(panels)} panels on {len(BOARDS)} boards,"
+            f"\n{len(settled.ports)} targets; {len(panels)} panels on {len(BOARDS)} boards,"
             f" {len(QUERIES)} queries; {sum(rule['type'] == 'recording' for rule in rules)} recording rules,"
             f" {sum(rule['type'] == 'alerting' for rule in rules)} alerts,"
-            f" {sum(map(len, FIRING.values()))} of them seen firing"
+            f" {len(set().union(*FIRING.values()))} of them seen firing on {len(FIRING)} VMs"
         )
     assert len(QUERIES) > 100
