@@ -100,7 +100,9 @@ class Poller:
         try:
             snapshot = self._source.read()
         except VMGuestError as error:
-            state = self._failed(before, error.kind, str(error), advice(error))
+            # A recording fails as its host did; nothing on this machine can help it.
+            what = None if self._source.info.source == "replay" else advice(error)
+            state = self._failed(before, error.kind, str(error), what)
         except Exception as error:
             if before.last_error != "internal":
                 log.exception("a poll failed by a mistake in this program")

@@ -94,25 +94,36 @@ def test_files_that_an_advice_names_are_there() -> None:
     assert [each for each in named if not (root / each).exists()] == []
 
 
+class Refusing:
+    """A source that never answers."""
+
+    restarts = None
+
+    def __init__(self, source: str, error: VMGuestError) -> None:
+        self.info = SourceInfo(source, "")
+        self.error = error
+
+    def read(self) -> Snapshot:
+        raise self.error
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
 def test_the_polling_thread_logs_the_same_words(caplog: pytest.LogCaptureFixture) -> None:
     error = RefusedError("the hypervisor does not take the connection")
-
-    class Refusing:
-        info = SourceInfo("guestrpc", "vsock")
-        restarts = None
-
-        def read(self) -> Snapshot:
-            raise error
-
-        def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
-            raise error
-
-        def close(self) -> None:
-            pass
-
-    Poller(Refusing(), 5.0).poll()
+    Poller(Refusing("guestrpc", error), 5.0).poll()
     (record,) = caplog.records
     found = advice(error)
     assert found is not None
     assert vars(record)["advice"] == found.sentence
     assert vars(record)["finding"] == found.code
+
+
+def test_a_recording_gets_no_advice(caplog: pytest.LogCaptureFixture) -> None:
+    Poller(Refusing("replay", RefusedError("as it was (recorded)")), 5.0).poll()
+    (record,) = caplog.records
+    assert "advice" not in vars(record)

@@ -13,11 +13,17 @@ from exporter.doctor.world import World
 from exporter.errors import ConfigError
 
 PROGRAM = "vmguest-exporter"
-OTHER_COMMANDS = {"doctor", "simulate", "record", "reference", "ha", "--help", "--version"}
-"""Words on a command line of ours that make it no server."""
+NOT_SERVING = {
+    *("doctor", "simulate", "record", "reference", "ha", "--help", "--version"),
+    *("--source=simulated", "--source=replay"),
+}
+"""Words on a command line of ours that make it no server, or one that asks no real host."""
 
 HEARTBEATERS = {"vmware-appmonitor"}
 """Programs of others that send heartbeats to vSphere HA."""
+
+SHOWN = 5
+"""Pids in a sentence; the facts have all of them."""
 
 ASK_LIMIT = 0.4
 """Seconds for whoever listens at our port to say who it is."""
@@ -97,8 +103,9 @@ def others(world: World) -> Outcome:
             **facts,
         )
     if len(exporters) > 1:
+        pids = ", ".join(map(str, exporters[:SHOWN])) + (", …" if len(exporters) > SHOWN else "")
         return warn(
-            f"{len(exporters)} exporters run (pids {', '.join(map(str, exporters))}): one is enough.",
+            f"{len(exporters)} exporters run (pids {pids}): one is enough.",
             Advice(
                 "other-exporter",
                 Where.GUEST,
@@ -149,4 +156,4 @@ def _serves(words: list[str]) -> bool:
     """Whether a command line is an exporter's that serves: ``vmguest-exporter …`` or ``python -m exporter …``."""
     names = [Path(word).name for word in words[:3]]
     ours = PROGRAM in names[:2] or words[1:3] == ["-m", "exporter"]
-    return ours and not OTHER_COMMANDS.intersection(words)
+    return ours and not NOT_SERVING.intersection(words)

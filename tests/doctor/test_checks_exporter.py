@@ -114,6 +114,7 @@ def test_nobody_else(guest: Guest) -> None:
     process(guest, 20, "/usr/bin/python3\0other\0")
     process(guest, 21, "")
     process(guest, 22, "vmguest-exporter\0simulate\0--socket\0/tmp/x\0")
+    process(guest, 23, "vmguest-exporter\0--source=simulated\0")
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.OK
     assert found.outcome.sentence == "No other exporter runs."
@@ -141,6 +142,14 @@ def test_two_exporters(guest: Guest) -> None:
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.WARN
     assert "2 exporters run (pids 20, 21)" in found.outcome.sentence
+
+
+def test_of_many_exporters_a_few_are_named(guest: Guest) -> None:
+    for pid in range(20, 27):
+        process(guest, pid, SERVE)
+    found = guest.finding("other-exporter")
+    assert "7 exporters run (pids 20, 21, 22, 23, 24, …)" in found.outcome.sentence
+    assert len(found.outcome.facts["exporters"]) == 7  # type: ignore[arg-type]
 
 
 def test_another_heartbeater_beside_ours(guest: Guest) -> None:
