@@ -167,7 +167,7 @@ class _TapStream:
         self._decoder = packet.PacketDecoder()
 
     def send(self, data: bytes, timeout: float) -> None:
-        self._ask = _command(data)
+        self._ask = command_of(data)
         self._began = self._clock()
         self._reply = bytearray()
         self._decoder = packet.PacketDecoder()
@@ -217,7 +217,7 @@ class _TapStream:
         )
 
 
-def _command(data: bytes) -> str:
+def command_of(data: bytes) -> str:
     """The command in a packet that we have made ourselves."""
     decoder = packet.PacketDecoder()
     decoder.feed(data)

@@ -27,7 +27,7 @@ from exporter.errors import (
     TransportError,
 )
 from exporter.protocol import rpci
-from exporter.session.record import FORMAT, VERSION, Exchange, _command, data
+from exporter.session.record import FORMAT, VERSION, Exchange, command_of, data
 from exporter.session.wire import WireSource
 
 log = logging.getLogger("exporter.session")
@@ -249,7 +249,7 @@ class ReplayStream:
         self._error: TransportError | None = None
 
     def send(self, data: bytes, timeout: float) -> None:  # noqa: ARG002
-        self._reply, self._error = self._connector.answer(_command(data))
+        self._reply, self._error = self._connector.answer(command_of(data))
 
     def receive(self, timeout: float) -> bytes:
         if self._reply:
