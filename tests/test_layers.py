@@ -42,7 +42,8 @@ RULES: dict[str, frozenset[str]] = {
     # Cadence and failure; meaning and units; spelling.
     "poller": VALUES | {"session", "extended", "advice"},
     "collector": VALUES | {"samples", "extended", "guest"},
-    "outputs": VALUES | {"samples", "collector", "guest"},
+    "verdict": VALUES,
+    "outputs": VALUES | {"samples", "collector", "guest", "verdict"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
     "ha": VALUES | {"protocol", "transport", "session", "library", "samples", "hypervisor"},
     # The far side, with the production codec.

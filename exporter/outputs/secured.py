@@ -101,9 +101,12 @@ class Secured:
 
         def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             rules = self.rules()
+            asked = {name for name, _ in rules.config.headers}
 
             def with_headers(status: str, headers: Headers) -> object:
-                return start_response(status, [*headers, *rules.config.headers])
+                # The operator's word replaces the page's own.
+                own = [field for field in headers if field[0] not in asked]
+                return start_response(status, [*own, *rules.config.headers])
 
             refusal = _refusal(rules, environ)
             if refusal is not None:

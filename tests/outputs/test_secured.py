@@ -101,6 +101,19 @@ class TestGuard:
         for authorization in ("", basic("a", "secret")):
             assert site.ask(authorization)[1]["X-Frame-Options"] == "deny"
 
+    def test_they_replace_the_pages_own(self, tmp_path: Path) -> None:
+        text = "http_server_config:\n  headers:\n    Content-Security-Policy: default-src 'self'\n"
+        site = Site(tmp_path / "web.yml", text)
+        found: list[tuple[str, str]] = []
+
+        def page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            start_response("200 OK", [("Content-Security-Policy", "default-src 'none'"), ("Vary", "Accept")])
+            return []
+
+        guarded = site.secured.guard(page)
+        guarded({"REQUEST_METHOD": "GET"}, lambda _, headers: found.extend(headers))
+        assert found == [("Vary", "Accept"), ("Content-Security-Policy", "default-src 'self'")]
+
     def test_a_rate_limit(self, tmp_path: Path) -> None:
         site = Site(tmp_path / "web.yml", "rate_limit: {interval: 10s, burst: 2}\n")
         assert [site.ask()[0] for _ in range(3)] == [200, 200, 429]
