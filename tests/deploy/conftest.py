@@ -133,7 +133,7 @@ def compressed(rules: str) -> str:
         (r"\[1h\]", "[30s]"),
         (r"\[\d+m\]", "[8s]"),
         (r"for: \d+[smh]$", "for: 2s"),
-        (r"offset 1d", "offset 15s"),
+        (r"offset (1d|10m)", "offset 15s"),
         (r"interval: \d+[sm]$", "interval: 1s"),
         (r"<= 300$", "<= 5"),
     ):

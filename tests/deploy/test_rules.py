@@ -157,6 +157,7 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestHypervisorSwapped": "1%",
     "VMGuestDiskSlow": "40ms",
     "VMGuestExporterDown": "up has been 0",
+    "VMGuestExporterSilent": "vmguest_up was 1 then",
     "VMGuestStatisticsDown": "vmguest_up is 0",
     "VMGuestStatisticsPartial": "1 fewer",
     "VMGuestDeprecatedCounterGone": "5B",
