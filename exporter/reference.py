@@ -1,4 +1,4 @@
-"""The README's tables of metrics and settings, from the catalogue and the settings themselves.
+"""The README's tables: metrics from the catalogue, settings and doctor's findings from their rows.
 
 ``vmguest-exporter reference`` prints them; ``--write README.md`` replaces what stands between the markers of
 that file, ``--check README.md`` fails where it is not current.
@@ -87,7 +87,18 @@ def settings_table() -> str:
     return "\n" + "\n".join(parts) + "\n"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics_table, "settings": settings_table}
+def findings_table() -> str:
+    """Every finding of ``doctor``, in Markdown."""
+    from exporter.doctor.rows import markdown
+
+    return "\n" + markdown() + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "metrics": metrics_table,
+    "settings": settings_table,
+    "findings": findings_table,
+}
 
 
 def _chapters() -> Iterator[tuple[str, dict[Metric, str]]]:

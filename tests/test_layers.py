@@ -54,7 +54,7 @@ RULES: dict[str, frozenset[str]] = {
     "signals": VALUES,
     "systemd": VALUES,
     "usage": VALUES | {"config"},
-    "reference": VALUES | {"config"},
+    "reference": VALUES | {"config", "doctor"},
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
     | {"advice", "config", "session", "transport", "protocol", "library", "hypervisor", "guest", "extended"}

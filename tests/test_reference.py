@@ -7,6 +7,7 @@ import pytest
 
 from exporter import catalogue, reference
 from exporter.config import OPTIONS
+from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError
 
 EMPTY = """# Title
@@ -14,6 +15,8 @@ EMPTY = """# Title
 old
 <!-- /reference:metrics -->
 between
+<!-- reference:findings -->
+<!-- /reference:findings -->
 <!-- reference:settings -->
 <!-- /reference:settings -->
 end
@@ -59,6 +62,12 @@ def test_every_setting_has_one_row_with_flag_variable_default_and_meaning() -> N
     assert "| `--[no-]web` | `VMGUEST_WEB_ENABLED` | true |" in table
 
 
+def test_findings_are_those_of_doctor() -> None:
+    table = reference.findings_table()
+    assert table.count("\n| `") == len(CHECKS)
+    assert "| `statistics-given` |" in table
+
+
 def test_the_tables_stand_between_their_markers_and_nothing_else_changes() -> None:
     filled = reference.fill(EMPTY)
     assert "\nold\n" not in filled
@@ -71,7 +80,7 @@ def test_the_tables_stand_between_their_markers_and_nothing_else_changes() -> No
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("nothing", "metrics, settings"),
+        ("nothing", "metrics, settings, findings"),
         (EMPTY.replace("<!-- /reference:settings -->", ""), "look at: settings"),
         (EMPTY + "<!-- reference:alerts -->\n<!-- /reference:alerts -->", "look at: alerts"),
     ],
