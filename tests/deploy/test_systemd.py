@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ha.lock import DEFAULT_PATH
+from exporter.ha.rules import Rules
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = FOLDER / "vmguest-exporter.service"
@@ -105,7 +106,7 @@ def test_drop_in_adds_what_heartbeats_need() -> None:
     )
     base = parsed(UNIT)["Service"]
     assert seconds(service["RestartSec"]) < seconds(base["RestartSec"])
-    assert seconds(service["TimeoutStopSec"]) > seconds(base["TimeoutStopSec"])
+    assert seconds(service["TimeoutStopSec"]) > Rules().stop_limit, "it is not killed while it disables"
 
 
 def test_lock_of_the_heartbeater_lies_in_the_unit_s_own_folder() -> None:
