@@ -80,15 +80,16 @@ class History:
     def readings(self) -> tuple[Reading, ...]:
         return self._readings
 
-    def record(self, families: Iterable[MetricFamily], at: float) -> None:
-        """Keep this moment, unless the last one kept is too near. For one thread."""
-        kept = self._readings
+    def due(self, at: float) -> bool:
+        """Whether a reading at this time would be kept, so that none is made in vain."""
         # Not the whole step: a poll that comes a little early would double it.
-        if kept and at - kept[-1].at < 0.95 * STEP:
-            return
-        reading = reading_of(families, at)
+        return not self._readings or at - self._readings[-1].at >= 0.95 * STEP
+
+    def record(self, families: Iterable[MetricFamily], at: float) -> None:
+        """Keep this moment, if it is due. For one thread."""
+        reading = reading_of(families, at) if self.due(at) else None
         if reading is not None:
-            self._readings = (*(one for one in kept if at - one.at < SPAN), reading)
+            self._readings = (*(one for one in self._readings if at - one.at < SPAN), reading)
 
     def window(self) -> tuple[Reading, Reading] | None:
         """First and last reading of the last minutes within the present session; None if there are not two."""

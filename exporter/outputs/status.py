@@ -29,7 +29,8 @@ class Status:
     def record(self, state: PollState) -> None:
         """Keep what a poll has brought."""
         now = self._collector.monotonic()
-        self._history.record(self._collector.polled(state, now), now)
+        if self._history.due(now):
+            self._history.record(self._collector.polled(state, now), now)
 
     def view(self) -> Response:
         with self._lock:

@@ -20,15 +20,20 @@ class World:
     def __init__(self) -> None:
         self.now = 100.0
         self.made = 0
+        self.polled = 0
         self.status = Status(
             Collector(
                 lambda: self.state,
                 others=(self.other,),
-                guest=lambda: Guest(2, 2**30),
+                guest=self.guest,
                 wall=lambda: self.now,
                 monotonic=lambda: self.now,
             )
         )
+
+    def guest(self) -> Guest:
+        self.polled += 1
+        return Guest(2, 2**30)
 
     @property
     def state(self) -> PollState:
@@ -65,6 +70,13 @@ def test_what_is_recorded_is_drawn(world: World) -> None:
     used = world.page()["charts"][0]
     assert used["title"] == "CPU used"
     assert used["points"] == [[-30.0, None], [-20.0, 0.25], [-10.0, 0.25]]
+
+
+def test_polls_that_are_not_kept_cost_nothing(world: World) -> None:
+    for _ in range(50):
+        world.status.record(world.state)
+        world.now += 0.1
+    assert world.polled == 1
 
 
 def test_however_many_ask_it_is_made_once_a_second(world: World) -> None:
