@@ -65,7 +65,7 @@ MADE = {
 }
 """Scenario files for troubles that no built-in scenario has."""
 
-FAST = ("--poll.interval=500ms", "--extended.interval=1s")
+FAST = ("--poll.interval=1s", "--extended.interval=2s")
 
 
 def heartbeats(*, enabled: int, healthy: int, status: str, reset: int) -> str:
@@ -132,7 +132,7 @@ def compressed(rules: str) -> str:
     for old, new in (
         (r"\[1h\]", "[30s]"),
         (r"\[\d+m\]", "[8s]"),
-        (r"for: \d+[smh]$", "for: 2s"),
+        (r"for: \d+[smh]$", "for: 4s"),
         (r"offset (1d|10m)", "offset 15s"),
         (r"interval: \d+[sm]$", "interval: 1s"),
         (r"<= 300$", "<= 5"),
