@@ -290,7 +290,7 @@ SESSION_START = Metric("session.start", _G, Unit.TIMESTAMP, "When the host began
 SESSION_CHANGES = Metric("session.changes", _C, _EV, "Session changes seen since the exporter started; the host does not tell their cause.")
 
 # The exporter about itself.
-UP = Metric("up", _G, _NO, "1 when the last poll was good and is fresh; 0 otherwise, and then no statistics are shown.")
+UP = Metric("up", _G, _NO, "1 when the last poll was good and is fresh; 0 otherwise. Statistics older than three intervals are left out.")
 POLLS = Metric("polls", _C, _EV, "Polls begun.")
 POLL_ERRORS = Metric("poll.errors", _C, _EV, "Polls that failed, by kind of error.", ("kind",))
 POLL_DURATION = Metric("poll.duration", Kind.HISTOGRAM, Unit.SECONDS, "Time that a poll took, from request to decoded values.")
@@ -300,7 +300,7 @@ LAST_POLL = Metric("last_poll", _G, Unit.TIMESTAMP, "When the last good poll rea
 SOURCE = Metric("source", _I, _NO, "Road in use to the host, its transport and the version of the reply.", ("source", "transport", "protocol"))
 BUILD = Metric("exporter.build", _I, _NO, "Version of the exporter and of Python.", ("version", "python"))
 LIBRARY_RESTARTS = Metric("library.restarts", _C, _EV, "Times that the child process with VMware's library had to be started anew.")
-EXTENDED_UP = Metric("extended.up", _G, _NO, "1 when the last round over the extended statistics was good; absent where the host has none.")
+EXTENDED_UP = Metric("extended.up", _G, _NO, "1 when the last round over the extended statistics was good and is fresh; absent where the host has none.")
 EXTENDED_DROPPED = Metric("extended.dropped", _C, _EV, "Extended statistics dropped because a cap on names, labels or devices was reached or a name could not be used.")
 
 # OTLP push.

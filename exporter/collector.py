@@ -58,7 +58,7 @@ def collect(
             session_start=min(state.session_start, now),
             expose_identity=options.expose_identity,
         )
-    return [*families, *_guest(guest), *_exporter(state, now)]
+    return [*families, *_guest(guest), *_exporter(state, now, now_monotonic)]
 
 
 def _one(metric: Metric, value: float, created: float | None = None, time: float = 0.0) -> Family:
@@ -100,7 +100,7 @@ def _guest(guest: Guest) -> Iterator[Family]:
         yield _one(catalogue.GUEST_MEMORY, float(guest.memory_bytes))
 
 
-def _exporter(state: PollState, now: float) -> Iterator[Family]:
+def _exporter(state: PollState, now: float, now_monotonic: float) -> Iterator[Family]:
     """What the exporter says about itself, whatever the host does."""
     started = min(state.started, now)
 
@@ -124,8 +124,7 @@ def _exporter(state: PollState, now: float) -> Iterator[Family]:
     if (source := state.source) is not None:
         yield _info(catalogue.SOURCE, source.source, source.transport, source.protocol)
     yield _info(catalogue.BUILD, __version__, PYTHON)
-    if state.library_restarts is not None:
-        yield counter(catalogue.LIBRARY_RESTARTS, state.library_restarts)
     if state.extended_up is not None:
-        yield _one(catalogue.EXTENDED_UP, float(state.extended_up))
+        shown = state.fresh_extended(now_monotonic) is not None
+        yield _one(catalogue.EXTENDED_UP, float(state.extended_up and shown))
         yield counter(catalogue.EXTENDED_DROPPED, state.extended_dropped)

@@ -19,7 +19,7 @@ usage: vmguest-exporter [setting ...]
 SOURCES = """\
 Every setting is a flag, a variable and a key of the settings file: --poll.interval=1s is \
 VMGUEST_POLL_INTERVAL=1s and, below [poll], interval = "1s". Flags win over variables, variables over the file. \
-A switch is also written --name=false or --no-name. In brackets: what holds without it."""
+A switch is on as --name or --name=on, off as --no-name or --name=off. In brackets: what holds without it."""
 
 
 def text(commands: Iterable[tuple[str, str]], width: int = 0) -> str:
