@@ -18,12 +18,12 @@ from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit
 from exporter.samples import Family, Labels, Point
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
-MAX_DEVICES = 64
-"""Disks, and network cards, each. vSphere allows 256 disks and 10 cards; nobody has that many in one VM."""
+MAX_DEVICES = 256
+"""Disks, and network cards, each: as many disks as vSphere allows in one VM."""
 MAX_STATISTICS = 256
 """Statistics of one group. A real group has 6 to 30."""
-MAX_UNKNOWN = 1000
-"""Series of statistics that the catalogue does not know, in all groups together."""
+MAX_UNKNOWN = 4000
+"""Series of statistics that the catalogue does not know, in all groups together: 15 for each possible disk."""
 MAX_FACTS = 32
 """Labels of ``vmguest_host_info``."""
 MAX_LABEL = 128
@@ -148,7 +148,7 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     scale = _SCALES.get(units)
     unit_word = ""
     if scale is None or not scale[0].suffix:
-        unit_word = "percent" if units == "%" else snake(units)
+        unit_word = "percent" if units == "%" else snake(units.lower())
     # No stutter: the category, and a unit that the host's name ends in, are said once.
     words = words.removeprefix(f"{prefix}_").removesuffix(f"_{units.lower()}" if scale else "")
     if unit_word and (words == unit_word or words.endswith(f"_{unit_word}")):
@@ -159,7 +159,7 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     kind = Kind.COUNTER if type_ == "accumulate" else Kind.GAUGE
     unit = scale[0] if scale is not None else Unit.NONE
     label = _DEVICE_LABEL.get(word)
-    if kind is Kind.GAUGE and re.search(r"_(total|info|created|bucket|count|sum)$", body):
+    if kind is Kind.GAUGE and re.search(r"(^|_)(total|info|created|bucket|count|sum)$", body):
         # These endings mean something to Prometheus, and a gauge may not have them.
         body += "_value"
     elif kind is Kind.COUNTER:
@@ -213,6 +213,9 @@ def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = Tru
                     dropped += 1
             elif word == "session":
                 usable.append(value)
+            elif not known and not value.type and not value.units:
+                # A text reply has neither, so only known names can be published from it: that is no drop.
+                continue
             elif known or unknown:
                 mapped = map_value(group, value)
                 if mapped is None:

@@ -1,7 +1,7 @@
 """Extended statistics as metrics: the host's units scaled, its unknown names published by rule, within caps."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter import catalogue, extended
@@ -71,8 +71,10 @@ def test_a_text_reply_has_the_documented_units(row: catalogue.ExtendedStatistic)
         ("vnet m", value("pktsDropped", 3, "accumulate", "packets"), "vmguest_network_pkts_dropped_packets_total", 3),
         ("resources", value("vm.gpu.used", 3, "instant", "%"), "vmguest_resources_vm_gpu_used_percent", 3),
         ("resources", value("vm.odd", 3, "instant", "Furlongs/h"), "vmguest_resources_vm_odd_furlongs_h", 3),
-        ("resources", value("vm.power", 3, "accumulate", "mJ"), "vmguest_resources_vm_power_m_j_total", 3),
+        ("resources", value("vm.power", 3, "accumulate", "mJ"), "vmguest_resources_vm_power_mj_total", 3),
         ("resources", value("vm.io.total", 3, "instant", ""), "vmguest_resources_vm_io_total_value", 3),
+        ("host", value("host.info", 3, "instant", ""), "vmguest_host_info_value", 3),
+        ("vscsi scsi0:0", value("count", 3, "static", ""), "vmguest_disk_count_value", 3),
     ],
 )  # fmt: skip
 def test_unknown_statistics_by_rule(group: str, statistic: ExtendedValue, name: str, scaled: float) -> None:
@@ -206,6 +208,13 @@ def test_unknown_off_is_a_wish_and_not_a_drop() -> None:
     assert accepted.dropped == 0
 
 
+def test_an_unknown_name_in_a_text_reply_is_no_drop() -> None:
+    """It has no type and no unit there, so it can't be published, on every host that gives text alone."""
+    accepted = accept({"resources": parse("text", b"vm.numa.local = 1\nvm.odd = 2\n").values})
+    assert [each.name for each in accepted.groups["resources"]] == ["vm.numa.local"]
+    assert accepted.dropped == 0
+
+
 def test_devices_are_capped() -> None:
     groups = {
         f"vscsi d{n}": (value("num.reads", 1, "accumulate", "reads"),)
@@ -223,8 +232,8 @@ def test_statistics_of_a_group_are_capped() -> None:
 
 
 def test_unknown_series_are_capped_over_all_groups() -> None:
-    groups = {f"vscsi d{n}": [value(f"x{m}", 1) for m in range(100)] for n in range(11)}
-    assert accept(groups).dropped == 1100 - extended.MAX_UNKNOWN
+    groups = {f"vscsi d{n}": [value(f"x{m}", 1) for m in range(100)] for n in range(41)}
+    assert accept(groups).dropped == 4100 - extended.MAX_UNKNOWN
 
 
 def test_two_names_that_become_one_series_are_one() -> None:
@@ -258,11 +267,13 @@ GROUPS = st.dictionaries(
 
 
 @given(GROUPS)
+@example({"host": [value("info", 1), value("cpu.model", "words")]})
 def test_any_round_gives_a_page_that_is_valid(groups: dict[str, list[ExtendedValue]]) -> None:
     """One family a name, one series a label set, legal names, no counter below 0."""
     accepted = accept(groups)
     found = families(snapshot(dict(accepted.groups)), expose_identity=True)
     assert len({family.name for family in found}) == len(found)
+    assert len({family.metric.prometheus for family in found}) == len(found)
     for family in found:
         assert family.metric.prometheus.isascii()
         assert family.metric.prometheus.replace("_", "").isalnum()

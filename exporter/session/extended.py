@@ -116,7 +116,7 @@ class ExtendedReader:
         try:
             names = extended.parse_names(source.stat("text", "", left))
         except RpcError as error:
-            if error.reason == "unknown_command":
+            if error.reason in ("unknown_command", "disabled"):
                 self._supported = False
                 self._groups = ()
                 log.info("the host has no extended statistics", extra={"reason": error.text})
@@ -176,6 +176,7 @@ class ExtendedReader:
         accepted = accept(self._round, unknown=self._unknown)
         self._drop(accepted.dropped)
         snapshot = ExtendedSnapshot(self._session_id, accepted.groups, self._wall(), self._clock())
+        log.debug("extended statistics read", extra={"groups": len(accepted.groups)})
         if self._failed:
             log.info("extended statistics are back", extra={"after": self._failed})
             self._failed = ""

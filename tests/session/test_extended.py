@@ -134,7 +134,7 @@ def test_a_reply_of_another_session_drops_the_round(reader: ExtendedReader) -> N
     assert state.snapshot.session_id == 9
 
 
-@pytest.mark.parametrize("refusal", [UNKNOWN])
+@pytest.mark.parametrize("refusal", [UNKNOWN, RpcError("disabled")])
 def test_an_unsupported_host_is_asked_once_a_session_and_told_once(
     reader: ExtendedReader, clock: Clock, refusal: RpcError, caplog: pytest.LogCaptureFixture
 ) -> None:
