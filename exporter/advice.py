@@ -89,6 +89,12 @@ VSOCK_OFF = Advice(
     "look for guest_rpc.rpci.usevsocket = FALSE in the advanced settings, the usual reason for a refusal, and have it "
     "removed; --source=library does without vsock",
 )
+NO_SIMULATED_HOST = Advice(
+    "guestrpc-answer",
+    Where.GUEST,
+    "--guestrpc.socket names the socket of a simulated host: start one there with `vmguest-exporter simulate --socket "
+    "PATH`, or leave the flag out to ask the real host",
+)
 NO_ANSWER = Advice(
     "guestrpc-answer",
     Where.HOST,
@@ -129,8 +135,8 @@ NEEDS_PRIVILEGE = Advice(
 NO_LIBRARY = Advice(
     "library-present",
     Where.GUEST,
-    "install the package open-vm-tools, or name the file with --library.path; the native road (--source=guestrpc) needs "
-    "no library",
+    "install the package open-vm-tools (or VMware Tools), or name the right file with --library.path; the native road "
+    "(--source=guestrpc) needs no library",
 )
 LIBRARY_BROKEN = Advice(
     "library-answer",
@@ -150,6 +156,9 @@ def advice(error: VMGuestError) -> Advice | None:
             return NO_DEVICE
         case NoDeviceError():
             return NO_MODULE
+        case RefusedError(errno=errno.ENOENT | errno.ECONNREFUSED | errno.EACCES):
+            # A unix socket's; vsock resets.
+            return NO_SIMULATED_HOST
         case RefusedError():
             return VSOCK_OFF
         case TimeoutExpired():

@@ -85,12 +85,7 @@ def load(
             tried.append(f"{name} ({_reason(error, name)})")
         except LibraryNotFound as error:
             tried.append(str(error))
-    advice = (
-        "Check --library.path, or leave it out to search"
-        if path
-        else "Install the package open-vm-tools (or VMware Tools), or name the file with --library.path"
-    )
-    raise LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}. {advice}")
+    raise LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}")
 
 
 def attach(name: str, handle: Any) -> Library:

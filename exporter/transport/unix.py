@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
+from exporter.errors import RefusedError
 from exporter.transport.sockets import SocketStream, connect_error
 
 
@@ -23,5 +25,11 @@ class UnixConnector:
             sock.connect(self._path)
         except OSError as error:
             sock.close()
-            raise connect_error(error, f"the host at {self._path}") from error
+            peer = f"the host at {self._path}"
+            if error.errno == errno.EACCES:
+                # The file's mode: not the sandbox that the same number means on vsock.
+                raise RefusedError(
+                    f"{peer} does not take the connection: {error.strerror}", error.errno
+                ) from error
+            raise connect_error(error, peer) from error
         return SocketStream(sock)

@@ -65,17 +65,16 @@ def test_a_file_that_is_something_else_is_not_taken() -> None:
         loader.load(names=["a.so"], dlopen=files.dlopen)
 
 
-def test_no_library_names_what_was_tried_and_what_to_install() -> None:
+def test_no_library_names_what_was_tried() -> None:
     with pytest.raises(LibraryNotFound) as caught:
         loader.load(names=["a.so", "b.so"], dlopen=Files().dlopen)
     text = str(caught.value)
     assert "a.so (cannot open shared object file: No such file or directory); b.so (" in text
-    assert "Install the package open-vm-tools" in text
 
 
 def test_a_named_file_is_the_only_one_that_is_tried() -> None:
     files = Files(libguestlib__so__0=whole_library())
-    with pytest.raises(LibraryNotFound, match=r"Check --library\.path"):
+    with pytest.raises(LibraryNotFound, match=r"/opt/mine\.so"):
         loader.load("/opt/mine.so", dlopen=files.dlopen)
     assert files.tried == ["/opt/mine.so"]
 
