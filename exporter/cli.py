@@ -102,8 +102,9 @@ def _run(line: flags.CommandLine) -> int:
     commands = {command.name: command for command in available()}
     command = commands.get(line.command)
     if command is None:
-        hint = did_you_mean(line.command, commands)
-        raise ConfigError(*line.problems, f"{line.command}: no such command{hint}")
+        line.problems.append(f"{line.command}: no such command{did_you_mean(line.command, commands)}")
+        settings()  # which raises, with whatever else is wrong
+        return USAGE
     return _other(command, line, settings)
 
 

@@ -110,6 +110,7 @@ class Poller:
         else:
             state = self._succeeded(before, snapshot)
         now = self._clock()
+        log.debug("poll", extra={"seconds": now - begun, "outcome": state.last_error or "good"})
         self._state = replace(
             state,
             polls=state.polls + 1,
@@ -162,9 +163,18 @@ class Poller:
         elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
             state = replace(state, unchanged=before.unchanged + 1)
         if last is None:
-            log.info("the host gives statistics", extra={"statistics": len(snapshot.values)})
+            info = self._source.info
+            log.info(
+                "the host gives statistics",
+                extra={
+                    "source": info.source,
+                    "transport": info.transport,
+                    "statistics": len(snapshot.values),
+                },
+            )
         elif new_session:
-            log.info("session change", extra={"changes": state.session_changes})
+            session = f"{snapshot.session_id:#x}"
+            log.info("session change", extra={"session": session, "changes": state.session_changes})
         if before.last_error:
             log.info("statistics from the host are back", extra={"after": before.last_error})
         return replace(state, snapshot=snapshot)

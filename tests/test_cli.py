@@ -70,6 +70,16 @@ def test_an_unknown_command_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> N
     assert "referense: no such command; did you mean reference?" in capsys.readouterr().err
 
 
+def test_an_unknown_command_hides_no_bad_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--poll.interval=1", "serv", "--log.level=loud"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "vmguest-exporter: serv: no such command; did you mean serve?",
+        "vmguest-exporter: --poll.interval=1: expected a duration between 100ms and 1h; it needs a unit: 1s",
+        "vmguest-exporter: --log.level=loud: expected one of debug, info, warn, error",
+        "vmguest-exporter: try vmguest-exporter --help",
+    ]
+
+
 def test_a_failure_is_one_line_with_advice_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -228,7 +228,9 @@ class Ha(Group):
 
 class Log(Group):
     level: str = option(
-        Choice("debug", "info", "warn", "error"), "Least severe lines to write, to stderr.", default="info"
+        Choice("debug", "info", "warn", "error", warning="warn"),
+        "Least severe lines to write, to stderr.",
+        default="info",
     )
     format: str = option(Choice("logfmt", "json"), "Shape of a line.", default="logfmt")
 

@@ -72,16 +72,18 @@ class Switch(Kind):
 
 
 class Choice(Kind):
-    """One of a few words."""
+    """One of a few words; ``aliases`` are other spellings, taken and not shown."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, **aliases: str) -> None:
         self.words = words
+        self._aliases = aliases
         self.expects = f"one of {', '.join(words)}"
         self.placeholder = "|".join(words)
 
     def parse(self, text: str) -> str:
-        if text in self.words:
-            return text
+        word = self._aliases.get(text, text)
+        if word in self.words:
+            return word
         raise ValueError
 
 

@@ -97,6 +97,12 @@ def test_a_choice_is_one_of_its_words() -> None:
         kind.parse("GRPC")
 
 
+def test_a_choice_may_take_other_spellings() -> None:
+    kind = Choice("warn", "error", warning="warn")
+    assert (kind.parse("warning"), kind.native("warning"), kind.parse("warn")) == ("warn", "warn", "warn")
+    assert kind.expects == "one of warn, error"
+
+
 def test_text_is_not_empty_and_quoted_in_toml() -> None:
     assert Kind().native("steady") == "steady"
     with pytest.raises(ValueError, match="empty"):
