@@ -139,6 +139,7 @@ class WebServer:
         """File descriptor to what waitress's loop serves: listeners, connections, its wake-up pipe."""
         self._sockets: list[socket.socket] = []
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -192,10 +193,9 @@ class WebServer:
     def close(self) -> None:
         """Stop listening and drop every connection; done within a second. Never raises; may be called twice."""
         if self._thread is not None:
-            # Set by the loop itself when it wakes up: were it set here, the loop could end first and close the
-            # pipe that wakes it.
-            listener: Any = self._listener
-            listener.trigger.pull_trigger(self._stopping.set)
+            self._stopping.set()
+            self._listener.pull_trigger()
+            self._woken.set()
             self._thread.join(1.0)
             self._thread = None
 
@@ -212,5 +212,7 @@ class WebServer:
             if now >= next_look:
                 next_look = now + 1.0
                 watch.requests(channels, now)
+        # The loop may have ended before it was woken: the pipe that wakes it must not be closed until then.
+        self._woken.wait()
         self._dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)
