@@ -233,7 +233,7 @@ def serving(handler: type[BaseHTTPRequestHandler], seconds: float | None = None)
     thread.join(5)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(
     require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:

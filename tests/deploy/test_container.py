@@ -86,9 +86,9 @@ def test_locked_requirements_are_those_of_the_project_with_hashes() -> None:
         re.findall(r"^([a-z0-9-]+)==(\S+) \\$", (FOLDER / "requirements.txt").read_text(), re.MULTILINE)
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in project["dependencies"]:
+    for text in project["dependencies"] + project["optional-dependencies"]["web"]:
         requirement = Requirement(text)
-        assert requirement.specifier.contains(locked[requirement.name], prereleases=True), text
+        assert requirement.specifier.contains(locked[requirement.name.lower()], prereleases=True), text
     entries = re.split(r"^(?=\S)", (FOLDER / "requirements.txt").read_text(), flags=re.MULTILINE)
     assert all("--hash=sha256:" in entry for entry in entries if "==" in entry)
 
