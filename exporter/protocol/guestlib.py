@@ -7,9 +7,11 @@
     V2 ──ask 2──> data of another session, or refused: ask 3 (the host may be a newer one now), as above
     any refusal that is left is the caller's
 
-As VMware's library does it (open-vm-tools libguestlib/vmGuestLib.c, VMGuestLibUpdateInfo), with two
+As VMware's library does it (open-vm-tools libguestlib/vmGuestLib.c, VMGuestLibUpdateInfo), with three
 differences: the reply that shows a new session on V3 is whole and is used, not thrown away and asked for
-again; and the host's own words are kept where the library folds them into NOT_ENABLED.
+again; the host's own words are kept where the library folds them into NOT_ENABLED; and V2 is remembered
+only where the host said that it does not know V3, so that one refusal for another reason does not cost the
+statistics that V2 lacks until the next session.
 """
 
 from __future__ import annotations
@@ -63,8 +65,9 @@ class GuestLib:
                 # The first refusal says more: the second is often "Unsupported version" of a host without V2.
                 raise error from last
             snapshot = stats_v2.decode(reply)
+            if error.reason == "unsupported_version":
+                self._version = stats_v2.VERSION
         else:
             snapshot = stats_v3.decode(reply)
-        self._version = snapshot.protocol
         self._session_id = snapshot.session_id
         return snapshot

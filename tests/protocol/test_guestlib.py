@@ -80,6 +80,16 @@ def test_version_2_sticks_within_its_session() -> None:
     assert update(core, [V2])[1] == [b"guestlib.info.get 2"]
 
 
+@pytest.mark.parametrize("text", ["disabled", "Permission denied", ""])
+def test_version_2_after_another_refusal_is_good_for_one_read(text: str) -> None:
+    """A host with version 3 that stumbled once must not give the older and shorter list from then on."""
+    core = guestlib.GuestLib()
+    update(core, [text, V2])
+    snapshot, commands = update(core, [V3])
+    assert snapshot.protocol == 3
+    assert commands == [b"guestlib.info.get 3"]
+
+
 def test_a_new_session_on_version_2_asks_for_3_again() -> None:
     core = guestlib.GuestLib()
     update(core, ["Unsupported version", V2])
