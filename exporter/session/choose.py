@@ -106,6 +106,8 @@ class AutoSource:
         self._made: dict[str, Source] = {}
         self._chosen: Source | None = None
         self._note = ""
+        self._told: list[str] = []
+        """Kinds of the errors that the log has been told of while no road answers."""
 
     @property
     def info(self) -> SourceInfo:
@@ -140,6 +142,9 @@ class AutoSource:
                 self._take(name, failures)
                 return snapshot
         self._note = "; ".join(f"{name}: {error}" for name, error in failures)
+        if self._told != (kinds := [error.kind for _, error in failures]):
+            self._told = kinds
+            log.warning("no road to the host yet", extra={"hypervisor": self._evidence, "why": self._note})
         # The first road is the one to repair: the second one is its substitute.
         raise failures[0][1]
 

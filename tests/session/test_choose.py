@@ -123,6 +123,16 @@ def test_no_road_is_the_first_roads_error_and_is_tried_anew() -> None:
     assert source.read() == SNAPSHOT
 
 
+def test_why_no_road_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixture) -> None:
+    native = Road("guestrpc", NoDeviceError("no vsock"), NoDeviceError("no vsock"), SNAPSHOT)
+    source = auto(native, Road("library", NotVMwareError("no library"), NotVMwareError("no library")))
+    for _ in range(2):
+        with pytest.raises(NoDeviceError):
+            source.read()
+    (record,) = caplog.records
+    assert vars(record)["why"] == "guestrpc: no vsock; library: no library"
+
+
 def test_a_road_is_kept_through_its_errors() -> None:
     source = auto(Road("guestrpc", SNAPSHOT, RemoteProtocolError("x"), SNAPSHOT), Road("library"))
     source.read()
