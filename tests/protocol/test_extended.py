@@ -117,7 +117,10 @@ def test_documented_list_of_groups() -> None:
     assert parse_names(listing) == ("session", "host", "resources", "vscsi scsi0:0", "vnet 00:0c:29:1e:23:f3")
 
 
-TRIPLES: list[dict[str, object]] = [{"name": "a.b", "type": "instant", "units": "KB", "value": 7}, {"name": "c", "value": "word"}]
+TRIPLES: list[dict[str, object]] = [
+    {"name": "a.b", "type": "instant", "units": "KB", "value": 7},
+    {"name": "c", "value": "word"},
+]
 
 
 @pytest.mark.parametrize(
