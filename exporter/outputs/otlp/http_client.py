@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -49,13 +50,14 @@ def carrier(settings: PushSettings, watch: Watch) -> dict[str, Any]:
     ``session`` is public, and brings TLS and proxies. ``_transport`` is not: where this SDK has none, everything
     goes by session.
     """
-    if not settings.secure and not settings.proxied:
-        try:
-            from exporter.outputs.otlp.plain import PlainTransport
-        except ImportError:
-            pass
-        else:
-            return {"_transport": PlainTransport(watch)}
+    if (
+        not settings.secure
+        and not settings.proxied
+        and "_transport" in signature(OTLPMetricExporter).parameters
+    ):
+        from exporter.outputs.otlp.plain import PlainTransport
+
+        return {"_transport": PlainTransport(watch)}
     return {"session": watched_session(watch)}
 
 
@@ -67,6 +69,8 @@ def watched_session(watch: Watch) -> requests.Session:
         def request(self, *args: Any, **kwargs: Any) -> requests.Response:
             # Said with the request, or REQUESTS_CA_BUNDLE of the environment would win over our certificates.
             kwargs.setdefault("verify", self.verify)
+            # A redirected POST becomes a GET, and whatever that answers would look like a success.
+            kwargs["allow_redirects"] = False
             try:
                 response = super().request(*args, **kwargs)
             except Exception as error:

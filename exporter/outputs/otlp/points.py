@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from opentelemetry.sdk.metrics import export as sdk
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
-from exporter.catalogue import Kind
+from exporter.catalogue import Kind, Unit
 from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.deltas import Deltas
 from exporter.outputs.otlp.settings import Temporality
@@ -27,7 +38,10 @@ _SDK = {
     "telemetry.sdk.name": "opentelemetry",
     "telemetry.sdk.version": sdk_version,
 }
-_CUMULATIVE, _DELTA = sdk.AggregationTemporality.CUMULATIVE, sdk.AggregationTemporality.DELTA
+_COUNTER = Kind.COUNTER
+_UCUM = {unit: unit.ucum for unit in Unit}
+"""Beside the enum, whose properties cost a microsecond: there are a hundred points, and the encoder waits."""
+_CUMULATIVE, _DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
 
 
 def nanoseconds(seconds: float) -> int:
@@ -44,48 +58,50 @@ class Spelling:
         self._started = started
         self._delta_sums = temporality.delta_sums
         self._delta_histograms = temporality.delta_histograms
+        self._of_sums = _DELTA if temporality.delta_sums else _CUMULATIVE
         self._deltas = Deltas(started)
         self._scope = InstrumentationScope("vmguest-exporter", __version__)
         self._attributes: Mapping[str, str] | None = None
         self._resource = Resource({})
 
-    def spell(self, reading: Reading) -> sdk.MetricsData:
+    def spell(self, reading: Reading) -> MetricsData:
         """The same for the same reading, until :meth:`accepted`."""
         self._deltas.begin()
         metrics = list(self._metrics(reading))
         if reading.attributes is not self._attributes:
             self._attributes = reading.attributes
             self._resource = Resource({**_SDK, **reading.attributes})
-        scope = sdk.ScopeMetrics(self._scope, metrics, "")
-        return sdk.MetricsData([sdk.ResourceMetrics(self._resource, [scope], "")])
+        scope = ScopeMetrics(self._scope, metrics, "")
+        return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
     def accepted(self) -> None:
         """The receiver took what was spelt last."""
         self._deltas.accepted()
 
-    def _metrics(self, reading: Reading) -> Iterator[sdk.Metric]:
+    def _metrics(self, reading: Reading) -> Iterator[Metric]:
         for family in reading.families:
-            metric, time = family.metric, family.time or reading.time
-            data: sdk.Sum | sdk.Gauge | sdk.Histogram
+            time = family.time or reading.time
+            data: Sum | Gauge | HistogramData
             if family.histogram is not None:
                 data = self._histogram(family.name, family.histogram, time)
-            elif metric.kind is Kind.COUNTER:
-                points = list(self._sums(family, time))
+            elif family.metric.kind is _COUNTER:
+                points = self._sums(family, time)
                 if not points:
                     continue
-                data = sdk.Sum(points, _DELTA if self._delta_sums else _CUMULATIVE, is_monotonic=True)
+                data = Sum(points, self._of_sums, True)
             else:
                 at = nanoseconds(time)
-                data = sdk.Gauge(
+                # Always floats: a series that changes between integer and double is two series to some.
+                data = Gauge(
                     [
-                        sdk.NumberDataPoint(dict(point.labels), 0, at, float(point.value))
+                        NumberDataPoint(dict(point.labels), 0, at, float(point.value))
                         for point in family.points
                     ]
                 )
-            yield sdk.Metric(metric.otlp, metric.help, metric.unit.ucum, data)
+            yield Metric(family.metric.otlp, family.metric.help, _UCUM[family.metric.unit], data)
 
-    def _sums(self, family: Family, time: float) -> Iterator[sdk.NumberDataPoint]:
-        # Always floats: a series whose points change between integer and double is two series to some.
+    def _sums(self, family: Family, time: float) -> list[NumberDataPoint]:
+        found = []
         at = nanoseconds(time)
         for point in family.points:
             value, start = float(point.value), self._started if point.created is None else point.created
@@ -95,9 +111,10 @@ class Spelling:
                     continue
                 value, start = difference
             # A clock that was set back must not put the start behind the end.
-            yield sdk.NumberDataPoint(dict(point.labels), min(nanoseconds(start), at), at, value)
+            found.append(NumberDataPoint(dict(point.labels), min(nanoseconds(start), at), at, value))
+        return found
 
-    def _histogram(self, name: str, histogram: Histogram, time: float) -> sdk.Histogram:
+    def _histogram(self, name: str, histogram: Histogram, time: float) -> HistogramData:
         start = self._started
         if self._delta_histograms:
             histogram, start = self._deltas.histogram(name, histogram, time)
@@ -107,7 +124,7 @@ class Spelling:
         between = [
             upper - lower for lower, upper in zip(below, (*histogram.counts, histogram.count), strict=True)
         ]
-        point = sdk.HistogramDataPoint(
+        point = HistogramDataPoint(
             attributes={},
             start_time_unix_nano=min(nanoseconds(start), at),
             time_unix_nano=at,
@@ -119,4 +136,4 @@ class Spelling:
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
         )
-        return sdk.Histogram([point], _DELTA if self._delta_histograms else _CUMULATIVE)
+        return HistogramData([point], _DELTA if self._delta_histograms else _CUMULATIVE)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import builtins
 import logging
 import socket
 import ssl
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
@@ -175,8 +177,6 @@ def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(
 
 def test_plain_http_needs_no_tls_library() -> None:
     """``ssl`` is 5 MiB and ``requests`` another 5; checked in a process that has loaded nothing else."""
-    import subprocess
-
     code = """
 import sys
 from exporter.outputs.otlp.client import connect
@@ -189,14 +189,11 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"ssl", "reques
 
 
 def test_an_sdk_without_a_place_for_a_carrier_goes_by_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
+    class Older(OTLPMetricExporter):
+        def __init__(self, endpoint: str, session: requests.Session, **more: Any) -> None:
+            super().__init__(endpoint, session=session, **more)
 
-    def gone(name: str, *rest: Any, **more: Any) -> Any:
-        if name == "exporter.outputs.otlp.plain":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", gone)
+    monkeypatch.setattr("exporter.outputs.otlp.http_client.OTLPMetricExporter", Older)
     with HttpReceiver().running() as receiver:
         client = HttpClient(settings(receiver.url))
         assert client.export(data()).outcome is Outcome.SUCCESS
