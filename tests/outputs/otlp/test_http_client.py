@@ -3,8 +3,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -173,19 +171,6 @@ def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(
     assert result.outcome is Outcome.FAILED
     assert "certificate verify failed" in result.reason
     assert len(receiver.received) == 1
-
-
-def test_plain_http_needs_no_tls_library() -> None:
-    """``ssl`` is 5 MiB and ``requests`` another 5; checked in a process that has loaded nothing else."""
-    code = """
-import sys
-from exporter.outputs.otlp.client import connect
-from exporter.outputs.otlp.settings import PushSettings
-connect(PushSettings("http://127.0.0.1:1/v1/metrics")).close()
-print(*sorted({name.partition(".")[0] for name in sys.modules} & {"ssl", "requests", "urllib3", "grpc"}))
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == ""
 
 
 def test_an_sdk_without_a_place_for_a_carrier_goes_by_requests(monkeypatch: pytest.MonkeyPatch) -> None:
