@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter import __version__
+from exporter import __version__, guest
 from exporter.collector import Options, collect
 from exporter.config import Settings, push_wanted
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
+from exporter.guest import Guest
 from exporter.outputs.prometheus import Families
 from exporter.poller import Poller
 from exporter.samples import Family
@@ -28,6 +30,9 @@ from exporter.session.extended import ExtendedReader
 from exporter.signals import RELOAD, Signals
 from exporter.snapshot import PollState
 from exporter.systemd import Notifier
+
+if TYPE_CHECKING:
+    from exporter.simulator.server import Server
 
 log = logging.getLogger("exporter.app")
 
@@ -57,27 +62,40 @@ def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, pa
     ``others``, below, are families that come from beside the poller: what the push and the heartbeats say of
     themselves. Every output shows them.
     """
+    host = find_host(settings)
+    told: list[Callable[[PollState], None]] = []
 
     def polled(state: PollState) -> None:
         if state.polls == 1:
             notifier.ready(f"polling every {state.interval:g} s")
+        for tell in told:
+            tell(state)
 
-    poller = Poller(source(settings), settings.poll.interval, on_poll=polled, extended=extended(settings))
+    poller = Poller(host.source, settings.poll.interval, on_poll=polled, extended=extended(settings))
     options = Options(
         expose_identity=settings.expose_identity, deprecated_metrics=settings.deprecated_metrics
     )
     others: list[Callable[[], list[Family]]] = []
     if push_wanted(settings, environ):
-        otlp(settings, environ, poller, options, others, parts)
+        otlp(settings, environ, poller, host, options, others, parts)
     if settings.web.enabled:
-        web(settings, poller, options, others, parts)
+        told.append(web(settings, poller, host, options, others, parts))
     poller.start()
     parts.callback(poller.stop)
     return poller
 
 
-def source(settings: Settings) -> Source:
-    """The road to the host.
+class Host(NamedTuple):
+    """The road to the host, and the machine that it speaks of."""
+
+    source: Source
+    guest: Callable[[], Guest] = guest.read
+    server: Server | None = None
+    """The simulated host, where there is one in this process."""
+
+
+def find_host(settings: Settings) -> Host:
+    """The host that the settings name.
 
     Raises:
         NotVMwareError: there is none from this machine.
@@ -86,6 +104,11 @@ def source(settings: Settings) -> Source:
     """
     if settings.source == "simulated":
         return _simulated(settings)
+    return Host(source(settings))
+
+
+def source(settings: Settings) -> Source:
+    """The road to a host that is not simulated here; errors as :func:`find_host`."""
     if settings.source == "replay":
         from exporter.session.replay import ReplaySource
 
@@ -102,7 +125,7 @@ def source(settings: Settings) -> Source:
     return road
 
 
-def _simulated(settings: Settings) -> Source:
+def _simulated(settings: Settings) -> Host:
     import secrets
 
     from exporter.session.wire import WireSource
@@ -114,7 +137,10 @@ def _simulated(settings: Settings) -> Source:
         connector = in_process(settings.simulated.scenario, seed=seed)
     except ConfigError as error:
         raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
-    return WireSource(connector, settings.guestrpc.timeout, source="simulated")
+    machine = connector.server.host.scenario.machine
+    simulated = Guest(machine.vcpus, machine.memory << 20)
+    road = WireSource(connector, settings.guestrpc.timeout, source="simulated")
+    return Host(road, lambda: simulated, connector.server)
 
 
 def _leads_somewhere(road: Source) -> None:
@@ -139,12 +165,12 @@ def otlp(
     settings: Settings,
     environ: Mapping[str, str],
     poller: Poller,
+    host: Host,
     options: Options,
     others: list[Callable[[], list[Family]]],
     parts: ExitStack,
 ) -> None:
     """The push, unless a standard variable switches it off. To be called before there are other threads."""
-    from exporter import guest
     from exporter.outputs.otlp.push import Push
     from exporter.outputs.otlp.settings import resolve
 
@@ -153,7 +179,7 @@ def otlp(
         return
 
     def gather() -> list[Family]:
-        found = collect(poller.state, time.time(), time.monotonic(), options, guest.read())
+        found = collect(poller.state, time.time(), time.monotonic(), options, host.guest())
         return [*found, *(family for families in others for family in families())]
 
     push = Push(push_settings, gather, poller.state.started, delay=settings.poll.interval / 2)
@@ -165,23 +191,26 @@ def otlp(
 def web(
     settings: Settings,
     poller: Poller,
+    host: Host,
     options: Options,
     others: Sequence[Families],
     parts: ExitStack,
-) -> None:
-    """The web server, listening from here on."""
+) -> Callable[[PollState], None]:
+    """The web server, listening from here on; what it wants to be told after each poll."""
     from exporter.outputs.http import Application
-    from exporter.outputs.landing import landing
+    from exporter.outputs.landing import views
     from exporter.outputs.prometheus import Collector, Page
     from exporter.outputs.server import WebServer
+    from exporter.outputs.status import Status
 
     if not settings.web.disable_exporter_metrics:
         from exporter.outputs import process
 
         others = (*others, process.families)
     path = settings.web.telemetry_path
-    page = Page(Collector(lambda: poller.state, options, others))
-    application = Application(page, lambda: poller.state.polls > 0, path, {"/": lambda: landing(path)})
+    collector = Collector(lambda: poller.state, options, others, guest=host.guest)
+    status = Status(collector)
+    application = Application(Page(collector), lambda: poller.state.polls > 0, path, views(path, status.view))
     if settings.web.config_file is None:
         server = WebServer(application, settings.web.listen)
     else:
@@ -200,6 +229,7 @@ def web(
     parts.callback(server.close)
     for url in server.urls:
         log.info("listening on %s", url.rstrip("/") + path)
+    return status.record
 
 
 def supervise(

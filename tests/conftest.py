@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -41,3 +42,16 @@ def short_path() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="vmg"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Levels and handlers as the test found them: a command under test sets up logging for its process."""
+    loggers = (logging.getLogger(), logging.getLogger("exporter"))
+    before = [(logger, logger.level, list(logger.handlers), logger.propagate) for logger in loggers]
+    yield
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import app
+from exporter import app, guest
 from exporter.config import Address, Settings
 from exporter.config.settings import Extended, GuestRpc, Library, Otlp, Poll, Replay, Simulated, Web
 from exporter.errors import (
@@ -29,6 +29,7 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
 )
+from exporter.guest import Guest
 from exporter.poller import Poller
 from exporter.session.record import FORMAT, VERSION
 from exporter.signals import Signals
@@ -232,12 +233,12 @@ def replace_web(*listen: Address, otlp: Otlp = Otlp(), poll: Poll = Poll()) -> S
 
 def test_a_scenario_that_is_not_there_names_the_flag() -> None:
     with pytest.raises(ConfigError, match=r"^--simulated\.scenario: "):
-        app.source(Settings(source="simulated", simulated=Simulated(scenario="stormy")))
+        app.find_host(Settings(source="simulated", simulated=Simulated(scenario="stormy")))
 
 
 def test_each_start_of_the_simulated_host_is_another_session_unless_its_seed_is_given() -> None:
     def session(settings: Settings) -> int:
-        source = app.source(settings)
+        source = app.find_host(settings).source
         try:
             return source.read().session_id
         finally:
@@ -246,6 +247,21 @@ def test_each_start_of_the_simulated_host_is_another_session_unless_its_seed_is_
     free = Settings(source="simulated")
     assert session(free) != session(free)
     assert session(SIMULATED) == session(SIMULATED)
+
+
+def test_the_guest_of_a_simulated_host_is_simulated_too() -> None:
+    """Else ratios to vCPUs and memory would speak of this machine."""
+    host = app.find_host(SIMULATED)
+    host.source.close()
+    assert host.guest() == Guest(4, 8192 << 20)
+    assert host.server is not None
+
+
+def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
+    host = app.find_host(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
+    host.source.close()
+    assert host.guest() == guest.read()
+    assert host.server is None
 
 
 def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: Path) -> None:
