@@ -123,7 +123,7 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         link.send(Refusal(str(error)))
         return REFUSED
-    policy = Policy(rules, time.monotonic(), predecessor=held.predecessor)
+    policy = Policy(rules, time.monotonic(), held.legacy)
     heart = Heart(monitor_for(orders), policy, link, note=held.note)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: heart.interrupt())

@@ -11,9 +11,10 @@ from exporter.errors import VMGuestError
 from exporter.ha.base import AppMonitor
 from exporter.ha.link import Link
 from exporter.ha.messages import Line, News, Report, Stop
-from exporter.ha.policy import Call, End, Policy, Result, Wait
+from exporter.ha.policy import Call, End, Policy, Wait
 from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import Health
+from exporter.ha.rules import Health, Legacy
+from exporter.ha.standing import Result
 from exporter.protocol.appmonitor import AppState, AppStatus, Verb
 
 STOPPED = 0
@@ -30,8 +31,8 @@ REPORT_INTERVAL = 1.0
 class Heart:
     """The loop: news in, calls out, reports back. The one caller of ``monitor``, in the one thread.
 
-    ``note`` is told before and after whether monitoring may be on by us. ``parent`` says which process is the
-    parent: another answer than at the start means that the exporter died.
+    ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
+    process is the parent: another answer than at the start means that the exporter died.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Heart:
         policy: Policy,
         link: Link,
         *,
-        note: Callable[[bool], None] = lambda _on: None,
+        note: Callable[[Legacy], None] = lambda _legacy: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         parent: Callable[[], int] = os.getppid,
@@ -59,7 +60,7 @@ class Heart:
         self._news: News | None = None
         self._interrupted = False
         self._stopping = False
-        self._noted: bool | None = None
+        self._noted: Legacy | None = None
         self._reported: Report | None = None
         self._reported_at = float("-inf")
         self._resets = 0
@@ -78,9 +79,9 @@ class Heart:
         action = self._policy.next(now, *self._health(now))
         self.pause = 0.0
         if isinstance(action, Call):
-            self._remember(self._policy.may_be_on or action.verb is Verb.ENABLE)
+            self._remember()
             self._policy.done(self._clock(), action, self._perform(action))
-            self._remember(self._policy.may_be_on)
+            self._remember()
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
         self._report()
@@ -128,10 +129,11 @@ class Heart:
         except VMGuestError as error:
             return error
 
-    def _remember(self, may_be_on: bool) -> None:
-        if may_be_on is not self._noted:
-            self._noted = may_be_on
-            self._note(may_be_on)
+    def _remember(self) -> None:
+        legacy = self._policy.standing.legacy
+        if legacy is not self._noted:
+            self._noted = legacy
+            self._note(legacy)
 
     def _report(self) -> None:
         rehearsal = self._monitor if isinstance(self._monitor, RehearsalMonitor) else None
@@ -148,24 +150,24 @@ class Heart:
             self._link.send(report)
 
     def _state(self, rehearsal: RehearsalMonitor | None) -> Report:
-        policy = self._policy
-        tally = policy.tally
+        standing = self._policy.standing
+        tally = standing.tally
         report = Report(
-            phase=policy.phase.value,
-            armed=policy.armed,
-            settled=policy.settled,
-            problem=policy.problem,
+            phase=self._policy.phase.value,
+            armed=standing.armed,
+            settled=standing.settled,
+            problem=standing.problem,
             withheld=tally.withheld,
         )
         if rehearsal:
             # Nothing of this has reached a host: enabled, heartbeats and the like would be lies.
             return replace(report, app_status=AppStatus.GRAY.value, dry_run_resets=rehearsal.resets)
-        beat = policy.last_beat
+        beat = standing.last_beat
         return replace(
             report,
-            enabled=policy.confirmed,
-            app_status=policy.status.value if policy.status else "",
-            requested_reset=policy.reset_asked,
+            enabled=standing.confirmed,
+            app_status=standing.status.value if standing.status else "",
+            requested_reset=standing.reset_asked,
             heartbeats=tally.heartbeats,
             errors=dict(tally.errors),
             reenables=tally.reenables,

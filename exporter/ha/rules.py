@@ -1,4 +1,4 @@
-"""The numbers behind the heartbeats, and the words of their settings."""
+"""The numbers behind the heartbeats, and the words that their modules share."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ class OnUnhealthy(Enum):
     WITHHOLD = "withhold"
     REQUEST_RESET = "request-reset"
     DISABLE = "disable"
+
+
+class Legacy(Enum):
+    """What may be left at the host by an exporter that died; the value is the word in the file."""
+
+    NOTHING = "off"
+    MONITORING = "on"
+    """Heartbeats may be expected."""
+    REQUEST = "reset asked"
+    """Beside that, a request for a reset may be pending."""
+
+
+class Phase(Enum):
+    """Where the heartbeats stand, in a word for people."""
+
+    WAITING = "waiting for the first good health"
+    BEATING = "beating"
+    WITHHOLDING = "withholding heartbeats"
+    ASKING = "asking for a reset"
+    OFF = "monitoring handed back"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class World:
         self.unwell_since: float | None = None
         self.failing_since: float | None = None
         """Since when a check of the user's fails."""
+        self.asked_rightly = False
+        """Checks had failed for the grace period when a reset was asked for, and have not become good again."""
         self.silent_since: float | None = None
         """Since when the exporter's silence counts as bad health."""
         self.covered = self.now
@@ -96,7 +98,7 @@ class World:
         self.number += 1
         self.held = held
         self.link = FakeLink()
-        self.policy = Policy(self.rules, self.now, predecessor=held.predecessor)
+        self.policy = Policy(self.rules, self.now, held.legacy)
         channel = Channel(FakeConnector(self, self.number), CALL_LIMIT, clock=self.clock)
         self.heart = Heart(
             WireAppMonitor(channel), self.policy, self.link, note=held.note, clock=self.clock, wall=self.clock
@@ -161,8 +163,7 @@ class World:
         reset = self.host.resets[-1]
         self.seen_resets = len(self.host.resets)
         silent = self.may_be_silent(reset.time) or reset.time - self.covered > self.budget
-        asked = self.failing_since is not None and reset.time - self.failing_since >= self.rules.grace - 0.01
-        if self.stopped or not (asked if "asked" in reset.reason else silent):
+        if self.stopped or not (self.asked_rightly if "asked" in reset.reason else silent):
             said = self.link.lines[-5:]
             self.undeserved.append(f"{reset}, health {self.health}, {self.rules}, {said}")
         if self.held is not None:
@@ -232,6 +233,9 @@ class FakeStream:
         command = rpci.parse_request(body).command
         if command == f"{PREFIX}{Verb.MARK_ACTIVE.value}".encode():
             world.beaters.add((self.number, threading.get_ident()))
+        if b"eed" in command:
+            since = world.failing_since
+            world.asked_rightly = since is not None and world.now - since >= world.rules.grace - 0.01
         if fault == "refused" or (b"Disable" in command and world.now < world.deaf_until):
             self.reply = rpci.reply(b"1")
             return
@@ -288,6 +292,8 @@ class Promises(RuleBasedStateMachine):
 
     def settle(self) -> None:
         self.world.run(SETTLE)
+        if self.alive and self.world.health is Health.GOOD and not self.world.stalled:
+            self.world.asked_rightly = False
 
     @property
     def alive(self) -> bool:
@@ -411,7 +417,7 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.alive)
     @rule(
-        faults=st.lists(st.sampled_from(["broken", "request lost", "reply lost", "refused"]), max_size=3),
+        faults=st.lists(st.sampled_from(["", "broken", "request lost", "reply lost", "refused"]), max_size=3),
         before=st.sampled_from([0.0, 2.0, 10.0]),
         deaf=st.sampled_from([0.0, 50.0]),
     )
@@ -439,16 +445,16 @@ class Promises(RuleBasedStateMachine):
 
     @property
     def withholds(self) -> bool:
-        """Monitoring is ours, health was good in this exporter's life, and bad health means silence."""
+        """Monitoring is ours, health was good in this exporter's life, and bad health may lead to a reset."""
         world = self.world
         return (
             world.policy is not None
-            and world.policy.armed
+            and world.policy.standing.armed
             and world.seen_healthy
-            and world.rules.on_unhealthy is OnUnhealthy.WITHHOLD
+            and world.rules.on_unhealthy is not OnUnhealthy.DISABLE
         )
 
-    @precondition(lambda self: self.withholds)
+    @precondition(lambda self: self.withholds and self.world.rules.on_unhealthy is OnUnhealthy.WITHHOLD)
     @rule(
         health=st.sampled_from([Health.BAD, Health.FAULT, None]),
         vmotion=st.one_of(st.none(), st.floats(0, 60)),
@@ -477,14 +483,24 @@ class Promises(RuleBasedStateMachine):
         world.run(end - world.now)
         assert len(world.host.resets) > before
 
-    @precondition(lambda self: self.withholds and self.world.bad_since is None)
+    @precondition(
+        lambda self: (
+            self.withholds
+            and self.world.bad_since is None
+            and (
+                self.world.rules.on_unhealthy is OnUnhealthy.WITHHOLD or self.world.host.options.request_delay
+            )
+        )
+    )
     @rule(share=st.floats(0, 1), health=st.sampled_from([Health.BAD, Health.FAULT]))
     def health_that_returns_in_time_resets_nothing(self, share: float, health: Health) -> None:
+        """Beats in the window's last seconds, and a request for a reset that is taken back before it is acted upon."""
         world = self.world
         before = len(world.host.resets)
         self.health_turns_bad(health)
         world.run(world.rules.grace + share * self.budget)
         self.health_turns_good()
+        world.run(world.host.options.request_delay)
         assert len(world.host.resets) == before
 
     # What must hold after every step
