@@ -45,7 +45,7 @@ RULES: dict[str, frozenset[str]] = {
     "verdict": VALUES,
     "outputs": VALUES | {"samples", "collector", "guest", "verdict"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
-    "ha": VALUES | {"protocol", "transport", "session", "library", "samples", "hypervisor"},
+    "ha": VALUES | {"protocol", "transport", "session", "library", "samples", "hypervisor", "advice"},
     # The far side, with the production codec.
     "simulator": VALUES | {"protocol", "transport"},
     # What an operator touches.

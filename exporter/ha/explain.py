@@ -1,10 +1,14 @@
 """What to change, and where, when the host does not take heartbeats: one text for one problem.
 
-Used by the start-up messages, the log and ``vmguest-exporter ha``; ``doctor`` may quote them.
+Used by the start-up messages, the log, ``vmguest-exporter ha`` and ``doctor``. What is not peculiar to heartbeats
+comes from :mod:`exporter.advice`.
 """
 
 from __future__ import annotations
 
+import errno
+
+from exporter import advice
 from exporter.errors import (
     LibraryCrashed,
     LibraryNotFound,
@@ -32,10 +36,6 @@ SECURE_CHANNEL = (
     "only the non-secure channel: there the setting must be left out."
 )
 NOT_VMWARE = "Heartbeats need a VMware guest on ESXi. Leave --ha.enabled out on this machine."
-NO_DEVICE = (
-    "Load the kernel module vmw_vsock_vmci_transport, and look for a container profile (seccomp, AppArmor, SELinux) "
-    "that denies AF_VSOCK; VMware's library (--ha.road=library) can do without."
-)
 REFUSED = (
     "The usual reason is guest_rpc.rpci.usevsocket = FALSE in the VM's advanced settings: have it removed, or use "
     "VMware's library (--ha.road=library). Where guest_rpc.rpci.auth.app.APP_MONITOR = TRUE is set, a source port "
@@ -45,29 +45,29 @@ NO_LIBRARY = (
     "Install libappmonitorlib.so of VMware's Guest SDK (or libappmonitor.so of open-vm-tools) and put its folder "
     "into LD_LIBRARY_PATH, or use --ha.road=guestrpc, which needs no library."
 )
+LIBRARY = "Where VMware's library can't open a channel, --ha.road=guestrpc may, and says why not."
 
 
-def advice(error: VMGuestError) -> str:
+def advise(error: VMGuestError) -> str:
     """What the operator can do about ``error``; empty where its own text says all there is."""
     match error:
-        case RpcError() if error.reason == "unknown_command":
-            return NOT_SUPPORTED
         case RpcError():
-            return SECURE_CHANNEL
+            return NOT_SUPPORTED if error.reason == "unknown_command" else SECURE_CHANNEL
         case NotVMwareError():
             return NOT_VMWARE
-        case NoDeviceError():
-            return NO_DEVICE
-        case RefusedError():
+        case RefusedError(errno=errno.ECONNRESET):
             return REFUSED
+        case RefusedError() | NoDeviceError():
+            found = advice.advice(error)
+            return found.sentence if found else ""
         case LibraryNotFound():
             return NO_LIBRARY
         case LibraryStatus() | LibraryCrashed():
-            return "Where VMware's library can't open a channel, --ha.road=guestrpc may, and says why not."
+            return LIBRARY
         case _:
             return ""
 
 
 def explain(error: VMGuestError) -> str:
     """``error`` and the advice, as one paragraph."""
-    return f"{error}. {advice(error)}".strip() if advice(error) else str(error)
+    return f"{str(error).rstrip('.')}. {advise(error)}".rstrip()

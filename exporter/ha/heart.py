@@ -11,7 +11,6 @@ process of a unit: a wedged exporter still hands monitoring back.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -19,7 +18,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from exporter.errors import ConfigError
 from exporter.ha import lock
@@ -27,9 +25,9 @@ from exporter.ha.base import AppMonitor
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.messages import Line, Refusal
+from exporter.ha.orders import Orders
 from exporter.ha.policy import Policy
 from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import OnUnhealthy, Rules
 
 REFUSED = 5
 """Never began: another heartbeater, or settings that can't be used. A :class:`Refusal` says why."""
@@ -40,27 +38,6 @@ LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
 CALL_LIMIT = 2.0
 """Seconds for one call. The guide's heartbeat may be late, not absent: well below the slack of 10 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """How the heart shall beat; handed over as JSON on its command line. It holds no secrets."""
-
-    interval: float
-    grace: float
-    on_unhealthy: str
-    road: str
-    """``guestrpc`` or ``library``."""
-    socket: str | None
-    """Unix socket of a simulated host; None: vsock to the hypervisor."""
-    library: str | None
-    """File of VMware's library; None: the known names."""
-    lock_file: str
-    dry_run: bool
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(self.interval, self.grace, OnUnhealthy(self.on_unhealthy))
 
 
 def run(heart: Heart, link: Link, wakeup: int) -> int:
@@ -109,13 +86,16 @@ def wait_for_lock(path: str, patience: float, sleep: Callable[[float], None] = t
 
 
 def main(argv: list[str]) -> int:
-    """Beat until told to stop. ``argv``: the :class:`Orders` as JSON. Pipes: standard input and output."""
+    """Beat until told to stop. ``argv``: the :class:`Orders`. The pipes are standard input and output."""
     wakeup, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    stops: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: stops.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(0, 1)
-    orders = Orders(**json.loads(argv[0]))
+    orders = Orders.parse(argv[0])
     rules = orders.rules
     try:
         rules.check()
@@ -124,9 +104,7 @@ def main(argv: list[str]) -> int:
         link.send(Refusal(str(error)))
         return REFUSED
     policy = Policy(rules, time.monotonic(), held.legacy)
-    heart = Heart(monitor_for(orders), policy, link, note=held.note)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: heart.interrupt())
+    heart = Heart(monitor_for(orders), policy, link, note=held.note, stop=lambda: bool(stops))
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it

@@ -10,7 +10,7 @@ from dataclasses import replace
 from exporter.errors import VMGuestError
 from exporter.ha.base import AppMonitor
 from exporter.ha.link import Link
-from exporter.ha.messages import Line, News, Report, Stop
+from exporter.ha.messages import Line, News, Report
 from exporter.ha.policy import Call, End, Policy, Wait
 from exporter.ha.rehearsal import RehearsalMonitor
 from exporter.ha.rules import Health, Legacy
@@ -31,7 +31,7 @@ REPORT_INTERVAL = 1.0
 class Heart:
     """The loop: news in, calls out, reports back. The one caller of ``monitor``, in the one thread.
 
-    ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
+    ``stop`` says whether an orderly stop is wanted. ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
     process is the parent: another answer than at the start means that the exporter died.
     """
 
@@ -41,6 +41,7 @@ class Heart:
         policy: Policy,
         link: Link,
         *,
+        stop: Callable[[], bool],
         note: Callable[[Legacy], None] = lambda _legacy: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -51,6 +52,7 @@ class Heart:
         self._monitor = monitor
         self._policy = policy
         self._link = link
+        self._stop = stop
         self._note = note
         self._clock = clock
         self._wall = wall
@@ -58,24 +60,24 @@ class Heart:
         self._born_of = parent()
         self._started = clock()
         self._news: News | None = None
-        self._interrupted = False
         self._stopping = False
         self._noted: Legacy | None = None
         self._reported: Report | None = None
         self._reported_at = float("-inf")
         self._resets = 0
 
-    def interrupt(self) -> None:
-        """An orderly stop is wanted. Safe in a signal handler."""
-        self._interrupted = True
-
     def turn(self) -> int | None:
         """One step. Returns the exit status when all is over."""
         now = self._clock()
         self._listen(now)
-        if not self._stopping and (self._link.closed or self._parent() != self._born_of):
-            self._monitor.close()
-            return ORPHANED
+        if not self._stopping:
+            # First: when the exporter crashes, systemd sends a SIGTERM after it to whatever is left of the unit.
+            if self._link.closed or self._parent() != self._born_of:
+                self._monitor.close()
+                return ORPHANED
+            if self._stop():
+                self._stopping = True
+                self._policy.stop(now)
         action = self._policy.next(now, *self._health(now))
         self.pause = 0.0
         if isinstance(action, Call):
@@ -96,11 +98,6 @@ class Heart:
                 if self._news and message.session_changes != self._news.session_changes:
                     self._policy.session_changed(now)
                 self._news = message
-            elif isinstance(message, Stop):
-                self._interrupted = True
-        if self._interrupted and not self._stopping:
-            self._stopping = True
-            self._policy.stop(now)
 
     def _health(self, now: float) -> tuple[Health, str]:
         news = self._news

@@ -1,7 +1,7 @@
 """What the exporter and its heart tell each other: one JSON object a line, over two pipes.
 
-To the heart: :class:`News` (health) and :class:`Stop`. From the heart: :class:`Report` (for /metrics), log lines, and
-once :class:`Refusal` where it can't work at all. A line is at most 4096 bytes, so that a pipe takes it whole or
+To the heart: :class:`News` on health. From the heart: :class:`Report` for /metrics, :class:`Line` for the log, and once
+:class:`Refusal` where it can't work at all. A stop is a signal: it needs no room in a pipe. A line is at most 4096 bytes, so that a pipe takes it whole or
 not at all (PIPE_BUF), and a reader that is stuck costs its writer a line and nothing else.
 """
 
@@ -28,11 +28,6 @@ class News:
     at: float
     session_changes: int = 0
     """Changes of the host's session id that the poller has seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """An orderly stop is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +67,9 @@ class Report:
     dry_run_resets: int = 0
 
 
-Message = News | Stop | Refusal | Line | Report
+Message = News | Refusal | Line | Report
 
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (News, Stop, Refusal, Line, Report)
-}
+_KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in (News, Refusal, Line, Report)}
 
 
 def encode(message: Message) -> bytes:

@@ -31,7 +31,7 @@ from exporter.ha import lock
 from exporter.ha.heart import CALL_LIMIT
 from exporter.ha.link import Link
 from exporter.ha.loop import ORPHANED, STOPPED, Heart
-from exporter.ha.messages import Line, Message, News, Stop
+from exporter.ha.messages import Line, Message, News
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, OnUnhealthy, Rules
 from exporter.ha.wire import WireAppMonitor
@@ -68,6 +68,7 @@ class World:
         self.heart: Heart | None = None
         self.held: lock.Lock | None = None
         self.link = FakeLink()
+        self.stop_wanted = False
         self.policy: Policy | None = None
         self.health = Health.GOOD
         self.stalled = self.seen_healthy = False
@@ -101,8 +102,15 @@ class World:
         self.policy = Policy(self.rules, self.now, held.legacy)
         channel = Channel(FakeConnector(self, self.number), CALL_LIMIT, clock=self.clock)
         self.heart = Heart(
-            WireAppMonitor(channel), self.policy, self.link, note=held.note, clock=self.clock, wall=self.clock
+            WireAppMonitor(channel),
+            self.policy,
+            self.link,
+            stop=lambda: self.stop_wanted,
+            note=held.note,
+            clock=self.clock,
+            wall=self.clock,
         )
+        self.stop_wanted = False
         self.stopped = False
         self.stalled = self.seen_healthy = False
         self.silent_since = None
@@ -430,7 +438,7 @@ class Promises(RuleBasedStateMachine):
         if not self.alive or len(world.host.resets) > resets:
             return
         world.deaf_until = world.now + deaf
-        world.link.inbox.append(Stop())
+        world.stop_wanted = True
         status = world.run(world.rules.stop_limit)
         world.faults.clear()
         if len(world.host.resets) > resets and not world.undeserved:

@@ -1,0 +1,38 @@
+"""What the exporter tells its heart at the start: how to beat, and by which road."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from exporter.ha.rules import OnUnhealthy, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How the heart shall beat; handed over as JSON on its command line. It holds no secrets."""
+
+    interval: float
+    grace: float
+    on_unhealthy: str
+    road: str
+    """``guestrpc`` or ``library``."""
+    socket: str | None
+    """Unix socket of a simulated host; None: vsock to the hypervisor."""
+    library: str | None
+    """File of VMware's library; None: the known names."""
+    lock_file: str
+    dry_run: bool
+
+    @classmethod
+    def parse(cls, argument: str) -> Orders:
+        return cls(**json.loads(argument))
+
+    @property
+    def argument(self) -> str:
+        """For the heart's command line."""
+        return json.dumps(asdict(self))
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.interval, self.grace, OnUnhealthy(self.on_unhealthy))
