@@ -87,6 +87,11 @@ class _Reader:
     def word(self) -> int:
         return int.from_bytes(self.take(4), "big")
 
+    def head(self) -> tuple[int, int]:
+        """Type and id of an entry."""
+        kind, key = _HEAD.unpack(self.take(8))
+        return kind, key
+
     def int64(self) -> int:
         low, high = _HEAD.unpack(self.take(8))
         value: int = high << 32 | low
@@ -115,7 +120,7 @@ def decode(body: bytes) -> dict[int, Field]:
     reader = _Reader(body)
     fields: dict[int, Field] = {}
     while reader.at < len(body):
-        kind, key = reader.word(), reader.word()
+        kind, key = reader.head()
         value: Field
         if kind == _INT64:
             value = reader.int64()

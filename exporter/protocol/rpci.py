@@ -8,6 +8,7 @@ Source: open-vm-tools lib/rpcChannel/vsockChannel.c, rpcChannel.c.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exporter.errors import RemoteProtocolError, RpcError
 from exporter.protocol import datamap, packet
@@ -23,6 +24,7 @@ class Request:
     fast_close: bool
 
 
+@lru_cache(maxsize=64)
 def request(command: bytes, *, fast_close: bool = False) -> bytes:
     """``command`` as a whole packet, ready to send.
 

@@ -7,8 +7,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from exporter.errors import (
     ConnectionLost,
@@ -48,39 +47,43 @@ def connect_error(error: OSError, peer: str) -> TransportError:
     return TransportError(f"{peer}: {reason}", number)
 
 
-@contextmanager
-def _translated(step: str) -> Iterator[None]:
-    try:
-        yield
-    except (BlockingIOError, TimeoutError) as error:
-        raise TimeoutExpired(f"the host did not {step} in time") from error
-    except OSError as error:
-        raise ConnectionLost(f"the connection broke: {error.strerror or error}", error.errno) from error
+def _step_error(error: OSError, step: str) -> TransportError:
+    """What a failed ``send`` or ``recv`` means."""
+    if isinstance(error, BlockingIOError | TimeoutError):
+        return TimeoutExpired(f"the host did not {step} in time")
+    return ConnectionLost(f"the connection broke: {error.strerror or error}", error.errno)
 
 
 class SocketStream:
     """A stream over a connected stream socket of any family; owns the socket.
 
     The time limits are the kernel's own (SO_SNDTIMEO, SO_RCVTIMEO: socket(7)), not Python's, which cost a poll()
-    more in each direction: half of the time of a whole exchange with the host.
+    more in each direction: half of the time of a whole exchange with the host. They are rounded up to hundredths
+    of a second and set where they differ from the last ones, which those of one poll and the next mostly don't.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(None)
         self._socket = sock
+        self._limits = {socket.SO_SNDTIMEO: 0, socket.SO_RCVTIMEO: 0}
+        """Hundredths of a second; 0: none is set."""
 
     def send(self, data: bytes, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         rest = memoryview(data)
-        with _translated("take the request"):
-            while rest:
+        try:
+            self._limit(socket.SO_SNDTIMEO, timeout)
+            while rest := rest[self._socket.send(rest) :]:
                 self._limit(socket.SO_SNDTIMEO, deadline - time.monotonic())
-                rest = rest[self._socket.send(rest) :]
+        except OSError as error:
+            raise _step_error(error, "take the request") from error
 
     def receive(self, timeout: float) -> bytes:
-        with _translated("answer"):
+        try:
             self._limit(socket.SO_RCVTIMEO, timeout)
             data = self._socket.recv(CHUNK)
+        except OSError as error:
+            raise _step_error(error, "answer") from error
         if not data:
             raise ConnectionLost("the host closed the connection")
         return data
@@ -90,10 +93,16 @@ class SocketStream:
             self._socket.close()
 
     def _limit(self, option: int, timeout: float) -> None:
-        # 0 would mean no limit at all.
-        microseconds = max(int(timeout * 1e6), 1)
+        if timeout <= 0:
+            # Not left to the kernel: its shortest wait is a tick, and a host that sends a byte in each would
+            # never be late.
+            raise TimeoutError
+        hundredths = int(timeout * 100) + 1
+        if self._limits[option] == hundredths:
+            return
         if sys.platform == "win32":
-            value = struct.pack("@L", max(microseconds // 1000, 1))
+            value = struct.pack("@L", hundredths * 10)
         else:
-            value = struct.pack("@ll", *divmod(microseconds, 10**6))
+            value = struct.pack("@ll", hundredths // 100, hundredths % 100 * 10_000)
         self._socket.setsockopt(socket.SOL_SOCKET, option, value)
+        self._limits[option] = hundredths

@@ -64,6 +64,29 @@ def test_a_time_limit_that_is_over_is_a_time_out_not_a_wait_for_ever(
         ends[0].receive(timeout)
 
 
+def test_a_host_that_drips_is_late_all_the_same(ends: tuple[SocketStream, socket.socket]) -> None:
+    """A kernel's shortest wait is a tick; with bytes in each of them a call could go on for ever."""
+    stream, peer = ends
+    peer.sendall(b"x")
+    with pytest.raises(TimeoutExpired):
+        stream.receive(0)
+
+
+def test_a_limit_is_set_where_it_differs_from_the_last_one() -> None:
+    class Counting(socket.socket):
+        settings = 0
+
+        def setsockopt(self, *arguments: object) -> None:
+            self.settings += 1
+
+    ours = Counting(socket.AF_UNIX)
+    stream = SocketStream(ours)
+    for seconds in (2.0, 1.9999, 1.9998, 0.5, 0.5):
+        stream._limit(socket.SO_RCVTIMEO, seconds)
+    assert ours.settings == 3
+    stream.close()
+
+
 def test_a_peer_that_reads_nothing_is_a_time_out(ends: tuple[SocketStream, socket.socket]) -> None:
     with pytest.raises(TimeoutExpired, match="request"):
         ends[0].send(bytes(16 << 20), 0.05)
