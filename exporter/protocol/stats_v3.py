@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from itertools import compress
+from typing import NamedTuple
 
 from exporter.catalogue import STATISTICS, Statistic, Wire
 from exporter.errors import RemoteProtocolError
@@ -29,35 +31,51 @@ MAX_STRING = 512
 """Bound of an XDR string (id 18), bytes; an opaque (id 37) has none but the packet's."""
 
 _HEADER = struct.Struct("<IQI")
-_U32 = struct.Struct(">III")
-_U64 = struct.Struct(">IIQ")
+_U32 = struct.Struct(">I3xBI")
+"""Id, the byte of ``valid`` that counts, and the value or a text's length."""
+_U64 = struct.Struct(">I3xBQ")
 _WORD = struct.Struct(">I")
+_TEXTS = (Wire.STRING, Wire.OPAQUE)
+_LAST = STATISTICS[-1].id
 
 
-def _text(raw: bytes) -> str:
-    # Up to the first NUL, as C reads it and so VMware's library shows it.
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+class _Run(NamedTuple):
+    """Neighbouring numbers of the list: where all of them stand there as expected, one unpack reads them."""
+
+    rows: tuple[Statistic, ...]
+    layout: struct.Struct
+    ids: tuple[int, ...]
+    keys: tuple[str, ...]
 
 
-def _fixed_run(rows: tuple[Statistic, ...]) -> struct.Struct:
-    return struct.Struct(">" + "".join("IIQ" if row.wire is Wire.U64 else "III" for row in rows))
+def _run(rows: list[Statistic]) -> _Run:
+    layout = "".join(_number(row).format[1:] for row in rows)
+    return _Run(
+        tuple(rows),
+        struct.Struct(f">{layout}"),
+        tuple(row.id for row in rows),
+        tuple(row.key for row in rows),
+    )
 
 
-def _runs() -> tuple[tuple[tuple[Statistic, ...], struct.Struct | None], ...]:
-    """The catalogue cut at its texts: each run of numbers is one ``struct`` and one unpack."""
-    runs: list[tuple[tuple[Statistic, ...], struct.Struct | None]] = []
+def _number(row: Statistic) -> struct.Struct:
+    return _U64 if row.wire is Wire.U64 else _U32
+
+
+def _parts() -> tuple[_Run | Statistic, ...]:
+    """The catalogue's list as it is read: runs of numbers, and single texts."""
+    parts: list[_Run | Statistic] = []
     numbers: list[Statistic] = []
     for row in STATISTICS:
-        if row.wire in (Wire.U32, Wire.U64):
+        if row.wire not in _TEXTS:
             numbers.append(row)
             continue
-        runs += [(tuple(numbers), _fixed_run(tuple(numbers))), ((row,), None)]
+        parts += [_run(numbers), row]
         numbers = []
-    runs.append((tuple(numbers), _fixed_run(tuple(numbers))))
-    return tuple(runs)
+    return (*parts, _run(numbers))
 
 
-_RUNS = _runs()
+_PARTS = _parts()
 
 
 def decode(reply: bytes) -> Snapshot:
@@ -79,45 +97,75 @@ def decode(reply: bytes) -> Snapshot:
         raise RemoteProtocolError(f"a V3 body of {size} bytes in a reply of {len(reply)}")
     (count,) = _WORD.unpack_from(reply, _HEADER.size)
     values: dict[str, Value] = {}
-    offset = _HEADER.size + _WORD.size
-    for rows, layout in _RUNS:
-        known = rows[: max(0, count - rows[0].id + 1)]
-        if not known:
+    at: int | None = _HEADER.size + _WORD.size
+    for part in _PARTS:
+        if at is None:
             break
-        if layout is None:
-            offset = _decode_text(reply, offset, end, known[0], values)
-            continue
-        whole = layout if len(known) == len(rows) else _fixed_run(known)
-        if offset + whole.size > end:
-            raise RemoteProtocolError(
-                f"the list is cut off between statistics {known[0].id} and {known[-1].id}"
-            )
-        fields = iter(whole.unpack_from(reply, offset))
-        offset += whole.size
-        for row, id_, valid, value in zip(known, fields, fields, fields, strict=True):
-            if id_ != row.id:
-                raise RemoteProtocolError(f"statistic {id_} stands where {row.id} is expected")
-            if valid & 0xFF:
-                values[row.key] = value
+        if isinstance(part, _Run):
+            at = _decode_run(reply, at, end, part, count, values)
+        elif part.id <= count:
+            at = _decode_text(reply, at, end, part, values)
     return Snapshot(session_id, VERSION, values)
 
 
-def _decode_text(reply: bytes, offset: int, end: int, row: Statistic, values: dict[str, Value]) -> int:
-    if offset + _U32.size > end:
-        raise RemoteProtocolError(f"the list is cut off at statistic {row.id}")
+# Each of the three below returns where the next statistic begins, or None (False) where an unknown one ends the list.
+
+
+def _decode_run(
+    reply: bytes, at: int, end: int, run: _Run, count: int, values: dict[str, Value]
+) -> int | None:
+    if run.ids[-1] <= count and at + run.layout.size <= end:
+        fields = run.layout.unpack_from(reply, at)
+        if fields[::3] == run.ids:
+            valid, numbers = fields[1::3], fields[2::3]
+            values.update(zip(compress(run.keys, valid), compress(numbers, valid), strict=True))
+            return at + run.layout.size
+    for row in run.rows:
+        if row.id > count:
+            break
+        number = _number(row)
+        if not _stands(reply, at, end, row):
+            return None
+        if at + number.size > end:
+            raise RemoteProtocolError(f"statistic {row.id} is cut off")
+        _, valid, value = number.unpack_from(reply, at)
+        if valid:
+            values[row.key] = value
+        at += number.size
+    return at
+
+
+def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[str, Value]) -> int | None:
+    if not _stands(reply, at, end, row):
+        return None
+    if at + _U32.size > end:
+        raise RemoteProtocolError(f"statistic {row.id} is cut off")
     length: int
-    id_, valid, length = _U32.unpack_from(reply, offset)
-    if id_ != row.id:
-        raise RemoteProtocolError(f"statistic {id_} stands where {row.id} is expected")
+    _, valid, length = _U32.unpack_from(reply, at)
     if row.wire is Wire.STRING and length > MAX_STRING:
-        raise RemoteProtocolError(f"statistic {id_} has {length} bytes: {MAX_STRING} at most are possible")
-    start = offset + _U32.size
+        raise RemoteProtocolError(f"statistic {row.id} has {length} bytes: {MAX_STRING} at most are possible")
+    start = at + _U32.size
     after = start + length + (-length & 3)
     if after > end:
-        raise RemoteProtocolError(f"statistic {id_} of {length} bytes is cut off")
-    if valid & 0xFF:
+        raise RemoteProtocolError(f"statistic {row.id} of {length} bytes is cut off")
+    if valid:
         values[row.key] = _text(reply[start : start + length])
     return after
+
+
+def _stands(reply: bytes, at: int, end: int, row: Statistic) -> bool:
+    """Whether ``row`` stands at ``at``. A known id out of its order is an error, as VMware's library has it."""
+    if at + _WORD.size > end:
+        raise RemoteProtocolError(f"the list is cut off before statistic {row.id}")
+    (id_,) = _WORD.unpack_from(reply, at)
+    if id_ != row.id and id_ <= _LAST:
+        raise RemoteProtocolError(f"statistic {id_} stands where {row.id} is expected")
+    return bool(id_ == row.id)
+
+
+def _text(raw: bytes) -> str:
+    # Up to the first NUL, as C reads it and so VMware's library shows it.
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def encode(
@@ -129,9 +177,9 @@ def encode(
     """
     parts = [_WORD.pack(count)]
     for row in STATISTICS[:count]:
-        if row.wire in (Wire.U32, Wire.U64):
+        if row.wire not in _TEXTS:
             valid, number = values.get(row.id, (False, 0))
-            parts.append((_U64 if row.wire is Wire.U64 else _U32).pack(row.id, valid, number))
+            parts.append(_number(row).pack(row.id, valid, number))
         else:
             valid, raw = values.get(row.id, (False, b""))
             text = raw if isinstance(raw, bytes) else b""

@@ -112,6 +112,26 @@ def test_an_unknown_statistic_ends_the_list() -> None:
     assert stats_v3.decode(bytes(grown)) == stats_v3.decode(body)
 
 
+@pytest.mark.parametrize("id_", [39, 99, 2**32 - 1])
+@pytest.mark.parametrize("position", [1, 4, 17, 18, 19, 37, 38])
+def test_an_unknown_statistic_among_known_ones_ends_the_list_too(position: int, id_: int) -> None:
+    """What stands before it is kept. Behind it may stand anything, or nothing."""
+    values = full()
+    before = stats_v3.encode(1, values, position - 1)
+    for rest in (b"", b"\0\0\0\x01", bytes(400)):
+        body = bytearray(before + struct.pack(">I", id_) + rest)
+        struct.pack_into("<I", body, 12, len(body) - 16)
+        struct.pack_into(">I", body, 16, 38)
+        assert stats_v3.decode(bytes(body)) == stats_v3.decode(before)
+
+
+def test_the_reserved_id_0_is_malformed() -> None:
+    body = bytearray(FOUR)
+    struct.pack_into(">I", body, 20, 0)
+    with pytest.raises(RemoteProtocolError, match="statistic 0 stands where 1"):
+        stats_v3.decode(bytes(body))
+
+
 def test_valid_is_the_low_byte_of_its_word() -> None:
     """As VMware's library keeps it (xdr_bool into a char)."""
     body = bytearray(FOUR)
@@ -194,7 +214,7 @@ def test_any_bytes_give_a_snapshot_or_one_error(reply: bytes) -> None:
 
 
 @given(st.integers(0, 8 * len(stats_v3.encode(9, full())) - 1))
-def test_a_flipped_bit_changes_one_value_or_is_malformed(bit: int) -> None:
+def test_a_flipped_bit_changes_one_value_or_ends_the_list_or_is_malformed(bit: int) -> None:
     good = stats_v3.encode(9, full())
     body = bytearray(good)
     body[bit // 8] ^= 1 << bit % 8
@@ -204,6 +224,5 @@ def test_a_flipped_bit_changes_one_value_or_is_malformed(bit: int) -> None:
         return
     before = stats_v3.decode(good)
     differing = [key for key in before.values if snapshot.values.get(key) != before.values[key]]
-    if 16 <= bit // 8 < 20:
-        return  # The count: a shorter list is what it then says.
-    assert len(differing) <= 1
+    shorter = [stats_v3.decode(stats_v3.encode(9, full(), count)).values for count in range(38)]
+    assert len(differing) <= 1 or snapshot.values in shorter
