@@ -31,8 +31,8 @@ def test_the_readmes_tables_are_current() -> None:
 def test_every_setting_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"--(?:\[no-\])?[a-z][a-z0-9.-]*[a-z0-9]", outside_of_tables()))
     commands = {"--socket", "--write", "--check"}
-    # Of other programs: docker run.
-    commands |= {"--security-opt"}
+    # Of other programs: docker run, the OpenTelemetry Collector.
+    commands |= {"--security-opt", "--config"}
     assert named - FLAGS - OTHERS - commands <= set(own_flags_of_commands())
 
 
