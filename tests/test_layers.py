@@ -60,6 +60,8 @@ RULES: dict[str, frozenset[str]] = {
     | {"advice", "config", "session", "transport", "protocol", "library", "hypervisor", "guest", "extended"}
     | {"ha", "outputs", "masking"},
     "cli": VALUES | {"advice", "config", "log", "usage", "app"},
+    # Where the settings' tables become checks.
+    "ha.check_tables": VALUES | {"config", "ha"},
     # A command that stands beside what it drives.
     "session.record_command": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "__main__": frozenset({"cli"}),

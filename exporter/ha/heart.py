@@ -24,15 +24,10 @@ from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import Line, Refusal
+from exporter.ha.messages import BROKEN, REFUSED, Line, Refusal
 from exporter.ha.orders import Orders
 from exporter.ha.policy import Policy
 from exporter.ha.rehearsal import RehearsalMonitor
-
-REFUSED = 5
-"""Never began: another heartbeater, or settings that can't be used. A :class:`Refusal` says why."""
-BROKEN = 70
-"""An error of this program."""
 
 LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
@@ -108,7 +103,7 @@ def main(argv: list[str]) -> int:
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
-        link.send(Line("critical", f"The heart is broken: {traceback.format_exc()}"))
+        link.send(Line("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
         return BROKEN
 
 

@@ -10,19 +10,12 @@ from dataclasses import replace
 from exporter.errors import VMGuestError
 from exporter.ha.base import AppMonitor
 from exporter.ha.link import Link
-from exporter.ha.messages import Line, News, Report
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, Line, News, Report
 from exporter.ha.policy import Call, End, Policy, Wait
 from exporter.ha.rehearsal import RehearsalMonitor
 from exporter.ha.rules import Health, Legacy
 from exporter.ha.standing import Result
 from exporter.protocol.appmonitor import AppState, AppStatus, Verb
-
-STOPPED = 0
-"""Exit status: stopped in an orderly way, Disable confirmed."""
-UNCONFIRMED = 3
-"""Stopped, but Disable could not be confirmed."""
-ORPHANED = 4
-"""The exporter is gone: ended without Disable, by design."""
 
 REPORT_INTERVAL = 1.0
 """Seconds between two reports while nothing changes, and the longest wait."""
@@ -154,6 +147,7 @@ class Heart:
             armed=standing.armed,
             settled=standing.settled,
             problem=standing.problem,
+            hopeless=standing.hopeless,
             withheld=tally.withheld,
         )
         if rehearsal:

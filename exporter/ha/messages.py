@@ -14,9 +14,21 @@ from typing import Any
 
 from exporter.ha.rules import Health
 
+STOPPED = 0
+"""Exit status of the heart: stopped in an orderly way, Disable confirmed."""
+UNCONFIRMED = 3
+"""Stopped, but Disable could not be confirmed."""
+ORPHANED = 4
+"""The exporter is gone: ended without Disable, by design."""
+
+REFUSED = 5
+"""Never began: another heartbeater, or settings that can't be used. A :class:`Refusal` says why."""
+BROKEN = 70
+"""An error of this program."""
+
 LIMIT = 4096
-_TEXT = 1000
-"""Longest text in a message, characters; JSON may need two bytes and more for one."""
+_TEXT = 600
+"""Characters of a text that is cut; JSON needs six bytes for one at worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,9 @@ class Report:
     settled: bool = False
     """The host has answered once, or could not be asked."""
     problem: str = ""
+    """Why there are no heartbeats, or nobody acts on them."""
+    hopeless: bool = False
+    """That has been so since the start, and trying again will not help."""
     enabled: bool = False
     app_status: str = ""
     """green, red, gray, or empty where it is not known."""
@@ -73,15 +88,21 @@ _KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in (New
 
 
 def encode(message: Message) -> bytes:
-    """``message`` as a line. Texts that are too long for one are cut."""
-    fields = {name: _plain(value) for name, value in asdict(message).items()}
-    return json.dumps({type(message).__name__.lower(): fields}, separators=(",", ":")).encode() + b"\n"
+    """``message`` as a line. Texts that make it too long are cut."""
+    fields = asdict(message)
+    line = _dump(message, fields)
+    if len(line) > LIMIT:
+        cut = {name: value[:_TEXT] if isinstance(value, str) else value for name, value in fields.items()}
+        line = _dump(message, cut)
+    return line
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Health):
-        return value.value
-    return f"{value[:_TEXT]}…" if isinstance(value, str) and len(value) > _TEXT else value
+def _dump(message: Message, fields: dict[str, Any]) -> bytes:
+    kind = type(message).__name__.lower()
+    return (
+        json.dumps({kind: fields}, separators=(",", ":"), default=lambda health: health.value).encode()
+        + b"\n"
+    )
 
 
 def decode(line: bytes) -> Message:

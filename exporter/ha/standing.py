@@ -71,9 +71,11 @@ class Standing:
         self._lost = False
         self._green = False
         """Seen since the last Enable that mattered."""
+        self._ever_green = False
         self._gray_since: float | None = None
         self._not_in_cluster = False
         self._trouble = ""
+        self._refused = False
         self._failures = 0
         self._unconfirmed = 0
         self._overdue = False
@@ -85,6 +87,11 @@ class Standing:
     def problem(self) -> str:
         """Why there are no heartbeats, or why nobody acts on them, and what to do; empty while all is well."""
         return self._trouble or (NOT_IN_CLUSTER if self._not_in_cluster else "")
+
+    @property
+    def hopeless(self) -> bool:
+        """Since the start, heartbeats have not been possible or nobody acted on them, and a retry will not help."""
+        return (self._refused and not self.armed) or (self._not_in_cluster and not self._ever_green)
 
     @property
     def may_be_on(self) -> bool:
@@ -268,7 +275,7 @@ class Standing:
         if result is not AppStatus.GRAY:
             self._gray_since = None
         if result is AppStatus.GREEN:
-            self._green, self._not_in_cluster = True, False
+            self._green, self._ever_green, self._not_in_cluster = True, True, False
         if result is AppStatus.RED and before is not AppStatus.RED:
             self._journal.tell(
                 "critical",
@@ -350,12 +357,14 @@ class Standing:
     def _recovered(self) -> None:
         self._failures = 0
         self._trouble = ""
+        self._refused = False
         self._overdue = False
 
     def _failed(self, now: float, phase: Phase, verb: Verb, result: Result) -> None:
         """The call did not do what it should: say so once, and set the time of the next attempt."""
         self._failures += 1
         refused, rules = isinstance(result, _REFUSALS), self._rules
+        self._refused = refused
         if self._failures == 1:
             # At once, on a new connection: the slack is for this.
             self.retry_at = now

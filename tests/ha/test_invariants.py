@@ -30,8 +30,8 @@ from exporter.errors import ConnectionLost, RefusedError, TimeoutExpired
 from exporter.ha import lock
 from exporter.ha.heart import CALL_LIMIT
 from exporter.ha.link import Link
-from exporter.ha.loop import ORPHANED, STOPPED, Heart
-from exporter.ha.messages import Line, Message, News
+from exporter.ha.loop import Heart
+from exporter.ha.messages import ORPHANED, STOPPED, Line, Message, News
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, OnUnhealthy, Rules
 from exporter.ha.wire import WireAppMonitor

@@ -1,0 +1,94 @@
+"""The exporter's verdict on health: its own polls and web server, and every check of the user's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from exporter.ha.checks import web
+from exporter.ha.rules import Health
+from exporter.ha.watch import Rhythm, Watch
+
+WEB = Rhythm(interval=5.0, timeout=5.0, failures=2)
+"""For the exporter's own web server: dead after about ten seconds, and the grace period is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``checks``: every check by name, the exporter's own ``poll`` and ``web`` among them, and whether it is good."""
+
+    health: Health
+    reason: str
+    checks: Mapping[str, bool]
+
+
+class HealthJudge:
+    """Judges whenever asked, from what is known: it never waits for anything.
+
+    ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may be ``max_poll_age``
+    seconds ago. ``address`` is where the web server listens; None: there is none.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[Watch],
+        last_poll: Callable[[], float],
+        max_poll_age: float,
+        address: Callable[[], tuple[str, int]] | None = None,
+        *,
+        tls: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._checks = checks
+        self._web = Watch("web", web(address, tls=tls), WEB, clock) if address is not None else None
+        self._last_poll = last_poll
+        self._max_poll_age = max_poll_age
+        self._clock = clock
+        self._born = clock()
+
+    def start(self) -> None:
+        for watch in self._watches():
+            watch.start()
+
+    def stop(self) -> None:
+        for watch in self._watches():
+            watch.stop()
+
+    def judge(self) -> Verdict:
+        now = self._clock()
+        own = {"poll": self._poll(now)}
+        if self._web is not None:
+            own["web"] = self._web.judge(now)
+        user = {watch.name: watch.judge(now) for watch in self._checks}
+        found = {**own, **user}
+        return Verdict(
+            _worst([health for health, _ in own.values()], [health for health, _ in user.values()]),
+            "; ".join(
+                f"check {name}: {reason}"
+                for name, (health, reason) in found.items()
+                if health is not Health.GOOD
+            ),
+            {name: health is Health.GOOD for name, (health, _) in found.items()},
+        )
+
+    def _watches(self) -> list[Watch]:
+        return [*self._checks, *([self._web] if self._web is not None else [])]
+
+    def _poll(self, now: float) -> tuple[Health, str]:
+        last = self._last_poll()
+        age = now - (last or self._born)
+        if age > self._max_poll_age:
+            return (
+                Health.BAD,
+                f"the last good poll is {age:.0f} s old" if last else f"no good poll in {age:.0f} s",
+            )
+        return (Health.GOOD, "") if last else (Health.UNKNOWN, "no poll has ended yet")
+
+
+def _worst(own: Sequence[Health], user: Sequence[Health]) -> Health:
+    if Health.BAD in user:
+        return Health.BAD
+    if Health.BAD in own:
+        return Health.FAULT
+    return Health.UNKNOWN if Health.UNKNOWN in (*own, *user) else Health.GOOD

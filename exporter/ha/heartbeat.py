@@ -1,0 +1,261 @@
+"""The exporter's side of the heartbeats: start the heart, feed it with news on health, start it anew, stop it.
+
+Two threads, neither of which the heart ever waits for: one gives it news, one takes its reports and starts it again
+whenever it dies. A process and not a thread, because a thread shares the interpreter's lock: a call that holds it,
+a garbage collection or a regular expression for one, stalls every thread for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from exporter.errors import ConfigError, VMGuestError
+from exporter.ha import messages, metrics
+from exporter.ha.health import Verdict
+from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
+from exporter.ha.orders import Orders
+from exporter.samples import Family
+
+log = logging.getLogger("exporter.ha")
+
+START_LIMIT = 10.0
+"""Seconds for the heart's first word; it waits 4 s for the lock of one that was killed."""
+SETTLE_LIMIT = 6.0
+"""Seconds for the host's first answer where heartbeats are required: a call takes 2 s at most."""
+STOP_MARGIN = 5.0
+"""Seconds beyond the heart's own limit for an orderly stop."""
+RESTART_PAUSE = 1.0
+"""Seconds between starts when the heart dies each time; the first start is immediate."""
+
+_LEVELS = {
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+class Heartbeat:
+    """Owns the heart's process.
+
+    ``judge`` gives the verdict on health and ``session_changes`` the number of new session ids so far; neither may
+    wait. ``required``: :meth:`start` fails where heartbeats are not possible, and ``fatal`` is told when that shows
+    later, before the first heartbeat.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        judge: Callable[[], Verdict],
+        session_changes: Callable[[], int] = lambda: 0,
+        *,
+        required: bool = False,
+        fatal: Callable[[str], None] = lambda _problem: None,
+        program: Sequence[str] = (sys.executable, "-m", "exporter.ha.heart"),
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._orders = orders
+        self._judge = judge
+        self._session_changes = session_changes
+        self._required = required
+        self._fatal = fatal
+        self._program = [*program, orders.argument]
+        self._clock = clock
+        self._created = wall()
+        self._lock = threading.Lock()
+        """Around the heart's pipe: what is written must not reach another file by the same number."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._verdict = judge()
+        self._news = self._latest()
+        self._before = Report()
+        """The counters of the hearts before this one."""
+        self._report = Report()
+        self._newborn = True
+        """The heart has not said a word yet: the report is still that of the last one."""
+        self._refusal = ""
+        self._heard = threading.Condition()
+        self._started = False
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def pid(self) -> int | None:
+        """The heart's."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    def start(self) -> None:
+        """Start the heart and wait for its first word; where heartbeats are required, for the host's too.
+
+        Raises:
+            ConfigError: another process sends the heartbeats of this VM, or the lock can't be had.
+            VMGuestError: heartbeats are required and not possible; the message says what to change.
+        """
+        self._spawn()
+        self._thread(self._listen, "ha-heart")
+        self._thread(self._feed, "ha-news")
+        self._wait(lambda: bool(self._refusal) or not self._newborn, START_LIMIT)
+        if self._refusal:
+            self._over.set()
+            raise ConfigError(self._refusal)
+        if self._required:
+            self._wait(lambda: self._report.settled, SETTLE_LIMIT)
+            report = self._report
+            if not report.settled or (report.problem and not report.armed):
+                self.stop()
+                raise VMGuestError(f"--ha.required: {report.problem or 'the host has not answered yet'}")
+        self._started = True
+
+    def stop(self) -> bool:
+        """Have monitoring switched off and the heart ended; whether the host confirmed it. A second call: False.
+
+        Waits for as long as the heart needs: well under a second, or 60 s when the host does not answer.
+        """
+        if self._over.is_set():
+            return False
+        self._over.set()
+        if self._process is None:
+            # The heart has died this moment, and monitoring may be on: another one has to hand it back.
+            self._join()
+            self._spawn()
+            self._thread(self._listen, "ha-heart")
+        process = self._process
+        if process is None:
+            return False
+        # Before its first word it does not know yet what a signal means.
+        self._wait(lambda: not self._newborn, START_LIMIT)
+        process.terminate()
+        try:
+            status = process.wait(self._orders.rules.stop_limit + STOP_MARGIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        self._join()
+        if status not in {messages.STOPPED, messages.UNCONFIRMED}:
+            log.critical(
+                "the heart ended without handing monitoring back: unless it is switched off now (vmguest-exporter ha "
+                "disable), vSphere HA resets this VM",
+                extra={"status": status},
+            )
+        return status == messages.STOPPED
+
+    def families(self) -> list[Family]:
+        """Where the heartbeats stand, for every output."""
+        return metrics.families(metrics.total(self._before, self._report), self._verdict, self._created)
+
+    def _thread(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join(2.0)
+
+    def _wait(self, condition: Callable[[], bool], limit: float) -> None:
+        with self._heard:
+            self._heard.wait_for(condition, limit)
+
+    def _spawn(self) -> None:
+        """Start a heart; an error of the system is told and tried again later."""
+        try:
+            process = subprocess.Popen(
+                self._program,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Together with the reports: what is no message is logged as it is.
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+            )
+        except OSError as error:
+            log.critical("the heart can't be started", extra={"error": error.strerror})
+            return
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+        with self._lock:
+            self._process = process
+        self._newborn = True
+        self._tell(self._news)
+
+    # News
+
+    def _feed(self) -> None:
+        # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
+        period = min(1.0, self._orders.interval / 5)
+        while not self._over.wait(period):
+            self._verdict = self._judge()
+            self._news = self._latest()
+            self._tell(self._news)
+
+    def _latest(self) -> News:
+        verdict = self._verdict
+        return News(verdict.health, verdict.reason, self._clock(), self._session_changes())
+
+    def _tell(self, news: News) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            # A heart that is stopped does not read. When the pipe is full this writes nothing, and returns None.
+            if self._process is not None and self._process.stdin is not None:
+                self._process.stdin.write(messages.encode(news))
+
+    # Reports
+
+    def _listen(self) -> None:
+        while True:
+            begun, process = self._clock(), self._process
+            if process is not None and not self._attend(process):
+                return
+            died_young = self._clock() - begun < 10 * RESTART_PAUSE
+            if self._over.wait(RESTART_PAUSE if died_young else 0):
+                return
+            self._spawn()
+
+    def _attend(self, process: subprocess.Popen[bytes]) -> bool:
+        """Take a heart's reports until it ends; whether another one is wanted."""
+        reader = LineReader()
+        pipe = process.stdout
+        while pipe is not None and (data := pipe.read(65536)):
+            for line in reader.feed(data):
+                self._take(messages.decode(line))
+        status = process.wait()
+        with self._lock:
+            for each in (process.stdin, process.stdout):
+                if each is not None:
+                    each.close()
+        if self._over.is_set():
+            return False
+        if status == messages.STOPPED:
+            self._over.set()
+            log.warning(
+                "heartbeats were stopped by a signal, and monitoring is off; restart the exporter to begin again"
+            )
+            return False
+        self._process = None
+        log.critical(
+            "the heart has ended and is started again", extra={"status": status, "why": self._refusal}
+        )
+        return True
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Report():
+                if self._newborn:
+                    self._newborn = False
+                    self._before = metrics.total(self._before, self._report)
+                self._report = message
+                if self._required and self._started and message.hopeless:
+                    self._required = False
+                    self._fatal(message.problem)
+            case Line():
+                log.log(_LEVELS.get(message.level, logging.ERROR), "%s", message.text)
+            case Refusal():
+                self._refusal = message.reason
+        with self._heard:
+            self._heard.notify_all()

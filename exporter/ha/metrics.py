@@ -1,0 +1,58 @@
+"""The heartbeats as families of points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from exporter import catalogue
+from exporter.errors import POLL_ERROR_KINDS
+from exporter.ha.health import Verdict
+from exporter.ha.messages import Report
+from exporter.ha.rules import Health
+from exporter.protocol.appmonitor import AppStatus
+from exporter.samples import Family, Point
+
+ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
+"""Every ``kind`` of a heartbeat that failed. ``host_error``: the host answered a code other than 0 and 2."""
+
+
+def families(report: Report, verdict: Verdict, started: float) -> list[Family]:
+    """What ``report`` says; ``started``: wall clock at which its counters began."""
+
+    def counter(value: float) -> tuple[Point, ...]:
+        return (Point(value, created=started),)
+
+    def labelled(name: str, values: Mapping[str, float], created: float | None = None) -> tuple[Point, ...]:
+        return tuple(Point(value, ((name, label),), created) for label, value in values.items())
+
+    errors = {**dict.fromkeys(ERROR_KINDS, 0), **report.errors}
+    statuses = {status.value: float(report.app_status == status.value) for status in AppStatus}
+    points = {
+        catalogue.HA_ENABLED: (Point(float(report.enabled)),),
+        catalogue.HA_HEALTHY: (Point(float(verdict.health is Health.GOOD)),),
+        catalogue.HA_CHECK_HEALTHY: labelled("check", verdict.checks),
+        catalogue.HA_APP_STATUS: labelled("status", statuses),
+        catalogue.HA_REQUESTED_RESET: (Point(float(report.requested_reset)),),
+        catalogue.HA_HEARTBEATS: counter(report.heartbeats),
+        catalogue.HA_HEARTBEAT_ERRORS: labelled("kind", errors, started),
+        catalogue.HA_HEARTBEATS_WITHHELD: counter(report.withheld),
+        catalogue.HA_REENABLES: counter(report.reenables),
+        catalogue.HA_LAST_HEARTBEAT: (Point(report.last_heartbeat),) if report.last_heartbeat else (),
+        catalogue.HA_DRY_RUN_RESETS: counter(report.dry_run_resets),
+    }
+    return [Family(metric, points[metric]) for metric in catalogue.HA_METRICS if points[metric]]
+
+
+def total(before: Report, last: Report) -> Report:
+    """The last report of a heart, counted on from those before it."""
+    errors = {kind: before.errors.get(kind, 0) + last.errors.get(kind, 0) for kind in ERROR_KINDS}
+    return replace(
+        last,
+        heartbeats=before.heartbeats + last.heartbeats,
+        errors=errors,
+        withheld=before.withheld + last.withheld,
+        reenables=before.reenables + last.reenables,
+        last_heartbeat=last.last_heartbeat or before.last_heartbeat,
+        dry_run_resets=before.dry_run_resets + last.dry_run_resets,
+    )
