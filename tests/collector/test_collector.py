@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -423,7 +424,7 @@ def check_sum(name: str, differences: list[Export], way: Way) -> None:
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_program_delivers_with_an_endpoint_as_its_only_setting(
-    collector: Collector, protocol: str
+    collector: Collector, protocol: str, tmp_path: Path
 ) -> None:
     port = collector.grpc if protocol == "grpc" else collector.http
     environ = {
@@ -436,14 +437,21 @@ def test_the_program_delivers_with_an_endpoint_as_its_only_setting(
         sys.executable, "-m", "exporter", "--source=simulated", "--poll.interval=250ms", "--no-web",
         f"--otlp.endpoint=localhost:{port}",
     ]  # fmt: skip
-    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as program:
+    log = tmp_path / "log"
+    with log.open("wb") as errors, subprocess.Popen(command, env=environ, stderr=errors) as program:
+
+        def enough(found: list[Export]) -> bool:
+            assert program.poll() is None, log.read_text()
+            return len(found) >= 3
+
         try:
-            collector.wait_for(lambda found: len(found) >= 3)
+            collector.wait_for(enough)
             program.send_signal(signal.SIGTERM)
-            _, log = program.communicate(timeout=20)
+            assert program.wait(20) == 0
         finally:
             program.kill()
-    assert program.returncode == 0, log
+            # Shown where the test fails.
+            print(log.read_text())
     exports = collector.exports()
     assert exports[0].resource["service.name"] == "vmguest-exporter"
     assert exports[0].resource["deployment.environment.name"] == "test"
