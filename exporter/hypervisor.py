@@ -6,7 +6,8 @@ instruction would kill the process. So the native road is opened only after this
 Evidence, strongest first: CPUID leaf 0x40000000 where the kernel shows it (``/dev/cpu/0/cpuid``, root and the
 cpuid module), then the DMI strings of the firmware, which are world-readable and there in containers too. DMI
 can be forged by another hypervisor; a CPUID signature overrules it, and an x86 CPU without the ``hypervisor``
-flag (CPUID leaf 1, ECX bit 31) is bare metal whatever DMI says.
+flag (CPUID leaf 1, ECX bit 31) is bare metal whatever DMI says. A VMware guest whose DMI shows the host's own
+strings (``smbios.reflectHost``) is known by its VMCI device, which no other hypervisor has.
 Source of the signatures: open-vm-tools lib/misc/hostinfoHV.c; Linux arch/x86/kernel/cpu/hypervisor.c.
 """
 
@@ -17,6 +18,7 @@ import sys
 from dataclasses import dataclass
 
 VMWARE = "VMware"
+UNKNOWN = "unknown"
 
 _SIGNATURES = {
     b"VMwareVMware": VMWARE,
@@ -45,6 +47,9 @@ _DMI = (
 
 _CPUID_LEAF = 0x40000000
 
+_VMCI = ("0x15ad", "0x0740")
+"""PCI vendor and device of VMCI, which vsock goes through: Linux drivers/misc/vmw_vmci/vmci_guest.c."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hypervisor:
@@ -69,9 +74,11 @@ def detect(root: str | os.PathLike[str] = "/", platform: str = sys.platform) -> 
     if _has_flag(f"{root}/proc/cpuinfo") is False:
         return Hypervisor("none", "the CPU does not have the hypervisor flag")
     folder = f"{root}/sys/class/dmi/id"
-    return _from_words(
-        [_read(f"{folder}/{name}") for name in ("sys_vendor", "product_name", "bios_vendor")], "DMI"
-    )
+    words = [_read(f"{folder}/{name}") for name in ("sys_vendor", "product_name", "bios_vendor")]
+    found = _from_words(words, "DMI")
+    if found.name == UNKNOWN and _has_vmci(f"{root}/sys/bus/pci/devices"):
+        return Hypervisor(VMWARE, f"the VMCI device on PCI; {found.evidence}")
+    return found
 
 
 def _from_words(words: list[str], evidence: str) -> Hypervisor:
@@ -82,7 +89,16 @@ def _from_words(words: list[str], evidence: str) -> Hypervisor:
     for start, name in _DMI:
         if vendor.startswith(start) or product.startswith(start):
             return Hypervisor(name, shown)
-    return Hypervisor("unknown", shown)
+    return Hypervisor(UNKNOWN, shown)
+
+
+def _has_vmci(folder: str) -> bool:
+    try:
+        devices = os.listdir(folder)  # noqa: PTH208  as below
+    except OSError:
+        return False
+    ids = ((_read(f"{folder}/{each}/vendor"), _read(f"{folder}/{each}/device")) for each in devices)
+    return _VMCI in ids
 
 
 def _cpuid(path: str) -> bytes | None:

@@ -85,6 +85,34 @@ def test_an_unreadable_cpuid_device_is_no_evidence(tmp_path: Path) -> None:
     assert detect(root, "linux").evidence.startswith("DMI")
 
 
+def with_pci(root: Path, *devices: tuple[str, str]) -> Path:
+    for number, (vendor, device) in enumerate(devices):
+        folder = root / f"sys/bus/pci/devices/0000:00:{number:02x}.0"
+        folder.mkdir(parents=True)
+        (folder / "vendor").write_text(f"{vendor}\n")
+        (folder / "device").write_text(f"{device}\n")
+    return root
+
+
+def test_a_guest_that_shows_its_hosts_dmi_is_known_by_the_vmci_device(tmp_path: Path) -> None:
+    root = with_pci(make(tmp_path, "Dell Inc.", "PowerEdge R750"), ("0x8086", "0x7190"), ("0x15ad", "0x0740"))
+    assert detect(root, "linux") == Hypervisor(
+        "VMware", "the VMCI device on PCI; DMI says Dell Inc. / PowerEdge R750"
+    )
+
+
+@pytest.mark.parametrize("device", ["0x0405", "0x07b0", "0x07c0"])
+def test_devices_that_qemu_emulates_are_no_evidence(tmp_path: Path, device: str) -> None:
+    """Graphics, vmxnet3 and pvscsi."""
+    root = with_pci(make(tmp_path, "Dell Inc.", "PowerEdge R750"), ("0x15ad", device))
+    assert detect(root, "linux").name == "unknown"
+
+
+def test_the_vmci_device_overrules_nothing(tmp_path: Path) -> None:
+    root = with_pci(make(tmp_path, "QEMU", "x"), ("0x15ad", "0x0740"))
+    assert detect(root, "linux").name == "KVM or QEMU"
+
+
 def test_an_empty_root_is_unknown(tmp_path: Path) -> None:
     assert detect(tmp_path, "linux") == Hypervisor("unknown", "DMI says nothing")
 
