@@ -4,7 +4,8 @@ Two processes send the same metrics at the same pace to the same receiver, side 
 program's push, and the SDK's PeriodicExportingMetricReader with its exporter as it comes and one observable
 instrument per metric. Both take their values from one ``collect()`` per export, on a state that is new each time.
 CPU time is the process's own, all its threads, over the exports that the receiver took after a warm-up. Memory
-is read at the end. Prints ratios; judges nothing. The receiver is the Collector of ``make collector``.
+is read at the end. Prints ratios; judges nothing. With gRPC both carry grpcio, which is most of their memory, and
+most of an export's cost. The receiver is the Collector of ``make collector``.
 
     python -m benchmarks.otlp [--exports 100] [--interval 0.2] [--protocol http/protobuf] [--protocol grpc]
 """
