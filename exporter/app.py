@@ -1,7 +1,8 @@
 """The composition root: what a serving process consists of, and in which order it starts and ends.
 
     road to the host -> poller -> collector -> web
-                                            -> push (OTLP)
+                           |                -> push (OTLP)
+                           +--> health -> heart (a process of its own, with a road of its own)
 
 Every part is built here by hand and knows of no other; optional ones are imported only when a setting asks for
 them. Parts start from the host outwards and end in the reverse order.
@@ -10,13 +11,17 @@ them. Parts start from the host outwards and end in the reverse order.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter import __version__, guest
+from exporter import __version__, guest, hypervisor
 from exporter.collector import Options, collect
 from exporter.config import Settings, push_wanted
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
@@ -32,6 +37,7 @@ from exporter.snapshot import PollState
 from exporter.systemd import Notifier
 
 if TYPE_CHECKING:
+    from exporter.outputs.server import WebServer
     from exporter.simulator.server import Server
 
 log = logging.getLogger("exporter.app")
@@ -78,10 +84,15 @@ def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, pa
     others: list[Callable[[], list[Family]]] = []
     if push_wanted(settings, environ):
         otlp(settings, environ, poller, host, options, others, parts)
+    server: WebServer | None = None
     if settings.web.enabled:
-        told.append(web(settings, poller, host, options, others, parts))
+        server, record = web(settings, poller, host, options, others, parts)
+        told.append(record)
     poller.start()
     parts.callback(poller.stop)
+    if settings.ha.enabled:
+        # Last, so that an orderly stop hands monitoring back before anything else ends.
+        heartbeats(settings, poller, host, server, others, parts)
     return poller
 
 
@@ -195,20 +206,22 @@ def web(
     options: Options,
     others: Sequence[Families],
     parts: ExitStack,
-) -> Callable[[PollState], None]:
-    """The web server, listening from here on; what it wants to be told after each poll."""
+) -> tuple[WebServer, Callable[[PollState], None]]:
+    """The web server, listening from here on, and what wants to be told after each poll."""
     from exporter.outputs.http import Application
     from exporter.outputs.landing import views
     from exporter.outputs.prometheus import Collector, Page
     from exporter.outputs.server import WebServer
     from exporter.outputs.status import Status
 
+    # Asked for at each page: the heartbeats come after the web server, whose health they look at.
+    shown: list[Families] = [lambda: [family for families in others for family in families()]]
     if not settings.web.disable_exporter_metrics:
         from exporter.outputs import process
 
-        others = (*others, process.families)
+        shown.append(process.families)
     path = settings.web.telemetry_path
-    collector = Collector(lambda: poller.state, options, others, guest=host.guest)
+    collector = Collector(lambda: poller.state, options, shown, guest=host.guest)
     status = Status(collector)
     application = Application(Page(collector), lambda: poller.state.polls > 0, path, views(path, status.view))
     if settings.web.config_file is None:
@@ -229,7 +242,102 @@ def web(
     parts.callback(server.close)
     for url in server.urls:
         log.info("listening on %s", url.rstrip("/") + path)
-    return status.record
+    return server, status.record
+
+
+def heartbeats(
+    settings: Settings,
+    poller: Poller,
+    host: Host,
+    server: WebServer | None,
+    others: list[Callable[[], list[Family]]],
+    parts: ExitStack,
+) -> None:
+    """The heartbeats to vSphere HA, from here on.
+
+    Raises:
+        ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
+        VMGuestError: heartbeats are required, and not possible.
+    """
+    from exporter.ha import check_tables
+    from exporter.ha.explain import explain
+    from exporter.ha.health import HealthJudge
+    from exporter.ha.heartbeat import Heartbeat, Idle
+    from exporter.ha.orders import Orders
+
+    ha = settings.ha
+    judge = HealthJudge(
+        check_tables.read(ha.checks),
+        lambda: poller.state.read_monotonic,
+        ha.max_poll_age,
+        None if server is None else lambda: server.addresses[0],
+        tls=settings.web.config_file is not None,
+    )
+    judge.start()
+    parts.callback(judge.stop)
+    try:
+        orders = Orders(
+            interval=ha.interval,
+            grace=ha.grace,
+            on_unhealthy=ha.on_unhealthy,
+            road=ha.road,
+            socket=None if ha.dry_run else _heart_socket(settings, host, parts),
+            library=None,
+            lock_file=ha.lock_file or _lock_file(host, parts),
+            dry_run=ha.dry_run,
+        )
+    except NotVMwareError as error:
+        if ha.required:
+            raise VMGuestError(f"--ha.required: {explain(error)}") from error
+        log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
+        others.append(Idle(judge.judge).families)
+        return
+    problems: list[str] = []
+
+    def give_up(problem: str) -> None:
+        problems.append(problem)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @parts.callback
+    def fail() -> None:
+        if problems:
+            raise VMGuestError(f"--ha.required: {problems[0]}")
+
+    heartbeat = Heartbeat(
+        orders,
+        judge.judge,
+        lambda: poller.state.session_changes,
+        required=ha.required,
+        fatal=give_up,
+    )
+    heartbeat.start()
+    parts.callback(heartbeat.stop)
+    others.append(heartbeat.families)
+
+
+def _heart_socket(settings: Settings, host: Host, parts: ExitStack) -> str | None:
+    """The unix socket of a simulated host; None: the hypervisor's vsock, on VMware only."""
+    if host.server is not None:
+        from exporter.simulator.server import serve_unix
+
+        path = str(Path(parts.enter_context(TemporaryDirectory(prefix="vmguest-"))) / "host")
+        parts.enter_context(serve_unix(path, host.server))
+        return path
+    if settings.source == "replay":
+        raise NotVMwareError("a recording takes no heartbeats")
+    if settings.guestrpc.socket is None and not hypervisor.detect().vmware:
+        # Elsewhere the other end of a vsock would be somebody else's host.
+        raise NotVMwareError("this machine is not a VMware guest")
+    return settings.guestrpc.socket
+
+
+def _lock_file(host: Host, parts: ExitStack) -> str:
+    """The one of this machine; a simulated VM of one process is its own."""
+    from exporter.ha import lock
+
+    if host.server is not None:
+        return str(Path(parts.enter_context(TemporaryDirectory(prefix="vmguest-"))) / "ha.lock")
+    return lock.DEFAULT_PATH
 
 
 def supervise(

@@ -62,6 +62,7 @@ RULES: dict[str, frozenset[str]] = {
     "cli": VALUES | {"advice", "config", "log", "usage", "app"},
     # Where the settings' tables become checks.
     "ha.check_tables": VALUES | {"config", "ha"},
+    "ha.command": VALUES | {"config", "ha", "protocol", "hypervisor"},
     # A command that stands beside what it drives.
     "session.record_command": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "__main__": frozenset({"cli"}),

@@ -42,6 +42,17 @@ _LEVELS = {
 }
 
 
+class Idle:
+    """In the place of heartbeats where none are possible: nothing is sent, and the metrics say so."""
+
+    def __init__(self, judge: Callable[[], Verdict], wall: Callable[[], float] = time.time) -> None:
+        self._judge = judge
+        self._created = wall()
+
+    def families(self) -> list[Family]:
+        return metrics.families(Report(), self._judge(), self._created)
+
+
 class Heartbeat:
     """Owns the heart's process.
 

@@ -250,15 +250,13 @@ class Policy:
     def _end(self, now: float, *, confirmed: bool) -> End:
         if self.phase is not Phase.STOPPED:
             self.phase = Phase.STOPPED
-            if confirmed:
-                self._journal.tell("info", "Monitoring is off: no heartbeat is due any more.")
-            elif self.standing.may_be_on:
+            if not confirmed and self.standing.may_be_on:
                 self._journal.tell(
                     "critical",
                     "Stopped WITHOUT a confirmed Disable. Unless monitoring is switched off now "
                     f"(vmguest-exporter ha disable), vSphere HA resets this VM.{self.standing.left(now)}",
                 )
-            else:
+            elif not confirmed:
                 self._journal.tell(
                     "critical",
                     "Stopped while a request for a reset may be pending. Take it back "
