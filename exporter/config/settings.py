@@ -163,9 +163,9 @@ class Otlp(Group):
     )
     insecure: bool | None = option(
         Switch(),
-        "Without TLS where the endpoint has no scheme (gRPC).",
+        "Without TLS where the endpoint has no scheme.",
         default=None,
-        unset="OTEL_EXPORTER_OTLP_INSECURE, else false",
+        unset="OTEL_EXPORTER_OTLP_INSECURE, else to this machine only",
     )
     ca: str | None = option(
         InputFile(),
@@ -190,7 +190,7 @@ class Otlp(Group):
     )
     queue: float = option(
         Duration(0.0, 24 * HOUR),
-        "How much is kept while the receiver is away; older exports are dropped and counted.",
+        "How much is kept while the receiver is away, 3600 exports at most; older ones are dropped and counted.",
         default="15m",
     )
 
