@@ -225,13 +225,18 @@ class Policy:
     def _off(self, now: float) -> Action:
         """Nobody shall expect heartbeats. Until that is confirmed, those that are ours go on."""
         standing = self.standing
+        wanted = []
         if standing.unsure and now >= standing.ask_at:
-            return Call(Verb.IS_ENABLED)
-        if not standing.on:
-            return Wait(standing.ask_at if standing.unsure else now + self.rules.interval)
-        if standing.armed and standing.off_tried and now >= standing.due:
-            return Call(Verb.MARK_ACTIVE)
-        return Call(Verb.DISABLE)
+            wanted.append(Verb.IS_ENABLED)
+        # What a predecessor may have left on is not switched off unseen: it is to be taken over.
+        if standing.on or (standing.may_be_on and self.phase is not Phase.WAITING):
+            wanted.append(Verb.DISABLE)
+        if standing.armed and standing.off_tried and standing.may_be_on and now >= standing.due:
+            wanted.append(Verb.MARK_ACTIVE)
+        if wanted:
+            # In turns: while nothing gets through, none of them may keep the others from being tried.
+            return Call(min(wanted, key=lambda verb: standing.sent_at.get(verb, float("-inf"))))
+        return Wait(standing.ask_at if standing.unsure else now + self.rules.interval)
 
     def _stopping(self, now: float, stop_by: float) -> Action:
         standing = self.standing

@@ -63,6 +63,8 @@ class Standing:
         """Disable has been sent since it was decided upon."""
         self.due = self.status_due = self.ask_at = self.post_at = self.retry_at = now
         """When the next heartbeat, status poll, IsEnabled, PostAppState are due; before the last one, nothing is."""
+        self.sent_at: dict[Verb, float] = {}
+        """When each was last asked."""
         self._rules = rules
         self._journal = journal
         self._predecessor = legacy is not Legacy.NOTHING
@@ -121,7 +123,7 @@ class Standing:
 
     def sending(self, now: float, verb: Verb, state: AppState | None) -> None:
         """A call goes out: from here on the host may act on it, whether or not its reply arrives."""
-        self._sent = now
+        self._sent = self.sent_at[verb] = now
         if verb is Verb.ENABLE:
             self._ours = self.unsure = True
             self.ask_at = now
@@ -195,9 +197,6 @@ class Standing:
         elif isinstance(result, LibraryError) and self.healthy_once:
             # The library lives in a new process now: only Enable makes it keep its channel open.
             self.rearm = True
-        if phase in {Phase.OFF, Phase.STOPPING}:
-            # So that Disable has its turn between two attempts.
-            self.due = now + 2 * self._rules.retry
         self._failed(now, phase, Verb.MARK_ACTIVE, result)
         if self.time_left(now) == 0 and not self._overdue:
             self._overdue = True
@@ -206,7 +205,8 @@ class Standing:
 
     def _asked(self, now: float, phase: Phase, result: Result) -> None:
         if not isinstance(result, bool):
-            self.ask_at = now + self._rules.retry
+            # So that what stands behind it has its turn between two attempts.
+            self.ask_at = now + 2 * self._rules.retry
             unknown = isinstance(result, RpcError) and result.reason == "unknown_command"
             if unknown or isinstance(result, NotVMwareError):
                 # What does not exist is not on.
@@ -254,7 +254,7 @@ class Standing:
         """IsEnabled says no where monitoring is wanted."""
         if was_unsure and self.armed:
             self._lose(phase, "the host says that it is not enabled")
-        elif was_on:
+        elif was_on and not was_unsure:
             # Enable was taken, and yet it is off: not again and again in the same instant.
             self._unconfirmed += 1
             if self._unconfirmed > 1:

@@ -1,0 +1,728 @@
+"""The judgement, one decision at a time: what is called, when, and what the log says of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from exporter.errors import ConnectionLost, LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired
+from exporter.ha.policy import Call, End, Policy, Wait
+from exporter.ha.rules import Health, Legacy, OnUnhealthy, Phase, Rules
+from exporter.ha.standing import Result
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
+
+GOOD, BAD, FAULT, UNKNOWN = Health.GOOD, Health.BAD, Health.FAULT, Health.UNKNOWN
+E, D, A, M, S = Verb.ENABLE, Verb.DISABLE, Verb.IS_ENABLED, Verb.MARK_ACTIVE, Verb.GET_APP_STATUS
+OK_STATE = Call(Verb.POST_APP_STATE, AppState.OK)
+NEED_RESET = Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
+
+Answer = Callable[[Call], Result]
+
+
+class Run:
+    """A policy with a clock and a host that answers as told: ``answers`` by call, and its own idea of what is on."""
+
+    def __init__(
+        self, rules: Rules | None = None, legacy: Legacy = Legacy.NOTHING, *, on: bool = False
+    ) -> None:
+        self.now = 100.0
+        self.policy = Policy(rules or Rules(), self.now, legacy)
+        self.health = GOOD
+        self.on = on
+        self.status = AppStatus.GREEN
+        self.answers: dict[Verb, Result] = {}
+        self.states: dict[AppState, Result] = {}
+        self.log: list[str] = []
+        self.end: End | None = None
+
+    def step(self) -> Call | Wait | End:
+        action = self.policy.next(
+            self.now, self.health, "check db: refused" if self.health is not GOOD else ""
+        )
+        if isinstance(action, Call):
+            self.policy.done(self.now, action, self._answer(action))
+        elif isinstance(action, End):
+            self.end = action
+        self.log += [f"{event.level}: {event.text}" for event in self.policy.events()]
+        return action
+
+    def pass_time(self, seconds: float) -> list[tuple[float, Verb | Call]]:
+        """Let time pass; the calls on the way with their times since now."""
+        begin, calls = self.now, list[tuple[float, Verb | Call]]()
+        while self.end is None:
+            action = self.step()
+            if isinstance(action, Call):
+                shown = action if action.verb is Verb.POST_APP_STATE else action.verb
+                calls.append((round(self.now - begin, 3), shown))
+                assert len(calls) < 500, "no rest"
+            elif isinstance(action, Wait):
+                # Woken once a second at least, as by news.
+                until = min(action.until, self.now + 1)
+                if until > begin + seconds:
+                    self.now = begin + seconds
+                    break
+                self.now = until
+        return calls
+
+    def verbs(self, seconds: float) -> list[Verb | Call]:
+        return [verb for _, verb in self.pass_time(seconds)]
+
+    def _answer(self, call: Call) -> Result:
+        if call.state is not None:
+            return self.states.get(call.state, Code.OK)
+        if call.verb in self.answers:
+            return self.answers[call.verb]
+        match call.verb:
+            case Verb.ENABLE | Verb.DISABLE:
+                self.on = call.verb is Verb.ENABLE
+                return Code.OK
+            case Verb.IS_ENABLED:
+                return self.on
+            case Verb.GET_APP_STATUS:
+                return self.status if self.on else AppStatus.GRAY
+            case _:
+                return Code.OK if self.on else Code.NOT_ENABLED
+
+    def logged(self, part: str) -> int:
+        return sum(part in line for line in self.log)
+
+
+def beating(rules: Rules | None = None) -> Run:
+    """Health is good, monitoring is on, the first heartbeat is sent."""
+    run = Run(rules)
+    run.verbs(0.5)
+    run.log.clear()
+    return run
+
+
+# The start
+
+
+def test_nothing_is_enabled_before_the_first_good_health() -> None:
+    run = Run()
+    for health in (UNKNOWN, FAULT, BAD):
+        run.health = health
+        assert set(run.verbs(120)) <= {A}
+    assert not run.on
+    run.health = GOOD
+    assert run.verbs(0)[:2] == [E, M]
+
+
+def test_start_is_enable_a_heartbeat_and_a_confirmation() -> None:
+    run = Run()
+    assert run.verbs(0) == [A, E, M, A, S]
+    assert run.policy.standing.confirmed
+    assert run.policy.phase is Phase.BEATING
+    assert run.log == [
+        "info: Monitoring is on: the host expects a heartbeat every 30 s.",
+        "info: vSphere HA sees this application as Green.",
+    ]
+
+
+def test_health_that_turns_bad_before_the_first_enable_got_through_enables_nothing() -> None:
+    run = Run()
+    run.answers[E] = TimeoutExpired("no answer")
+    run.verbs(0)
+    run.health = BAD
+    del run.answers[E]
+    assert E not in run.verbs(200)
+    assert run.policy.standing.tally.withheld == 0
+
+
+def test_heartbeats_come_every_interval_and_the_status_every_three() -> None:
+    run = beating()
+    calls = run.pass_time(60)
+    assert [at for at, verb in calls if verb is M] == [9.5, 19.5, 29.5, 39.5, 49.5, 59.5]
+    assert [at for at, verb in calls if verb is S] == [29.5, 59.5]
+
+
+def test_a_heartbeat_that_is_late_is_sent_at_once_and_is_not_made_up_for() -> None:
+    run = beating()
+    run.now += 25
+    assert run.verbs(0) == [M]
+    assert run.verbs(9.9).count(M) == 0
+
+
+# A predecessor
+
+
+def test_monitoring_that_a_predecessor_left_on_is_taken_over_at_once() -> None:
+    run = Run(legacy=Legacy.MONITORING, on=True)
+    run.health = UNKNOWN
+    assert run.verbs(0)[:2] == [A, M]
+    assert run.logged("taken over") == 1
+    assert run.verbs(60).count(M) == 6, "it goes on while health is not known"
+    assert E not in run.verbs(10)
+
+
+def test_taken_over_and_never_healthy_is_withheld_after_the_grace_period() -> None:
+    run = Run(legacy=Legacy.MONITORING, on=True)
+    run.health = BAD
+    beats = [at for at, verb in run.pass_time(100) if verb is M]
+    assert beats == [0, 10, 20]
+    assert run.policy.phase is Phase.WITHHOLDING
+
+
+def test_taken_over_and_lost_before_health_was_good_is_not_enabled_again() -> None:
+    run = Run(legacy=Legacy.MONITORING, on=True)
+    run.health = UNKNOWN
+    run.verbs(5)
+    run.on = False
+    assert E not in run.verbs(100)
+    assert run.policy.phase is Phase.WAITING
+    assert run.logged("It stays off until health is good") == 1
+    run.health = GOOD
+    assert run.verbs(0)[:2] == [E, M]
+
+
+def test_a_gray_status_before_health_was_good_enables_nothing() -> None:
+    run = Run(legacy=Legacy.MONITORING, on=True)
+    run.health = UNKNOWN
+    run.status = AppStatus.GRAY
+    assert E not in run.verbs(100)
+    assert run.on
+
+
+def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_good() -> None:
+    """A guest that rebooted without Disable: it would be reset while it boots."""
+    run = Run(on=True)
+    run.health = UNKNOWN
+    assert run.verbs(0) == [A, D, A]
+    assert not run.on
+    assert run.logged("no exporter has left it on") == 1
+    assert run.verbs(60) == []
+    run.health = GOOD
+    assert run.verbs(0) == [E, M, A, S]
+    assert run.policy.standing.tally.reenables == 0
+
+
+def test_monitoring_that_is_on_when_health_is_good_is_simply_kept() -> None:
+    run = Run(on=True)
+    assert run.verbs(0)[:2] == [A, M]
+
+
+def test_health_that_turns_good_while_it_is_switched_off_switches_it_on() -> None:
+    run = Run(on=True)
+    run.health = UNKNOWN
+    run.step(), run.step()
+    run.health = GOOD
+    assert run.verbs(0)[:3] == [A, E, M]
+    assert not run.logged("lost")
+
+
+def test_a_request_for_a_reset_that_a_predecessor_left_is_taken_back_once_health_is_good() -> None:
+    run = Run(legacy=Legacy.REQUEST, on=True)
+    run.health = UNKNOWN
+    assert OK_STATE not in run.verbs(60)
+    run.health = GOOD
+    assert run.verbs(0)[0] == OK_STATE
+    assert run.policy.standing.legacy is Legacy.MONITORING
+
+
+# Bad health
+
+
+def test_a_blip_within_the_grace_period_changes_nothing() -> None:
+    run = beating()
+    run.health = BAD
+    assert run.verbs(29).count(M) == 2
+    run.health = GOOD
+    assert run.verbs(30).count(M) == 3
+    assert [line.partition(":")[0] for line in run.log] == ["warning", "info"]
+    assert run.logged("check db: refused. Heartbeats go on for 30 s of grace.") == 1
+
+
+def test_heartbeats_are_withheld_after_the_grace_period_and_resume_at_once() -> None:
+    run = beating()
+    run.health = BAD
+    beats = [at for at, verb in run.pass_time(55) if verb is M]
+    assert beats == [9.5, 19.5, 29.5]
+    assert run.policy.standing.tally.withheld == 2
+    assert run.logged("Heartbeats are withheld. 30 s are left before vSphere HA may act") == 1
+    run.health = GOOD
+    assert run.verbs(0)[0] is M
+    assert run.logged("heartbeats resume. 4 s are left") == 1
+
+
+def test_blips_do_not_add_up() -> None:
+    run = beating()
+    for _ in range(10):
+        run.health = BAD
+        run.verbs(25)
+        run.health = GOOD
+        run.verbs(1)
+    assert run.policy.standing.tally.withheld == 0
+
+
+def test_without_grace_one_bad_verdict_is_silence() -> None:
+    run = beating(Rules(grace=0))
+    run.health = BAD
+    assert M not in run.verbs(60)
+
+
+def test_silence_restores_a_monitoring_that_was_lost_so_that_the_host_can_act() -> None:
+    run = beating()
+    run.health = BAD
+    run.verbs(35)
+    run.on = False
+    verbs = run.verbs(11)
+    assert E in verbs
+    assert M not in verbs
+    assert run.on
+    assert run.policy.standing.confirmed
+
+
+def test_while_silent_the_status_takes_the_heartbeats_place_and_red_is_an_emergency() -> None:
+    run = beating()
+    run.health = BAD
+    run.verbs(31)
+    run.status = AppStatus.RED
+    assert run.verbs(30) == [S, S, S]
+    assert run.logged("critical: vSphere HA sees this application as Red") == 1
+    assert run.logged("The exporter is withholding heartbeats") == 1
+
+
+def test_a_reset_is_asked_for_once_and_heartbeats_stop_beside_it() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.verbs(29.9)
+    assert not run.policy.standing.reset_asked
+    verbs = run.verbs(60)
+    assert verbs.count(NEED_RESET) == 1
+    assert verbs.index(NEED_RESET) == 0
+    assert M not in verbs
+    assert run.policy.standing.reset_asked
+    run.health = GOOD
+    assert run.verbs(0)[:2] == [OK_STATE, M]
+    assert not run.policy.standing.reset_asked
+
+
+def test_a_request_that_got_lost_is_repeated() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.states[AppState.NEED_RESET] = ConnectionLost("broken")
+    assert run.verbs(34).count(NEED_RESET) == 5
+    assert run.policy.standing.legacy is Legacy.REQUEST
+    assert run.logged("The request for a reset: broken. It is repeated.") == 1
+    del run.states[AppState.NEED_RESET]
+    assert run.verbs(30).count(NEED_RESET) == 1
+
+
+@pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("Unknown command")])
+def test_a_request_that_is_refused_leaves_silence(refusal: Result) -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.states[AppState.NEED_RESET] = refusal
+    run.health = BAD
+    verbs = run.verbs(90)
+    assert verbs.count(NEED_RESET) == 1
+    assert verbs.count(M) == 3
+    assert not run.policy.standing.reset_asked
+    assert run.logged("Heartbeats are withheld instead.") == 1
+    run.health = GOOD
+    assert run.verbs(0)[0] is M
+
+
+def test_a_new_host_is_asked_for_the_reset_again() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.verbs(31)
+    run.on = False
+    assert {E, NEED_RESET} <= set(run.verbs(21))
+
+
+def test_a_fault_of_the_exporters_own_never_asks_for_a_reset() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = FAULT
+    verbs = run.verbs(120)
+    assert NEED_RESET not in verbs
+    assert verbs.count(M) == 3
+    # The checks themselves have the whole of their grace period.
+    run.health = BAD
+    assert NEED_RESET not in run.verbs(29)
+    assert NEED_RESET in run.verbs(2)
+    # They are well again, but the exporter is not: silence, and no request.
+    run.health = FAULT
+    assert run.verbs(5)[0] == OK_STATE
+    assert run.policy.phase is Phase.WITHHOLDING
+
+
+def test_a_request_that_can_not_be_taken_back_costs_no_heartbeat() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.verbs(31)
+    run.states[AppState.OK] = TimeoutExpired("no answer")
+    run.health = GOOD
+    verbs = run.verbs(30)
+    assert verbs.count(M) == 4
+    assert verbs.count(OK_STATE) == 31
+    assert (
+        run.logged("critical: The request for a reset can't be taken back: no answer. It is repeated.") == 1
+    )
+
+
+def test_monitoring_is_handed_back_and_begins_again_with_good_health() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.DISABLE))
+    run.health = BAD
+    assert run.verbs(60)[-2:] == [D, A]
+    assert (run.policy.phase, run.on) == (Phase.OFF, False)
+    assert run.logged("there will be no reset") == 1
+    assert run.verbs(300) == []
+    run.health = GOOD
+    assert run.verbs(0) == [E, M, A, S]
+
+
+def test_heartbeats_go_on_while_monitoring_can_not_be_handed_back() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.DISABLE))
+    run.health = BAD
+    run.answers[D] = Code.INTERNAL_ERROR
+    calls = run.pass_time(100)
+    beats = [at for at, verb in calls if verb is M]
+    assert max(later - at for at, later in itertools.pairwise(beats)) <= 13
+    assert run.logged("Disable: the host answered 1 (internal error)") == 1
+    del run.answers[D]
+    run.verbs(3)
+    assert not run.on
+
+
+# The host
+
+
+def test_not_enabled_means_enable_and_a_heartbeat_at_once() -> None:
+    run = beating()
+    run.on = False
+    calls = run.pass_time(10)
+    assert calls == [(9.5, M), (9.5, E), (9.5, M), (9.5, A), (9.5, S)]
+    tally = run.policy.standing.tally
+    assert (tally.reenables, tally.errors) == (1, {"not_enabled": 1})
+    assert run.logged("Monitoring was lost: the host answered 2") == 1
+
+
+def test_a_host_that_forgets_at_once_is_not_asked_without_a_pause() -> None:
+    run = beating()
+    run.answers[M] = Code.NOT_ENABLED
+    assert 10 <= len(run.verbs(20)) <= 50
+
+
+def test_gray_means_enable_and_a_heartbeat() -> None:
+    run = beating()
+    run.verbs(30)
+    run.status = AppStatus.GRAY
+    verbs = run.verbs(31)
+    assert verbs[verbs.index(E) + 1] is M
+    assert run.policy.standing.tally.reenables == 1
+
+
+def test_a_session_change_asks_for_the_status_at_once_and_gray_is_believed() -> None:
+    run = beating()
+    run.on = False
+    run.policy.session_changed(run.now)
+    run.answers[S] = AppStatus.GRAY
+    assert run.verbs(0)[:3] == [S, E, M]
+
+
+def test_gray_right_after_enable_is_the_hosts_own_slowness() -> None:
+    run = Run()
+    run.status = AppStatus.GRAY
+    assert run.verbs(25).count(E) == 1
+    run.status = AppStatus.GREEN
+    assert run.verbs(60).count(E) == 0
+    assert run.policy.standing.tally.reenables == 0
+
+
+def test_a_cluster_that_does_not_watch_is_told_once_and_counts_no_losses() -> None:
+    run = Run()
+    run.status = AppStatus.GRAY
+    beats = run.verbs(600).count(M)
+    assert beats >= 60
+    assert run.logged("VM and Application Monitoring") == 1
+    assert run.logged("lost") == run.policy.standing.tally.reenables == 0
+    assert run.logged("Monitoring is on") == 1
+    assert "VM and Application Monitoring" in run.policy.standing.problem
+    assert run.policy.standing.hopeless
+    run.status = AppStatus.GREEN
+    run.verbs(15)
+    assert run.policy.standing.problem == ""
+    assert not run.policy.standing.hopeless
+
+
+def test_a_failed_heartbeat_is_tried_again_at_once_and_then_every_second() -> None:
+    run = beating()
+    run.answers[M] = ConnectionLost("the connection broke")
+    calls = run.pass_time(14)
+    assert [at for at, _ in calls] == [9.5, 9.5, 10.5, 11.5, 12.5, 13.5]
+    assert run.logged("MarkActive: the connection broke. 20 s are left") == 1
+    assert len(run.log) == 1
+    del run.answers[M]
+    assert run.verbs(1) == [M]
+    assert run.log[-1] == "info: Heartbeats reach the host again."
+
+
+def test_silence_that_the_host_forces_is_an_emergency_in_the_log() -> None:
+    run = beating()
+    run.answers[M] = TimeoutExpired("no answer")
+    run.verbs(60)
+    assert run.logged("critical: No heartbeat has got through for 30 s") == 1
+
+
+def test_an_answer_without_a_reason_is_looked_into() -> None:
+    """VMware's library says OTHER to all of 1 to 5."""
+    run = beating()
+    run.now += 10
+    run.on = False
+    run.answers[M] = Code.UNTOLD
+    assert [step.verb for step in (run.step(), run.step(), run.step()) if isinstance(step, Call)] == [M, A, E]
+    del run.answers[M]
+    assert run.verbs(0)[0] is M
+    assert run.policy.standing.tally.errors == {"not_enabled": 1}
+
+
+def test_a_library_that_crashed_is_enabled_again_to_keep_its_channel_open() -> None:
+    run = beating()
+    run.now += 10
+    run.answers[M] = LibraryCrashed("signal 11")
+    run.step()
+    del run.answers[M]
+    assert run.verbs(0)[:2] == [E, M]
+    assert run.policy.standing.tally.reenables == 0
+
+
+def test_a_lost_reply_to_enable_is_asked_about() -> None:
+    run = Run()
+    run.step()
+    run.on = True
+    run.answers[E] = TimeoutExpired("no answer")
+    run.step()
+    assert run.policy.standing.may_be_on
+    assert run.verbs(0)[:2] == [A, M]
+
+
+def test_a_host_that_refuses_from_the_start_is_left_alone_for_minutes() -> None:
+    run = Run()
+    refusal = RpcError("Permission denied", "GuestAppMonitor.Cmd.IsEnabled")
+    run.answers = {A: refusal, E: refusal}
+    assert len(run.verbs(290)) <= 4
+    assert run.policy.standing.hopeless
+    assert "APP_MONITOR" in run.policy.standing.problem
+    assert run.logged("No heartbeats are sent") == 2
+    run.policy.session_changed(run.now)
+    run.answers.clear()
+    assert M in run.verbs(0), "a new host may be another one"
+    assert run.policy.standing.problem == ""
+
+
+def test_a_host_without_monitoring_is_known_for_what_it_is() -> None:
+    run = Run(legacy=Legacy.MONITORING)
+    run.answers = dict.fromkeys((A, E, M), RpcError("Unknown command"))
+    run.verbs(10)
+    assert "no HA Application Monitoring" in run.policy.standing.problem
+    assert run.logged("no HA Application Monitoring") <= 2
+
+
+def test_a_host_that_takes_enable_and_does_not_mean_it_is_told_once() -> None:
+    run = Run()
+    run.answers[A] = False
+    verbs = run.verbs(60)
+    assert 4 <= verbs.count(M) <= 10
+    assert run.logged("VM and Application Monitoring") == 1
+
+
+def test_a_host_that_refuses_enable_for_want_of_a_cluster_says_where_to_look() -> None:
+    run = Run()
+    run.answers[E] = Code.NOT_ENABLED
+    assert len(run.verbs(60)) < 30
+    assert "VM and Application Monitoring" in run.policy.standing.problem
+
+
+def test_an_enable_that_is_refused_because_it_is_on_costs_no_heartbeat() -> None:
+    run = beating()
+    run.verbs(30)
+    run.status, run.answers[E] = AppStatus.GRAY, Code.INTERNAL_ERROR
+    beats = [at for at, verb in run.pass_time(100) if verb is M]
+    assert max(later - at for at, later in itertools.pairwise(beats)) <= 11
+
+
+def test_a_status_that_can_not_be_read_is_told_once_and_costs_no_heartbeat() -> None:
+    run = beating()
+    run.answers[S] = RemoteProtocolError("an application status of b'blue'")
+    assert run.verbs(120).count(M) == 12
+    assert run.policy.standing.status is None
+    assert run.logged("status can't be read") == 1
+
+
+def test_a_question_that_is_never_answered_costs_no_heartbeat() -> None:
+    run = beating()
+    run.now += 10
+    run.answers = {M: Code.UNTOLD, A: TimeoutExpired("no answer")}
+    run.step()
+    del run.answers[M]
+    beats = [at for at, verb in run.pass_time(60) if verb is M]
+    assert beats == [1, 11, 21, 31, 41, 51]
+
+
+def test_a_confirmation_that_can_not_be_had_costs_no_heartbeat() -> None:
+    run = Run()
+    run.step()
+    run.answers[A] = RemoteProtocolError("IsEnabled was answered with b'?'")
+    beats = [at for at, verb in run.pass_time(60) if verb is M]
+    assert len(beats) == 7
+    assert not run.policy.standing.confirmed
+    assert run.logged("IsEnabled was answered") == 1
+
+
+# The stop
+
+
+def test_an_orderly_stop_is_disable_confirmed() -> None:
+    run = beating()
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [D, A]
+    assert run.end == End(confirmed=True)
+    assert run.policy.standing.legacy is Legacy.NOTHING
+    assert run.log[-1] == "info: Monitoring is off, confirmed by the host."
+    assert run.step() == End(confirmed=True)
+
+
+def test_a_stop_before_anything_was_enabled_asks_once_and_ends() -> None:
+    run = Run()
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [A]
+    assert run.end == End(confirmed=True)
+    run = Run()
+    run.answers[A] = TimeoutExpired("no answer")
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [A]
+    assert run.end == End(confirmed=True)
+
+
+def test_a_stop_before_the_first_good_health_switches_off_what_is_on() -> None:
+    run = Run(on=True)
+    run.health = UNKNOWN
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [A, D, A]
+    assert not run.on
+
+
+def test_a_stop_where_the_host_refuses_everything_ends_at_once() -> None:
+    run = Run()
+    run.answers = dict.fromkeys((A, E, D), RpcError("Permission denied"))
+    run.verbs(5)
+    run.policy.stop(run.now)
+    run.verbs(1)
+    assert run.end == End(confirmed=True)
+
+
+def test_a_stop_after_a_lost_enable_does_not_believe_that_it_is_off() -> None:
+    run = Run()
+    run.step()
+    run.answers[E] = TimeoutExpired("no answer")
+    run.step()
+    run.on = True
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [D, A]
+    assert not run.on
+
+
+def test_a_stop_while_silent_disables() -> None:
+    run = beating()
+    run.health = BAD
+    run.verbs(40)
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [D, A]
+    assert run.end == End(confirmed=True)
+
+
+def test_a_stop_takes_a_request_for_a_reset_back_first() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.verbs(31)
+    run.policy.stop(run.now)
+    assert run.verbs(1) == [OK_STATE, D, A]
+    assert run.end == End(confirmed=True)
+
+
+def test_a_request_that_can_not_be_taken_back_is_told_at_the_end() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.verbs(31)
+    run.states[AppState.OK] = Code.INTERNAL_ERROR
+    run.policy.stop(run.now, 10)
+    run.verbs(20)
+    assert run.end == End(confirmed=False)
+    assert not run.on, "monitoring was handed back all the same"
+    assert run.logged("post-app-state ok") == 1
+    assert run.policy.standing.legacy is Legacy.REQUEST
+
+
+@pytest.mark.parametrize("health", [GOOD, BAD])
+def test_heartbeats_go_on_until_the_limit_where_disable_can_not_be_confirmed(health: Health) -> None:
+    """Also after they were withheld: whoever stops the exporter wants no reset."""
+    run = beating()
+    run.health = health
+    run.verbs(40)
+    run.answers[D] = Code.INTERNAL_ERROR
+    run.policy.stop(run.now)
+    calls = run.pass_time(70)
+    beats = [at for at, verb in calls if verb is M]
+    assert len(beats) >= 5
+    assert run.end == End(confirmed=False)
+    assert (
+        run.logged("critical: Disable: the host answered 1 (internal error). Monitoring can't be handed back")
+        == 1
+    )
+    assert run.logged("critical: Stopped WITHOUT a confirmed Disable") == 1
+    assert run.policy.standing.legacy is Legacy.MONITORING
+
+
+def test_disable_and_heartbeats_take_turns_while_nothing_gets_through() -> None:
+    run = beating()
+    run.answers = dict.fromkeys((D, A, M), TimeoutExpired("no answer"))
+    run.policy.stop(run.now)
+    verbs = run.verbs(50)
+    assert min(verbs.count(D), verbs.count(M)) > 10
+    run.answers.clear()
+    run.verbs(3)
+    assert run.end == End(confirmed=True)
+
+
+def test_a_disable_that_only_seems_to_work_is_repeated() -> None:
+    run = beating()
+    run.answers[D] = Code.OK
+    run.policy.stop(run.now)
+    verbs = run.verbs(10)
+    assert 8 <= verbs.count(D) <= 12
+    assert run.end is None
+    del run.answers[D]
+    run.verbs(2)
+    assert run.end == End(confirmed=True)
+
+
+def test_not_enabled_during_a_stop_is_what_was_wanted() -> None:
+    run = beating()
+    run.answers[D] = TimeoutExpired("no answer")
+    run.policy.stop(run.now)
+    run.verbs(12)
+    run.on = False
+    run.verbs(15)
+    assert run.end == End(confirmed=True)
+    assert run.policy.standing.tally.reenables == 0
+
+
+def test_a_second_stop_does_not_begin_anew() -> None:
+    run = beating()
+    run.answers = dict.fromkeys((D, A), TimeoutExpired("no answer"))
+    run.policy.stop(run.now, 10)
+    run.verbs(5)
+    run.policy.stop(run.now, 1000)
+    run.verbs(6)
+    assert run.end == End(confirmed=False)
+    assert run.logged("Stopping") == 1
+
+
+def test_time_left_counts_from_the_last_heartbeat_and_only_while_monitoring_is_on() -> None:
+    run = Run()
+    assert run.policy.standing.time_left(run.now) is None
+    run.verbs(0)
+    assert run.policy.standing.time_left(run.now + 12) == 18
+    assert run.policy.standing.time_left(run.now + 40) == 0
