@@ -118,8 +118,13 @@ class Poller:
             source=self._source.info,
             library_restarts=self._source.restarts,
         )
-        if self._on_poll is not None:
-            self._on_poll(self._state)
+        try:
+            if self._on_poll is not None:
+                self._on_poll(self._state)
+        except Exception:
+            # Whoever listens must not end the thread that polls. Left out from now on: it would fail each time.
+            log.exception("what is told of each poll failed by a mistake in this program")
+            self._on_poll = None
 
     def poll_extended(self, deadline: float) -> None:
         """Go on with the extended statistics until ``deadline``, after a good basic poll, and publish them."""

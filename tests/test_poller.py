@@ -232,6 +232,17 @@ def test_every_poll_is_told() -> None:
     assert [state.last_error for state in told] == ["", "lost"]
 
 
+def test_a_listener_that_fails_does_not_end_the_polls(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_state: PollState) -> None:
+        raise ZeroDivisionError
+
+    polling = poller(Host(snapshot(), snapshot(elapsed=15_000)), on_poll=fail)
+    polling.poll()
+    polling.poll()
+    assert polling.state.polls == 2
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+
+
 class Round:
     """An extended reader that gives one snapshot after another."""
 
