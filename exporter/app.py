@@ -17,8 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import __version__, guest, hypervisor
@@ -320,7 +318,7 @@ def _heart_socket(settings: Settings, host: Host, parts: ExitStack) -> str | Non
     if host.server is not None:
         from exporter.simulator.server import serve_unix
 
-        path = str(Path(parts.enter_context(TemporaryDirectory(prefix="vmguest-"))) / "host")
+        path = f"{_folder(parts)}/host"
         parts.enter_context(serve_unix(path, host.server))
         return path
     if settings.source == "replay":
@@ -331,12 +329,19 @@ def _heart_socket(settings: Settings, host: Host, parts: ExitStack) -> str | Non
     return settings.guestrpc.socket
 
 
+def _folder(parts: ExitStack) -> str:
+    """One that goes with ``parts``."""
+    from tempfile import TemporaryDirectory
+
+    return parts.enter_context(TemporaryDirectory(prefix="vmguest-"))
+
+
 def _lock_file(host: Host, parts: ExitStack) -> str:
     """The one of this machine; a simulated VM of one process is its own."""
     from exporter.ha import lock
 
     if host.server is not None:
-        return str(Path(parts.enter_context(TemporaryDirectory(prefix="vmguest-"))) / "ha.lock")
+        return f"{_folder(parts)}/ha.lock"
     return lock.DEFAULT_PATH
 
 

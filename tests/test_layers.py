@@ -176,6 +176,8 @@ NOT_IN_A_PLAIN_SERVE = (
     "ssl",
     "asyncio",
     "http.server",
+    "pathlib",
+    "tempfile",
     "tomllib",
     "yaml",
     "argparse",
