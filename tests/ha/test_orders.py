@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from exporter.ha.orders import Orders
+from exporter.ha.rules import OnUnhealthy, Rules
+
+ORDERS = Orders(
+    interval=5.0,
+    grace=20.0,
+    on_unhealthy="request-reset",
+    road="guestrpc",
+    socket=None,
+    library=None,
+    lock_file="/run/x",
+    dry_run=False,
+)
+
+
+def test_orders_survive_the_command_line() -> None:
+    assert Orders.parse(ORDERS.argument) == ORDERS
+
+
+def test_rules_follow_from_orders() -> None:
+    assert ORDERS.rules == Rules(5.0, 20.0, OnUnhealthy.REQUEST_RESET)
