@@ -48,16 +48,60 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     """Publish until SIGTERM or SIGINT; the exit status.
 
     Raises:
-        ConfigError: a setting that only its part could check.
+        ConfigError: settings that only their parts could check.
         VMGuestError: it can't start, and the message says what to change.
     """
     log.info("starting", extra={"version": __version__, "python": sys.version.split()[0]})
     notifier = Notifier(environ)
-    with Signals() as signals, ExitStack() as parts:
-        poller = start(settings, environ, notifier, parts)
-        supervise(poller, settings, signals, notifier)
+    try:
+        with Signals() as signals, ExitStack() as parts:
+            poller = start(settings, environ, notifier, parts)
+            supervise(poller, settings, signals, notifier)
+    except ConfigError as error:
+        raise ConfigError(*dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))) from error
     log.info("stopped")
     return 0
+
+
+def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """What each part would find wrong with its settings, asked for when one of them did: all are told at once."""
+
+    def host() -> None:
+        if settings.source in {"simulated", "replay"}:
+            find_host(settings).source.close()
+
+    def push() -> None:
+        if push_wanted(settings, environ):
+            from exporter.outputs.otlp.settings import resolve
+
+            resolve(settings.otlp, environ)
+
+    def listen() -> None:
+        if settings.web.enabled:
+            from exporter.outputs.listen import bind
+
+            for bound in bind(settings.web.listen):
+                bound.close()
+
+    def secure() -> None:
+        if settings.web.enabled and settings.web.config_file is not None:
+            from exporter.outputs.secured import Secured
+
+            Secured(settings.web.config_file)
+
+    def checks() -> None:
+        if settings.ha.enabled:
+            from exporter.ha import check_tables
+
+            check_tables.read(settings.ha.checks)
+
+    found: list[str] = []
+    for check in (host, push, listen, secure, checks):
+        try:
+            check()
+        except ConfigError as error:
+            found += error.problems
+    return found
 
 
 def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, parts: ExitStack) -> Poller:

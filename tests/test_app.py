@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from exporter import app, guest
-from exporter.config import Address, Settings
-from exporter.config.settings import Extended, GuestRpc, Library, Otlp, Poll, Replay, Simulated, Web
+from exporter.config import Address, RawTable, Settings
+from exporter.config.settings import Extended, GuestRpc, Ha, Library, Otlp, Poll, Replay, Simulated, Web
 from exporter.errors import (
     ConfigError,
     LibraryCrashed,
@@ -229,6 +229,25 @@ def test_a_port_in_use_is_an_error_of_that_setting() -> None:
 
 def replace_web(*listen: Address, otlp: Otlp = Otlp(), poll: Poll = Poll()) -> Settings:  # noqa: B008  frozen
     return Settings(source="simulated", web=Web(listen=listen), otlp=otlp, poll=poll)
+
+
+def test_what_only_the_parts_can_check_is_told_at_once_too(tmp_path: Path) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text("nonsense: 1\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(
+            source="simulated",
+            simulated=Simulated(scenario="noisy"),
+            web=Web(listen=(Address("127.0.0.1", port),), config_file=str(web)),
+            otlp=Otlp(endpoint="localhost:4317"),
+            ha=Ha(enabled=True, checks=(RawTable({"name": "db"}, "x.toml", 3, {}),)),
+        )
+        with pytest.raises(ConfigError) as caught:
+            app.serve(settings, {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"})
+    found = caught.value.problems
+    for part in ("--simulated.scenario", "carrier-pigeon", f"port {port} is in use", "nonsense", "x.toml:3"):
+        assert sum(part in problem for problem in found) == 1, (part, found)
 
 
 def test_a_scenario_that_is_not_there_names_the_flag() -> None:
