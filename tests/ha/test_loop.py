@@ -1,0 +1,330 @@
+"""The heart's loop without its process: what makes it stop, what it reports, what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from exporter.errors import TimeoutExpired
+from exporter.ha.link import Link
+from exporter.ha.loop import Heart
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, Line, Message, News, Report
+from exporter.ha.policy import Policy
+from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.rules import Health, Legacy, OnUnhealthy, Rules
+from exporter.protocol.appmonitor import AppState, AppStatus, Code
+
+INTERVAL = 10.0
+
+
+class FakeLink(Link):
+    def __init__(self) -> None:
+        self.inbox: list[Message] = []
+        self.sent: list[Message] = []
+        self.closed = False
+
+    def receive(self) -> list[Message]:
+        inbox, self.inbox = self.inbox, []
+        return inbox
+
+    def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    @property
+    def report(self) -> Report:
+        return [message for message in self.sent if isinstance(message, Report)][-1]
+
+    @property
+    def lines(self) -> list[str]:
+        return [message.text for message in self.sent if isinstance(message, Line)]
+
+
+@dataclass
+class FakeMonitor:
+    """A host that is fine, until ``failure`` is set. Every call is noted."""
+
+    calls: list[str] = field(default_factory=list)
+    on: bool = False
+    failure: TimeoutExpired | None = None
+    closed: bool = False
+
+    def _call(self, name: str) -> None:
+        assert not self.closed
+        self.calls.append(name)
+        if self.failure:
+            raise self.failure
+
+    def enable(self) -> Code:
+        self._call("enable")
+        self.on = True
+        return Code.OK
+
+    def disable(self) -> Code:
+        self._call("disable")
+        self.on = False
+        return Code.OK
+
+    def is_enabled(self) -> bool:
+        self._call("is_enabled")
+        return self.on
+
+    def mark_active(self) -> Code:
+        self._call("mark_active")
+        return Code.OK
+
+    def get_app_status(self) -> AppStatus:
+        self._call("get_app_status")
+        return AppStatus.GREEN
+
+    def post_app_state(self, state: AppState) -> Code:
+        self._call(f"post_app_state {state.value}")
+        return Code.OK
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Life:
+    """A heart with everything round it in this test's hands."""
+
+    def __init__(
+        self, rules: Rules | None = None, legacy: Legacy = Legacy.NOTHING, *, dry_run: bool = False
+    ) -> None:
+        self.now = 50.0
+        self.monitor = FakeMonitor(on=legacy is not Legacy.NOTHING)
+        self.rehearsal = RehearsalMonitor(30.0, self.clock)
+        self.link = FakeLink()
+        self.stop = False
+        self.parent = 1234
+        self.notes: list[Legacy] = []
+        self.heart = Heart(
+            self.rehearsal if dry_run else self.monitor,
+            Policy(rules or Rules(interval=INTERVAL), self.now, legacy),
+            self.link,
+            stop=lambda: self.stop,
+            note=self.note,
+            clock=self.clock,
+            wall=lambda: 1e9 + self.now,
+            parent=lambda: self.parent,
+        )
+
+    def clock(self) -> float:
+        return self.now
+
+    def note(self, legacy: Legacy) -> None:
+        self.notes.append(legacy)
+        self.monitor.calls.append(f"noted {legacy.value}")
+
+    def tell(self, health: Health = Health.GOOD, *, age: float = 0.0, sessions: int = 0) -> None:
+        self.link.inbox.append(News(health, "check db: refused", self.now - age, sessions))
+
+    def turns(self, seconds: float = 0.0, health: Health | None = Health.GOOD) -> int | None:
+        """Turn for ``seconds``, with news of ``health`` every second, or none."""
+        until = self.now + seconds
+        while True:
+            if health is not None:
+                self.tell(health)
+            if (status := self.heart.turn()) is not None:
+                return status
+            if self.now + self.heart.pause > until:
+                self.now = until
+                return None
+            self.now += self.heart.pause
+
+
+def test_good_news_start_the_heartbeats() -> None:
+    life = Life()
+    life.turns()
+    assert [call for call in life.monitor.calls if "noted" not in call] == [
+        "is_enabled",
+        "enable",
+        "mark_active",
+        "is_enabled",
+        "get_app_status",
+    ]
+    report = life.link.report
+    assert (report.enabled, report.app_status, report.heartbeats) == (True, "green", 1)
+    assert (report.armed, report.settled, report.phase) == (True, True, "beating")
+    assert report.last_heartbeat == 1e9 + 50
+
+
+def test_a_word_for_a_successor_stands_before_the_call_that_needs_it() -> None:
+    life = Life()
+    life.turns()
+    calls = life.monitor.calls
+    assert calls.index("noted on") < calls.index("enable")
+    assert life.notes == [Legacy.NOTHING, Legacy.MONITORING]
+    life.stop = True
+    life.turns()
+    assert life.notes[-1] is Legacy.NOTHING
+
+
+def test_without_news_nothing_starts() -> None:
+    life = Life()
+    life.turns(5 * INTERVAL, health=None)
+    assert "enable" not in life.monitor.calls
+
+
+def test_taken_over_without_news_beats_for_an_interval_and_the_grace_period() -> None:
+    life = Life(legacy=Legacy.MONITORING)
+    life.turns(100, health=None)
+    assert life.monitor.calls.count("mark_active") == 5
+    assert life.link.report.phase == "withholding heartbeats"
+    assert any("main process has said nothing for" in line for line in life.link.lines)
+
+
+def test_old_news_are_bad_news() -> None:
+    life = Life()
+    life.turns(1)
+    beats = life.monitor.calls.count("mark_active")
+    life.turns(INTERVAL + 30 + 1, health=None)
+    assert life.monitor.calls.count("mark_active") - beats == 4
+    assert life.link.report.phase == "withholding heartbeats"
+    life.tell()
+    life.heart.turn()
+    assert life.monitor.calls[-1] == "mark_active"
+
+
+def test_news_that_were_old_when_they_came_are_no_good_news() -> None:
+    """As after both processes stood still."""
+    life = Life(Rules(interval=INTERVAL, grace=0))
+    life.turns(1)
+    beats = life.monitor.calls.count("mark_active")
+    life.now += 60
+    life.tell(age=60)
+    life.heart.turn()
+    assert life.monitor.calls.count("mark_active") == beats
+
+
+def test_stale_news_never_ask_for_a_reset() -> None:
+    life = Life(Rules(interval=INTERVAL, on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    life.turns(1)
+    life.turns(200, health=None)
+    assert "post_app_state need-reset" not in life.monitor.calls
+    life.turns(31, health=Health.BAD)
+    assert "post_app_state need-reset" in life.monitor.calls
+
+
+def test_a_request_for_a_reset_is_in_the_report() -> None:
+    life = Life(Rules(interval=INTERVAL, on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    life.turns(1)
+    life.turns(31, health=Health.BAD)
+    assert life.link.report.requested_reset
+    assert life.notes[-1] is Legacy.REQUEST
+    life.turns(1)
+    assert not life.link.report.requested_reset
+
+
+def test_a_session_change_asks_for_the_status_at_once() -> None:
+    life = Life()
+    life.turns(5)
+    asked = life.monitor.calls.count("get_app_status")
+    life.tell(sessions=1)
+    life.turns(0, health=None)
+    assert life.monitor.calls.count("get_app_status") == asked + 1
+    life.tell(sessions=1)
+    life.turns(0, health=None)
+    assert life.monitor.calls.count("get_app_status") == asked + 1
+
+
+def test_the_first_news_are_no_session_change() -> None:
+    life = Life()
+    life.tell(sessions=7)
+    life.turns(0, health=None)
+    assert life.monitor.calls.count("get_app_status") == 1
+
+
+def test_an_orderly_stop_disables() -> None:
+    life = Life()
+    life.turns(1)
+    life.stop = True
+    assert life.turns() == STOPPED
+    assert not life.monitor.on
+    assert life.monitor.closed
+    assert life.link.report.phase == "stopped"
+
+
+def test_a_stop_that_the_host_does_not_confirm() -> None:
+    life = Life(Rules(interval=INTERVAL, stop_limit=5))
+    life.turns(1)
+    life.stop = True
+    life.monitor.failure = TimeoutExpired("no answer")
+    assert life.turns(10) == UNCONFIRMED
+    assert life.notes[-1] is Legacy.MONITORING
+    assert life.monitor.closed
+
+
+@pytest.mark.parametrize("how", ["closed", "parent"])
+def test_the_exporters_end_is_the_hearts_without_disable(how: str) -> None:
+    life = Life()
+    life.turns(1)
+    if how == "closed":
+        life.link.closed = True
+    else:
+        life.parent = 1
+    # systemd's own signal comes after a crash: it must not turn that into an orderly stop.
+    life.stop = True
+    assert life.heart.turn() == ORPHANED
+    assert life.monitor.on
+    assert life.monitor.closed
+    assert life.notes[-1] is Legacy.MONITORING
+
+
+def test_a_stop_goes_on_when_the_exporter_dies_in_the_middle_of_it() -> None:
+    life = Life()
+    life.turns(1)
+    life.stop = True
+    life.heart.turn()
+    life.link.closed = True
+    assert life.turns(1, health=None) == STOPPED
+    assert not life.monitor.on
+
+
+def test_failures_are_counted_by_kind() -> None:
+    life = Life()
+    life.turns(1)
+    life.monitor.failure = TimeoutExpired("no answer")
+    life.turns(12)
+    assert life.link.report.errors == {"timeout": 5}
+    assert "MarkActive: no answer" in life.link.report.problem
+
+
+def test_reports_come_every_second_and_at_each_change() -> None:
+    life = Life()
+    life.turns(1)
+    life.link.sent.clear()
+    life.turns(5)
+    reports = [message for message in life.link.sent if isinstance(message, Report)]
+    assert 5 <= len(reports) <= 7
+
+
+def test_the_pause_is_never_longer_than_a_second_nor_than_what_is_due() -> None:
+    life = Life()
+    life.turns(1)
+    life.now += 0.75
+    life.tell()
+    life.heart.turn()
+    assert life.heart.pause == 1.0
+    life.now = 50 + INTERVAL - 0.25
+    life.tell()
+    life.heart.turn()
+    assert life.heart.pause == 0.25
+
+
+def test_a_dry_run_calls_no_host_and_counts_the_resets_that_would_have_been() -> None:
+    life = Life(dry_run=True)
+    life.turns(5)
+    assert life.link.report.app_status == "gray"
+    assert (life.link.report.enabled, life.link.report.heartbeats, life.link.report.last_heartbeat) == (
+        False,
+        0,
+        0,
+    )
+    life.turns(100, health=Health.BAD)
+    report = life.link.report
+    assert (report.dry_run_resets, report.withheld) == (1, 7)
+    assert report.errors == {}
+    assert life.link.lines.count("Dry run: vSphere HA would have reset this VM now.") == 1
+    assert all(line.startswith("Dry run: ") for line in life.link.lines)
+    assert [call for call in life.monitor.calls if "noted" not in call] == []
