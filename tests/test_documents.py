@@ -30,7 +30,7 @@ def test_the_readmes_tables_are_current() -> None:
 
 def test_every_setting_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"--(?:\[no-\])?[a-z][a-z0-9.-]*[a-z0-9]", outside_of_tables()))
-    commands = {"--socket", "--write", "--check"}
+    commands = {"--socket", "--write", "--check", "--yes"}
     # Of other programs: docker run, the OpenTelemetry Collector.
     commands |= {"--security-opt", "--config"}
     assert named - FLAGS - OTHERS - commands <= set(own_flags_of_commands())
@@ -103,3 +103,10 @@ def test_the_licence_is_the_one_that_the_package_names() -> None:
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_exit_statuses_of_single_calls_are_the_programs() -> None:
+    from exporter.ha.command import STATUSES
+
+    rows = [f"| {status} | {meaning} | {theirs} |" for status, meaning, theirs in STATUSES]
+    assert "\n".join(rows) in README
