@@ -51,7 +51,7 @@ def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> P
         except TimeoutError:
             return f"{url} did not answer within {limit:g} s"
         except (OSError, HTTPException) as error:
-            return f"{url}: {str(error) or type(error).__name__}"
+            return f"{url}: {str(error).strip() or type(error).__name__}"
         finally:
             connection.close()
         return None if pattern.search(text) else f"{url}: the body does not match {body!r}"

@@ -73,7 +73,7 @@ class Track:
         """The verdict and, where it is not good, its reason."""
         seen, rhythm = self._seen, self.rhythm
         if seen.failures + (missed := self._missed(seen, now)) >= rhythm.failures:
-            return Health.BAD, f"it hangs, {missed} results are missing" if missed else seen.reason
+            return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
         if seen.health is Health.GOOD:
             return Health.GOOD, ""
         # Good and bad in turn, and never enough of either: that is no way to go on for ever.

@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from exporter.ha import checks
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")
+
+PATIENCE = 60.0
+"""Seconds: only a test that fails waits for so long."""
+SHORT = 0.2
+"""Seconds for what never answers."""
+
+Answer = Callable[[socket.socket], None]
+Serve = Callable[[Answer], int]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """``serve(answer)``: a port of 127.0.0.1 where each connection is given to ``answer``."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def run(listener: socket.socket, answer: Answer) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                connection.settimeout(PATIENCE)
+                answer(connection)
+
+    def start(answer: Answer) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=run, args=(listener, answer))
+        thread.start()
+        listeners.append(listener)
+        threads.append(thread)
+        return int(listener.getsockname()[1])
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken, so that nobody else gets it, and does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
+def says(reply: bytes, requests: list[bytes] | None = None) -> Answer:
+    """One reply to one request, then the end."""
+
+    def answer(connection: socket.socket) -> None:
+        request = connection.recv(65536)
+        if requests is not None:
+            requests.append(request)
+        connection.sendall(reply)
+
+    return answer
+
+
+def is_silent(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def drips(start: bytes) -> Answer:
+    """``start``, then a byte now and then: each in time, all together never."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(start)
+        while True:
+            time.sleep(SHORT / 20)
+            connection.sendall(b"x")
+
+    return answer
+
+
+def resets(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+# http
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstatus"
+
+
+def test_http_is_good_with_status_200(serve: Serve) -> None:
+    requests: list[bytes] = []
+    port = serve(says(OK, requests))
+    assert checks.http(f"http://127.0.0.1:{port}/health?deep=1")(PATIENCE) is None
+    assert requests[0].startswith(b"GET /health?deep=1 HTTP/1.1\r\n")
+    assert b"User-Agent: vmguest-exporter\r\n" in requests[0]
+
+
+def test_http_asks_for_the_root_where_no_path_is_given(serve: Serve) -> None:
+    requests: list[bytes] = []
+    port = serve(says(OK, requests))
+    assert checks.http(f"http://127.0.0.1:{port}")(PATIENCE) is None
+    assert requests[0].startswith(b"GET / HTTP/1.1\r\n")
+
+
+def test_another_status_is_bad_and_no_redirect_is_followed(serve: Serve) -> None:
+    requests: list[bytes] = []
+    port = serve(says(b"HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", requests))
+    url = f"http://127.0.0.1:{port}/"
+    assert checks.http(url)(PATIENCE) == f"{url} answered 302, 200 is expected"
+    assert checks.http(url, [200, 204])(PATIENCE) == f"{url} answered 302, 200 or 204 is expected"
+    assert checks.http(url, [302])(PATIENCE) is None
+    assert len(requests) == 3
+
+
+def test_a_pattern_may_stand_anywhere_in_the_body(serve: Serve) -> None:
+    url = f"http://127.0.0.1:{serve(says(OK))}/"
+    assert checks.http(url, body="^stat|never")(PATIENCE) is None
+    assert checks.http(url, body="tus$")(PATIENCE) is None
+    assert checks.http(url, body="Status")(PATIENCE) == f"{url}: the body does not match 'Status'"
+
+
+def test_a_pattern_is_looked_for_in_the_first_mebibyte(serve: Serve) -> None:
+    body = b"begin" + b"." * 2 * checks.BODY + b"end"
+    port = serve(says(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body))
+    url = f"http://127.0.0.1:{port}/"
+    assert checks.http(url, body="begin")(PATIENCE) is None
+    assert checks.http(url, body="end")(PATIENCE) == f"{url}: the body does not match 'end'"
+
+
+@pytest.mark.parametrize("answer", [is_silent, drips(b"HTTP/1.1 200 OK\r\n\r\n")])
+def test_http_keeps_to_its_limit(serve: Serve, answer: Answer) -> None:
+    url = f"http://127.0.0.1:{serve(answer)}/"
+    assert checks.http(url, body="never")(SHORT) == f"{url} did not answer within {SHORT:g} s"
+
+
+def test_http_says_what_stands_in_its_way(serve: Serve, closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}/"
+    assert "Connection refused" in str(checks.http(url)(PATIENCE))
+    url = f"http://127.0.0.1:{serve(says(b'SSH-2.0 hello' + bytes([13, 10])))}/"
+    assert checks.http(url)(PATIENCE) == f"{url}: SSH-2.0 hello"
+    url = f"http://127.0.0.1:{serve(says(b''))}/"
+    assert "closed connection" in str(checks.http(url)(PATIENCE))
+
+
+def test_https_is_not_http(serve: Serve) -> None:
+    url = f"https://127.0.0.1:{serve(says(OK))}/"
+    assert str(checks.http(url)(PATIENCE)).startswith(f"{url}: [SSL")
+
+
+# tcp
+
+
+def test_tcp_is_good_where_something_listens(serve: Serve, closed_port: int) -> None:
+    assert checks.tcp("127.0.0.1", serve(is_silent))(PATIENCE) is None
+    assert checks.tcp("127.0.0.1", closed_port)(PATIENCE) == f"127.0.0.1:{closed_port}: Connection refused"
+
+
+def test_tcp_keeps_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(address: tuple[str, int], timeout: float) -> socket.socket:
+        assert (address, timeout) == (("shop", 80), 5.0)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", never)
+    assert checks.tcp("shop", 80)(5.0) == "shop:80 did not take a connection within 5 s"
+
+
+# command
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("exit 0", None),
+        ("exit 3", "sh ended with status 3"),
+        ("kill -TERM $$", "sh was killed by signal 15"),
+        ("cat; echo noise; echo noise >&2", None),
+    ],
+)
+def test_a_command_is_judged_by_how_it_ends(
+    script: str, problem: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert checks.command(["sh", "-c", script])(PATIENCE) == problem
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    assert checks.command(["echo", f"; touch {target}"])(PATIENCE) is None
+    assert not target.exists()
+
+
+def test_a_command_that_is_missing_is_bad() -> None:
+    problem = checks.command(["/nowhere/probe"])(PATIENCE)
+    assert problem == "/nowhere/probe can't be started: No such file or directory"
+
+
+def test_a_command_that_hangs_is_killed_with_all_it_has_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    probe = checks.command(["sh", "-c", f"sleep 600 & echo $! >{pid}.new; mv {pid}.new {pid}; wait"])
+    for limit in (0.3, 3.0, 30.0):
+        assert probe(limit) == f"sh took longer than {limit:g} s and was killed"
+        if pid.exists():
+            break
+    deadline = time.monotonic() + PATIENCE
+    while running(int(pid.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    """A dead child that nobody waits for does not count: who inherits it is not ours to say."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip() not in {"", "Z"}
+
+
+def test_a_command_that_the_kernel_holds_on_to_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    waits: list[float] = []
+
+    class Held:
+        pid = 12345
+
+        def __init__(self, arguments: object, **options: object) -> None:
+            assert options["start_new_session"] is True
+
+        def wait(self, limit: float) -> int:
+            waits.append(limit)
+            raise subprocess.TimeoutExpired("probe", limit)
+
+    def killpg(pid: int, number: int) -> None:
+        killed.append(pid)
+        raise PermissionError
+
+    monkeypatch.setattr(subprocess, "Popen", Held)
+    monkeypatch.setattr(os, "killpg", killpg)
+    assert checks.command(["probe"])(5.0) == "probe took longer than 5 s and was killed"
+    assert killed == [12345]
+    assert waits == [5.0, checks.KILL_LIMIT]
+
+
+# systemd
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service manager that has shop.service as active, and nothing else."""
+    program = tmp_path / "systemctl"
+    program.write_text('#!/bin/sh\n[ "$*" = "is-active --quiet -- shop.service" ] || exit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("systemctl")
+def test_a_unit_must_be_active() -> None:
+    assert checks.systemd("shop.service")(PATIENCE) is None
+    problem = checks.systemd("mail.service")(PATIENCE)
+    assert problem == "unit mail.service is not active (systemctl ended with status 3)"
+
+
+# file
+
+
+def test_a_file_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "beat"
+    assert checks.file(str(path))(PATIENCE) == f"{path}: No such file or directory"
+    path.touch()
+    assert checks.file(str(path))(PATIENCE) is None
+
+
+def test_a_file_may_be_so_old(tmp_path: Path) -> None:
+    path = tmp_path / "beat"
+    path.touch()
+    os.utime(path, (1000, 1000))
+    assert checks.file(str(path), wall=lambda: 9e9)(PATIENCE) is None
+    assert checks.file(str(path), 60.0, wall=lambda: 1060.0)(PATIENCE) is None
+    problem = checks.file(str(path), 60.0, wall=lambda: 1061.0)(PATIENCE)
+    assert problem == f"{path} was last written to 61 s ago, 60 s at most are allowed"
+
+
+# web
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"401 Unauthorized", b"503 Busy"])
+def test_the_web_server_is_good_with_any_word_of_http(serve: Serve, status: bytes) -> None:
+    requests: list[bytes] = []
+    port = serve(says(b"HTTP/1.1 " + status + b"\r\n\r\n", requests))
+    assert checks.web(lambda: ("127.0.0.1", port))(PATIENCE) is None
+    assert requests[0].startswith(b"GET /-/healthy HTTP/1.0\r\n")
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")]
+)
+def test_a_server_on_every_address_is_asked_on_the_loopback(
+    monkeypatch: pytest.MonkeyPatch, listen: str, asked: str
+) -> None:
+    hosts: list[str] = []
+
+    def first_line(host: str, port: int, limit: float) -> bytes:
+        hosts.append(host)
+        return b"HTTP/1.1 200 OK\r\n"
+
+    monkeypatch.setattr(checks, "_first_line", first_line)
+    assert checks.web(lambda: (listen, 10052))(PATIENCE) is None
+    assert hosts == [asked]
+
+
+@pytest.mark.parametrize("reply", [b"", b"SSH-2.0 hello\r\n", b"." * 10_000])
+def test_a_web_server_that_speaks_no_http_is_bad(serve: Serve, reply: bytes) -> None:
+    port = serve(says(reply))
+    problem = checks.web(lambda: ("127.0.0.1", port))(PATIENCE)
+    assert problem == "the exporter's web server does not speak HTTP"
+
+
+@pytest.mark.parametrize("reply", [b"", b"\x15\x03\x03\0\2\2\x16"])
+def test_with_tls_any_reaction_counts(serve: Serve, reply: bytes) -> None:
+    port = serve(says(reply))
+    assert checks.web(lambda: ("127.0.0.1", port), tls=True)(PATIENCE) is None
+
+
+def test_a_connection_that_is_reset_is_a_reaction_only_with_tls(serve: Serve) -> None:
+    port = serve(resets)
+    assert checks.web(lambda: ("127.0.0.1", port), tls=True)(PATIENCE) is None
+    problem = checks.web(lambda: ("127.0.0.1", port))(PATIENCE)
+    assert problem == "the exporter's web server: Connection reset by peer"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_web_server_that_is_gone_is_bad(closed_port: int, *, tls: bool) -> None:
+    problem = checks.web(lambda: ("127.0.0.1", closed_port), tls=tls)(PATIENCE)
+    assert problem == "the exporter's web server: Connection refused"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("answer", [is_silent, drips(b"HTTP/1.1")])
+def test_a_web_server_that_hangs_is_bad(serve: Serve, answer: Answer, *, tls: bool) -> None:
+    port = serve(answer)
+    problem = checks.web(lambda: ("127.0.0.1", port), tls=tls)(SHORT)
+    assert problem == f"the exporter's web server did not answer within {SHORT:g} s"

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from exporter.ha import health
+from exporter.ha.health import HealthJudge
+from exporter.ha.rules import Health
+from exporter.ha.watch import Rhythm, Watch
+
+MAX_AGE = 30.0
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class Polls:
+    """When the last good poll was; 0 before the first."""
+
+    last = 0.0
+
+    def __call__(self) -> float:
+        return self.last
+
+
+@pytest.fixture
+def polls() -> Polls:
+    return Polls()
+
+
+def found(watch: Watch, clock: Clock, problem: str | None) -> None:
+    """The check has looked, and this is what it found."""
+    watch._track.begin(clock.now)
+    watch._track.end(clock.now, problem)
+
+
+def check(name: str, clock: Clock) -> Watch:
+    return Watch(name, lambda _: None, Rhythm(interval=10.0, timeout=5.0, failures=1), clock)
+
+
+def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    verdict = judge.judge()
+    assert (verdict.health, verdict.checks) == (Health.UNKNOWN, {"poll": False})
+    assert verdict.reason == "check poll: no poll has ended yet"
+    polls.last = clock.now = 1010.0
+    verdict = judge.judge()
+    assert (verdict.health, verdict.reason, verdict.checks) == (Health.GOOD, "", {"poll": True})
+
+
+def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    polls.last = 1000.0
+    clock.now = 1030.0
+    assert judge.judge().health is Health.GOOD
+    clock.now = 1031.0
+    verdict = judge.judge()
+    assert verdict.health is Health.FAULT, "the exporter's own fault, not the application's"
+    assert verdict.reason == "check poll: the last good poll is 31 s old"
+
+
+def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) -> None:
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    clock.now = 1030.0
+    assert judge.judge().health is Health.UNKNOWN
+    clock.now = 1031.0
+    verdict = judge.judge()
+    assert (verdict.health, verdict.reason) == (Health.FAULT, "check poll: no good poll in 31 s")
+
+
+def test_every_check_must_be_good(clock: Clock, polls: Polls) -> None:
+    polls.last = clock.now
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock)
+    found(shop, clock, None)
+    verdict = judge.judge()
+    assert verdict.health is Health.UNKNOWN
+    assert verdict.reason == "check mail: no result yet"
+    found(mail, clock, None)
+    verdict = judge.judge()
+    assert (verdict.health, verdict.reason) == (Health.GOOD, "")
+    found(mail, clock, "no answer")
+    verdict = judge.judge()
+    assert verdict.health is Health.BAD
+    assert verdict.reason == "check mail: no answer"
+    assert verdict.checks == {"poll": True, "shop": True, "mail": False}
+
+
+def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
+    clock: Clock, polls: Polls
+) -> None:
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock)
+    clock.now += MAX_AGE + 1
+    found(shop, clock, None)
+    mail._track._born = clock.now
+    assert mail._track._seen.health is Health.UNKNOWN
+    mail._track.begin(clock.now)
+    assert judge.judge().health is Health.FAULT
+    found(shop, clock, "no answer")
+    verdict = judge.judge()
+    assert verdict.health is Health.BAD
+    assert verdict.reason.split("; ") == [
+        "check poll: no good poll in 31 s",
+        "check shop: no answer",
+        "check mail: no result yet",
+    ]
+
+
+def test_the_web_server_is_one_of_the_exporters_own(
+    clock: Clock, polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[tuple[str, int], bool]] = []
+
+    def web(address: Callable[[], tuple[str, int]], *, tls: bool) -> Callable[[float], None]:
+        made.append((address(), tls))
+        return lambda _: None
+
+    monkeypatch.setattr(health, "web", web)
+    polls.last = clock.now
+    judge = HealthJudge([], polls, MAX_AGE, lambda: ("::", 10052), tls=True, clock=clock)
+    assert made == [(("::", 10052), True)]
+    assert judge._web is not None
+    found(judge._web, clock, None)
+    assert judge.judge().checks == {"poll": True, "web": True}
+    for _ in range(health.WEB.failures):
+        found(judge._web, clock, "it did not answer")
+    verdict = judge.judge()
+    assert (verdict.health, verdict.reason) == (Health.FAULT, "check web: it did not answer")
+
+
+@pytest.mark.parametrize("address", [None, lambda: ("127.0.0.1", 10052)])
+def test_all_checks_start_and_stop_together(
+    clock: Clock,
+    polls: Polls,
+    monkeypatch: pytest.MonkeyPatch,
+    address: Callable[[], tuple[str, int]] | None,
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(Watch, "start", lambda self: calls.append(f"start {self.name}"))
+    monkeypatch.setattr(Watch, "stop", lambda self: calls.append(f"stop {self.name}"))
+    judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, address, clock=clock)
+    assert calls == []
+    judge.start()
+    judge.stop()
+    own = [] if address is None else ["web"]
+    assert calls == [f"{verb} {name}" for verb in ("start", "stop") for name in ("shop", *own)]
