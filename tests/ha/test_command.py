@@ -1,0 +1,352 @@
+"""Single calls: exit statuses for scripts, and never beside an exporter that beats."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.config.settings import GuestRpc, Ha, Settings
+from exporter.errors import (
+    ConfigError,
+    LibraryCrashed,
+    LibraryStatus,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    VMGuestError,
+)
+from exporter.ha import command, lock
+from exporter.ha.rules import Legacy
+from exporter.protocol.appmonitor import Code
+from exporter.simulator.ha import Monitor, Options
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+
+
+class Desk:
+    """A simulated host, and a command line that asks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.host = SimulatedHost("steady")
+        self.socket = folder / "host"
+        self.lock_file = str(folder / "ha.lock")
+        self.slept = 0.0
+        self.proc = Path("/proc")
+        self.settings = Settings(guestrpc=GuestRpc(socket=str(self.socket)), ha=Ha(lock_file=self.lock_file))
+
+    @property
+    def monitor(self) -> Monitor:
+        return self.host.ha
+
+    def options(self, **options: object) -> None:
+        self.host.ha = Monitor(Options(**options))  # type: ignore[arg-type]
+
+    def run(self, *words: str, said: str | None = None, vmware: bool = False) -> int:
+        """``said``: what is typed at a terminal; None: there is none."""
+        parser = ArgumentParser()
+        command.add_arguments(parser)
+
+        def ask(_question: str) -> str:
+            if not said:
+                raise EOFError
+            return said
+
+        return command.run(
+            parser.parse_args(words),
+            lambda: self.settings,
+            sleep=self.sleep,
+            ask=ask,
+            interactive=lambda: said is not None,
+            vmware=lambda: vmware,
+            proc=self.proc,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+@pytest.fixture
+def desk(short_path: Path) -> Iterator[Desk]:
+    desk = Desk(short_path)
+    with serve_unix(desk.socket, Server(desk.host)):
+        yield desk
+
+
+def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for words, status in [
+        ("is-enabled", command.NO),
+        ("get-app-status", command.OK),
+        ("mark-active", command.NO),
+        ("enable", command.OK),
+        ("is-enabled", command.OK),
+        ("mark-active", command.OK),
+        ("get-app-status", command.OK),
+        ("post-app-state ok", command.OK),
+        ("disable", command.OK),
+        ("is-enabled", command.NO),
+    ]:
+        assert desk.run(*words.split()) == status, words
+        said.append(capsys.readouterr())
+    assert [text.out for text in said] == [
+        "not enabled\n",
+        "gray\n",
+        "",
+        "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM\n",
+        "enabled\n",
+        "heartbeat taken\n",
+        "green\n",
+        "application state: ok\n",
+        "monitoring is off, confirmed by the host\n",
+        "not enabled\n",
+    ]
+    assert said[2].err == "vmguest-exporter: the host answered 2 (monitoring is not enabled)\n"
+    assert desk.monitor.heartbeats == 1
+
+
+# need-reset
+
+
+def test_need_reset_asks_first(desk: Desk) -> None:
+    assert desk.run("post-app-state", "need-reset", said="reset ") == command.OK
+    assert len(desk.monitor.resets) == 1
+
+
+@pytest.mark.parametrize("said", ["", "yes", "y", "RESET"])
+def test_another_answer_does_nothing(desk: Desk, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("post-app-state", "need-reset", said=said) == command.USAGE
+    assert desk.monitor.resets == []
+    assert "nothing was done" in capsys.readouterr().err
+
+
+def test_without_a_terminal_it_wants_to_be_told(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("post-app-state", "need-reset") == command.USAGE
+    assert desk.monitor.resets == []
+    assert "--yes" in capsys.readouterr().err
+    assert desk.run("post-app-state", "need-reset", "--yes") == command.OK
+    assert len(desk.monitor.resets) == 1
+
+
+def test_a_process_without_standard_input_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not command._terminal()
+
+
+def test_the_other_spelling_is_tried(desk: Desk) -> None:
+    desk.options(guide_spelling=True)
+    assert desk.run("post-app-state", "need-reset", "--yes") == command.OK
+    assert len(desk.monitor.resets) == 1
+
+
+# Beside an exporter
+
+HEART = """
+import signal, sys
+from exporter.ha.lock import acquire
+held = acquire(sys.argv[1])
+print("held", flush=True)
+signal.sigwait([signal.SIGTERM])
+"""
+
+
+@contextlib.contextmanager
+def heart(path: str, marker: str = "exporter.ha.heart") -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it gets SIGTERM."""
+    code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n" + HEART
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path, marker], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("call", ["enable", "mark-active"])
+def test_two_heartbeaters_would_mask_each_other(
+    desk: Desk, call: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with heart(desk.lock_file) as process:
+        assert desk.run(call) == command.HELD
+        assert f"pid {process.pid}" in capsys.readouterr().err
+    assert not desk.monitor.enabled
+    assert desk.monitor.heartbeats == 0
+
+
+@pytest.mark.parametrize("call", ["is-enabled", "get-app-status", "post-app-state ok"])
+def test_what_disturbs_nobody_is_always_possible(desk: Desk, call: str) -> None:
+    with heart(desk.lock_file):
+        assert desk.run(*call.split()) in {command.OK, command.NO}
+
+
+def test_disable_stops_a_running_heart_first(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.run("enable")
+    with heart(desk.lock_file) as process:
+        assert desk.run("disable") == command.OK
+        assert process.wait(60) == 0
+        assert f"heart (pid {process.pid}) has stopped" in capsys.readouterr().out
+    assert not desk.monitor.enabled
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    assert held.legacy is Legacy.NOTHING
+    held.release()
+
+
+def test_a_process_that_is_no_heart_gets_no_signal(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.run("enable")
+    with heart(desk.lock_file, "something else") as process:
+        assert desk.run("disable") == command.OK
+        assert process.poll() is None
+        assert "can't be told to stop from here" in capsys.readouterr().err
+        process.send_signal(signal.SIGTERM)
+
+
+def test_a_heart_of_another_pid_namespace_is_left_alone(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.proc = tmp_path
+    with heart(desk.lock_file) as process:
+        assert desk.run("disable") == command.OK
+        assert process.poll() is None
+        assert "in a container" in capsys.readouterr().err
+
+
+def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: Desk) -> None:
+    for call, legacy in (
+        ("enable", Legacy.MONITORING),
+        ("mark-active", Legacy.MONITORING),
+        ("disable", Legacy.NOTHING),
+    ):
+        assert desk.run(call) == command.OK
+        held = lock.acquire(desk.lock_file)
+        assert held is not None
+        assert held.legacy is legacy
+        held.release()
+
+
+def test_disable_needs_no_lock_file_and_leaves_none(desk: Desk) -> None:
+    """As in a crash kernel."""
+    assert desk.run("disable") == command.OK
+    assert not Path(desk.lock_file).exists()
+
+
+def test_disable_goes_on_while_another_takes_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.run("enable")
+    monkeypatch.setattr(lock, "acquire", lambda _path: None)
+    assert desk.run("disable") == command.OK
+
+
+# When the host does not do as told
+
+
+class Stubborn:
+    """An AppMonitor of which every call does what ``answers`` says."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        def call(*_: object) -> object:
+            self.calls.append(name)
+            answer = self.answers.pop(0) if name != "close" else None
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+def stubborn(monkeypatch: pytest.MonkeyPatch, *answers: object) -> Stubborn:
+    monitor = Stubborn(*answers)
+    monkeypatch.setattr(command, "monitor_for", lambda _orders: monitor)
+    return monitor
+
+
+OK = Code.OK
+
+
+def test_disable_is_repeated_until_the_host_confirms_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = stubborn(monkeypatch, OK, True, RefusedError("no"), OK, False)
+    assert desk.run("disable") == command.OK
+    assert monitor.calls == ["disable", "is_enabled", "disable", "disable", "is_enabled", "close"]
+    assert desk.slept == 2
+
+
+def test_disable_that_is_never_confirmed_is_said_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, True] * command.ATTEMPTS)
+    assert desk.run("disable") == command.NO
+    assert "still on after 5 attempts" in capsys.readouterr().err
+
+
+def test_disable_without_a_host_ends_after_its_attempts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = stubborn(monkeypatch, *[RefusedError("no")] * command.ATTEMPTS)
+    assert desk.run("disable") == command.NO_CHANNEL
+    assert monitor.calls.count("disable") == command.ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RpcError("Unknown command"), command.NOT_SUPPORTED),
+        (RpcError("Permission denied"), command.NO),
+        (NotVMwareError("no"), command.NOT_VMWARE),
+        (RefusedError("no"), command.NO_CHANNEL),
+        (LibraryStatus(3, "f"), command.NO_CHANNEL),
+        (RemoteProtocolError("?"), command.NO),
+        (LibraryCrashed("?"), command.NO),
+    ],
+)
+def test_each_failure_has_its_status_and_its_advice(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: VMGuestError,
+    status: int,
+) -> None:
+    stubborn(monkeypatch, error)
+    assert desk.run("is-enabled") == status
+    assert str(error) in capsys.readouterr().err
+
+
+def test_an_unsupported_host(desk: Desk) -> None:
+    desk.options(supported=False)
+    assert desk.run("enable") == command.NOT_SUPPORTED
+
+
+def test_nothing_is_asked_where_there_is_no_vmware(desk: Desk) -> None:
+    desk.settings = Settings(ha=Ha(lock_file=desk.lock_file))
+    assert desk.run("is-enabled") == command.NOT_VMWARE
+
+
+def test_the_library_road_needs_no_such_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VMware's library looks by itself."""
+    desk.settings = Settings(ha=Ha(lock_file=desk.lock_file, road="library"))
+    stubborn(monkeypatch, True)
+    assert desk.run("is-enabled") == command.OK
+
+
+@pytest.mark.parametrize("source", ["simulated", "replay"])
+def test_a_host_of_one_process_has_no_single_calls(desk: Desk, source: str) -> None:
+    desk.settings = Settings(source=source)
+    with pytest.raises(ConfigError, match="simulate --socket"):
+        desk.run("is-enabled")
+
+
+def test_the_help_has_the_table_of_statuses() -> None:
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    text = parser.format_help()
+    for status, meaning, theirs in command.STATUSES:
+        assert f"  {status}  {meaning}  [{theirs}]\n" in text
+    assert [status for status, _, _ in command.STATUSES] == list(range(7))

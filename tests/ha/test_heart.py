@@ -1,0 +1,359 @@
+"""The heart's process: what it begins with, what it waits for, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.ha import heart, lock, messages
+from exporter.ha.link import Link
+from exporter.ha.loop import Heart
+from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
+from exporter.ha.orders import Orders
+from exporter.ha.policy import Policy
+from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.rules import Health, Legacy, Rules
+from exporter.ha.wire import WireAppMonitor
+from exporter.library.appmonitor import LibraryAppMonitor
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+
+PATIENCE = 60.0
+
+
+def orders(folder: Path, **changes: object) -> Orders:
+    found = Orders(
+        interval=1.0,
+        grace=30.0,
+        on_unhealthy="withhold",
+        road="guestrpc",
+        socket=str(folder / "host"),
+        library=None,
+        lock_file=str(folder / "lock"),
+        dry_run=False,
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+class Process:
+    """A real heart, with the exporter's ends of its pipes in this test's hands."""
+
+    def __init__(self, told: Orders, stdout: int = subprocess.PIPE) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "exporter.ha.heart", told.argument],
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        self.reader = LineReader()
+        self.heard: list[Message] = []
+
+    def tell(self, health: Health = Health.GOOD) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(messages.encode(News(health, "", time.monotonic())))
+
+    def until(self, kind: type[Message], part: str = "", **fields: object) -> Message:
+        """Tell good news until a message of ``kind`` has come that has ``part`` in its text and these fields."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            while self.heard:
+                message = self.heard.pop(0)
+                if not isinstance(message, kind) or part not in repr(message):
+                    continue
+                if all(getattr(message, name) == value for name, value in fields.items()):
+                    return message
+            assert time.monotonic() < deadline
+            if select.select([self.process.stdout], [], [], 0.1)[0]:
+                data = self.process.stdout.read(65536)
+                assert data, "the heart has ended"
+                self.heard += [messages.decode(line) for line in self.reader.feed(data)]
+            with contextlib.suppress(BrokenPipeError):
+                self.tell()
+
+    def ends(self) -> int:
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def host(short_path: Path) -> Iterator[SimulatedHost]:
+    host = SimulatedHost("steady")
+    with serve_unix(short_path / "host", Server(host)):
+        yield host
+
+
+@pytest.fixture
+def begin() -> Iterator[type[Process]]:
+    made: list[Process] = []
+
+    class Made(Process):
+        def __init__(self, told: Orders, stdout: int = subprocess.PIPE) -> None:
+            super().__init__(told, stdout)
+            made.append(self)
+
+    yield Made
+    for each in made:
+        each.process.kill()
+        each.ends()
+        for pipe in (each.process.stdin, each.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def test_it_beats_and_a_signal_ends_it_in_order(
+    host: SimulatedHost, short_path: Path, begin: type[Process]
+) -> None:
+    process = begin(orders(short_path))
+    process.until(Report, enabled=True, app_status="green")
+    assert lock.holder(str(short_path / "lock")) == process.process.pid
+    threads = list(Path(f"/proc/{process.process.pid}/task").iterdir())
+    assert len(threads) == 1
+    process.process.send_signal(signal.SIGHUP)
+    process.process.send_signal(signal.SIGTERM)
+    process.until(Line, "Monitoring is off, confirmed by the host.")
+    assert process.ends() == messages.STOPPED
+    assert not host.ha.enabled
+    held = lock.acquire(str(short_path / "lock"))
+    assert held is not None
+    assert held.legacy is Legacy.NOTHING
+    held.release()
+
+
+def test_ctrl_c_reaches_it_too_and_is_an_orderly_stop(
+    host: SimulatedHost, short_path: Path, begin: type[Process]
+) -> None:
+    process = begin(orders(short_path))
+    process.until(Report, enabled=True)
+    process.process.send_signal(signal.SIGINT)
+    assert process.ends() == messages.STOPPED
+    assert not host.ha.enabled
+
+
+def test_the_end_of_the_exporter_is_its_own_without_disable(
+    host: SimulatedHost, short_path: Path, begin: type[Process]
+) -> None:
+    process = begin(orders(short_path))
+    process.until(Report, enabled=True)
+    assert process.process.stdin is not None
+    process.process.stdin.close()
+    assert process.ends() == messages.ORPHANED
+    assert host.ha.enabled
+    held = lock.acquire(str(short_path / "lock"))
+    assert held is not None
+    assert held.legacy is Legacy.MONITORING
+    held.release()
+
+
+def test_a_successor_takes_over_without_any_news(
+    host: SimulatedHost, short_path: Path, begin: type[Process]
+) -> None:
+    process = begin(orders(short_path))
+    process.until(Report, enabled=True)
+    process.process.kill()
+    process.ends()
+    before = host.ha.heartbeats
+    successor = begin(orders(short_path))
+    assert successor.process.stdout is not None
+    while host.ha.heartbeats == before:
+        assert successor.process.poll() is None
+        time.sleep(0.01)
+    successor.until(Line, "taken over")
+
+
+def test_an_exporter_that_reads_nothing_costs_no_heartbeat(
+    host: SimulatedHost, short_path: Path, begin: type[Process]
+) -> None:
+    """Its pipe is full from the start: not one report nor line ever goes out."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    process = begin(orders(short_path), writer)
+    deadline = time.monotonic() + PATIENCE
+    while host.ha.heartbeats < 3:
+        process.tell()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.process.terminate()
+    assert process.ends() == messages.STOPPED
+    assert not host.ha.enabled
+    os.close(reader)
+    os.close(writer)
+
+
+# Inside this process
+
+
+@pytest.fixture
+def pipes() -> Iterator[tuple[int, int, int, int]]:
+    """Read and write ends: to the heart, from the heart."""
+    ends = (*os.pipe(), *os.pipe())
+    yield ends
+    for end in ends:
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def main(
+    pipes: tuple[int, int, int, int], signals: None, monkeypatch: pytest.MonkeyPatch, short_path: Path
+) -> object:
+    """``main`` with pipes of ours in the place of standard input and output."""
+    monkeypatch.setattr(heart, "Link", lambda *_: Link(pipes[0], pipes[3]))
+    monkeypatch.setattr(heart, "LOCK_PATIENCE", 0.0)
+    return None
+
+
+def sent(pipes: tuple[int, int, int, int]) -> list[Message]:
+    return [messages.decode(line) for line in LineReader().feed(os.read(pipes[2], 1 << 20))]
+
+
+def test_main_from_the_start_to_the_end(
+    main: None,
+    pipes: tuple[int, int, int, int],
+    host: SimulatedHost,
+    short_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = heart.run
+
+    def run_then_signal(heart_: Heart, link: Link, wakeup: int) -> int:
+        os.write(pipes[1], messages.encode(News(Health.GOOD, "", time.monotonic())))
+        while not host.ha.heartbeats:
+            assert heart_.turn() is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        return run(heart_, link, wakeup)
+
+    monkeypatch.setattr(heart, "run", run_then_signal)
+    assert heart.main([orders(short_path).argument]) == messages.STOPPED
+    assert not host.ha.enabled
+
+
+def test_main_ends_when_the_exporter_does(
+    main: None, pipes: tuple[int, int, int, int], host: SimulatedHost, short_path: Path
+) -> None:
+    os.close(pipes[1])
+    assert heart.main([orders(short_path).argument]) == messages.ORPHANED
+
+
+def test_main_refuses_beside_another(main: None, pipes: tuple[int, int, int, int], short_path: Path) -> None:
+    held = lock.acquire(str(short_path / "lock"))
+    assert held is not None
+    assert heart.main([orders(short_path).argument]) == messages.REFUSED
+    (refusal,) = sent(pipes)
+    assert isinstance(refusal, Refusal)
+    assert f"pid {os.getpid()}" in refusal.reason
+    held.release()
+
+
+def test_main_refuses_an_interval_without_slack(
+    main: None, pipes: tuple[int, int, int, int], short_path: Path
+) -> None:
+    assert heart.main([orders(short_path, interval=20.0).argument]) == messages.REFUSED
+    assert "no slack" in repr(sent(pipes))
+    assert not (short_path / "lock").exists()
+
+
+def test_a_mistake_of_its_own_is_told_and_is_an_end(
+    main: None, pipes: tuple[int, int, int, int], short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_(*_: object) -> int:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(heart, "run", break_)
+    assert heart.main([orders(short_path).argument]) == messages.BROKEN
+    (line,) = sent(pipes)
+    assert isinstance(line, Line)
+    assert "ZeroDivisionError: a mistake" in line.text
+
+
+def test_signals_and_news_wake_it_and_the_end_of_news_is_not_waited_on(
+    pipes: tuple[int, int, int, int],
+) -> None:
+    """While a stop is under way, a pipe at its end would be ready for ever."""
+    wakeup, wake = os.pipe()
+    link = Link(pipes[0], pipes[3])
+    now = [0.0]
+    stop = [False]
+    subject = Heart(
+        RehearsalMonitor(30.0, lambda: now[0]),
+        Policy(Rules(stop_limit=3.0), 0.0),
+        link,
+        stop=lambda: stop[0],
+        clock=lambda: now[0],
+    )
+    waits: list[int] = []
+    real = select.select
+
+    def watch(sources: list[int], *_: object) -> object:
+        waits.append(len(sources))
+        now[0] += 1
+        os.write(wake, b"\x0f")
+        if len(waits) == 2:
+            stop[0] = True
+        return real(sources, [], [], 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(select, "select", watch)
+        assert heart.run(subject, link, wakeup) == messages.STOPPED
+    assert waits == [2, 2]
+    os.close(wakeup)
+    os.close(wake)
+
+
+def test_the_lock_of_a_heart_that_is_dying_is_waited_for(short_path: Path) -> None:
+    path = str(short_path / "lock")
+    held = lock.acquire(path)
+    assert held is not None
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            held.release()
+
+    taken = heart.wait_for_lock(path, PATIENCE, nap)
+    assert len(naps) == 3
+    with pytest.raises(ConfigError, match=f"pid {os.getpid()}, sends the heartbeats"):
+        heart.wait_for_lock(path, 0.0, nap)
+    taken.release()
+
+
+def test_roads(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(heart.monitor_for(orders(short_path)), WireAppMonitor)
+    assert isinstance(heart.monitor_for(orders(short_path, road="library")), LibraryAppMonitor)
+    assert isinstance(heart.monitor_for(orders(short_path, dry_run=True)), RehearsalMonitor)
+
+
+def test_without_a_socket_it_is_the_hypervisors_vsock_and_nothing_is_opened_before_a_call(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", None)
+    monitor = heart.monitor_for(orders(short_path, socket=None))
+    assert isinstance(monitor, WireAppMonitor)
+    assert monitor._channel._connector.transport == "vsock"
+    monitor.close()

@@ -1,0 +1,416 @@
+"""The exporter's side: hearts that are small programs of this test's, and the real one at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError, VMGuestError
+from exporter.ha import heartbeat, lock
+from exporter.ha.health import Verdict
+from exporter.ha.heartbeat import Heartbeat, Idle
+from exporter.ha.orders import Orders
+from exporter.ha.rules import Health
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+
+PATIENCE = 60.0
+
+PRELUDE = """
+import json, os, signal, sys, time
+from exporter.ha.orders import Orders
+orders = Orders.parse(sys.argv[1])
+stops = []
+signal.signal(signal.SIGTERM, lambda *_: (report(phase="stopped"), os._exit(0)))
+def say(**message):
+    os.write(1, json.dumps(message).encode() + b"\\n")
+def report(phase="beating", **fields):
+    say(report=dict(phase=phase, **fields))
+def heard():
+    return json.loads(sys.stdin.readline())["news"]
+def born():
+    "How many hearts there were before this one."
+    with open(orders.lock_file, "a") as file:
+        file.write("x")
+    return os.path.getsize(orders.lock_file) - 1
+"""
+
+GOOD = Verdict(Health.GOOD, "", {"poll": True})
+
+
+class Subject:
+    """A Heartbeat, and what its surroundings know."""
+
+    def __init__(self, folder: Path) -> None:
+        self.verdict = GOOD
+        self.sessions = 0
+        self.fatal: list[str] = []
+        self.orders = Orders(
+            interval=1.0,
+            grace=30.0,
+            on_unhealthy="withhold",
+            road="guestrpc",
+            socket=str(folder / "host"),
+            library=None,
+            lock_file=str(folder / "lock"),
+            dry_run=False,
+        )
+        self.made: list[Heartbeat] = []
+
+    def make(self, program: str | None = None, *, required: bool = False) -> Heartbeat:
+        """``program``: the heart, after :data:`PRELUDE`; None: the real one."""
+        real = ("-m", "exporter.ha.heart")
+        self.made.append(
+            Heartbeat(
+                self.orders,
+                lambda: self.verdict,
+                lambda: self.sessions,
+                required=required,
+                fatal=self.fatal.append,
+                program=(sys.executable, *(real if program is None else ("-c", PRELUDE + program))),
+            )
+        )
+        return self.made[-1]
+
+    def value(self, name: str) -> float:
+        return next(
+            sample.value
+            for family in self.made[-1].families()
+            for sample in family.samples
+            if sample.name == name
+        )
+
+
+@pytest.fixture
+def subject(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+    monkeypatch.setattr(heartbeat, "RESTART_PAUSE", 0.01)
+    subject = Subject(short_path)
+    yield subject
+    for made in subject.made:
+        made.stop()
+        process = made._process
+        if process is not None:
+            process.kill()
+            process.wait(PATIENCE)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        made._join()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+ECHO = """
+while True:
+    news = heard()
+    report(problem=f"{news['health']} {news['reason']} {news['session_changes']} {news['at'] <= time.monotonic()}")
+"""
+
+
+def test_news_reach_the_heart_again_and_again(subject: Subject) -> None:
+    beat = subject.make(ECHO)
+    beat.start()
+    wait_until(lambda: beat._report.problem == "good  0 True")
+    subject.verdict = Verdict(Health.BAD, "check db: refused", {})
+    subject.sessions = 5
+    wait_until(lambda: beat._report.problem == "bad check db: refused 5 True")
+    assert beat.pid == beat._process.pid if beat._process else None
+    assert beat.stop()
+
+
+def test_reports_are_metrics(subject: Subject) -> None:
+    beat = subject.make("report(enabled=True, heartbeats=7, app_status='green'); signal.pause()")
+    assert subject.value("vmguest_ha_enabled") == 0
+    beat.start()
+    assert subject.value("vmguest_ha_enabled") == 1
+    assert subject.value("vmguest_ha_heartbeats_total") == 7
+    assert subject.value("vmguest_ha_healthy") == 1
+
+
+def test_lines_are_logged_and_so_is_what_is_no_message(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    subject.make("""
+say(line=dict(level="critical", text="Red 100% now"))
+say(line=dict(level="odd", text="of an odd level"))
+print("Traceback (most recent call last):", file=sys.stderr, flush=True)
+report()
+signal.pause()
+""").start()
+    logged = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert logged == [
+        ("CRITICAL", "Red 100% now"),
+        ("ERROR", "of an odd level"),
+        ("ERROR", "Traceback (most recent call last):"),
+    ]
+
+
+def test_a_refusal_ends_the_start(subject: Subject) -> None:
+    beat = subject.make("say(refusal=dict(reason='another process, pid 7')); sys.exit(5)")
+    with pytest.raises(ConfigError, match="another process, pid 7"):
+        beat.start()
+    assert not beat.stop()
+
+
+def test_a_heart_that_is_wedged_from_the_start_delays_nothing_for_ever(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "START_LIMIT", 0.1)
+    beat = subject.make("signal.signal(signal.SIGTERM, signal.SIG_DFL); signal.pause()")
+    beat.start()
+    assert not beat.stop()
+
+
+# Where heartbeats are required
+
+
+def test_required_and_possible(subject: Subject) -> None:
+    subject.make("report(); report(settled=True); signal.pause()", required=True).start()
+    assert subject.fatal == []
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "report(settled=True, problem='IsEnabled: no such command.')",
+            "--ha.required: IsEnabled: no such command.",
+        ),
+        ("report()", "--ha.required: the host has not answered yet"),
+    ],
+)
+def test_required_and_not_possible_ends_the_start(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    monkeypatch.setattr(heartbeat, "SETTLE_LIMIT", 0.2)
+    beat = subject.make(program + "; signal.pause()", required=True)
+    with pytest.raises(VMGuestError) as caught:
+        beat.start()
+    assert str(caught.value) == words
+    assert not isinstance(caught.value, ConfigError)
+    assert beat._process is not None
+    assert beat._process.poll() == 0, "the heart had its orderly end"
+
+
+def test_a_problem_beside_heartbeats_that_are_taken_is_none_of_the_start(subject: Subject) -> None:
+    subject.make("report(settled=True, armed=True, problem='late'); signal.pause()", required=True).start()
+
+
+def test_what_shows_to_be_hopeless_later_is_told_once(subject: Subject) -> None:
+    subject.make(
+        """
+report(settled=True)
+while True:
+    heard()
+    report(settled=True, problem="lost")
+    report(settled=True, problem="refused", hopeless=True)
+""",
+        required=True,
+    ).start()
+    wait_until(lambda: len(subject.fatal) == 1)
+    wait_until(lambda: subject.made[-1]._report.hopeless)
+    time.sleep(0.3)
+    assert subject.fatal == ["refused"]
+
+
+def test_what_is_not_required_is_not_fatal(subject: Subject) -> None:
+    beat = subject.make("report(settled=True, problem='refused', hopeless=True); signal.pause()")
+    beat.start()
+    assert subject.fatal == []
+
+
+# A heart that dies
+
+
+def test_a_heart_that_dies_is_started_again_and_its_counters_go_on(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    subject.make("""
+if born() == 0:
+    report(heartbeats=5, last_heartbeat=1e9, withheld=2, enabled=True)
+    heard()
+    os.kill(os.getpid(), signal.SIGKILL)
+report(heartbeats=1)
+signal.pause()
+""").start()
+    wait_until(lambda: subject.value("vmguest_ha_heartbeats_total") == 6)
+    assert subject.value("vmguest_ha_heartbeats_withheld_total") == 2
+    assert subject.value("vmguest_ha_last_heartbeat_timestamp_seconds") == 1e9
+    assert subject.value("vmguest_ha_enabled") == 0
+    (record,) = [each for each in caplog.records if "is started again" in each.getMessage()]
+    assert record.levelname == "CRITICAL"
+    assert vars(record)["status"] == -9
+
+
+def test_a_heart_that_dies_each_time_is_started_each_time(subject: Subject) -> None:
+    subject.make("number = born(); report(); number < 4 and sys.exit(70); signal.pause()").start()
+    wait_until(lambda: Path(subject.orders.lock_file).stat().st_size == 5)
+    assert subject.made[-1].stop()
+
+
+def test_the_new_heart_gets_the_last_news_with_their_own_age(subject: Subject) -> None:
+    """It must not take a verdict for fresh because it was said again."""
+    beat = subject.make("""
+if born() == 0:
+    report()
+    time.sleep(0.5)
+    sys.exit(70)
+report(heartbeats=1, problem=str(time.monotonic() - heard()["at"] > 0.05))
+signal.pause()
+""")
+    beat._feed = lambda: None  # type: ignore[method-assign]
+    beat.start()
+    wait_until(lambda: beat._report.heartbeats == 1)
+    assert beat._report.problem == "True"
+
+
+def test_a_heart_that_was_stopped_by_a_signal_is_left_alone(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``vmguest-exporter ha disable``."""
+    beat = subject.make("born(); report(enabled=True); signal.pause()")
+    beat.start()
+    assert beat.pid is not None
+    os.kill(beat.pid, signal.SIGTERM)
+    wait_until(lambda: "restart the exporter to begin again" in caplog.text)
+    assert subject.value("vmguest_ha_enabled") == 0
+    assert not beat.stop()
+    assert Path(subject.orders.lock_file).stat().st_size == 1
+
+
+def test_a_system_that_can_not_start_it_is_told_and_tried_again(
+    subject: Subject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat = subject.make("report(); signal.pause()")
+    real, failures = subprocess.Popen, [2]
+
+    def popen(*args: object, **kwargs: object) -> object:
+        if failures[0]:
+            failures[0] -= 1
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(*args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    beat.start()
+    assert beat.pid is not None
+    assert caplog.text.count("the heart can't be started") == 2
+
+
+# The stop
+
+
+def test_a_stop_waits_for_the_heart_and_a_second_one_does_nothing(subject: Subject) -> None:
+    beat = subject.make("report(); signal.pause()")
+    beat.start()
+    assert beat.stop()
+    assert not beat.stop()
+    assert not any(thread.is_alive() for thread in beat._threads)
+
+
+def test_an_unconfirmed_end_is_the_hearts_to_tell(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:
+    beat = subject.make("""
+signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
+report()
+signal.pause()
+""")
+    beat.start()
+    assert not beat.stop()
+    assert "without handing monitoring back" not in caplog.text
+
+
+def test_a_heart_that_dies_over_its_stop_is_told_loudly(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    beat = subject.make("""
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+report()
+signal.pause()
+""")
+    beat.start()
+    assert not beat.stop()
+    (record,) = [each for each in caplog.records if "without handing monitoring back" in each.getMessage()]
+    assert record.levelname == "CRITICAL"
+
+
+def test_a_heart_that_does_not_end_is_killed(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(heartbeat, "STOP_MARGIN", -59.9)
+    beat = subject.make("""
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+report()
+while True: time.sleep(1)
+""")
+    beat.start()
+    assert not beat.stop()
+    assert "without handing monitoring back" in caplog.text
+
+
+def test_a_stop_in_the_moment_of_a_heart_s_death_hands_back_by_another(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "RESTART_PAUSE", PATIENCE)
+    beat = subject.make("born() == 0 and (report(), sys.exit(70)); report(heartbeats=1); signal.pause()")
+    beat.start()
+    wait_until(lambda: beat._process is None)
+    assert beat.stop()
+    assert Path(subject.orders.lock_file).stat().st_size == 2
+
+
+def test_a_stop_where_nothing_can_be_started_any_more(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "RESTART_PAUSE", PATIENCE)
+    beat = subject.make("report(); sys.exit(70)")
+    beat.start()
+    wait_until(lambda: beat._process is None)
+    beat._program = ["/nowhere/python"]
+    assert not beat.stop()
+
+
+def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
+    beat = subject.make("report(); signal.pause()")
+    beat.start()
+    subject.verdict = Verdict(Health.BAD, "x" * 2000, {})
+    beat._verdict = subject.verdict
+    for _ in range(200):
+        beat._tell(beat._latest())
+    assert beat.stop()
+
+
+# Without heartbeats, and with the real one
+
+
+def test_where_no_heartbeats_are_possible_the_metrics_say_so() -> None:
+    shown = {
+        sample.name: sample.value for family in Idle(lambda: GOOD).families() for sample in family.samples
+    }
+    assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_heartbeats_total"] == 0
+    assert shown["vmguest_ha_healthy"] == 1
+
+
+def test_the_real_heart_beats_and_stops(subject: Subject) -> None:
+    host = SimulatedHost("steady")
+    with serve_unix(str(subject.orders.socket), Server(host)):
+        beat = subject.make()
+        beat.start()
+        wait_until(lambda: host.ha.heartbeats > 0)
+        wait_until(lambda: subject.value("vmguest_ha_enabled") == 1)
+        assert lock.holder(subject.orders.lock_file) == beat.pid
+        assert beat.stop()
+        assert not host.ha.enabled
+        assert subject.value("vmguest_ha_enabled") == 0
