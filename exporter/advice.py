@@ -135,8 +135,8 @@ NEEDS_PRIVILEGE = Advice(
 NO_LIBRARY = Advice(
     "library-present",
     Where.GUEST,
-    "install the package open-vm-tools (or VMware Tools), or name the right file with --library.path; the native road "
-    "(--source=guestrpc) needs no library",
+    "install the package open-vm-tools, or name the file with --library.path; the native road (--source=guestrpc) needs "
+    "no library",
 )
 LIBRARY_BROKEN = Advice(
     "library-answer",
