@@ -215,12 +215,14 @@ def test_what_shows_to_be_hopeless_later_is_told_once(subject: Subject) -> None:
         """
 report(settled=True)
 while True:
-    heard()
+    if heard()["reason"] != "started":
+        continue
     report(settled=True, problem="lost")
     report(settled=True, problem="refused", hopeless=True)
 """,
         required=True,
     ).start()
+    subject.verdict = Verdict(Health.GOOD, "started", {})
     wait_until(lambda: len(subject.fatal) == 1)
     wait_until(lambda: subject.made[-1]._report.hopeless)
     time.sleep(0.3)

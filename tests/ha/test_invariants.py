@@ -326,9 +326,9 @@ class Promises(RuleBasedStateMachine):
     @rule()
     def health_turns_good(self) -> None:
         world = self.world
-        world.health, world.unwell_since, world.failing_since = Health.GOOD, None, None
-        world.last_news = 0.0
-        self.settle()
+        world.health = Health.GOOD
+        if not world.stalled:
+            self.heard_that_it_is_good()
 
     @precondition(lambda self: self.alive)
     @rule()
@@ -344,6 +344,15 @@ class Promises(RuleBasedStateMachine):
     def the_exporter_goes_on(self) -> None:
         world = self.world
         world.stalled, world.silent_since = False, None
+        world.last_news = 0.0
+        if world.health is Health.GOOD:
+            self.heard_that_it_is_good()
+        else:
+            self.settle()
+
+    def heard_that_it_is_good(self) -> None:
+        world = self.world
+        world.unwell_since = world.failing_since = None
         world.last_news = 0.0
         self.settle()
 
