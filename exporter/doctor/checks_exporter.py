@@ -37,7 +37,7 @@ def config_file(world: World) -> Outcome:
             Advice(
                 "config-file",
                 Where.GUEST,
-                "correct what stands below; `vmguest-exporter --help` lists every setting",
+                "correct what is listed; `vmguest-exporter --help` lists every setting",
             ),
             *world.config_error.problems,
         )
@@ -59,7 +59,7 @@ def port(world: World) -> Outcome:
         for bound in bind(web.listen):
             bound.close()
     except ConfigError as error:
-        if all(_is_ours(address, web.telemetry_path) for address in web.listen):
+        if all(_is_ours(address) for address in web.listen):
             return ok(f"An exporter serves at {listen}.", listen=listen, serving=True)
         problem, _, advice = error.problems[0].partition("; ")
         return fail(
@@ -71,13 +71,16 @@ def port(world: World) -> Outcome:
     return ok(f"{listen} is free to listen on.", listen=listen, serving=False)
 
 
-def _is_ours(address: Address, path: str) -> bool:
+def _is_ours(address: Address) -> bool:
+    """Whether an exporter has the port. One with TLS or passwords says so as well, while it refuses."""
+    from exporter.outputs.server import SERVER
+
     host = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104  not bound
     connection = http.client.HTTPConnection(host, address.port, timeout=ASK_LIMIT)
     with suppress(OSError, http.client.HTTPException):
         try:
-            connection.request("GET", path)
-            return b"\nvmguest_" in connection.getresponse().read(1 << 20)
+            connection.request("HEAD", "/-/healthy")
+            return connection.getresponse().getheader("Server") == SERVER
         finally:
             connection.close()
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import NamedTuple
 
 from exporter.advice import NEEDS_PRIVILEGE, Advice, Where, advice
@@ -23,7 +24,7 @@ def supported(world: World) -> Outcome:
     except RpcError as refusal:
         facts: Facts = {"refusal": refusal.text}
         if refusal.reason != "unknown_command":
-            return fail(
+            return _trouble(world)(
                 f"The host refuses HA Application Monitoring: {refusal.text!r}.",
                 _advice("ha-supported", Where.VM, explain.SECURE_CHANNEL),
                 **facts,
@@ -48,6 +49,10 @@ def enabled(world: World) -> Outcome:
             monitor = WireAppMonitor(channel)
             on, status = monitor.is_enabled(), monitor.get_app_status()
     except VMGuestError as error:
+        if isinstance(error, RpcError) and not wanted:
+            return skip(
+                "The host does not tell how vSphere HA sees this VM, and nothing here sends heartbeats."
+            )
         return fail(f"The state of the heartbeats can't be read: {error}.", advice(error), error=error.kind)
     facts: Facts = {"expected_by_host": on, "status": status.value, "wanted": wanted}
     if on and status is AppStatus.RED:
@@ -121,13 +126,13 @@ def secure_channel(world: World) -> Outcome:
                 **facts,
             )
         case ("denied", _):
-            return fail(
+            return _trouble(world)(
                 f"The host refuses unprivileged source ports ({plain.text}), and this process may have no other.",
                 NEEDS_PRIVILEGE._replace(code="ha-secure-channel"),
                 **facts,
             )
         case _:
-            return fail(
+            return _trouble(world)(
                 f"The host refuses a privileged source port ({secure.text}) and an unprivileged one ({plain.text}).",
                 _advice("ha-secure-channel", Where.VM, explain.SECURE_CHANNEL),
                 **facts,
@@ -169,6 +174,11 @@ def fault_tolerance(world: World) -> Outcome:
             )
         case _:
             return ok("Nothing is demanded that Fault Tolerance could not give.")
+
+
+def _trouble(world: World) -> Callable[..., Outcome]:
+    """What is in the way of heartbeats is a failure where somebody wants them."""
+    return fail if world.settings.ha.enabled else warn
 
 
 def _not_in_cluster() -> Advice:

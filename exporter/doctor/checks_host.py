@@ -9,7 +9,7 @@ from exporter.advice import DISABLED, NEEDS_PRIVILEGE, NO_SUCH_COMMAND, Advice, 
 from exporter.catalogue import STATISTICS, Statistic
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import Answer, World
-from exporter.errors import RpcError, VMGuestError
+from exporter.errors import ProtocolError, RpcError, VMGuestError
 from exporter.protocol import extended, guestlib, stats_v2, stats_v3
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
@@ -32,7 +32,8 @@ def answers(world: World) -> Outcome:
     try:
         world.answer = answer = _ask(world, channel, connector)
     except VMGuestError as error:
-        return fail(f"The host does not answer: {error}.", advice(error), error=error.kind)
+        said = "answers, but not as expected" if isinstance(error, ProtocolError) else "does not answer"
+        return fail(f"The host {said}: {error}.", advice(error), error=error.kind)
     finally:
         channel.close()
     milliseconds = (answer.connect_seconds + answer.reply_seconds) * 1000
@@ -196,9 +197,8 @@ def extended_statistics(world: World) -> Outcome:
         except RpcError as refusal:
             return _no_extended(refusal)
         except VMGuestError as error:
-            return fail(
-                f"The host does not answer to extended statistics: {error}.", advice(error), error=error.kind
-            )
+            said = "answers not as expected" if isinstance(error, ProtocolError) else "does not answer"
+            return fail(f"The host {said} to extended statistics: {error}.", advice(error), error=error.kind)
     kinds = sorted({group.split()[0] for group in groups})
     facts: Facts = {"groups": kinds, "encodings": encodings, "refusals": refusals}
     if not encodings:
@@ -237,9 +237,10 @@ def _no_extended(refusal: RpcError) -> Outcome:
             ),
             **facts,
         )
+    what = advice(refusal)
     return warn(
         f"The host refuses extended statistics: {refusal.text!r}.",
-        DISABLED._replace(code="extended-statistics"),
+        what._replace(code="extended-statistics") if what else None,
         **facts,
     )
 

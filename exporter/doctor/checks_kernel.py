@@ -46,7 +46,7 @@ def module(world: World) -> Outcome:
             Advice(
                 "vsock-module",
                 Where.GUEST,
-                f"remove the lines below, then run `modprobe {MODULES[-1]}`; hardening guides that switch vsock off mean "
+                f"remove the lines listed, then run `modprobe {MODULES[-1]}`; hardening guides that switch vsock off mean "
                 "machines that are no guests of VMware",
             ),
             *blocked,

@@ -33,7 +33,7 @@ def tls_files(world: World) -> Outcome:
             Advice(
                 "tls-files",
                 Where.GUEST,
-                "correct what stands below; the exporter must be able to read the files",
+                "correct what is listed; the exporter must be able to read the files",
             ),
             *problems,
         )
@@ -102,7 +102,7 @@ def otlp_endpoint(world: World) -> Outcome:
     except ConfigError as error:
         return fail(
             "The OTLP push can't be used as it is set.",
-            Advice("otlp-endpoint", Where.GUEST, "correct what stands below"),
+            Advice("otlp-endpoint", Where.GUEST, "correct what is listed"),
             *error.problems,
         )
     if push is None:

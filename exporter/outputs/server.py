@@ -29,6 +29,8 @@ from exporter.outputs.listen import bind, shown
 
 log = logging.getLogger("exporter.web")
 
+SERVER = "vmguest-exporter"
+"""The header of that name: by it ``doctor`` knows that an exporter has the port already."""
 CONNECTIONS = 512
 """Connections at a time; half of the usual limit of 1024 open files."""
 HEADER_BYTES = 16384
@@ -162,7 +164,7 @@ class WebServer:
         # It warns of each request that waits for a thread, which is what a queue is for.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         settings = Adjustments(
-            ident="vmguest-exporter",
+            ident=SERVER,
             url_scheme=self._scheme,
             asyncore_use_poll=True,
             connection_limit=2 * self._connections,  # never reached: Watch.crowd is there before

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from exporter.errors import ConfigError
-from exporter.outputs.server import Channel, Listener
+from exporter.outputs.server import SERVER, Channel, Listener
 from exporter.outputs.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
 
 RECORD = 16384
@@ -30,8 +30,9 @@ RECORD = 16384
 where poll could not see them."""
 
 PLAIN_HTTP = (
-    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nThis port speaks HTTPS; use https://\n"
-)
+    f"HTTP/1.0 400 Bad Request\r\nServer: {SERVER}\r\nContent-Type: text/plain\r\n\r\n"
+    "This port speaks HTTPS; use https://\n"
+).encode()
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,

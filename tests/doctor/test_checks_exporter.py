@@ -4,15 +4,20 @@ import fcntl
 import http.server
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from exporter.config.settings import ConfigFile, Ha, Web
 from exporter.config.values import Address
 from exporter.doctor.finding import Verdict
 from exporter.errors import ConfigError
+from exporter.outputs.http import Environ, StartResponse
+from exporter.outputs.secured import Secured
+from exporter.outputs.server import WebServer
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Guest
@@ -66,43 +71,60 @@ def test_no_port_is_wanted(guest: Guest) -> None:
     assert guest.finding("port-free").verdict is Verdict.SKIPPED
 
 
-class Page(http.server.BaseHTTPRequestHandler):
-    text = b""
-
-    def do_GET(self) -> None:
+class NodeExporter(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(self.text)
 
     def log_message(self, *words: object) -> None:
         pass
 
 
-@pytest.fixture
-def served() -> Iterator[http.server.HTTPServer]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+def test_another_program_at_the_port_is_a_fault(guest: Guest) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), NodeExporter) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        yield server
+        listening(guest, server.server_port)
+        found = guest.finding("port-free")
         server.shutdown()
         thread.join()
+    assert found.verdict is Verdict.FAIL
+    assert f"port {server.server_port} is in use" in found.outcome.sentence
 
 
-@pytest.mark.parametrize(
-    ("text", "verdict"), [(b"# HELP x\nvmguest_up 1\n", Verdict.OK), (b"node_load1 1\n", Verdict.FAIL)]
+def page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+
+
+PASSWORD = "basic_auth_users: {prometheus: $2b$04$oWNA8x9OO.C5r/D4nioWsOinz1Vu/9o2tznZCJzQaXNkUgz.xwtHi}\n"
+TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
+CLIENTS = (
+    "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_ca_file: ca.pem,"
+    " client_auth_type: RequireAndVerifyClientCert}\n"
 )
-def test_an_exporter_that_already_serves_is_no_fault(
-    guest: Guest,
-    served: http.server.HTTPServer,
-    monkeypatch: pytest.MonkeyPatch,
-    text: bytes,
-    verdict: Verdict,
-) -> None:
-    monkeypatch.setattr(Page, "text", text)
-    listening(guest, served.server_port)
-    found = guest.finding("port-free")
-    assert found.verdict is verdict
-    assert ("An exporter serves at" in found.outcome.sentence) is (verdict is Verdict.OK)
+
+
+@pytest.mark.parametrize("web_config", ["", PASSWORD, TLS, PASSWORD + TLS, CLIENTS])
+def test_an_exporter_that_already_serves_is_no_fault(guest: Guest, tmp_path: Path, web_config: str) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    (tmp_path / "web.yml").write_text(web_config)
+    secured = Secured(str(tmp_path / "web.yml"))
+    server = WebServer(
+        secured.guard(page), [("127.0.0.1", 0)], listener=secured.listener, scheme=secured.scheme
+    )
+    server.start()
+    try:
+        listening(guest, server.addresses[0][1])
+        found = guest.finding("port-free")
+    finally:
+        server.close()
+    assert found.verdict is Verdict.OK
+    assert "An exporter serves at" in found.outcome.sentence
 
 
 def process(guest: Guest, pid: int, command: str, parent: int = 1) -> None:

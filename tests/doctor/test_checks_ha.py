@@ -48,11 +48,22 @@ def test_a_host_without_monitoring_where_it_is_wanted(guest: Guest) -> None:
     assert advice(found).startswith("In the cluster: this host")
 
 
-def test_a_host_that_refuses(guest: Guest) -> None:
+@pytest.mark.parametrize(("settings", "verdict"), [(WANTED, Verdict.FAIL), (Ha(), Verdict.WARN)])
+def test_a_host_that_refuses(guest: Guest, settings: Ha, verdict: Verdict) -> None:
+    """Where nobody wants heartbeats, statistics are all that counts."""
+    guest.settings["ha"] = settings
     guest.faults = (Fault("error", text="Permission denied", on="GuestAppMonitor"),)
     found = guest.finding("ha-supported")
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is verdict
     assert "APP_MONITOR" in advice(found)
+
+
+def test_refused_heartbeats_that_nobody_wants_fail_nothing(guest: Guest) -> None:
+    guest.faults = (Fault("error", text="Permission denied", on="GuestAppMonitor"),)
+    findings = guest.findings()
+    assert [each.code for each in findings.values() if each.verdict is Verdict.FAIL] == []
+    assert findings["ha-enabled"].verdict is Verdict.SKIPPED
+    assert findings["ha-secure-channel"].verdict is Verdict.WARN
 
 
 def test_a_host_that_answers_nonsense(guest: Guest) -> None:
@@ -119,6 +130,12 @@ def test_heartbeats_that_are_wanted_and_not_sent(guest: Guest) -> None:
     assert "systemctl start" in advice(found)
 
 
+def test_a_state_that_is_refused_where_it_is_wanted(guest: Guest) -> None:
+    guest.settings["ha"] = WANTED
+    guest.faults = (Fault("error", text="no", on="GuestAppMonitor.Cmd.GetAppStatus"),)
+    assert guest.finding("ha-enabled").verdict is Verdict.FAIL
+
+
 def test_a_state_that_can_not_be_read(guest: Guest) -> None:
     guest.faults = (Fault("no-status", on="GuestAppMonitor.Cmd.GetAppStatus"),)
     found = guest.finding("ha-enabled")
@@ -174,6 +191,7 @@ def test_only_the_non_secure_channel_works_under_fault_tolerance(guest: Guest) -
 
 
 def test_no_channel_works(guest: Guest) -> None:
+    guest.settings["ha"] = WANTED
     only(guest)
     found = guest.finding("ha-secure-channel")
     assert found.verdict is Verdict.FAIL
@@ -187,6 +205,7 @@ def test_a_secure_channel_is_demanded_and_not_to_be_had(guest: Guest) -> None:
         guest.may_bind = False
         return guest.connector(privileged)
 
+    guest.settings["ha"] = WANTED
     guest.scenario = Scenario("test", "", secure_only=True)
     guest.world["new_connector"] = connector
     found = guest.finding("ha-secure-channel")
@@ -196,6 +215,7 @@ def test_a_secure_channel_is_demanded_and_not_to_be_had(guest: Guest) -> None:
 
 @pytest.mark.parametrize("error", [ConnectionLost("broke"), NoDeviceError("gone", 19)])
 def test_silence_is_told_from_refusal(guest: Guest, error: VMGuestError) -> None:
+    guest.settings["ha"] = WANTED
     normal = guest.connector
 
     def connector(privileged: bool | None) -> Connector:

@@ -86,6 +86,7 @@ def test_a_host_that_answers_nonsense(guest: Guest, fault: Fault, kind: str, wor
     found = guest.finding("guestrpc-answer")
     assert found.verdict is Verdict.FAIL
     assert found.outcome.facts["error"] == kind
+    assert ("does not answer" in found.outcome.sentence) is (kind == "lost")
     assert word in advice(found)
 
 
@@ -233,12 +234,18 @@ def test_no_extended_statistics(guest: Guest) -> None:
     assert "ESXi 6.0" in advice(found)
 
 
-def test_extended_statistics_that_are_refused(guest: Guest) -> None:
-    guest.faults = (Fault("error", text="disabled", on="guestlib.stat.get"),)
+@pytest.mark.parametrize(
+    ("text", "where", "word"),
+    [("disabled", Where.VM, "guestlibGetInfo"), ("Permission denied", Where.GUEST, "CAP_NET_BIND_SERVICE")],
+)
+def test_extended_statistics_that_are_refused(guest: Guest, text: str, where: Where, word: str) -> None:
+    guest.faults = (Fault("error", text=text, on="guestlib.stat.get"),)
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.WARN
     assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.VM
+    assert found.outcome.advice.code == "extended-statistics"
+    assert found.outcome.advice.where is where
+    assert word in advice(found)
 
 
 def test_extended_statistics_that_do_not_come(guest: Guest) -> None:

@@ -79,7 +79,7 @@ def test_a_module_that_is_forbidden(guest: Guest, line: str) -> None:
     found = guest.finding("vsock-module")
     assert found.verdict is Verdict.FAIL
     assert found.outcome.details == (f"/etc/modprobe.d/cis.conf: {line}",)
-    assert "remove the lines below" in advice(found)
+    assert "remove the lines listed" in advice(found)
 
 
 def test_modules_inside_the_kernel_image(guest: Guest) -> None:
