@@ -2,7 +2,8 @@
 
 Two threads, neither of which the heart ever waits for: one gives it news, one takes its reports and starts it again
 whenever it dies. A process and not a thread, because a thread shares the interpreter's lock: a call that holds it,
-a garbage collection or a regular expression for one, stalls every thread for as long as it takes.
+a garbage collection or a regular expression for one, stalls every thread for as long as it takes
+(``benchmarks/heartbeat.py`` measures that).
 """
 
 from __future__ import annotations
