@@ -163,6 +163,10 @@ class _Reader:
             self._duration(limit.get("interval")),
             self._count(limit.get("burst")),
         )
+        if config.rate_interval and not config.rate_burst:
+            self._problem(
+                limit["interval"], "a rate_limit with a burst of 0 lets no request in; give burst: 1 or more"
+            )
         if self._problems:
             raise ConfigError(*self._problems)
         return config
@@ -223,11 +227,6 @@ class _Reader:
             self._problem(
                 given.get("min_version", node),
                 f"min_version {tls.min_version} is above max_version {tls.max_version}",
-            )
-        if len(tls.curve_preferences) > 1:
-            self._problem(
-                given["curve_preferences"],
-                "Python can set one curve only; name one, or leave curve_preferences out",
             )
 
     def _users(self, node: Any) -> dict[str, bytes]:

@@ -170,6 +170,22 @@ class TestVersionsAndCiphers:
         trusting.set_ecdh_curve("prime256v1")
         assert not served(server, trusting)
 
+    @pytest.mark.parametrize(
+        "curves", [("CurveP521", "CurveP256"), ("CurveP256", "CurveP384", "CurveP521", "X25519")]
+    )
+    def test_several_curves_leave_none_out_that_every_client_has(
+        self, serve: Serve, trusting: ssl.SSLContext, curves: tuple[str, ...]
+    ) -> None:
+        server = serve(curve_preferences=curves)
+        assert served(server, trusting)
+        trusting.set_ecdh_curve("prime256v1")
+        assert served(server, trusting)
+
+    def test_several_curves_do_not_let_in_another(self, serve: Serve, trusting: ssl.SSLContext) -> None:
+        server = serve(curve_preferences=("CurveP521", "CurveP384"))
+        trusting.set_ecdh_curve("X25519")
+        assert not served(server, trusting)
+
 
 class TestClientCertificates:
     @pytest.fixture
