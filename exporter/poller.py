@@ -152,12 +152,25 @@ class Poller:
             todo = {"advice": what.sentence, "finding": what.code} if what else {}
             log.warning("no statistics from the host", extra={"kind": kind, "reason": text, **todo})
         errors = {**before.errors, kind: before.errors.get(kind, 0) + 1}
-        return replace(before, errors=errors, last_error=kind, last_error_text=text)
+        return replace(
+            before,
+            errors=errors,
+            last_error=kind,
+            last_error_text=text,
+            last_error_advice=what.sentence if what else "",
+        )
 
     def _succeeded(self, before: PollState, snapshot: Snapshot) -> PollState:
         wall, monotonic = self._wall(), self._clock()
         last = before.snapshot
-        state = replace(before, last_error="", last_error_text="", read_time=wall, read_monotonic=monotonic)
+        state = replace(
+            before,
+            last_error="",
+            last_error_text="",
+            last_error_advice="",
+            read_time=wall,
+            read_monotonic=monotonic,
+        )
         elapsed = snapshot.values.get("elapsed")
         new_session = last is None or last.session_id != snapshot.session_id
         if new_session:

@@ -108,6 +108,8 @@ class PollState:
     last_error: str = ""
     """Kind of the last poll's failure; empty after a good one."""
     last_error_text: str = ""
+    last_error_advice: str = ""
+    """What to do about it, and where; empty where nothing is known."""
     polls: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
     missed: int = 0

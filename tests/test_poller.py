@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from exporter.advice import LOST
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
 from exporter.session.extended import ExtendedState
@@ -119,6 +120,7 @@ def test_an_error_is_counted_by_kind_and_the_snapshot_stays_until_stale() -> Non
     assert state.errors["lost"] == 1
     assert state.last_error == "lost"
     assert state.last_error_text == "gone"
+    assert state.last_error_advice == LOST.sentence
     assert state.snapshot == snapshot()
     assert state.fresh(115)
     assert not state.fresh(115.1)

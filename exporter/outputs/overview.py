@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from exporter import __version__, catalogue, verdict
@@ -27,10 +28,11 @@ def overview(
     level, text = verdict.summary(findings)
     if not state.fresh(now):
         level, text = Level.UNKNOWN, "There are no fresh statistics from the host."
+        findings = tuple(replace(each, level=level, answer="Not known now.") for each in findings)
     return {
         "version": __version__,
         "up": state.up(now),
-        "problem": {"kind": state.last_error, "text": state.last_error_text} if state.last_error else None,
+        "problem": _problem(state),
         "verdict": {"level": level.name.lower(), "text": text},
         "findings": [
             {
@@ -46,6 +48,17 @@ def overview(
             {"title": title, "rows": [list(row) for row in rows if row[1] is not None]}
             for title, rows in _facts(state, found)
         ],
+    }
+
+
+def _problem(state: PollState) -> dict[str, str] | None:
+    """Why the last poll failed and what to do, in the words of the log and of ``doctor``."""
+    if not state.last_error:
+        return None
+    return {
+        "kind": state.last_error,
+        "text": state.last_error_text.rstrip("."),
+        "advice": state.last_error_advice,
     }
 
 

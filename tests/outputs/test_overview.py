@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from exporter import __version__, catalogue
+from exporter.advice import NO_ANSWER
+from exporter.errors import TimeoutExpired
 from exporter.guest import Guest
 from exporter.outputs.history import SPAN, STEP
 from exporter.outputs.overview import CHARTS
@@ -20,7 +21,7 @@ from exporter.samples import Family, Point
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
-from exporter.snapshot import PollState
+from exporter.snapshot import PollState, Snapshot
 
 START = 1_700_000_000.0
 
@@ -162,13 +163,31 @@ class TestTrouble:
         assert page["verdict"]["level"] == "unknown"
         assert len(page["charts"][0]["points"]) == 30, "what was, was"
 
-    def test_a_failed_poll_is_told_in_the_errors_own_words(self) -> None:
+    def test_a_failed_poll_is_told_in_the_words_of_the_log_and_of_doctor(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        error = TimeoutExpired("no answer in 2 s")
+
+        def fails() -> Snapshot:
+            raise error
+
         machine = Machine("host-stats-disabled")
         machine.run(5)
-        failed = replace(machine.poller.state, last_error="timeout", last_error_text="no answer in 2 s")
-        machine.poller._state = failed
+        monkeypatch.setattr(machine.poller._source, "read", fails)
+        machine.poller.poll()
         machine.now += 2
-        assert machine.page()["problem"] == {"kind": "timeout", "text": "no answer in 2 s"}
+        assert machine.page()["problem"] == {
+            "kind": "timeout",
+            "text": "no answer in 2 s",
+            "advice": NO_ANSWER.sentence,
+        }
+
+    def test_what_is_not_known_any_more_is_not_said_of_the_host(self) -> None:
+        machine = Machine("cpu-limit")
+        machine.run(60)
+        machine.now += 60
+        assert {finding["answer"] for finding in machine.page()["findings"]} == {"Not known now."}
+        assert {finding["level"] for finding in machine.page()["findings"]} == {"unknown"}
 
     def test_a_host_without_extended_statistics_has_no_word_on_them(self) -> None:
         machine = Machine("v2-host")

@@ -157,7 +157,8 @@ function draw(status) {
   replace(byId("findings"), status.findings, finding);
   replace(byId("charts"), status.charts, chart);
   replace(byId("facts"), status.facts, facts);
-  notice(status.problem ? `The last poll failed (${status.problem.kind}): ${status.problem.text}` : "");
+  const { problem } = status;
+  notice(problem ? `The last poll failed (${problem.kind}): ${problem.text}. ${problem.advice} vmguest-exporter doctor looks further.` : "");
 }
 
 async function look() {
