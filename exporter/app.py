@@ -301,6 +301,9 @@ def heartbeats(
         ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
         VMGuestError: heartbeats are required, and not possible.
     """
+    if sys.platform == "win32":
+        raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
+
     from exporter.ha import check_tables
     from exporter.ha.explain import explain
     from exporter.ha.health import HealthJudge

@@ -1,6 +1,6 @@
 """The heart: a process of its own, with one thread, that does nothing but beat.
 
-``python -m exporter.ha.heart '{…}'``, started and fed by :mod:`exporter.ha.heartbeat`. It owns the connection (or
+:func:`main`, started and fed by :mod:`exporter.ha.heartbeat`. It owns the connection (or
 VMware's library) and the lock from first call to last. A stall of the exporter - a blocked log write, garbage
 collection, a slow check, a busy scrape - can't reach it: news come in and reports go out over pipes that it never
 waits for. When news get old it judges health to be bad by itself; when the exporter dies it ends, without Disable.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from exporter.ha.messages import BROKEN, REFUSED, Line, Refusal
 from exporter.ha.orders import Orders
 from exporter.ha.policy import Policy
 from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.rules import Legacy
 
 LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
@@ -98,14 +98,18 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         link.send(Refusal(str(error)))
         return REFUSED
-    policy = Policy(rules, time.monotonic(), held.legacy)
-    heart = Heart(monitor_for(orders), policy, link, note=held.note, stop=lambda: bool(stops))
+    # A dry run neither takes over what is real nor leaves anything behind.
+    legacy, note = (Legacy.NOTHING, _forget) if orders.dry_run else (held.legacy, held.note)
+    policy = Policy(rules, time.monotonic(), legacy)
+    heart = Heart(monitor_for(orders), policy, link, note=note, stop=lambda: bool(stops))
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
         link.send(Line("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
         return BROKEN
+    finally:
+        held.release()
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _forget(_legacy: Legacy) -> None:
+    """The note of a dry run."""

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import messages, metrics
@@ -34,6 +35,18 @@ STOP_MARGIN = 5.0
 """Seconds beyond the heart's own limit for an orderly stop."""
 RESTART_PAUSE = 1.0
 """Seconds between starts when the heart dies each time; the first start is immediate."""
+
+SIGNAL_GAP = 0.5
+"""Seconds by which the exporter may hear of a stop after its heart: systemd and terminals signal both."""
+
+_ROOT = str(Path(__file__).parents[2])
+_CODE = (
+    "import sys; sys.path.append(sys.argv[1]); import exporter.ha.heart as heart; "
+    "sys.exit(heart.main(sys.argv[2:]))"
+)
+PROGRAM = (sys.executable, "-I", "-S", "-c", _CODE, _ROOT)
+"""Neither the folder that it is started in nor the user's variables say what is imported. ``vmguest-exporter ha``
+knows a heart by this code."""
 
 _LEVELS = {
     "info": logging.INFO,
@@ -70,7 +83,7 @@ class Heartbeat:
         *,
         required: bool = False,
         fatal: Callable[[str], None] = lambda _problem: None,
-        program: Sequence[str] = (sys.executable, "-m", "exporter.ha.heart"),
+        program: Sequence[str] = PROGRAM,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -241,7 +254,7 @@ class Heartbeat:
             for each in (process.stdin, process.stdout):
                 if each is not None:
                     each.close()
-        if self._over.is_set():
+        if self._over.wait(SIGNAL_GAP if status == messages.STOPPED else 0):
             return False
         if status == messages.STOPPED:
             self._over.set()

@@ -24,6 +24,7 @@ from exporter.errors import (
     VMGuestError,
 )
 from exporter.ha import command, lock
+from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.rules import Legacy
 from exporter.protocol.appmonitor import Code
 from exporter.simulator.ha import Monitor, Options
@@ -198,6 +199,10 @@ def test_disable_stops_a_running_heart_first(desk: Desk, capsys: pytest.CaptureF
     assert held is not None
     assert held.legacy is Legacy.NOTHING
     held.release()
+
+
+def test_a_heart_is_known_by_its_command_line() -> None:
+    assert "exporter.ha.heart" in " ".join(PROGRAM)
 
 
 def test_a_process_that_is_no_heart_gets_no_signal(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.ha import heart, lock, messages
+from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
@@ -52,7 +52,7 @@ class Process:
 
     def __init__(self, told: Orders, stdout: int = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "exporter.ha.heart", told.argument],
+            [*PROGRAM, told.argument],
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=subprocess.STDOUT,
@@ -251,6 +251,32 @@ def test_main_from_the_start_to_the_end(
     monkeypatch.setattr(heart, "run", run_then_signal)
     assert heart.main([orders(short_path).argument]) == messages.STOPPED
     assert not host.ha.enabled
+
+
+def test_a_dry_run_takes_nothing_over_and_leaves_nothing_behind(
+    main: None, pipes: tuple[int, int, int, int], short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(short_path / "lock")
+    held = lock.acquire(path)
+    assert held is not None
+    held.note(Legacy.MONITORING)
+    held.release()
+    run = heart.run
+
+    def run_and_end(heart_: Heart, link: Link, wakeup: int) -> int:
+        os.write(pipes[1], messages.encode(News(Health.GOOD, "", time.monotonic())))
+        for _ in range(5):
+            assert heart_.turn() is None
+        os.close(pipes[1])
+        return run(heart_, link, wakeup)
+
+    monkeypatch.setattr(heart, "run", run_and_end)
+    assert heart.main([orders(short_path, dry_run=True).argument]) == messages.ORPHANED
+    assert any("Dry run: Monitoring is on" in repr(message) for message in sent(pipes))
+    held = lock.acquire(path)
+    assert held is not None
+    assert held.legacy is Legacy.MONITORING
+    held.release()
 
 
 def test_main_ends_when_the_exporter_does(

@@ -16,7 +16,7 @@ import pytest
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heartbeat, lock
 from exporter.ha.health import Verdict
-from exporter.ha.heartbeat import Heartbeat, Idle
+from exporter.ha.heartbeat import PROGRAM, Heartbeat, Idle
 from exporter.ha.orders import Orders
 from exporter.ha.rules import Health
 from exporter.simulator.host import SimulatedHost
@@ -67,7 +67,6 @@ class Subject:
 
     def make(self, program: str | None = None, *, required: bool = False) -> Heartbeat:
         """``program``: the heart, after :data:`PRELUDE`; None: the real one."""
-        real = ("-m", "exporter.ha.heart")
         self.made.append(
             Heartbeat(
                 self.orders,
@@ -75,7 +74,7 @@ class Subject:
                 lambda: self.sessions,
                 required=required,
                 fatal=self.fatal.append,
-                program=(sys.executable, *(real if program is None else ("-c", PRELUDE + program))),
+                program=PROGRAM if program is None else (sys.executable, "-c", PRELUDE + program),
             )
         )
         return self.made[-1]
@@ -92,6 +91,7 @@ class Subject:
 @pytest.fixture
 def subject(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
     monkeypatch.setattr(heartbeat, "RESTART_PAUSE", 0.01)
+    monkeypatch.setattr(heartbeat, "SIGNAL_GAP", 0.01)
     subject = Subject(short_path)
     yield subject
     for made in subject.made:
@@ -292,6 +292,21 @@ def test_a_heart_that_was_stopped_by_a_signal_is_left_alone(
     assert subject.value("vmguest_ha_enabled") == 0
     assert not beat.stop()
     assert Path(subject.orders.lock_file).stat().st_size == 1
+
+
+def test_a_signal_to_both_is_a_stop_like_any_other(
+    subject: Subject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd and terminals: the heart may be done before the exporter knows."""
+    monkeypatch.setattr(heartbeat, "SIGNAL_GAP", PATIENCE)
+    beat = subject.make("report(); signal.pause()")
+    beat.start()
+    process = beat._process
+    assert process is not None
+    process.terminate()
+    process.wait(PATIENCE)
+    assert beat.stop()
+    assert caplog.text == ""
 
 
 def test_a_system_that_can_not_start_it_is_told_and_tried_again(
