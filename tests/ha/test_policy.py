@@ -185,6 +185,17 @@ def test_a_gray_status_before_health_was_good_enables_nothing() -> None:
     assert run.on
 
 
+def test_what_a_predecessor_may_have_left_on_is_not_switched_off_unseen() -> None:
+    run = Run(legacy=Legacy.MONITORING, on=True)
+    run.health = UNKNOWN
+    run.answers[A] = TimeoutExpired("no answer")
+    verbs = run.verbs(20)
+    assert set(verbs) == {A}
+    assert len(verbs) >= 10, "and it is asked for often: the host may be waiting"
+    del run.answers[A]
+    assert M in run.verbs(3)
+
+
 def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_good() -> None:
     """A guest that rebooted without Disable: it would be reset while it boots."""
     run = Run(on=True)
