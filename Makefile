@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate collector clean
+.PHONY: help run test lint typecheck check benchmark simulate collector helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -17,6 +17,7 @@ help:
 	@echo "make simulate    a simulated host on $(SOCKET)"
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
+	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
 
 $(READY): pyproject.toml .ci/environment.sh
@@ -50,6 +51,9 @@ simulate: $(READY)
 
 collector:
 	@sh .ci/collector.sh
+
+helm:
+	@sh .ci/helm.sh
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist .coverage .coverage.*

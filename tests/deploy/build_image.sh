@@ -10,31 +10,42 @@ mkdir -p "$folder"
 b() { STORAGE_DRIVER=vfs buildah --root "$folder/storage" --runroot "$folder/run" "$@"; }
 
 cd "$folder"
-if [ ! -f base.tar ]; then
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm base.tar /etc/apt/sources.list.d/debian.sources
-fi
+# The release and the mirror of this machine.
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+sources=/etc/apt/sources.list.d/debian.sources
+[ -f "$sources" ] || sources=/etc/apt/sources.list
+[ -f base.tar ] || mmdebstrap --quiet --variant=minbase --include=ca-certificates "$release" base.tar "$sources"
 base=$(b from scratch)
 b add --quiet "$base" base.tar / >/dev/null
-b commit --quiet --rm "$base" localhost/standin:bookworm >/dev/null
+b commit --quiet --rm "$base" localhost/standin:base >/dev/null
 
-# pip inside has to trust what this machine trusts.
-mounts="--volume /etc/ssl/certs:/etc/ssl/certs:ro"
-if [ -f /etc/pip.conf ]; then mounts="$mounts --volume /etc/pip.conf:/etc/pip.conf:ro"; fi
-# shellcheck disable=SC2086  # several words
-b bud --isolation chroot --pull-never --format docker $mounts \
-  --build-arg BASE=localhost/standin:bookworm --tag localhost/vmguest-exporter:test "$source"
+# pip inside has to find packages where this machine does, and to trust what it trusts.
+if [ -n "${PIP_INDEX_URL:-}" ]; then
+  printf '[global]\nindex-url = %s\n' "$PIP_INDEX_URL" >pip.conf
+elif [ -f /etc/pip.conf ]; then
+  cp /etc/pip.conf pip.conf
+else
+  : >pip.conf
+fi
+b bud --isolation chroot --pull-never --format docker \
+  --volume /etc/ssl/certs:/etc/ssl/certs:ro --volume "$folder/pip.conf:/etc/pip.conf:ro" \
+  --build-arg BASE=localhost/standin:base --tag localhost/vmguest-exporter:test "$source"
 
 run=$(b from --pull-never localhost/vmguest-exporter:test)
 inside() { b run --isolation chroot "$run" -- "$@"; }
 python=/opt/vmguest-exporter/bin/python
+exporter=/opt/vmguest-exporter/bin/vmguest-exporter
 test "$(inside id -u)" = 65532
-inside $python -c 'import ctypes; ctypes.CDLL("libguestlib.so.0")'
-inside /opt/vmguest-exporter/bin/vmguest-exporter --version
+inside $exporter --version
+# VMware's library with all that it needs, for the road through the backdoor. This machine may be no guest: status 1.
+inside $exporter doctor --road=library >doctor.txt 2>&1 || true
+cat doctor.txt
+grep -q '^ok *library-symbols ' doctor.txt
+grep -q '^ok *library-dependencies .*libtirpc' doctor.txt
 # Serve and ask its own health check, in one process group that ends by itself.
-inside timeout --preserve-status 8 /opt/vmguest-exporter/bin/vmguest-exporter --source=simulated \
-  --web.listen-address=127.0.0.1:10052 &
+inside timeout --preserve-status 8 $exporter --source=simulated --web.listen-address=127.0.0.1:10052 &
 sleep 4
-b inspect --format '{{index .Docker.Config.Healthcheck.Test 3}}' "$run" > health.py
+b inspect --format '{{index .Docker.Config.Healthcheck.Test 3}}' "$run" >health.py
 inside $python -c "$(cat health.py)"
 echo "health check: good"
 wait
