@@ -208,7 +208,15 @@ def test_selinux_module_compiles(require_program: Callable[[str, str], str], tmp
     module = FOLDER / "vmguest_exporter.cil"
     assert "(allow process process (vsock_socket (create connect bind" in module.read_text()
     base = Path(__file__).parent / "base.cil"
-    command = [compiler, "-o", tmp_path / "policy", "-f", tmp_path / "contexts", base, module]
+    command: list[str | Path] = [
+        compiler,
+        "-o",
+        tmp_path / "policy",
+        "-f",
+        tmp_path / "contexts",
+        base,
+        module,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
