@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,6 +154,49 @@ def test_playbook_is_sound() -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=DEPLOY / "ansible")
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_role_ends_well_only_where_the_host_gives_statistics(
+    tmp_path: Path, listening: Any, wait: Any, given: bool
+) -> None:
+    """The role's last task, without its patience, against an exporter on a simulated host and one without any."""
+    (*_, last) = yaml.safe_load((DEPLOY / "ansible/roles/vmguest_exporter/tasks/main.yml").read_text())
+    host = "--source=simulated" if given else f"--guestrpc.socket={tmp_path / 'nobody'}"
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        command = [sys.executable, "-m", "exporter", host, "--web.listen-address=127.0.0.1:0"]
+        process = subprocess.Popen(command, stderr=stderr, cwd=DEPLOY.parent)
+    try:
+        variables = {
+            "vmguest_exporter_port": wait("exporter", partial(listening, log), 20),
+            "vmguest_exporter_settings": {},
+            "ansible_python_interpreter": sys.executable,
+        }
+        play = [
+            {
+                "hosts": "localhost",
+                "connection": "local",
+                "gather_facts": False,
+                "vars": variables,
+                "tasks": [{**last, "retries": 3 if given else 1, "delay": 1}],
+            }
+        ]
+        (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+        ansible = str(Path(sys.executable).parent / "ansible-playbook")
+        done = subprocess.run(
+            [ansible, "--inventory=localhost,", str(tmp_path / "play.yml")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=tmp_path,
+        )
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert (done.returncode == 0) is given, done.stdout
+    assert given or "vmguest_up 0" in done.stdout
+
+
 def test_files_that_the_role_copies_exist_and_its_variables_are_documented() -> None:
     role = DEPLOY / "ansible" / "roles" / "vmguest_exporter"
     tasks = (role / "tasks" / "main.yml").read_text()
@@ -161,7 +205,7 @@ def test_files_that_the_role_copies_exist_and_its_variables_are_documented() -> 
     defaults = (role / "defaults" / "main.yml").read_text()
     declared = set(yaml.safe_load(defaults))
     template = (role / "templates" / "settings.j2").read_text()
-    used = set(re.findall(r"\bvmguest_exporter_\w+", tasks + template)) - {"vmguest_exporter_ready"}
+    used = set(re.findall(r"\bvmguest_exporter_\w+", tasks + template)) - {"vmguest_exporter_page"}
     assert used == declared
     for name in declared:
         assert re.search(rf"^# .*\n{name}:", defaults, re.MULTILINE), name
