@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def problems(text: str) -> list[str]:
     prefix = "--web.config.file=/etc/web/web.yml:"
     assert all(problem.startswith(prefix) for problem in caught.value.problems)
     return [problem.removeprefix(prefix) for problem in caught.value.problems]
+
+
+def test_the_readme_s_example_is_taken() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = (
+        each for each in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "tls_server_config" in each
+    )
+    found = config(example)
+    assert found.tls is not None
+    assert found.tls.client_auth_type == "RequireAndVerifyClientCert"
+    assert list(found.users) == ["prometheus"]
 
 
 class TestWhatIsTaken:
