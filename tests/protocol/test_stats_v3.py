@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.catalogue import BY_ID, BY_KEY, STATISTICS, Wire
@@ -214,6 +214,7 @@ def test_any_bytes_give_a_snapshot_or_one_error(reply: bytes) -> None:
 
 
 @given(st.integers(0, 8 * len(stats_v3.encode(9, full())) - 1))
+@example(1948)
 def test_a_flipped_bit_changes_one_value_or_ends_the_list_or_is_malformed(bit: int) -> None:
     good = stats_v3.encode(9, full())
     body = bytearray(good)
@@ -222,7 +223,9 @@ def test_a_flipped_bit_changes_one_value_or_ends_the_list_or_is_malformed(bit: i
         snapshot = stats_v3.decode(bytes(body))
     except RemoteProtocolError:
         return
-    before = stats_v3.decode(good)
-    differing = [key for key in before.values if snapshot.values.get(key) != before.values[key]]
-    shorter = [stats_v3.decode(stats_v3.encode(9, full(), count)).values for count in range(38)]
-    assert len(differing) <= 1 or snapshot.values in shorter
+    # A flipped length of a text shifts what follows, whose id is then unknown: the list ends behind a changed text.
+    lists = [stats_v3.decode(stats_v3.encode(9, full(), count)).values for count in range(39)]
+    kept = snapshot.values
+    assert any(
+        sum(kept.get(key) != values.get(key) for key in kept.keys() | values.keys()) <= 1 for values in lists
+    )
