@@ -137,7 +137,14 @@ def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path) -> None:
         variables.write_text(yaml.safe_dump(host))
         command = [ansible, "localhost", "--connection=local", "--module-name=ansible.builtin.template"]
         words = [f"--args=src={template} dest={written}", f"--extra-vars=@{variables}"]
-        subprocess.run([*command, *words], check=True, capture_output=True, timeout=60, cwd=tmp_path)
+        subprocess.run(
+            [*command, *words],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
         found = {
             name: value.strip('"') for name, value in assignments(written.read_text().splitlines()).items()
         }
@@ -151,7 +158,9 @@ def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path) -> None:
 def test_playbook_is_sound() -> None:
     ansible = str(Path(sys.executable).parent / "ansible-playbook")
     command = [ansible, "--syntax-check", "--inventory=inventory.yml", "playbook.yml"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=DEPLOY / "ansible")
+    subprocess.run(
+        command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, cwd=DEPLOY / "ansible"
+    )
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -184,6 +193,7 @@ def test_role_ends_well_only_where_the_host_gives_statistics(
         ansible = str(Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
             [ansible, "--inventory=localhost,", str(tmp_path / "play.yml")],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
