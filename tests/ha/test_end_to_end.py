@@ -166,7 +166,7 @@ def heart_paused_briefly(case: Case) -> None:
 def heart_paused_for_long(case: Case) -> None:
     case.start()
     case.beating()
-    paused(case.heart, WINDOW + 3)
+    paused(case.heart, WINDOW + 6)
 
 
 def poller_wedged(case: Case) -> None:
