@@ -541,7 +541,7 @@ def test_the_promises_hold_in_two_thousand_sequences() -> None:
     run_state_machine_as_test(
         Promises,
         settings=settings(
-            max_examples=int(os.environ.get("N", SEQUENCES)),
+            max_examples=SEQUENCES,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
