@@ -1,0 +1,190 @@
+"""How a serving exporter comes by its heartbeats, or does without: :func:`exporter.app.heartbeats`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import app, hypervisor
+from exporter.config.settings import GuestRpc, Ha, Settings, Web
+from exporter.config.values import Address
+from exporter.errors import ConfigError, VMGuestError
+from exporter.ha import heartbeat, lock
+from exporter.ha.orders import Orders
+from exporter.hypervisor import Hypervisor
+from exporter.samples import Family
+from exporter.session.base import Source
+from exporter.snapshot import PollState
+from exporter.systemd import Notifier
+
+PATIENCE = 60.0
+SIMULATED = Settings(
+    source="simulated",
+    web=Web(listen=(Address("127.0.0.1", 0),)),
+    ha=Ha(enabled=True, interval=1.0),
+)
+
+
+class FakePoller:
+    state = PollState(started=0.0, interval=5.0)
+
+
+class FakeHeartbeat:
+    """Takes note of what it is made with."""
+
+    made: list[FakeHeartbeat]
+
+    def __init__(self, orders: Orders, *_: object, required: bool, fatal: Callable[[str], None]) -> None:
+        self.orders, self.required, self.fatal = orders, required, fatal
+        self.calls: list[str] = []
+        FakeHeartbeat.made.append(self)
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def families(self) -> list[Family]:
+        return []
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> list[FakeHeartbeat]:
+    FakeHeartbeat.made = []
+    monkeypatch.setattr(heartbeat, "Heartbeat", FakeHeartbeat)
+    return FakeHeartbeat.made
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "detect", lambda: Hypervisor("KVM", "DMI"))
+
+
+class Road:
+    """A source that nobody asks."""
+
+
+def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Callable[[], list[Family]]]:
+    others: list[Callable[[], list[Family]]] = []
+    source: Source = Road()  # type: ignore[assignment]
+    app.heartbeats(settings, FakePoller(), app.Host(source, server=server), None, others, parts)  # type: ignore[arg-type]
+    return others
+
+
+def value(families: Callable[[], list[Family]], name: str) -> float:
+    return next(sample.value for family in families() for sample in family.samples if sample.name == name)
+
+
+def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    with ExitStack() as parts:
+        poller = app.start(SIMULATED, {}, Notifier({}), parts)
+        deadline = time.monotonic() + PATIENCE
+        while "sees this application as Green" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        polls = poller.state.polls
+        assert polls > 0
+    assert "Monitoring is off, confirmed by the host." in caplog.text
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_without_vmware_statistics_go_on_without_heartbeats(
+    fake: list[FakeHeartbeat], caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as parts:
+        (families,) = compose(Settings(ha=Ha(enabled=True)), parts)
+        assert value(families, "vmguest_ha_enabled") == 0
+    assert fake == []
+    assert (
+        "no heartbeats: this machine is not a VMware guest. Heartbeats need a VMware guest on ESXi"
+        in caplog.text
+    )
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_required_without_vmware_is_fatal(fake: list[FakeHeartbeat]) -> None:
+    with (
+        ExitStack() as parts,
+        pytest.raises(VMGuestError, match=r"--ha\.required: .*not a VMware guest") as caught,
+    ):
+        compose(Settings(ha=Ha(enabled=True, required=True)), parts)
+    assert not isinstance(caught.value, ConfigError)
+
+
+def test_a_recording_takes_no_heartbeats(caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as parts:
+        compose(Settings(source="replay", ha=Ha(enabled=True)), parts)
+    assert "a recording takes no heartbeats" in caplog.text
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_dry_run_needs_no_host(fake: list[FakeHeartbeat]) -> None:
+    with ExitStack() as parts:
+        compose(Settings(ha=Ha(enabled=True, dry_run=True)), parts)
+    assert fake[0].orders.dry_run
+    assert fake[0].orders.socket is None
+
+
+def test_orders_follow_the_settings(fake: list[FakeHeartbeat], tmp_path: Path) -> None:
+    ha = Ha(
+        enabled=True,
+        required=True,
+        interval=5.0,
+        grace=7.0,
+        on_unhealthy="disable",
+        road="library",
+        lock_file=str(tmp_path / "lock"),
+    )
+    with ExitStack() as parts:
+        compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=ha), parts)
+        assert fake[0].orders == Orders(
+            interval=5.0,
+            grace=7.0,
+            on_unhealthy="disable",
+            road="library",
+            socket="/host",
+            library=None,
+            lock_file=str(tmp_path / "lock"),
+            dry_run=False,
+        )
+        assert fake[0].required
+        assert fake[0].calls == ["start"]
+    assert fake[0].calls == ["start", "stop"]
+
+
+def test_the_lock_is_one_for_the_machine(fake: list[FakeHeartbeat], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "detect", lambda: Hypervisor("VMware", "DMI"))
+    with ExitStack() as parts:
+        compose(Settings(ha=Ha(enabled=True)), parts)
+    assert (fake[0].orders.lock_file, fake[0].orders.socket) == (lock.DEFAULT_PATH, None)
+
+
+def test_what_shows_to_be_impossible_later_ends_the_exporter(
+    fake: list[FakeHeartbeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    with pytest.raises(VMGuestError, match=r"--ha\.required: refused"), ExitStack() as parts:
+        compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=Ha(enabled=True, required=True)), parts)
+        fake[0].fatal("refused")
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert fake[0].calls == ["start", "stop"], "monitoring is handed back all the same"
+
+
+def test_only_linux_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with ExitStack() as parts, pytest.raises(ConfigError, match="Linux only"):
+        compose(Settings(ha=Ha(enabled=True)), parts)
