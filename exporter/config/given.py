@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from exporter.config.options import Option
-from exporter.config.values import Header
+from exporter.config.values import Endpoint, Header
+
+_LOGIN = re.compile(r"((?:https?://)?)[^\s\"]*@", re.IGNORECASE)
+"""Name and password in a URL, which are refused and must not be repeated while saying so."""
 
 
 class Given(NamedTuple):
@@ -22,6 +26,8 @@ class Given(NamedTuple):
         given = self.where
         if not isinstance(self.option.kind, Header):
             text = _literal(self.raw) if self.native else str(self.raw)
+            if isinstance(self.option.kind, Endpoint):
+                text = _LOGIN.sub(r"\1<hidden>@", text)
             given += f" = {text[:80]}" if self.native else f"={text[:80]}"
         return f"{given}: expected {self.option.kind.expects}" + (f"; {why}" if why else "")
 

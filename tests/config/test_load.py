@@ -100,6 +100,21 @@ def test_a_problem_with_a_header_does_not_repeat_it(header: str) -> None:
         assert found[0].startswith(("--otlp.headers: expected NAME=VALUE", "VMGUEST_OTLP_HEADERS: expected"))
 
 
+@pytest.mark.parametrize(
+    "login", ["name:s3cret", "name:s3/cret", "name:s3@cret", ":s3cret", "s3cret", "s3%40cret:"]
+)
+@pytest.mark.parametrize("scheme", ["https://", ""])
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, login: str, scheme: str) -> None:
+    url = f"{scheme}{login}@collector:4318"
+    path = tmp_path / "settings.toml"
+    path.write_text(f'[otlp]\nendpoint = "{url}"\n')
+    found = problems(f"--otlp.endpoint={url}", f"--config.file={path}", VMGUEST_OTLP_ENDPOINT=url)
+    assert len(found) == 3
+    for problem in found:
+        assert f"{scheme}<hidden>@collector:4318" in problem
+        assert "cret" not in problem
+
+
 def test_headers_from_flags_and_from_a_table(tmp_path: Path) -> None:
     assert loaded("--otlp.headers=a=1,b=2", "--otlp.headers=c=3").otlp.headers == (
         ("a", "1"),
