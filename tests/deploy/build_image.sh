@@ -12,8 +12,9 @@ b() { STORAGE_DRIVER=vfs buildah --root "$folder/storage" --runroot "$folder/run
 cd "$folder"
 # The release and the mirror of this machine.
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-sources=/etc/apt/sources.list.d/debian.sources
-[ -f "$sources" ] || sources=/etc/apt/sources.list
+for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.sources; do
+  if [ -s "$sources" ]; then break; fi
+done
 [ -f base.tar ] || mmdebstrap --quiet --variant=minbase --include=ca-certificates "$release" base.tar "$sources"
 base=$(b from scratch)
 b add --quiet "$base" base.tar / >/dev/null
