@@ -33,7 +33,9 @@ RULES: dict[str, frozenset[str]] = {
     "protocol": VALUES,
     # Roads to the host. Two roads meet in session; past it nobody can tell which was taken.
     "transport": VALUES,
-    "library": VALUES | {"protocol"},
+    # A module as a program of its own.
+    "isolated": frozenset(),
+    "library": VALUES | {"protocol", "isolated"},
     "hypervisor": VALUES,
     "guest": VALUES,
     "extended": VALUES | {"samples"},
@@ -45,7 +47,8 @@ RULES: dict[str, frozenset[str]] = {
     "verdict": VALUES,
     "outputs": VALUES | {"samples", "collector", "guest", "verdict"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
-    "ha": VALUES | {"protocol", "transport", "session", "library", "samples", "hypervisor", "advice"},
+    "ha": VALUES
+    | {"protocol", "transport", "session", "library", "samples", "hypervisor", "advice", "isolated"},
     # The far side, with the production codec.
     "simulator": VALUES | {"protocol", "transport"},
     # What an operator touches.

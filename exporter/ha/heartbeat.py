@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
+from exporter import isolated
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import messages, metrics
 from exporter.ha.health import Verdict
@@ -39,14 +38,8 @@ RESTART_PAUSE = 1.0
 SIGNAL_GAP = 0.5
 """Seconds by which the exporter may hear of a stop after its heart: systemd and terminals signal both."""
 
-_ROOT = str(Path(__file__).parents[2])
-_CODE = (
-    "import sys; sys.path.append(sys.argv[1]); import exporter.ha.heart as heart; "
-    "sys.exit(heart.main(sys.argv[2:]))"
-)
-PROGRAM = (sys.executable, "-I", "-S", "-c", _CODE, _ROOT)
-"""Neither the folder that it is started in nor the user's variables say what is imported. ``vmguest-exporter ha``
-knows a heart by this code."""
+PROGRAM = tuple(isolated.command("exporter.ha.heart"))
+"""``vmguest-exporter ha`` knows a heart by the module's name in it."""
 
 _LEVELS = {
     "info": logging.INFO,

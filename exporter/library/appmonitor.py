@@ -15,14 +15,13 @@ import io
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
+from exporter import isolated
 from exporter.errors import (
     LibraryCrashed,
     LibraryNotFound,
@@ -32,7 +31,8 @@ from exporter.errors import (
     TimeoutExpired,
 )
 from exporter.library import messages
-from exporter.library.child import Child, _alarm, _leave_no_core, _outlive_signals, _private_pipes, serve
+from exporter.library.child import Child, run
+from exporter.library.loader import bind
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -77,11 +77,10 @@ START_LIMIT = 3.0
 KILL_LIMIT = 1.0
 """Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
 
-_ROOT = str(Path(__file__).parents[2])
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from exporter.library import appmonitor; "
-    "appmonitor.main(sys.argv[2:])"
-)
+
+def command(path: str | None) -> list[str]:
+    """The child's command line; ``path`` as in :func:`load`."""
+    return isolated.command("exporter.library.appmonitor", path or "")
 
 
 def load(
@@ -99,12 +98,7 @@ def load(
         except OSError as error:
             tried.append(str(error))
             continue
-        functions: dict[str, Callable[..., Any]] = {}
-        for symbol, (arguments, result) in SIGNATURES.items():
-            function = getattr(handle, PREFIX + symbol, None)
-            if function is not None:
-                function.argtypes, function.restype = arguments, result
-                functions[symbol] = function
+        functions = bind(handle, PREFIX, SIGNATURES)
         missing = [PREFIX + symbol for symbol in SIGNATURES if symbol not in (*functions, *OPTIONAL)]
         if not missing:
             return functions
@@ -152,11 +146,7 @@ class AppMonitorChild(Child):
 
 def main(arguments: list[str]) -> None:
     """The process: ``arguments`` is the library's path, or "" to search. Does not return."""
-    _outlive_signals()
-    _leave_no_core()
-    questions, answers = _private_pipes()
-    serve(questions, answers, AppMonitorChild(arguments[0] or None), _alarm())
-    os._exit(0)
+    run(AppMonitorChild(arguments[0] or None))
 
 
 class LibraryAppMonitor:
@@ -175,7 +165,7 @@ class LibraryAppMonitor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.starts = 0
-        self._arguments = arguments or [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, path or ""]
+        self._arguments = arguments or command(path)
         self._timeout = timeout
         self._start_limit = start_limit
         self._clock = clock

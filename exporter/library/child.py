@@ -81,10 +81,15 @@ def serve(
 
 def main(arguments: list[str]) -> None:
     """The process: ``arguments`` is the library's path, or "" to search. Does not return."""
+    run(Child(arguments[0] or None))
+
+
+def run(child: Child) -> None:
+    """The life of an expendable process, whichever library ``child`` has. Does not return."""
     _outlive_signals()
     _leave_no_core()
     questions, answers = _private_pipes()
-    serve(questions, answers, Child(arguments[0] or None), _alarm())
+    serve(questions, answers, child, _alarm())
     # Nothing of the library's own clean-up is wanted.
     os._exit(0)
 

@@ -88,20 +88,26 @@ def load(
     raise LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}")
 
 
+def bind(
+    handle: Any, prefix: str, signatures: Mapping[str, tuple[Any, Any]]
+) -> dict[str, Callable[..., Any]]:
+    """The functions of ``signatures`` that ``handle`` has, with their types, by their names without ``prefix``."""
+    functions: dict[str, Callable[..., Any]] = {}
+    for symbol, (arguments, result) in signatures.items():
+        function = getattr(handle, prefix + symbol, None)
+        if function is not None:
+            function.argtypes, function.restype = arguments, result
+            functions[symbol] = function
+    return functions
+
+
 def attach(name: str, handle: Any) -> Library:
     """Give each function of ``handle`` its types.
 
     Raises:
         LibraryNotFound: one of the functions is missing that every version has.
     """
-    functions: dict[str, Callable[..., Any]] = {}
-    for symbol, (arguments, result) in SIGNATURES.items():
-        try:
-            function = getattr(handle, PREFIX + symbol)
-        except AttributeError:
-            continue
-        function.argtypes, function.restype = arguments, result
-        functions[symbol] = function
+    functions = bind(handle, PREFIX, SIGNATURES)
     absent = [PREFIX + symbol for symbol in REQUIRED if symbol not in functions]
     if absent:
         raise LibraryNotFound(f"{name} (not VMware's library: it has no {', '.join(absent)})")

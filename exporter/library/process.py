@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TypeVar
 
+from exporter import isolated
 from exporter.catalogue import BY_KEY, Wire
 from exporter.errors import (
     ConnectionLost,
@@ -68,16 +68,10 @@ _ERRORS: dict[str, type[VMGuestError]] = {
 
 _NOT_UNDERSTOOD: messages.Message = {}
 
-_ROOT = str(Path(__file__).parents[2])
-# Neither site-packages' start-up files nor the user's variables: it starts in half the time, and the same everywhere.
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from exporter.library import child; child.main(sys.argv[2:])"
-)
-
 
 def command(path: str | None) -> list[str]:
     """The child's command line; ``path`` as in :func:`exporter.library.loader.load`."""
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, path or ""]
+    return isolated.command("exporter.library.child", path or "")
 
 
 @dataclass(frozen=True, slots=True)

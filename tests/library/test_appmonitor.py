@@ -419,7 +419,7 @@ def test_a_second_call_without_a_channel_would_crash_the_process(stub: Stub, clo
     """What the stand-in copies from the real one: the reason for all of the above."""
     stub.answers("Enable", 3)
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", appmonitor._PROGRAM, appmonitor._ROOT, stub.file],
+        appmonitor.command(stub.file),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
@@ -509,9 +509,9 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     messages.write(asked, {"ask": "Enable", "argument": "", "limit": PATIENCE})
     asked.seek(0)
-    monkeypatch.setattr(appmonitor, "_private_pipes", lambda: (asked, answered))
-    monkeypatch.setattr(appmonitor, "_outlive_signals", lambda: None)
-    monkeypatch.setattr(appmonitor, "_leave_no_core", lambda: None)
+    monkeypatch.setattr("exporter.library.child._private_pipes", lambda: (asked, answered))
+    monkeypatch.setattr("exporter.library.child._outlive_signals", lambda: None)
+    monkeypatch.setattr("exporter.library.child._leave_no_core", lambda: None)
     monkeypatch.setattr(os, "_exit", ended.append)
     appmonitor.main(["/nowhere/none.so"])
     assert ended == [0]

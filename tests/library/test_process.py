@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import errors
+from exporter import errors, isolated
 from exporter.library import process
 from exporter.library.process import LibraryProcess, Loaded
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 # What a child begins with: ask() returns the next question, answer() answers it, `loaded` is a good first answer.
 PRELUDE = f"""
 import json, os, signal, sys, time
-sys.path.append({process._ROOT!r})
+sys.path.append({isolated.ROOT!r})
 from exporter.library import messages
 def ask():
     question = messages.read(sys.stdin.buffer)
@@ -382,7 +382,7 @@ def test_signals_to_the_group_leave_the_real_child_alive_and_silent() -> None:
 
 PARENT = f"""
 import os, sys
-sys.path.append({process._ROOT!r})
+sys.path.append({isolated.ROOT!r})
 from exporter import errors
 from exporter.library.process import LibraryProcess
 subject = LibraryProcess("/nowhere/none.so", 30.0, start_limit=30.0)
@@ -415,6 +415,6 @@ def test_how_a_process_ended_is_said_in_words(code: int | None, text: str) -> No
 
 
 def test_the_parent_does_not_load_ctypes() -> None:
-    code = f"import sys; sys.path.append({process._ROOT!r}); import exporter.session.vendor; print('ctypes' in sys.modules)"
+    code = f"import sys; sys.path.append({isolated.ROOT!r}); import exporter.session.vendor; print('ctypes' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
