@@ -7,6 +7,7 @@ Source: open-vm-tools lib/rpcChannel/vsockChannel.c, rpcChannel.c.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -42,8 +43,8 @@ def reply(data: bytes, *, ok: bool = True) -> bytes:
     return packet.encode(datamap.encode({datamap.TYPE: _DATA, datamap.PAYLOAD: payload}))
 
 
-def _payload(body: bytes) -> bytes:
-    payload = datamap.decode(body).get(datamap.PAYLOAD)
+def _payload(fields: Mapping[int, datamap.Field]) -> bytes:
+    payload = fields.get(datamap.PAYLOAD)
     if not isinstance(payload, bytes):
         raise RemoteProtocolError("a packet without a payload string")
     return payload
@@ -56,10 +57,7 @@ def parse_request(body: bytes) -> Request:
         RemoteProtocolError: it holds none.
     """
     fields = datamap.decode(body)
-    payload = fields.get(datamap.PAYLOAD)
-    if not isinstance(payload, bytes):
-        raise RemoteProtocolError("a packet without a payload string")
-    return Request(payload, fields.get(datamap.FAST_CLOSE) == 1)
+    return Request(_payload(fields), fields.get(datamap.FAST_CLOSE) == 1)
 
 
 def parse_reply(body: bytes, command: bytes = b"") -> bytes:
@@ -69,7 +67,7 @@ def parse_reply(body: bytes, command: bytes = b"") -> bytes:
         RpcError: the host said no; ``text`` is its reason.
         RemoteProtocolError: the body is not a reply.
     """
-    payload = _payload(body)
+    payload = _payload(datamap.decode(body))
     if payload.startswith(b"1 "):
         return payload[2:]
     if payload.startswith(b"0 "):
