@@ -131,7 +131,6 @@ def scrapes(port: int, count: int) -> int:
 @dataclass
 class Result:
     name: str
-    start_ms: float
     rest: Memory
     after: Memory
     cpu_us: float
@@ -139,7 +138,7 @@ class Result:
 
 
 def measure(name: str, command: list[str], port: int, count: int, rest: float) -> Result:
-    with running(command, port) as (pid, start):
+    with running(command, port) as (pid, _):
         time.sleep(rest)
         at_rest = Memory.of(pid)
         costs, size = [], 0
@@ -147,7 +146,7 @@ def measure(name: str, command: list[str], port: int, count: int, rest: float) -
             before = cpu_seconds(pid)
             size = scrapes(port, count)
             costs.append((cpu_seconds(pid) - before) / count * 1e6)
-        return Result(name, start, at_rest, Memory.of(pid), statistics.median(costs), size)
+        return Result(name, at_rest, Memory.of(pid), statistics.median(costs), size)
 
 
 def main() -> None:

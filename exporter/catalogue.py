@@ -70,8 +70,12 @@ class HostUnit(Enum):
 
     def scale(self, value: float) -> float:
         """``value`` in base units."""
-        _, numerator, denominator = self.value
-        return value * numerator if denominator == 1 else value * numerator / denominator
+        return scale(value, *self.value[1:])
+
+
+def scale(value: float, numerator: int, denominator: int) -> float:
+    """``value`` times a ratio of integers: rounded once, and an integer stays one where nothing is divided."""
+    return value * numerator if denominator == 1 else value * numerator / denominator
 
 
 class Wire(Enum):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from exporter import catalogue
-from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit
+from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit, scale
 from exporter.samples import Family, Labels, Point
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
@@ -130,8 +130,7 @@ def _known(row: ExtendedStatistic, value: ExtendedValue, labels: Labels) -> Mapp
 
 
 def _scaled(value: float, units: str) -> float:
-    _, numerator, denominator = _SCALES.get(units, (None, 1, 1))
-    return value * numerator if denominator == 1 else value * numerator / denominator
+    return scale(value, *_SCALES[units][1:]) if units in _SCALES else value
 
 
 def snake(name: str) -> str:

@@ -41,21 +41,16 @@ def choose(
     if source == "library":
         return _library(library_path, timeout)
     if socket_path:
-        return _unix(socket_path, timeout)
-    found = find_hypervisor()
-    if not found.vmware:
-        raise NotVMwareError(
-            f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}). "
-            "Nothing was sent to the host"
-        )
+        return WireSource(_unix(socket_path), timeout)
+    found = _vmware(find_hypervisor, ". Nothing was sent to the host")
     if source == "guestrpc":
-        return _vsock(timeout)
+        return WireSource(_vsock(), timeout)
     return AutoSource(
         {
-            "guestrpc": lambda: _vsock(timeout),
+            "guestrpc": lambda: WireSource(_vsock(), timeout),
             "library": lambda: _library(library_path, timeout),
         },
-        f"{found.evidence}",
+        found.evidence,
     )
 
 
@@ -66,29 +61,31 @@ def connector(socket_path: str = "", find_hypervisor: Callable[[], Hypervisor] =
         NotVMwareError: as :func:`choose`.
     """
     if socket_path:
-        from exporter.transport.unix import UnixConnector
+        return _unix(socket_path)
+    _vmware(find_hypervisor)
+    return _vsock()
 
-        return UnixConnector(socket_path)
+
+def _vmware(find_hypervisor: Callable[[], Hypervisor], more: str = "") -> Hypervisor:
+    """What stands before every vsock: elsewhere the other end would be somebody else's host."""
     found = find_hypervisor()
     if not found.vmware:
         raise NotVMwareError(
-            f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence})"
+            f"this machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}){more}"
         )
+    return found
+
+
+def _unix(path: str) -> Connector:
+    from exporter.transport.unix import UnixConnector
+
+    return UnixConnector(path)
+
+
+def _vsock() -> Connector:
     from exporter.transport.vsock import VsockConnector
 
     return VsockConnector()
-
-
-def _unix(path: str, timeout: float) -> Source:
-    from exporter.transport.unix import UnixConnector
-
-    return WireSource(UnixConnector(path), timeout)
-
-
-def _vsock(timeout: float) -> Source:
-    from exporter.transport.vsock import VsockConnector
-
-    return WireSource(VsockConnector(), timeout)
 
 
 def _library(path: str, timeout: float) -> Source:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.errors import RpcError, VMGuestError
 from exporter.extended import accept, category
@@ -102,7 +102,7 @@ class ExtendedReader:
         self._encodings = list(extended.ENCODINGS)
         self._listed = self._due = float("-inf")
         self._pending = []
-        self.state = ExtendedState(None, None, self.state.dropped)
+        self.state = replace(self.state, snapshot=None, up=None)
 
     def _begin(self, source: Source, now: float, deadline: float) -> None:
         if now - self._listed >= LIST_INTERVAL:
@@ -180,7 +180,7 @@ class ExtendedReader:
         if self._failed:
             log.info("extended statistics are back", extra={"after": self._failed})
             self._failed = ""
-        self.state = ExtendedState(snapshot, up=True, dropped=self.state.dropped)
+        self.state = replace(self.state, snapshot=snapshot, up=True)
 
     def _fail(self, kind: str, text: str) -> None:
         if kind != self._failed:
@@ -188,10 +188,10 @@ class ExtendedReader:
         self._failed = kind
         self._pending = []
         self._due = self._clock() + self._interval
-        self.state = ExtendedState(self.state.snapshot, up=False, dropped=self.state.dropped)
+        self.state = replace(self.state, up=False)
 
     def _drop(self, count: int) -> None:
         if count:
             if not self.state.dropped:
                 log.warning("extended statistics were dropped", extra={"count": count})
-            self.state = ExtendedState(self.state.snapshot, self.state.up, self.state.dropped + count)
+            self.state = replace(self.state, dropped=self.state.dropped + count)
