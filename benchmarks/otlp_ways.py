@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter.collector import collect
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.samples import Family
 from exporter.snapshot import PollState
 

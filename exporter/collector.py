@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from exporter import __version__, catalogue, extended
 from exporter.catalogue import BY_KEY, Kind, Metric, Statistic
 from exporter.errors import POLL_ERROR_KINDS
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.samples import Family, Point
 from exporter.snapshot import PollState, Snapshot
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import app, guest
+from exporter import app
 from exporter.config import Address, RawTable, Settings
 from exporter.config.settings import Extended, GuestRpc, Ha, Library, Otlp, Poll, Replay, Simulated, Web
 from exporter.errors import (
@@ -29,12 +29,13 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
 )
-from exporter.guest import Guest
+from exporter.machine import guest
+from exporter.machine.guest import Guest
+from exporter.machine.signals import Signals
+from exporter.machine.systemd import Notifier
 from exporter.poller import Poller
 from exporter.session.record import FORMAT, VERSION
-from exporter.signals import Signals
 from exporter.snapshot import PollState, Snapshot, SourceInfo
-from exporter.systemd import Notifier
 
 LOCAL = (Address("127.0.0.1", 0),)
 SIMULATED = Settings(source="simulated", web=Web(listen=LOCAL), simulated=Simulated(seed=1))

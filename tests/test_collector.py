@@ -13,7 +13,7 @@ from exporter import __version__, catalogue
 from exporter.catalogue import STATISTICS, Kind, Wire
 from exporter.collector import PYTHON, Options, collect
 from exporter.errors import POLL_ERROR_KINDS
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.samples import Family
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.collector import Options
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Format
 from exporter.poller import Poller
 from exporter.session.extended import ExtendedReader

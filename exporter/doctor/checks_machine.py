@@ -7,7 +7,7 @@ import time
 from exporter.advice import NOT_VMWARE, Advice, Where
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import World
-from exporter.hypervisor import VMWARE
+from exporter.machine.hypervisor import VMWARE
 
 RELEASED = 1_767_225_600
 """2026-01-01: a wall clock before it is wrong."""

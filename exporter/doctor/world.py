@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, RpcError
-from exporter.hypervisor import Hypervisor, detect
 from exporter.library.process import LibraryProcess
+from exporter.machine.hypervisor import Hypervisor, detect
 from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot

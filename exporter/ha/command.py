@@ -31,7 +31,7 @@ from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
 from exporter.ha.orders import Orders
 from exporter.ha.rules import Legacy, Rules
-from exporter.hypervisor import detect
+from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
 
 OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD = range(7)

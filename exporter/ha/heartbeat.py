@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from exporter import isolated
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import messages, metrics
 from exporter.ha.health import Verdict
 from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
 from exporter.ha.orders import Orders
+from exporter.machine import isolated
 from exporter.samples import Family
 
 log = logging.getLogger("exporter.ha")

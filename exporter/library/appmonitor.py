@@ -21,7 +21,6 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
-from exporter import isolated
 from exporter.errors import (
     LibraryCrashed,
     LibraryNotFound,
@@ -33,6 +32,7 @@ from exporter.errors import (
 from exporter.library import messages
 from exporter.library.child import Child, run
 from exporter.library.loader import bind
+from exporter.machine import isolated
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 

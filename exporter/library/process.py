@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TypeVar
 
-from exporter import isolated
 from exporter.catalogue import BY_KEY, Wire
 from exporter.errors import (
     ConnectionLost,
@@ -34,6 +33,7 @@ from exporter.errors import (
     VMGuestError,
 )
 from exporter.library import messages
+from exporter.machine import isolated
 from exporter.snapshot import Snapshot, Value
 
 START_LIMIT = 10.0

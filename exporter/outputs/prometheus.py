@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter import guest
 from exporter.collector import DEFAULT, Options, collect
-from exporter.guest import Guest
+from exporter.machine import guest
+from exporter.machine.guest import Guest
 from exporter.snapshot import PollState
 
 MAX_AGE = 1.0

@@ -1,6 +1,6 @@
 """Which road to the host: a forced one, or the first that works.
 
-``auto`` looks at the hypervisor first (:mod:`exporter.hypervisor`) and tries nothing on a machine that is not
+``auto`` looks at the hypervisor first (:mod:`exporter.machine.hypervisor`) and tries nothing on a machine that is not
 VMware's. There it tries the native road, then VMware's library, says which it took and why not the other, and
 keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other road would get
 the same one.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.errors import NotVMwareError, RpcError, VMGuestError
-from exporter.hypervisor import Hypervisor, detect
+from exporter.machine.hypervisor import Hypervisor, detect
 from exporter.session.base import Source
 from exporter.session.wire import DEFAULT_TIMEOUT, WireSource
 from exporter.snapshot import Snapshot, SourceInfo

@@ -22,7 +22,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.collector import Options, collect
 from exporter.config.settings import Otlp
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.http import Application
 from exporter.outputs.otlp.push import Push
 from exporter.outputs.otlp.settings import PushSettings, resolve

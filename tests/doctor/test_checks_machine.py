@@ -8,7 +8,7 @@ from exporter.advice import Where
 from exporter.doctor.finding import Verdict
 from exporter.doctor.world import Ran
 from exporter.errors import RefusedError
-from exporter.hypervisor import Hypervisor
+from exporter.machine.hypervisor import Hypervisor
 from exporter.simulator.curves import constant
 from exporter.simulator.scenario import Scenario
 

@@ -14,17 +14,18 @@ from typing import Any
 
 import pytest
 
-from exporter import app, hypervisor
+from exporter import app
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
 from exporter.config.values import Address
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heartbeat, lock
 from exporter.ha.orders import Orders
-from exporter.hypervisor import Hypervisor
+from exporter.machine import hypervisor
+from exporter.machine.hypervisor import Hypervisor
+from exporter.machine.systemd import Notifier
 from exporter.samples import Family
 from exporter.session.base import Source
 from exporter.snapshot import PollState
-from exporter.systemd import Notifier
 
 PATIENCE = 60.0
 SIMULATED = Settings(

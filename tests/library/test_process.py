@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import errors, isolated
+from exporter import errors
 from exporter.library import process
 from exporter.library.process import LibraryProcess, Loaded
+from exporter.machine import isolated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.collector import collect
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.history import KEPT, SPAN, STEP, WINDOW, History, Reading, reading_of
 from exporter.samples import Family
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot

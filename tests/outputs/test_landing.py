@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.http import Application, Response
 from exporter.outputs.landing import landing, views
 from exporter.outputs.prometheus import Collector, Page

@@ -11,7 +11,7 @@ import pytest
 from exporter import __version__, catalogue
 from exporter.advice import NO_ANSWER
 from exporter.errors import TimeoutExpired
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.history import SPAN, STEP
 from exporter.outputs.overview import CHARTS
 from exporter.outputs.prometheus import Collector

@@ -31,7 +31,7 @@ from prometheus_client.utils import floatToGoString
 from exporter import catalogue
 from exporter.catalogue import STATISTICS, Wire
 from exporter.collector import Options
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Collector, Page, gzip, number
 from exporter.poller import Poller
 from exporter.samples import Family, Point

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.guest import Guest
+from exporter.machine.guest import Guest
 from exporter.outputs.prometheus import Collector
 from exporter.outputs.status import MAX_AGE, Status
 from exporter.samples import Family

@@ -13,8 +13,8 @@ from exporter.doctor.examine import examine
 from exporter.doctor.finding import Finding, Verdict
 from exporter.doctor.rows import CHECKS
 from exporter.doctor.world import World
-from exporter.hypervisor import Hypervisor
 from exporter.library.process import LibraryProcess
+from exporter.machine.hypervisor import Hypervisor
 from exporter.protocol import rpci, stats_v3
 from exporter.transport.unix import UnixConnector
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from exporter import hypervisor
 from exporter.catalogue import STATISTICS, Wire
 from exporter.errors import LibraryCrashed, NotVMwareError, RemoteProtocolError, TimeoutExpired
 from exporter.library.process import LibraryProcess
+from exporter.machine import hypervisor
 from exporter.protocol import rpci, stats_v3
 from exporter.session.vendor import LibrarySource
 

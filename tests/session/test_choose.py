@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from exporter.errors import NoDeviceError, NotVMwareError, RemoteProtocolError, RpcError, VMGuestError
-from exporter.hypervisor import Hypervisor
+from exporter.machine.hypervisor import Hypervisor
 from exporter.session import choose
 from exporter.session.wire import WireSource
 from exporter.snapshot import Snapshot, SourceInfo

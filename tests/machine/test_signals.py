@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 
-from exporter.signals import RELOAD, STOP, Signals
+from exporter.machine.signals import RELOAD, STOP, Signals
 
 
 def test_signals_are_waited_for_in_order() -> None:

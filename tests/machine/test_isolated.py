@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from exporter import isolated
+from exporter.machine import isolated
 
 
 def test_the_module_is_this_package_s_whatever_the_folder_and_the_variables_say(tmp_path: Path) -> None:

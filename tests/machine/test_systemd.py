@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.systemd import Notifier
+from exporter.machine.systemd import Notifier
 
 
 @pytest.fixture

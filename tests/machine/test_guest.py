@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import guest
+from exporter.machine import guest
 
 MEMINFO = "MemTotal:        8127304 kB\nMemFree:          210000 kB\n"
 

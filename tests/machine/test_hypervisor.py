@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import hypervisor
-from exporter.hypervisor import Hypervisor, detect
+from exporter.machine import hypervisor
+from exporter.machine.hypervisor import Hypervisor, detect
 
 
 def make(
