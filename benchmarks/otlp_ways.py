@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from exporter.collector import collect
 from exporter.machine.guest import Guest
-from exporter.samples import Family
+from exporter.metrics.collector import collect
+from exporter.metrics.families import Family
 from exporter.snapshot import PollState
 
 WARM_UP = 10

@@ -20,16 +20,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import __version__
-from exporter.collector import Options, collect
 from exporter.config import Settings, push_wanted
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.machine import guest, hypervisor
 from exporter.machine.guest import Guest
 from exporter.machine.signals import RELOAD, Signals
 from exporter.machine.systemd import Notifier
+from exporter.metrics.collector import Options, collect
+from exporter.metrics.families import Family
 from exporter.outputs.prometheus import Families
 from exporter.poller import Poller
-from exporter.samples import Family
 from exporter.session.base import Source
 from exporter.session.choose import choose
 from exporter.session.extended import ExtendedReader

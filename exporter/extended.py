@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from exporter import catalogue
 from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit, scale
-from exporter.samples import Family, Labels, Point
+from exporter.metrics.families import Family, Labels, Point
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
 MAX_DEVICES = 256

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from exporter import catalogue, extended
 from exporter.catalogue import EXTENDED, Kind
 from exporter.extended import accept, category, families, map_value, snake
+from exporter.metrics.families import Family, Point
 from exporter.protocol.extended import parse
-from exporter.samples import Family, Point
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
 INF = float("inf")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collector import Options
 from exporter.machine.guest import Guest
+from exporter.metrics.collector import Options
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Format
 from exporter.poller import Poller
 from exporter.session.extended import ExtendedReader

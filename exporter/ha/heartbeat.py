@@ -22,7 +22,7 @@ from exporter.ha.health import Verdict
 from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
 from exporter.ha.orders import Orders
 from exporter.machine import isolated
-from exporter.samples import Family
+from exporter.metrics.families import Family
 
 log = logging.getLogger("exporter.ha")
 

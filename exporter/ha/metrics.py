@@ -10,8 +10,8 @@ from exporter.errors import POLL_ERROR_KINDS
 from exporter.ha.health import Verdict
 from exporter.ha.messages import Report
 from exporter.ha.rules import Health
+from exporter.metrics.families import Family, Point
 from exporter.protocol.appmonitor import AppStatus
-from exporter.samples import Family, Point
 
 ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
 """Every ``kind`` of a heartbeat that failed. ``host_error``: the host answered a code other than 0 and 2."""

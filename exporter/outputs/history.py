@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from exporter import catalogue
 from exporter.catalogue import BY_KEY, Metric
+from exporter.metrics.families import Family, Labels
 from exporter.outputs.prometheus import MetricFamily
-from exporter.samples import Family, Labels
 
 SPAN = 3600.0
 """Seconds that are kept."""

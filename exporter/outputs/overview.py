@@ -12,9 +12,9 @@ from typing import Any
 
 from exporter import __version__, catalogue, verdict
 from exporter.catalogue import BY_KEY, Metric
+from exporter.metrics.families import Family
 from exporter.outputs.history import History, Reading
 from exporter.outputs.prometheus import MetricFamily
-from exporter.samples import Family
 from exporter.snapshot import PollState
 from exporter.verdict import Level, Vitals
 

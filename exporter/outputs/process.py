@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from exporter.samples import Sample
+from exporter.metrics.families import Sample
 
 
 class StandardFamily(NamedTuple):

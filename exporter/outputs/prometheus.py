@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.collector import DEFAULT, Options, collect
 from exporter.machine import guest
 from exporter.machine.guest import Guest
+from exporter.metrics.collector import DEFAULT, Options, collect
 from exporter.snapshot import PollState
 
 MAX_AGE = 1.0
@@ -37,7 +37,7 @@ class MetricSample(Protocol):
 
 
 class MetricFamily(Protocol):
-    """What is read of a metric; :class:`exporter.samples.Family` and prometheus_client's ``Metric`` have it."""
+    """What is read of a metric; :class:`exporter.metrics.families.Family` and prometheus_client's ``Metric`` have it."""
 
     @property
     def name(self) -> str: ...

@@ -20,9 +20,10 @@ from typing import Any, Self
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.collector import Options, collect
 from exporter.config.settings import Otlp
 from exporter.machine.guest import Guest
+from exporter.metrics.collector import Options, collect
+from exporter.metrics.families import Family
 from exporter.outputs.http import Application
 from exporter.outputs.otlp.push import Push
 from exporter.outputs.otlp.settings import PushSettings, resolve
@@ -30,7 +31,6 @@ from exporter.outputs.prometheus import Collector as PageCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.server import WebServer
 from exporter.poller import Poller
-from exporter.samples import Family
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process

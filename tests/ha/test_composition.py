@@ -23,7 +23,7 @@ from exporter.ha.orders import Orders
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
 from exporter.machine.systemd import Notifier
-from exporter.samples import Family
+from exporter.metrics.families import Family
 from exporter.session.base import Source
 from exporter.snapshot import PollState
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.collector import collect
 from exporter.machine.guest import Guest
+from exporter.metrics.collector import collect
+from exporter.metrics.families import Family
 from exporter.outputs.history import KEPT, SPAN, STEP, WINDOW, History, Reading, reading_of
-from exporter.samples import Family
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot
 
 

@@ -12,12 +12,12 @@ from exporter import __version__, catalogue
 from exporter.advice import NO_ANSWER
 from exporter.errors import TimeoutExpired
 from exporter.machine.guest import Guest
+from exporter.metrics.families import Family, Point
 from exporter.outputs.history import SPAN, STEP
 from exporter.outputs.overview import CHARTS
 from exporter.outputs.prometheus import Collector
 from exporter.outputs.status import Status
 from exporter.poller import Poller
-from exporter.samples import Family, Point
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process

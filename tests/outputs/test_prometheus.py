@@ -30,11 +30,11 @@ from prometheus_client.utils import floatToGoString
 
 from exporter import catalogue
 from exporter.catalogue import STATISTICS, Wire
-from exporter.collector import Options
 from exporter.machine.guest import Guest
+from exporter.metrics.collector import Options
+from exporter.metrics.families import Family, Point
 from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Collector, Page, gzip, number
 from exporter.poller import Poller
-from exporter.samples import Family, Point
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process

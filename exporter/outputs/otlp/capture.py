@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from exporter.metrics.families import Family
 from exporter.outputs.otlp.resource import Facts
-from exporter.samples import Family
 
 Gather = Callable[[], Iterable[Family]]
 """Everything that is known now, from one published state. Must not reach the host."""

@@ -27,10 +27,10 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
 from exporter.catalogue import Kind, Unit
+from exporter.metrics.families import Family
 from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.deltas import Deltas
 from exporter.outputs.otlp.settings import Temporality
-from exporter.samples import Family
 from exporter.snapshot import Histogram
 
 _SDK = {

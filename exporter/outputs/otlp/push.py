@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from exporter import catalogue
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.capture import Capture, Gather, Reading
 from exporter.outputs.otlp.client import Client, Outcome, Result, connect
 from exporter.outputs.otlp.queue import Queue
 from exporter.outputs.otlp.quiet import turned_down
 from exporter.outputs.otlp.resource import machine
 from exporter.outputs.otlp.settings import PushSettings
-from exporter.samples import Family, Point
 
 log = logging.getLogger("exporter.otlp")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.catalogue import BY_KEY, HOST_FACTS, HYPERVISOR, SESSION
-from exporter.samples import Family
+from exporter.metrics.families import Family
 
 SERVICE = "vmguest-exporter"
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from exporter.catalogue import BY_KEY, HYPERVISOR, POLLS, SESSION
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.capture import Capture
-from exporter.samples import Family, Point
 
 USED = BY_KEY["memory_used"].metric
 TARGET = BY_KEY["memory_target"].metric

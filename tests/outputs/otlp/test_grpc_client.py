@@ -25,12 +25,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.client import Outcome, Result, connect
 from exporter.outputs.otlp.grpc_client import GrpcClient, Told
 from exporter.outputs.otlp.points import Spelling
 from exporter.outputs.otlp.settings import GRPC, PushSettings, Temporality
-from exporter.samples import Family, Point
 from tests.outputs.otlp.receivers import GrpcReceiver, Refusal, values
 
 

@@ -14,13 +14,13 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.client import Outcome, Result, connect
 from exporter.outputs.otlp.http_client import HttpClient
 from exporter.outputs.otlp.plain import PlainTransport
 from exporter.outputs.otlp.points import Spelling
 from exporter.outputs.otlp.settings import PushSettings, Temporality
-from exporter.samples import Family, Point
 from tests.outputs.otlp.receivers import HttpReceiver, Reply, values
 
 

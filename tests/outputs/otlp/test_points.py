@@ -11,11 +11,11 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
 from exporter.catalogue import BY_KEY, OTLP_EXPORTS, POLL_DURATION, SESSION, SESSION_START, STATISTICS
-from exporter.collector import collect
+from exporter.metrics.collector import collect
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.points import Spelling, nanoseconds
 from exporter.outputs.otlp.settings import Temporality
-from exporter.samples import Family, Point
 from exporter.snapshot import Histogram, PollState, Snapshot
 
 STARTED, READ, NOW = 1000.0, 1100.25, 1101.5

@@ -14,10 +14,10 @@ import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import BY_KEY, OTLP_METRICS, POLLS
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import Outcome, Result
 from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, Push
 from exporter.outputs.otlp.settings import GRPC, PushSettings, Temporality
-from exporter.samples import Family, Point
 from tests.outputs.otlp.receivers import GrpcReceiver, HttpReceiver, Reply, points, values
 
 USED = BY_KEY["cpu_used"].metric

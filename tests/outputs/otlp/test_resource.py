@@ -11,8 +11,8 @@ import pytest
 
 from exporter import __version__
 from exporter.catalogue import BY_KEY, HOST_FACTS, HYPERVISOR, SESSION, UP, Metric
+from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.resource import Facts, machine
-from exporter.samples import Family, Point
 
 ID = "0123456789abcdef0123456789abcdef"
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from exporter import __version__, catalogue
 from exporter.catalogue import STATISTICS, Kind, Wire
-from exporter.collector import PYTHON, Options, collect
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.machine.guest import Guest
-from exporter.samples import Family
+from exporter.metrics.collector import PYTHON, Options, collect
+from exporter.metrics.families import Family
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
 
 NOW = 1_700_000_060.0

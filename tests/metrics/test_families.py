@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Unit
-from exporter.samples import Family, Point, Sample
+from exporter.metrics.families import Family, Point, Sample
 from exporter.snapshot import Histogram
 
 

@@ -15,7 +15,7 @@ from exporter import __version__, catalogue, extended
 from exporter.catalogue import BY_KEY, Kind, Metric, Statistic
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.machine.guest import Guest
-from exporter.samples import Family, Point
+from exporter.metrics.families import Family, Point
 from exporter.snapshot import PollState, Snapshot
 
 PYTHON = ".".join(map(str, sys.version_info[:3]))

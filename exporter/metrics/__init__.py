@@ -1,0 +1,1 @@
+"""What is published: families of points, and the collector that makes them of the published state."""
