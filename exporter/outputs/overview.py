@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from exporter import __version__, catalogue, verdict
+from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, Metric
+from exporter.insight import verdict
+from exporter.insight.history import History, Reading
+from exporter.insight.verdict import Level, Vitals
 from exporter.metrics.families import Family
-from exporter.outputs.history import History, Reading
 from exporter.outputs.prometheus import MetricFamily
 from exporter.snapshot import PollState
-from exporter.verdict import Level, Vitals
 
 
 def overview(
@@ -122,7 +123,7 @@ CHARTS = (
     ("memory_ballooned", "Memory ballooned", "bytes", "Taken back by the host; missing to the guest."),
     ("memory_swapped", "Memory swapped", "bytes", "In the host's swap file; slow to come back."),
 )
-"""Key of :data:`exporter.outputs.history.KEPT`, title, unit, one sentence."""
+"""Key of :data:`exporter.insight.history.KEPT`, title, unit, one sentence."""
 
 
 def charts(found: _Found, history: History, now: float) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from exporter.outputs.history import History
+from exporter.insight.history import History
 from exporter.outputs.http import Response
 from exporter.outputs.prometheus import Collector
 from exporter.snapshot import PollState

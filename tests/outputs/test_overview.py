@@ -11,9 +11,9 @@ import pytest
 from exporter import __version__, catalogue
 from exporter.advice import NO_ANSWER
 from exporter.errors import TimeoutExpired
+from exporter.insight.history import SPAN, STEP
 from exporter.machine.guest import Guest
 from exporter.metrics.families import Family, Point
-from exporter.outputs.history import SPAN, STEP
 from exporter.outputs.overview import CHARTS
 from exporter.outputs.prometheus import Collector
 from exporter.outputs.status import Status

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Reading, reading_of
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family
-from exporter.outputs.history import KEPT, SPAN, STEP, WINDOW, History, Reading, reading_of
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.verdict import Finding, Level, Vitals, hertz, judge, percent, size, summary
+from exporter.insight.verdict import Finding, Level, Vitals, hertz, judge, percent, size, summary
 
 INF = float("inf")
 GIB = 2**30

@@ -1,0 +1,1 @@
+"""What the numbers mean: the judgement of this VM, and the last hour that it rests on."""
