@@ -36,7 +36,7 @@ from exporter.session.extended import ExtendedReader
 from exporter.snapshot import PollState
 
 if TYPE_CHECKING:
-    from exporter.outputs.server import WebServer
+    from exporter.outputs.web.server import WebServer
     from exporter.simulator.server import Server
 
 log = logging.getLogger("exporter.app")
@@ -79,14 +79,14 @@ def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
 
     def listen() -> None:
         if settings.web.enabled:
-            from exporter.outputs.listen import bind
+            from exporter.outputs.web.listen import bind
 
             for bound in bind(settings.web.listen):
                 bound.close()
 
     def secure() -> None:
         if settings.web.enabled and settings.web.config_file is not None:
-            from exporter.outputs.secured import Secured
+            from exporter.outputs.web.secured import Secured
 
             Secured(settings.web.config_file)
 
@@ -251,11 +251,11 @@ def web(
     parts: ExitStack,
 ) -> tuple[WebServer, Callable[[PollState], None]]:
     """The web server, listening from here on, and what wants to be told after each poll."""
-    from exporter.outputs.http import Application
     from exporter.outputs.landing import views
     from exporter.outputs.prometheus import Collector, Page
-    from exporter.outputs.server import WebServer
     from exporter.outputs.status import Status
+    from exporter.outputs.web.application import Application
+    from exporter.outputs.web.server import WebServer
 
     # Asked for at each page: the heartbeats come after the web server, whose health they look at.
     shown: list[Families] = [lambda: [family for families in others for family in families()]]
@@ -270,7 +270,7 @@ def web(
     if settings.web.config_file is None:
         server = WebServer(application, settings.web.listen)
     else:
-        from exporter.outputs.secured import Secured
+        from exporter.outputs.web.secured import Secured
 
         secured = Secured(settings.web.config_file)
         # Passwords are slow to check by design, so the application may block.

@@ -228,5 +228,5 @@ print(status, *sys.modules, flush=True)
             process.kill()
     status, *loaded = out.split()
     assert status == "0"
-    assert {"exporter.app", "exporter.outputs.server", "exporter.session.wire"} <= set(loaded)
+    assert {"exporter.app", "exporter.outputs.web.server", "exporter.session.wire"} <= set(loaded)
     assert not set(loaded) & set(NOT_IN_A_PLAIN_SERVE)

@@ -52,7 +52,7 @@ def port(world: World) -> Outcome:
     web = world.settings.web
     if not web.enabled:
         return skip("Nothing listens: --no-web.")
-    from exporter.outputs.listen import bind
+    from exporter.outputs.web.listen import bind
 
     listen = ", ".join(str(address) for address in web.listen)
     try:
@@ -73,7 +73,7 @@ def port(world: World) -> Outcome:
 
 def _is_ours(address: Address) -> bool:
     """Whether an exporter has the port. One with TLS or passwords says so as well, while it refuses."""
-    from exporter.outputs.server import SERVER
+    from exporter.outputs.web.server import SERVER
 
     host = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104  not bound
     connection = http.client.HTTPConnection(host, address.port, timeout=ASK_LIMIT)

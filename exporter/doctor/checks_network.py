@@ -57,13 +57,13 @@ def _web(world: World) -> tuple[tuple[str, ...], list[str]]:
     path = world.settings.web.config_file
     if path is None:
         return (), []
-    from exporter.outputs import webconfig
+    from exporter.outputs.web import webconfig
 
     try:
         tls = webconfig.read(path).tls
         if tls is None:
             return (), []
-        from exporter.outputs.tls import context
+        from exporter.outputs.web.tls import context
 
         context(tls)
     except ConfigError as error:

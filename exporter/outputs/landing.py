@@ -10,7 +10,7 @@ import os
 from functools import cache, partial
 
 from exporter import __version__
-from exporter.outputs.http import Response, View
+from exporter.outputs.web.application import Response, View
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"

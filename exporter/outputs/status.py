@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 
 from exporter.insight.history import History
-from exporter.outputs.http import Response
 from exporter.outputs.prometheus import Collector
+from exporter.outputs.web.application import Response
 from exporter.snapshot import PollState
 
 MAX_AGE = 1.0

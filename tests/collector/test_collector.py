@@ -24,12 +24,12 @@ from exporter.config.settings import Otlp
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options, collect
 from exporter.metrics.families import Family
-from exporter.outputs.http import Application
 from exporter.outputs.otlp.push import Push
 from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.outputs.prometheus import Collector as PageCollector
 from exporter.outputs.prometheus import Page
-from exporter.outputs.server import WebServer
+from exporter.outputs.web.application import Application
+from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource

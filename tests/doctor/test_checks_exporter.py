@@ -15,9 +15,9 @@ from exporter.config.settings import ConfigFile, Ha, Web
 from exporter.config.values import Address
 from exporter.doctor.finding import Verdict
 from exporter.errors import ConfigError
-from exporter.outputs.http import Environ, StartResponse
-from exporter.outputs.secured import Secured
-from exporter.outputs.server import WebServer
+from exporter.outputs.web.application import Environ, StartResponse
+from exporter.outputs.web.secured import Secured
+from exporter.outputs.web.server import WebServer
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Guest

@@ -40,7 +40,7 @@ PATIENCE = 60.0
 
 WEDGED_WEB = """\
 import pathlib, sys, time
-from exporter.outputs.http import Application
+from exporter.outputs.web.application import Application
 serve = Application.__call__
 def wedged(self, *args):
     while pathlib.Path(sys.argv[1]).exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.outputs.webconfig import TLSSettings
+from exporter.outputs.web.webconfig import TLSSettings
 
 
 @pytest.fixture(scope="session")

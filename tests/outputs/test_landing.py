@@ -12,11 +12,11 @@ import pytest
 
 from exporter import __version__
 from exporter.machine.guest import Guest
-from exporter.outputs.http import Application, Response
 from exporter.outputs.landing import landing, views
 from exporter.outputs.prometheus import Collector, Page
-from exporter.outputs.server import WebServer
 from exporter.outputs.status import Status
+from exporter.outputs.web.application import Application, Response
+from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process

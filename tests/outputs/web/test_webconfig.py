@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ConfigError
-from exporter.outputs.webconfig import CIPHERS, MAX_SIZE, TLSSettings, WebConfig, parse, read
+from exporter.outputs.web.webconfig import CIPHERS, MAX_SIZE, TLSSettings, WebConfig, parse, read
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: /etc/ssl/server.key\n"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from exporter.outputs.negotiation import accepts_gzip, choose
 from exporter.outputs.prometheus import Page
+from exporter.outputs.web.negotiation import accepts_gzip, choose
 
 Headers = list[tuple[str, str]]
 Environ = dict[str, Any]

@@ -17,9 +17,9 @@ import pytest
 import trustme
 
 from exporter.errors import ConfigError
-from exporter.outputs.http import Environ, StartResponse
-from exporter.outputs.secured import LOOK_SECONDS, Limiter, Secured
-from exporter.outputs.server import Listener, WebServer
+from exporter.outputs.web.application import Environ, StartResponse
+from exporter.outputs.web.secured import LOOK_SECONDS, Limiter, Secured
+from exporter.outputs.web.server import Listener, WebServer
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 OTHER = bcrypt.hashpw(b"changed", bcrypt.gensalt(4)).decode()

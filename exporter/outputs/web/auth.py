@@ -16,7 +16,7 @@ from enum import Enum
 from hashlib import blake2b
 
 from exporter.errors import ConfigError
-from exporter.outputs.webconfig import FLAG
+from exporter.outputs.web.webconfig import FLAG
 
 REMEMBERED = 100
 """Refused pairs of name and password that are remembered; those let in are as few as there are users."""

@@ -18,10 +18,10 @@ import trustme
 from waitress.adjustments import Adjustments
 
 from exporter.errors import ConfigError
-from exporter.outputs.http import Environ, StartResponse
-from exporter.outputs.server import InLoop, WebServer
-from exporter.outputs.tls import RECORD, TLSChannel, TLSListener, context
-from exporter.outputs.webconfig import TLSSettings
+from exporter.outputs.web.application import Environ, StartResponse
+from exporter.outputs.web.server import InLoop, WebServer
+from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener, context
+from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 20_000
 """300 kB: more than one record, more than a socket takes at once."""

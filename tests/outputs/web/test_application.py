@@ -8,9 +8,9 @@ from wsgiref.validate import validator
 
 import pytest
 
-from exporter.outputs.http import Application, Response
 from exporter.outputs.landing import landing
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Page
+from exporter.outputs.web.application import Application, Response
 from exporter.snapshot import PollState
 
 STATE = PollState(started=0.0, interval=5.0)

@@ -24,8 +24,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import Task, ThreadedTaskDispatcher
 
-from exporter.outputs.http import WSGI
-from exporter.outputs.listen import bind, shown
+from exporter.outputs.web.application import WSGI
+from exporter.outputs.web.listen import bind, shown
 
 log = logging.getLogger("exporter.web")
 

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from exporter.errors import ConfigError
-from exporter.outputs.server import SERVER, Channel, Listener
-from exporter.outputs.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
+from exporter.outputs.web.server import SERVER, Channel, Listener
+from exporter.outputs.web.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
 
 RECORD = 16384
 """Plain bytes of the largest TLS record (RFC 8446 section 5.1). One read of as much leaves none inside OpenSSL,

@@ -17,14 +17,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
-from exporter.outputs import webconfig
-from exporter.outputs.http import WSGI, Environ, Headers, Response, StartResponse, answer
-from exporter.outputs.server import Listener
-from exporter.outputs.webconfig import FLAG, WebConfig
+from exporter.outputs.web import webconfig
+from exporter.outputs.web.application import WSGI, Environ, Headers, Response, StartResponse, answer
+from exporter.outputs.web.server import Listener
+from exporter.outputs.web.webconfig import FLAG, WebConfig
 
 if TYPE_CHECKING:
-    from exporter.outputs.auth import Passwords
-    from exporter.outputs.tls import Context
+    from exporter.outputs.web.auth import Passwords
+    from exporter.outputs.web.tls import Context
 
 log = logging.getLogger("exporter.web")
 
@@ -92,7 +92,7 @@ class Secured:
         first = self._rules.context
         if first is None:
             return Listener
-        from exporter.outputs.tls import TLSListener
+        from exporter.outputs.web.tls import TLSListener
 
         return partial(TLSListener, context=lambda: self.rules().context or first)
 
@@ -152,11 +152,11 @@ class Secured:
         stamps = self._stamps(config)
         context = passwords = limiter = None
         if config.tls is not None:
-            from exporter.outputs import tls
+            from exporter.outputs.web import tls
 
             context = tls.context(config.tls)
         if config.users:
-            from exporter.outputs import auth
+            from exporter.outputs.web import auth
 
             passwords = auth.Passwords(config.users, auth.checker())
         if config.rate_interval:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.outputs.listen import bind, shown
+from exporter.outputs.web.listen import bind, shown
 
 
 def connects(host: str, port: int) -> bool:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ConfigError
-from exporter.outputs import auth
-from exporter.outputs.auth import REMEMBERED, WAITING, Passwords, Verdict
+from exporter.outputs.web import auth
+from exporter.outputs.web.auth import REMEMBERED, WAITING, Passwords, Verdict
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4))
 

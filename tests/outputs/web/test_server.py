@@ -17,10 +17,10 @@ from waitress.channel import HTTPChannel
 from waitress.task import Task
 
 from exporter.errors import ConfigError
-from exporter.outputs.http import WSGI, Environ, StartResponse
-from exporter.outputs.server import AHEAD, REQUEST_SECONDS, InLoop, Watch, WebServer
-from exporter.outputs.tls import TLSListener, context
-from exporter.outputs.webconfig import TLSSettings
+from exporter.outputs.web.application import WSGI, Environ, StartResponse
+from exporter.outputs.web.server import AHEAD, REQUEST_SECONDS, InLoop, Watch, WebServer
+from exporter.outputs.web.tls import TLSListener, context
+from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 1400
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.outputs.negotiation import accepts_gzip, choose
 from exporter.outputs.prometheus import OPENMETRICS, TEXT
+from exporter.outputs.web.negotiation import accepts_gzip, choose
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

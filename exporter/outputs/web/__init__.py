@@ -1,0 +1,1 @@
+"""How pages are served: the web server, its TLS and passwords, and which page a client gets."""
