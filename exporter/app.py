@@ -251,9 +251,9 @@ def web(
     parts: ExitStack,
 ) -> tuple[WebServer, Callable[[PollState], None]]:
     """The web server, listening from here on, and what wants to be told after each poll."""
-    from exporter.outputs.landing import views
+    from exporter.outputs.page.landing import views
+    from exporter.outputs.page.status import Status
     from exporter.outputs.prometheus import Collector, Page
-    from exporter.outputs.status import Status
     from exporter.outputs.web.application import Application
     from exporter.outputs.web.server import WebServer
 

@@ -8,7 +8,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from exporter.outputs.landing import landing
+from exporter.outputs.page.landing import landing
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Page
 from exporter.outputs.web.application import Application, Response
 from exporter.snapshot import PollState

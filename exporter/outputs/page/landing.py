@@ -1,6 +1,6 @@
 """The page at ``/``: a status page for this one machine, that needs nothing from anywhere else.
 
-Its three files stand in ``page/`` as they are sent. The script asks :mod:`exporter.outputs.status` for what to
+Its three files stand in ``page/`` as they are sent. The script asks :mod:`exporter.outputs.page.status` for what to
 show. They are files of their own, so that a strict ``Content-Security-Policy`` of the operator holds too.
 """
 
@@ -47,6 +47,6 @@ def views(telemetry_path: str, status: View) -> dict[str, View]:
 @cache
 def _file(name: str) -> bytes:
     # Read when somebody first looks at the page, not at the start.
-    path = os.path.join(os.path.dirname(__file__), "page", name)  # noqa: PTH118, PTH120  pathlib is 3 ms
+    path = os.path.join(os.path.dirname(__file__), name)  # noqa: PTH118, PTH120  pathlib is 3 ms
     with open(path, "rb") as file:  # noqa: PTH123
         return file.read()

@@ -43,7 +43,7 @@ class Status:
         # A MiB that only a look at the page is worth.
         import json
 
-        from exporter.outputs.overview import overview
+        from exporter.outputs.page.overview import overview
 
         collector = self._collector
         page = overview(collector.state(), collector.collect(), self._history, collector.monotonic())

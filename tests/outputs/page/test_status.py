@@ -9,8 +9,8 @@ import pytest
 
 from exporter.machine.guest import Guest
 from exporter.metrics.families import Family
+from exporter.outputs.page.status import MAX_AGE, Status
 from exporter.outputs.prometheus import Collector
-from exporter.outputs.status import MAX_AGE, Status
 from exporter.snapshot import PollState, Snapshot
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from exporter import __version__
 from exporter.machine.guest import Guest
-from exporter.outputs.landing import landing, views
+from exporter.outputs.page.landing import landing, views
+from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import Collector, Page
-from exporter.outputs.status import Status
 from exporter.outputs.web.application import Application, Response
 from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller

@@ -14,9 +14,9 @@ from exporter.errors import TimeoutExpired
 from exporter.insight.history import SPAN, STEP
 from exporter.machine.guest import Guest
 from exporter.metrics.families import Family, Point
-from exporter.outputs.overview import CHARTS
+from exporter.outputs.page.overview import CHARTS
+from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import Collector
-from exporter.outputs.status import Status
 from exporter.poller import Poller
 from exporter.session.extended import ExtendedReader
 from exporter.session.wire import WireSource

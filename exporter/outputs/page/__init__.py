@@ -1,0 +1,1 @@
+"""What people look at: the status page and what it shows."""
