@@ -1,6 +1,6 @@
 """``python -m exporter``."""
 
-from exporter.cli import entry
+from exporter.commands.cli import entry
 
 if __name__ == "__main__":
     entry()

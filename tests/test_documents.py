@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import __version__, cli, reference
+from exporter import __version__
+from exporter.commands import cli, reference
 from exporter.config import OPTIONS
 from exporter.config.values import Switch
 
@@ -106,7 +107,7 @@ def test_the_licence_is_the_one_that_the_package_names() -> None:
 
 
 def test_the_exit_statuses_of_single_calls_are_the_programs() -> None:
-    from exporter.ha.command import STATUSES
+    from exporter.commands.ha import STATUSES
 
     rows = [f"| {status} | {meaning} | {theirs} |" for status, meaning, theirs in STATUSES]
     assert "\n".join(rows) in README

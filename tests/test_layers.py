@@ -190,8 +190,8 @@ NOT_IN_A_PLAIN_SERVE = (
     "exporter.ha",
     "exporter.library",
     "exporter.config.toml",
-    "exporter.usage",
-    "exporter.reference",
+    "exporter.commands.usage",
+    "exporter.commands.reference",
 )
 
 
@@ -200,7 +200,7 @@ def test_a_plain_serve_loads_only_what_it_needs(short_path: Path) -> None:
     host = short_path / "host"
     code = """
 import sys
-from exporter.cli import main
+from exporter.commands.cli import main
 status = main(sys.argv[1:])
 print(status, *sys.modules, flush=True)
 """

@@ -47,7 +47,7 @@ def wedged(self, *args):
         time.sleep(0.05)
     return serve(self, *args)
 Application.__call__ = wedged
-from exporter.cli import main
+from exporter.commands.cli import main
 sys.exit(main(sys.argv[2:]))
 """
 """An exporter whose web server stops answering, in its only thread, while a file is there."""

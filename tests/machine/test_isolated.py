@@ -16,7 +16,7 @@ def test_the_module_is_this_package_s_whatever_the_folder_and_the_variables_say(
     (foreign / "__init__.py").write_text("raise SystemExit(99)")
     (foreign / "cli.py").write_text("")
     done = subprocess.run(
-        isolated.command("exporter.cli", "--version"),
+        isolated.command("exporter.commands.cli", "--version"),
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -29,7 +29,10 @@ def test_the_module_is_this_package_s_whatever_the_folder_and_the_variables_say(
 
 def test_its_status_is_what_main_returns() -> None:
     done = subprocess.run(
-        isolated.command("exporter.cli", "--no-such-setting"), capture_output=True, check=False, timeout=60
+        isolated.command("exporter.commands.cli", "--no-such-setting"),
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 2
 

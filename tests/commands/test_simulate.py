@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands import simulate as command
 from exporter.errors import ConfigError, RpcError
 from exporter.protocol.appmonitor import Verb
 from exporter.protocol.appmonitor import command as beat
 from exporter.session.wire import Channel, WireSource
-from exporter.simulator import command, scenarios
+from exporter.simulator import scenarios
 from exporter.simulator.faults import KINDS
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.transport.unix import UnixConnector

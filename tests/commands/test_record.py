@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from exporter import cli
+from exporter.commands import cli
+from exporter.commands import record as record_command
 from exporter.config import Settings
 from exporter.config.settings import Extended, GuestRpc, Poll
 from exporter.errors import ConfigError, RefusedError
-from exporter.session import record_command
 from exporter.session.replay import ReplaySource, read
 from exporter.simulator.faults import Fault
 from exporter.simulator.host import SimulatedHost

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from exporter import usage
+from exporter.commands import usage
 from exporter.config import OPTIONS
 from exporter.config.values import Switch
 

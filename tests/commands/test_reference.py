@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import catalogue, reference
+from exporter import catalogue
+from exporter.commands import reference
 from exporter.config import OPTIONS
 from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter import cli
+from exporter.commands import cli
+from exporter.commands import doctor as command
 from exporter.config import Settings, load
 from exporter.config.settings import GuestRpc, Otlp
-from exporter.doctor import command
 from exporter.doctor.finding import Verdict
 from exporter.errors import ConfigError
 from exporter.simulator.faults import Fault

@@ -40,12 +40,12 @@ COMMANDS: tuple[Command, ...] = (
         "serve", "exporter.app", "Read the host and publish. This is what happens without a command.", True
     ),
     Command(
-        "doctor", "exporter.doctor.command", "Find out why numbers are missing, and what to change.", True
+        "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
     ),
-    Command("ha", "exporter.ha.command", "Single calls of vSphere HA Application Monitoring.", True),
-    Command("simulate", "exporter.simulator.command", "Play the hypervisor's side on a unix socket.", False),
-    Command("record", "exporter.session.record_command", "Write the host's raw replies to a file.", True),
-    Command("reference", "exporter.reference", "Print the tables of metrics and settings.", False),
+    Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
+    Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
+    Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),
+    Command("reference", "exporter.commands.reference", "Print the tables of metrics and settings.", False),
 )
 
 
@@ -86,7 +86,7 @@ def available() -> list[Command]:
 
 def _run(line: flags.CommandLine) -> int:
     if line.help:
-        from exporter import usage
+        from exporter.commands import usage
 
         print(usage.text((command.name, command.help) for command in available()))
         return OK

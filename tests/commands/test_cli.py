@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from exporter import __version__, app, cli
+from exporter import __version__, app
+from exporter.commands import cli
 from exporter.config import Settings
 from exporter.errors import NotVMwareError
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands import ha as command
 from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
@@ -23,7 +24,7 @@ from exporter.errors import (
     RpcError,
     VMGuestError,
 )
-from exporter.ha import command, lock
+from exporter.ha import lock
 from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.rules import Legacy
 from exporter.protocol.appmonitor import Code
