@@ -51,7 +51,7 @@ WAYS = ("push", "sdk")
 def polled() -> PollState:
     """What a simulated host gives, extended statistics included."""
     from exporter.poller import Poller
-    from exporter.session.extended import ExtendedReader
+    from exporter.session.rounds import ExtendedReader
     from exporter.session.wire import WireSource
     from exporter.simulator.in_process import in_process
 

@@ -32,7 +32,7 @@ from exporter.outputs.prometheus import Families
 from exporter.poller import Poller
 from exporter.session.base import Source
 from exporter.session.choose import choose
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import PollState
 
 if TYPE_CHECKING:

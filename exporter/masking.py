@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from exporter.catalogue import STATISTICS, Wire
 from exporter.errors import ProtocolError
-from exporter.protocol import extended, stats_v2, stats_v3
+from exporter.protocol import stat_get, stats_v2, stats_v3
 from exporter.snapshot import ExtendedValue
 
 _MAC = re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")
@@ -73,7 +73,7 @@ class Masker:
         text = self.text(data.decode("latin-1"))
         values: tuple[ExtendedValue, ...] = ()
         with suppress(ProtocolError, KeyError):
-            values = extended.parse(encoding, text.encode("latin-1")).values
+            values = stat_get.parse(encoding, text.encode("latin-1")).values
         words = {
             each.value for each in values if isinstance(each.value, str) and not each.name.endswith(_KEPT)
         }

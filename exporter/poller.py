@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.advice import Advice, advice
+from exporter.catalogue.extended_names import uptime as session_uptime
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
-from exporter.extended import uptime as session_uptime
 from exporter.session.base import Source
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import PollState, Snapshot
 
 log = logging.getLogger("exporter.poller")

@@ -15,7 +15,7 @@ from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Format
 from exporter.poller import Poller
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 

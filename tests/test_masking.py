@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.catalogue import STATISTICS, Wire
 from exporter.masking import Masker
-from exporter.protocol import extended, stats_v2, stats_v3
+from exporter.protocol import stat_get, stats_v2, stats_v3
 from exporter.simulator.host import SimulatedHost
 
 VALUES: dict[int, tuple[bool, int | bytes]] = {
@@ -80,7 +80,7 @@ def test_a_list_out_of_order_loses_what_looks_like_a_path() -> None:
     assert b"pool" not in masked
 
 
-@pytest.mark.parametrize("encoding", extended.ENCODINGS)
+@pytest.mark.parametrize("encoding", stat_get.ENCODINGS)
 @pytest.mark.parametrize("group", ["session", "vnet 00:50:56:9a:1b:01", "resources", ""])
 def test_extended_replies_keep_their_numbers(encoding: str, group: str) -> None:
     if not group and encoding != "text":
@@ -94,8 +94,8 @@ def test_extended_replies_keep_their_numbers(encoding: str, group: str) -> None:
     if not group:
         assert b"vnet 02:00:00:00:00:01" in masked
         return
-    before = {each.name: each.value for each in extended.parse(encoding, reply).values}
-    after = {each.name: each.value for each in extended.parse(encoding, masked).values}
+    before = {each.name: each.value for each in stat_get.parse(encoding, reply).values}
+    after = {each.name: each.value for each in stat_get.parse(encoding, masked).values}
     before.pop("uuid.bios", None)
     after.pop("uuid.bios", None)
     assert after == before

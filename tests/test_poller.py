@@ -9,7 +9,7 @@ import pytest
 from exporter.advice import LOST
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
-from exporter.session.extended import ExtendedState
+from exporter.session.rounds import ExtendedState
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo
 
 

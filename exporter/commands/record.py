@@ -15,8 +15,8 @@ from exporter.errors import ConfigError, NoDeviceError, RefusedError, VMGuestErr
 from exporter.masking import Masker
 from exporter.session.base import Source
 from exporter.session.choose import connector
-from exporter.session.extended import ExtendedReader
 from exporter.session.record import Recorder, TapConnector, masked, survey
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.transport.base import Connector
 

@@ -10,7 +10,7 @@ from exporter.catalogue import STATISTICS, Statistic
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import Answer, World
 from exporter.errors import ProtocolError, RpcError, VMGuestError
-from exporter.protocol import extended, guestlib, stats_v2, stats_v3
+from exporter.protocol import guestlib, stat_get, stats_v2, stats_v3
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector
@@ -192,8 +192,8 @@ def extended_statistics(world: World) -> Outcome:
     groups: tuple[str, ...] = ()
     with world.channel() as channel:
         try:
-            groups = extended.parse_names(channel.call(guestlib.stat_command("text", "")))
-            encodings = [each for each in extended.ENCODINGS if _speaks(channel, each, refusals)]
+            groups = stat_get.parse_names(channel.call(guestlib.stat_command("text", "")))
+            encodings = [each for each in stat_get.ENCODINGS if _speaks(channel, each, refusals)]
         except RpcError as refusal:
             return _no_extended(refusal)
         except VMGuestError as error:
@@ -218,7 +218,7 @@ def extended_statistics(world: World) -> Outcome:
 
 def _speaks(channel: Channel, encoding: str, refusals: dict[str, str]) -> bool:
     try:
-        extended.parse(encoding, channel.call(guestlib.stat_command(encoding, "resources")))
+        stat_get.parse(encoding, channel.call(guestlib.stat_command(encoding, "resources")))
     except RpcError as refusal:
         refusals[encoding] = refusal.text
         return False

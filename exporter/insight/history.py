@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from exporter import catalogue
-from exporter.catalogue import BY_KEY, Metric
-from exporter.metrics.families import Family, Labels
+from exporter.catalogue import BY_KEY, Labels, Metric
+from exporter.metrics.families import Family
 from exporter.outputs.prometheus import MetricFamily
 
 SPAN = 3600.0

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter import __version__, catalogue, extended
+from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, Kind, Metric, Statistic
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.machine.guest import Guest
+from exporter.metrics import extended
 from exporter.metrics.families import Family, Point
 from exporter.snapshot import PollState, Snapshot
 

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.catalogue import Kind, Metric
+from exporter.catalogue import Kind, Labels, Metric
 from exporter.snapshot import Histogram
-
-Labels = tuple[tuple[str, str], ...]
 
 
 class Sample(NamedTuple):

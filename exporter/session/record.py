@@ -29,7 +29,7 @@ from typing import IO
 from exporter import __version__
 from exporter.errors import ProtocolError, RpcError, TransportError
 from exporter.masking import Masker
-from exporter.protocol import extended, packet, rpci
+from exporter.protocol import packet, rpci, stat_get
 from exporter.session.base import Source
 from exporter.transport.base import Connector, Stream
 
@@ -232,8 +232,8 @@ def survey(source: Source) -> None:
     """
     groups: tuple[str, ...] = ()
     with suppress(RpcError, ProtocolError):
-        groups = extended.parse_names(source.stat("text", ""))
+        groups = stat_get.parse_names(source.stat("text", ""))
     for group in groups or ("resources",):
-        for encoding in extended.ENCODINGS:
+        for encoding in stat_get.ENCODINGS:
             with suppress(RpcError, ProtocolError):
                 source.stat(encoding, group)

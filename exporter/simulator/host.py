@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from exporter.errors import RpcError
 from exporter.protocol import stats_v2, stats_v3
-from exporter.simulator import extended, scenarios, statistics
+from exporter.simulator import scenarios, stat_get, statistics
 from exporter.simulator.curves import Curve, Value, constant
-from exporter.simulator.extended import Device
 from exporter.simulator.ha import Monitor
 from exporter.simulator.physics import Physics
 from exporter.simulator.scenario import Event, Scenario
+from exporter.simulator.stat_get import Device
 
 REFRESH = 20
 """Milliseconds for which the host repeats a sample. Real hosts do so for longer."""
@@ -239,12 +239,12 @@ class SimulatedHost:
             RpcError: the host has no extended statistics, or none by that name or in that encoding.
         """
         self._sample()
-        return extended.answer(self.extended_view(), encoding, name)
+        return stat_get.answer(self.extended_view(), encoding, name)
 
-    def extended_view(self) -> extended.View:
+    def extended_view(self) -> stat_get.View:
         """What the extended statistics are made of."""
         self._sample()
-        return extended.View(
+        return stat_get.View(
             scenario=self.scenario,
             session_id=self.session_id,
             uptime=self._elapsed * 1000,

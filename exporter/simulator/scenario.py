@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.catalogue import NO_LIMIT, STATISTICS
 from exporter.errors import ConfigError
-from exporter.protocol.extended import ENCODINGS
+from exporter.protocol.stat_get import ENCODINGS
 from exporter.simulator.curves import Curve, constant, ramp
 from exporter.simulator.faults import Fault
 from exporter.simulator.ha import Options as HaOptions

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from exporter.catalogue import NO_LIMIT, STATISTICS
-from exporter.protocol.extended import ENCODINGS
+from exporter.protocol.stat_get import ENCODINGS
 from exporter.simulator.curves import Curve, Value
 from exporter.simulator.scenario import EVENTS
 

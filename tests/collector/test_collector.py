@@ -31,7 +31,7 @@ from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
 from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from tests.collector.conftest import Collector

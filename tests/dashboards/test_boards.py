@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards import promql
 from dashboards.__main__ import BOARDS, FOLDER
 from dashboards.grafana import compiled
-from exporter.extended import map_value
+from exporter.catalogue.extended_names import map_value
 from exporter.snapshot import ExtendedValue
 
 FILES = sorted(FOLDER.glob("*.json"))

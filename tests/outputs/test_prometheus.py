@@ -35,7 +35,7 @@ from exporter.metrics.collector import Options
 from exporter.metrics.families import Family, Point
 from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Collector, Page, gzip, number
 from exporter.poller import Poller
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS

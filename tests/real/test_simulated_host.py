@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.errors import LibraryCrashed, VMGuestError
-from exporter.protocol.extended import ENCODINGS
+from exporter.protocol.stat_get import ENCODINGS
 from exporter.simulator.faults import KINDS, Fault, Stage
 from exporter.simulator.scenarios import SCENARIOS
 

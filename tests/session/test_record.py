@@ -16,7 +16,7 @@ from exporter.errors import (
     TransportError,
 )
 from exporter.masking import Masker
-from exporter.protocol import extended, rpci, stats_v3
+from exporter.protocol import rpci, stat_get, stats_v3
 from exporter.session.record import Exchange, Recorder, TapConnector, data, masked, survey
 from exporter.session.wire import Channel, WireSource
 from exporter.simulator.in_process import in_process
@@ -168,7 +168,7 @@ def test_a_survey_asks_for_every_group_in_every_encoding() -> None:
     source.close()
     asked = [each.ask for each in seen]
     assert asked[0] == "guestlib.stat.get text "
-    assert len(asked) == 1 + 7 * len(extended.ENCODINGS)
+    assert len(asked) == 1 + 7 * len(stat_get.ENCODINGS)
     assert "guestlib.stat.get json vscsi scsi0:0" in asked
 
 
@@ -178,7 +178,7 @@ def test_a_survey_of_a_host_without_a_list_asks_for_what_every_host_has() -> Non
     survey(source)
     source.close()
     assert [each.ask for each in seen][1:] == [
-        f"guestlib.stat.get {each} resources" for each in extended.ENCODINGS
+        f"guestlib.stat.get {each} resources" for each in stat_get.ENCODINGS
     ]
 
 

@@ -21,9 +21,9 @@ from exporter.errors import (
 from exporter.poller import Poller
 from exporter.protocol import rpci, stats_v2, stats_v3
 from exporter.session import replay
-from exporter.session.extended import ExtendedReader
 from exporter.session.record import Exchange, Recorder, TapConnector
 from exporter.session.replay import ReplayConnector, ReplaySource, ReplayStream
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import Channel, WireSource
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess

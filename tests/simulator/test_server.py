@@ -16,7 +16,7 @@ from exporter.errors import (
     TimeoutExpired,
     TransportError,
 )
-from exporter.protocol import extended, packet, rpci, stats_v3
+from exporter.protocol import packet, rpci, stat_get, stats_v3
 from exporter.session.wire import Channel, WireSource
 from exporter.simulator.faults import KINDS, Fault, Stage
 from exporter.simulator.host import SimulatedHost
@@ -67,8 +67,8 @@ def test_statistics_by_every_transport(road: tuple[Server, Connector]) -> None:
     assert snapshot == stats_v3.decode(server.host.info(3))
     assert source.read() == snapshot
     assert (server.connections, server.requests) == (1, 2)
-    names = extended.parse_names(source.stat("text", ""))
-    assert extended.parse("xml", source.stat("xml", names[-1])).session_id == snapshot.session_id
+    names = stat_get.parse_names(source.stat("text", ""))
+    assert stat_get.parse("xml", source.stat("xml", names[-1])).session_id == snapshot.session_id
     source.close()
 
 

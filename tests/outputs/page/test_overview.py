@@ -18,7 +18,7 @@ from exporter.outputs.page.overview import CHARTS
 from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import Collector
 from exporter.poller import Poller
-from exporter.session.extended import ExtendedReader
+from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from exporter.snapshot import PollState, Snapshot

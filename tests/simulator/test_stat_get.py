@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import RpcError
-from exporter.protocol import extended as protocol
-from exporter.simulator import extended
+from exporter.protocol import stat_get as protocol
+from exporter.simulator import stat_get as extended
 from exporter.simulator.curves import constant, ramp
-from exporter.simulator.extended import Row
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.scenario import Machine, Scenario
 from exporter.simulator.scenarios import SCENARIOS
+from exporter.simulator.stat_get import Row
 
 NIC = [
     Row("num.tx", 209, "accumulate", "packets"),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import RemoteProtocolError
-from exporter.protocol import extended
-from exporter.protocol.extended import ENCODINGS, Reply, parse, parse_names
+from exporter.protocol import stat_get
+from exporter.protocol.stat_get import ENCODINGS, Reply, parse, parse_names
 from exporter.snapshot import ExtendedValue
 
 NIC_XML = (
@@ -207,12 +207,12 @@ def test_a_frame_that_is_not_understood_is_one_error(encoding: str, reply: bytes
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_reply_that_is_too_long_is_not_looked_into(encoding: str) -> None:
     with pytest.raises(RemoteProtocolError, match="looked into"):
-        parse(encoding, bytes(extended.MAX_REPLY + 1))
+        parse(encoding, bytes(stat_get.MAX_REPLY + 1))
 
 
 def test_a_list_that_is_too_long_is_not_looked_into() -> None:
     with pytest.raises(RemoteProtocolError, match="looked into"):
-        parse_names(bytes(extended.MAX_REPLY + 1))
+        parse_names(bytes(stat_get.MAX_REPLY + 1))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from exporter.catalogue.extended_names import accept, category
 from exporter.errors import RpcError, VMGuestError
-from exporter.extended import accept, category
-from exporter.protocol import extended
+from exporter.protocol import stat_get
 from exporter.session.base import Source
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
@@ -57,7 +57,7 @@ class ExtendedReader:
         self._wall = wall
         self._session_id = 0
         self._supported = True
-        self._encodings: list[str] = list(extended.ENCODINGS)
+        self._encodings: list[str] = list(stat_get.ENCODINGS)
         self._groups: tuple[str, ...] = ()
         self._listed = float("-inf")
         self._due = float("-inf")
@@ -99,7 +99,7 @@ class ExtendedReader:
         """A new session may be another host: ask it everything anew."""
         self._session_id = session_id
         self._supported = True
-        self._encodings = list(extended.ENCODINGS)
+        self._encodings = list(stat_get.ENCODINGS)
         self._listed = self._due = float("-inf")
         self._pending = []
         self.state = replace(self.state, snapshot=None, up=None)
@@ -114,7 +114,7 @@ class ExtendedReader:
 
     def _list(self, source: Source, left: float) -> None:
         try:
-            names = extended.parse_names(source.stat("text", "", left))
+            names = stat_get.parse_names(source.stat("text", "", left))
         except RpcError as error:
             if error.reason in ("unknown_command", "disabled"):
                 self._supported = False
@@ -147,7 +147,7 @@ class ExtendedReader:
             self._round[group] = reply.values
         return True
 
-    def _ask(self, source: Source, group: str, deadline: float) -> extended.Reply | None:
+    def _ask(self, source: Source, group: str, deadline: float) -> stat_get.Reply | None:
         """One group in the first encoding that the host gives it in; None where it gives none."""
         refusal: RpcError | None = None
         for encoding in tuple(self._encodings):
@@ -160,7 +160,7 @@ class ExtendedReader:
                 log.info("extended statistics in another encoding", extra={"encoding": encoding})
                 self._encodings.remove(encoding)
                 self._encodings.insert(0, encoding)
-            return extended.parse(encoding, raw)
+            return stat_get.parse(encoding, raw)
         if category(group)[1]:
             # A device that was just taken away: its series stop, and the list is asked for anew.
             self._listed = float("-inf")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired, VMGuestError
-from exporter.session.extended import MARGIN, ExtendedReader
+from exporter.session.rounds import MARGIN, ExtendedReader
 from exporter.snapshot import ExtendedValue, Snapshot, SourceInfo
 
 UNKNOWN = RpcError("Unknown command")

@@ -9,14 +9,13 @@ and counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from exporter import catalogue
-from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Metric, Unit, scale
-from exporter.metrics.families import Family, Labels, Point
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue
+from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Labels, Metric, Unit, scale
+from exporter.snapshot import ExtendedValue
 
 MAX_DEVICES = 256
 """Disks, and network cards, each: as many disks as vSphere allows in one VM."""
@@ -239,53 +238,3 @@ def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
         if value.name == "uptime" and not isinstance(value.value, str) and value.value >= 0:
             return value.value / 1e6
     return None
-
-
-def families(
-    extended: ExtendedSnapshot,
-    *,
-    basic: Collection[str] = (),
-    session_start: float | None = None,
-    expose_identity: bool = False,
-) -> list[Family]:
-    """The families of one round, in the order in which the host gave them.
-
-    ``basic``: keys that the basic reply holds and that are therefore left out here. ``session_start``: wall
-    time, seconds, for the counters' created time.
-    """
-    points: dict[Metric, list[Point]] = {}
-    for group, values in extended.groups.items():
-        for value in values:
-            mapped = map_value(group, value)
-            if mapped is None or mapped.basic in basic:
-                continue
-            created = session_start if mapped.metric.kind is Kind.COUNTER else None
-            points.setdefault(mapped.metric, []).append(Point(mapped.value, mapped.labels, created))
-    found = [Family(metric, tuple(items), extended.read_time) for metric, items in points.items()]
-    found += _facts(extended, expose_identity=expose_identity)
-    return found
-
-
-def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]:
-    """The info families: hypervisor, and what the host says of itself in words."""
-
-    def words(group: str) -> dict[str, str]:
-        values = extended.groups.get(group, ())
-        return {value.name: str(value.value)[:MAX_LABEL] for value in values if isinstance(value.value, str)}
-
-    found = []
-    session = words("session")
-    if session.get("version"):
-        labels = [("version", session["version"]), ("provider", session.get("provider", ""))]
-        if expose_identity:
-            labels.append(("bios_uuid", session.get("uuid.bios", "")))
-        found.append(Family(catalogue.HYPERVISOR, (Point(1, tuple(labels)),), extended.read_time))
-    host = {snake(name).removeprefix("host_"): text for name, text in words("host").items() if text}
-    host = {name: text for name, text in host.items() if name and not name[0].isdigit()}
-    if not expose_identity:
-        host = {name: text for name, text in host.items() if "uuid" not in name and "name" not in name}
-    if host:
-        found.append(
-            Family(catalogue.HOST_FACTS, (Point(1, tuple(host.items())[:MAX_FACTS]),), extended.read_time)
-        )
-    return found

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter import catalogue, extended
+from exporter import catalogue
 from exporter.catalogue import EXTENDED, Kind
-from exporter.extended import accept, category, families, map_value, snake
+from exporter.catalogue import extended_names as extended
+from exporter.catalogue.extended_names import accept, category, map_value, snake
+from exporter.metrics.extended import families
 from exporter.metrics.families import Family, Point
-from exporter.protocol.extended import parse
+from exporter.protocol.stat_get import parse
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
 INF = float("inf")

@@ -1,0 +1,54 @@
+"""What a published metric is, and how its names follow from one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from exporter.catalogue.units import Unit
+
+PREFIX = "vmguest_"
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Kind(Enum):
+    """What a metric is; the value is the word of the OpenMetrics ``# TYPE`` line."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    INFO = "info"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One published metric.
+
+    ``name`` is the OTLP name without the leading ``vmguest.``; the Prometheus name follows from name, unit
+    and kind. ``help`` says in one sentence what a high value means for the VM.
+    """
+
+    name: str
+    kind: Kind
+    unit: Unit
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @cached_property
+    def family(self) -> str:
+        """Prometheus metric family, without ``_total`` or ``_info``: ``vmguest_cpu_used_seconds``."""
+        parts = (self.name.replace(".", "_"), self.unit.suffix)
+        return PREFIX + "_".join(part for part in parts if part)
+
+    @cached_property
+    def prometheus(self) -> str:
+        """Prometheus sample name: ``vmguest_cpu_used_seconds_total``. Of a histogram, the family."""
+        return self.family + {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self.kind, "")
+
+    @cached_property
+    def otlp(self) -> str:
+        """OpenTelemetry metric name: ``vmguest.cpu.used``."""
+        suffix = ".info" if self.kind is Kind.INFO else "_timestamp" if self.unit is Unit.TIMESTAMP else ""
+        return f"vmguest.{self.name}{suffix}"
