@@ -25,50 +25,44 @@ VALUES = frozenset({"errors", "catalogue", "snapshot"})
 RULES: dict[str, frozenset[str]] = {
     # The bottom: the standard library only.
     "errors": frozenset(),
-    "catalogue": frozenset(),
     "snapshot": frozenset(),
+    "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors"}),
-    "samples": VALUES,
+    # What this machine is.
+    "machine": VALUES,
     # Bytes and values: knows of no I/O.
     "protocol": VALUES,
-    # Roads to the host. Two roads meet in session; past it nobody can tell which was taken.
+    # Ways to the host. Two sources meet in session; past it nobody can tell which was taken.
     "transport": VALUES,
-    # A module as a program of its own.
-    "isolated": frozenset(),
-    "library": VALUES | {"protocol", "isolated"},
-    "hypervisor": VALUES,
-    "guest": VALUES,
-    "extended": VALUES | {"samples"},
+    "library": VALUES | {"protocol", "machine"},
     "masking": VALUES | {"protocol"},
-    "session": VALUES | {"protocol", "transport", "library", "hypervisor", "extended", "advice", "masking"},
-    # Cadence and failure; meaning and units; spelling.
-    "poller": VALUES | {"session", "extended", "advice"},
-    "collector": VALUES | {"samples", "extended", "guest"},
-    "verdict": VALUES,
-    "outputs": VALUES | {"samples", "collector", "guest", "verdict"},
+    "session": VALUES | {"protocol", "transport", "library", "machine", "advice", "masking"},
+    # Cadence and failure; meaning; what is published; spelling.
+    "poller": VALUES | {"session", "advice"},
+    "insight": VALUES | {"metrics", "outputs"},
+    "metrics": VALUES | {"machine", "insight"},
+    "outputs": VALUES | {"metrics", "insight", "machine"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
-    "ha": VALUES
-    | {"protocol", "transport", "session", "library", "samples", "hypervisor", "advice", "isolated"},
+    "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice"},
     # The far side, with the production codec.
     "simulator": VALUES | {"protocol", "transport"},
     # What an operator touches.
     "config": VALUES,
     "log": VALUES,
-    "signals": VALUES,
-    "systemd": VALUES,
-    "usage": VALUES | {"config"},
-    "reference": VALUES | {"config", "doctor"},
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
-    | {"advice", "config", "session", "transport", "protocol", "library", "hypervisor", "guest", "extended"}
-    | {"ha", "outputs", "masking"},
-    "cli": VALUES | {"advice", "config", "log", "usage", "app"},
+    | {"advice", "config", "session", "transport", "protocol", "library", "machine"}
+    | {"ha", "outputs", "masking", "metrics"},
+    # A module for each command, which calls what it drives.
+    "commands": VALUES | {"advice", "config", "log", "app"},
+    "commands.reference": VALUES | {"config", "doctor"},
+    "commands.doctor": VALUES | {"config", "doctor"},
+    "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
+    "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
+    "commands.simulate": VALUES | {"simulator"},
     # Where the settings' tables become checks.
     "ha.check_tables": VALUES | {"config", "ha"},
-    "ha.command": VALUES | {"config", "ha", "protocol", "hypervisor"},
-    # A command that stands beside what it drives.
-    "session.record_command": VALUES | {"config", "session", "transport", "doctor", "masking"},
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"commands"}),
     "__init__": frozenset(),
 }
 """Top-level name -> top-level names that it may import, beside its own. A module's whole name goes first;
@@ -82,7 +76,7 @@ NARROWER: dict[str, frozenset[str]] = {
 
 ONLY_IN: dict[str, frozenset[str]] = {
     "ctypes": frozenset({"library"}),
-    "prometheus_client": frozenset({"outputs"}),
+    "prometheus_client": frozenset({"outputs", "metrics"}),
     "opentelemetry": frozenset({"outputs"}),
     "grpc": frozenset({"outputs"}),
     "ssl": frozenset({"outputs", "doctor"}),

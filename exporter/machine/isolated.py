@@ -6,10 +6,10 @@ imported: it starts in half the time, and the same everywhere.
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120  a plain serve has no pathlib
+ROOT = str(Path(__file__).resolve().parents[2])
 """The folder that the package lies in."""
 
 

@@ -14,7 +14,7 @@ def test_the_module_is_this_package_s_whatever_the_folder_and_the_variables_say(
     foreign = tmp_path / "exporter"
     foreign.mkdir()
     (foreign / "__init__.py").write_text("raise SystemExit(99)")
-    (foreign / "cli.py").write_text("")
+    (foreign / "commands.py").write_text("")
     done = subprocess.run(
         isolated.command("exporter.commands.cli", "--version"),
         cwd=tmp_path,
