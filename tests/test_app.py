@@ -34,6 +34,7 @@ from exporter.machine.guest import Guest
 from exporter.machine.signals import Signals
 from exporter.machine.systemd import Notifier
 from exporter.poller import Poller
+from exporter.session import hosts
 from exporter.session.record import FORMAT, VERSION
 from exporter.snapshot import PollState, Snapshot, SourceInfo
 
@@ -253,12 +254,12 @@ def test_what_only_the_parts_can_check_is_told_at_once_too(tmp_path: Path) -> No
 
 def test_a_scenario_that_is_not_there_names_the_flag() -> None:
     with pytest.raises(ConfigError, match=r"^--simulated\.scenario: "):
-        app.find_host(Settings(source="simulated", simulated=Simulated(scenario="stormy")))
+        hosts.find_host(Settings(source="simulated", simulated=Simulated(scenario="stormy")))
 
 
 def test_each_start_of_the_simulated_host_is_another_session_unless_its_seed_is_given() -> None:
     def session(settings: Settings) -> int:
-        source = app.find_host(settings).source
+        source = hosts.find_host(settings).source
         try:
             return source.read().session_id
         finally:
@@ -271,21 +272,21 @@ def test_each_start_of_the_simulated_host_is_another_session_unless_its_seed_is_
 
 def test_the_guest_of_a_simulated_host_is_simulated_too() -> None:
     """Else ratios to vCPUs and memory would speak of this machine."""
-    host = app.find_host(SIMULATED)
+    host = hosts.find_host(SIMULATED)
     host.source.close()
     assert host.guest() == Guest(4, 8192 << 20)
     assert host.server is not None
 
 
 def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
-    host = app.find_host(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
+    host = hosts.find_host(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     host.source.close()
     assert host.guest() == guest.read()
     assert host.server is None
 
 
 def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: Path) -> None:
-    source = app.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
+    source = hosts.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     assert (source.info.source, source.info.transport) == ("guestrpc", "unix")
     source.close()
 
@@ -295,16 +296,16 @@ def test_a_recording_is_a_road(tmp_path: Path) -> None:
     file.write_text("not a recording\n")
     settings = Settings(source="replay", replay=Replay(file=str(file)))
     with pytest.raises(ConfigError, match=r"host\.rec:1: no recording"):
-        app.source(settings)
+        hosts.source(settings)
     file.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n")
-    assert app.source(settings).info.source == "replay"
+    assert hosts.source(settings).info.source == "replay"
 
 
 def test_a_forced_library_that_can_not_be_loaded_ends_the_start(tmp_path: Path) -> None:
     file = tmp_path / "libguestlib.so.0"
     file.write_bytes(b"not a library")
     with pytest.raises(LibraryNotFound, match="libguestlib"):
-        app.source(Settings(source="library", library=Library(path=str(file))))
+        hosts.source(Settings(source="library", library=Library(path=str(file))))
 
 
 class FailingRoad:
@@ -330,14 +331,14 @@ class FailingRoad:
 @pytest.mark.parametrize("error", [TimeoutExpired("slow"), LibraryCrashed("died"), RpcError("disabled")])
 def test_what_may_pass_does_not_end_the_start(error: Exception) -> None:
     road = FailingRoad(error)
-    app._leads_somewhere(road)
+    hosts._leads_somewhere(road)
     assert not road.closed
 
 
 def test_a_forced_library_away_from_vmware_ends_the_start() -> None:
     road = FailingRoad(NotVMwareError("not a VM"))
     with pytest.raises(NotVMwareError):
-        app._leads_somewhere(road)
+        hosts._leads_somewhere(road)
     assert road.closed
 
 

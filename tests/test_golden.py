@@ -13,7 +13,8 @@ import pytest
 
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
-from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Format
+from exporter.metrics.published import Published
+from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -47,7 +48,7 @@ def page(form: Format) -> str:
     finally:
         source.close()
     options = Options(expose_identity=True, deprecated_metrics=True)
-    collector = Collector(
+    collector = Published(
         lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
     )
     written = form.page(collector.collect()).decode()

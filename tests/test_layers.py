@@ -60,6 +60,11 @@ RULES: dict[str, frozenset[str]] = {
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "commands.simulate": VALUES | {"simulator"},
+    # Where a part meets its settings: it checks them and starts.
+    "session.hosts": VALUES | {"config", "machine", "session", "simulator"},
+    "outputs.web.start": VALUES | {"config", "metrics", "outputs"},
+    "outputs.otlp.start": VALUES | {"config", "metrics", "outputs"},
+    "ha.start": VALUES | {"config", "ha", "machine", "metrics", "simulator"},
     # Where the settings' tables become checks.
     "ha.check_tables": VALUES | {"config", "ha"},
     "__main__": frozenset({"commands"}),
@@ -169,23 +174,7 @@ NOT_IN_A_PLAIN_SERVE = (
     "opentelemetry",
     "grpc",
     "google.protobuf",
-    "prometheus_client",
-    "ssl",
-    "asyncio",
-    "http.server",
-    "pathlib",
-    "tempfile",
-    "tomllib",
-    "yaml",
-    "argparse",
-    "ctypes",
-    "exporter.simulator",
     "exporter.doctor",
-    "exporter.ha",
-    "exporter.library",
-    "exporter.config.toml",
-    "exporter.commands.usage",
-    "exporter.commands.reference",
 )
 
 

@@ -10,15 +10,12 @@ than all the rest of a plain serve together.
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.machine import guest
-from exporter.machine.guest import Guest
-from exporter.metrics.collector import DEFAULT, Options, collect
+from exporter.metrics.published import Published
 from exporter.snapshot import PollState
 
 MAX_AGE = 1.0
@@ -50,8 +47,6 @@ class MetricFamily(Protocol):
     @property
     def samples(self) -> Sequence[MetricSample]: ...
 
-
-Families = Callable[[], Iterable[MetricFamily]]
 
 _IN_TEXT = {
     "counter": ("_total", "counter"),
@@ -149,44 +144,6 @@ def gzip(data: bytes) -> bytes:
     return squeeze.compress(data) + squeeze.flush()
 
 
-class Collector:
-    """Everything that is published, as prometheus_client's ``Collector`` protocol has it.
-
-    ``state`` gives what the poller published last. ``others`` are the families that come from elsewhere:
-    process, OTLP, HA. The host is never reached from here.
-    """
-
-    def __init__(
-        self,
-        state: Callable[[], PollState],
-        options: Options = DEFAULT,
-        others: Sequence[Families] = (),
-        *,
-        guest: Callable[[], Guest] = guest.read,
-        wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.state = state
-        self.monotonic = monotonic
-        self._options = options
-        self._others = others
-        self._guest = guest
-        self._wall = wall
-
-    def collect(self) -> Iterator[MetricFamily]:
-        yield from self.polled(self.state(), self.monotonic())
-        yield from self.others()
-
-    def polled(self, state: PollState, now: float) -> Iterable[MetricFamily]:
-        """What follows from the poller's ``state`` at the moment ``now`` of the monotonic clock."""
-        return collect(state, self._wall(), now, self._options, self._guest())
-
-    def others(self) -> Iterator[MetricFamily]:
-        """What does not come with a poll."""
-        for families in self._others:
-            yield from families()
-
-
 class _Part:
     """Some families, written in each format when it is first asked for."""
 
@@ -214,17 +171,18 @@ class Page:
     """The page, written once per published state and not once per scrape.
 
     A new state, or one whose snapshot has gone stale since (a poll that hangs publishes nothing), is written
-    anew; a reader never gets values that :meth:`PollState.fresh` forbids. What does not come with a poll is
-    at most :data:`MAX_AGE` old. Compressed on first demand. Any thread may call.
+    anew; a reader never gets values that :meth:`PollState.fresh` forbids. What does not come with a poll
+    (``standard`` gives the process's own) is at most :data:`MAX_AGE` old. Compressed on first demand. Any thread may call.
     """
 
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, published: Published, standard: Callable[[], Iterable[MetricFamily]] = tuple) -> None:
+        self._published = published
+        self._standard = standard
         self._rendering: _Rendering | None = None
         self._lock = threading.Lock()
 
     def body(self, form: Format, *, compressed: bool) -> bytes:
-        state, now = self._collector.state(), self._collector.monotonic()
+        state, now = self._published.state, self._published.monotonic()
         shown = (state.fresh(now), state.fresh_extended(now) is not None)
         last = self._rendering
         if last is not None and self._current(last, state, shown, now):
@@ -250,6 +208,8 @@ class Page:
         if last is not None and last.state is state and last.shown == shown:
             polled = last.polled
         else:
-            polled = _Part(self._collector.polled(state, now))
-        self._rendering = _Rendering(state, shown, polled, _Part(self._collector.others()), now)
+            polled = _Part(self._published.polled(state, now))
+        self._rendering = _Rendering(
+            state, shown, polled, _Part([*self._published.others(), *self._standard()]), now
+        )
         return self._rendering

@@ -24,9 +24,9 @@ from exporter.config.settings import Otlp
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options, collect
 from exporter.metrics.families import Family
+from exporter.metrics.published import Published
 from exporter.outputs.otlp.push import Push
 from exporter.outputs.otlp.settings import PushSettings, resolve
-from exporter.outputs.prometheus import Collector as PageCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
 from exporter.outputs.web.server import WebServer
@@ -107,7 +107,7 @@ class Site:
                 way.push.stop(20)
 
     def web(self, others: Sequence[Callable[[], list[Family]]] = ()) -> str:
-        page = Page(PageCollector(lambda: self.poller.state, OPTIONS, others, guest=lambda: GUEST))
+        page = Page(Published(lambda: self.poller.state, OPTIONS, others, guest=lambda: GUEST))
         server = WebServer(Application(page, lambda: True), [("127.0.0.1", 0)])
         server.start()
         self.parts.callback(server.close)

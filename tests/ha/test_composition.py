@@ -1,4 +1,4 @@
-"""How a serving exporter comes by its heartbeats, or does without: :func:`exporter.app.heartbeats`."""
+"""How a serving exporter comes by its heartbeats, or does without: :mod:`exporter.ha.start`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from exporter import app
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
 from exporter.config.values import Address
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha import heartbeat, lock
+from exporter.ha import lock
 from exporter.ha.orders import Orders
+from exporter.ha.start import start
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
 from exporter.machine.systemd import Notifier
 from exporter.metrics.families import Family
-from exporter.session.base import Source
+from exporter.metrics.published import Families, Published
 from exporter.snapshot import PollState
 
 PATIENCE = 60.0
@@ -33,10 +34,6 @@ SIMULATED = Settings(
     web=Web(listen=(Address("127.0.0.1", 0),)),
     ha=Ha(enabled=True, interval=1.0),
 )
-
-
-class FakePoller:
-    state = PollState(started=0.0, interval=5.0)
 
 
 class FakeHeartbeat:
@@ -62,7 +59,7 @@ class FakeHeartbeat:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> list[FakeHeartbeat]:
     FakeHeartbeat.made = []
-    monkeypatch.setattr(heartbeat, "Heartbeat", FakeHeartbeat)
+    monkeypatch.setattr("exporter.ha.start.Heartbeat", FakeHeartbeat)
     return FakeHeartbeat.made
 
 
@@ -71,18 +68,15 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypervisor, "detect", lambda: Hypervisor("KVM", "DMI"))
 
 
-class Road:
-    """A source that nobody asks."""
+def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Families]:
+    added: list[Families] = []
+    published = Published(lambda: PollState(started=0.0, interval=5.0))
+    published.add = added.append  # type: ignore[method-assign, assignment]
+    start(settings, published, server, None, parts)
+    return added
 
 
-def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Callable[[], list[Family]]]:
-    others: list[Callable[[], list[Family]]] = []
-    source: Source = Road()  # type: ignore[assignment]
-    app.heartbeats(settings, FakePoller(), app.Host(source, server=server), None, others, parts)  # type: ignore[arg-type]
-    return others
-
-
-def value(families: Callable[[], list[Family]], name: str) -> float:
+def value(families: Families, name: str) -> float:
     return next(sample.value for family in families() for sample in family.samples if sample.name == name)
 
 

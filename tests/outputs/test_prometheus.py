@@ -33,7 +33,8 @@ from exporter.catalogue import STATISTICS, Wire
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.families import Family, Point
-from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Collector, Page, gzip, number
+from exporter.metrics.published import Published
+from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Page, gzip, number
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -100,7 +101,7 @@ def extra() -> list[Family]:
     return [Family(catalogue.OTLP_EXPORTS, (Point(3.0, (("outcome", "good"),), START),))]
 
 
-def collector_of(state: PollState, **others: object) -> Collector:
+def collector_of(state: PollState, **others: object) -> Published:
     settings: dict[str, object] = {
         "options": Options(expose_identity=True, deprecated_metrics=True),
         "others": (extra,),
@@ -108,7 +109,7 @@ def collector_of(state: PollState, **others: object) -> Collector:
         "wall": lambda: START + 60,
         "monotonic": lambda: 501.0,
     }
-    return Collector(lambda: state, **(settings | others))  # type: ignore[arg-type]
+    return Published(lambda: state, **(settings | others))  # type: ignore[arg-type]
 
 
 def registry_of(collector: object) -> CollectorRegistry:
@@ -139,7 +140,7 @@ def polled(scenario: str) -> PollState:
 
 
 @pytest.fixture(params=[*STATES, *SCENARIOS])
-def collector(request: pytest.FixtureRequest) -> Collector:
+def collector(request: pytest.FixtureRequest) -> Published:
     name = request.param
     return collector_of(STATES[name] if name in STATES else polled(name))
 
@@ -154,17 +155,17 @@ def parse_openmetrics(page: str) -> list[Metric]:
 
 
 class TestAgainstPrometheusClient:
-    def test_our_text_is_its_text_byte_for_byte(self, collector: Collector) -> None:
+    def test_our_text_is_its_text_byte_for_byte(self, collector: Published) -> None:
         assert TEXT.page(collector.collect()) == generate_latest(registry_of(collector))
 
-    def test_our_openmetrics_is_its_openmetrics_byte_for_byte(self, collector: Collector) -> None:
+    def test_our_openmetrics_is_its_openmetrics_byte_for_byte(self, collector: Published) -> None:
         assert OPENMETRICS.page(collector.collect()) == generate_openmetrics(registry_of(collector))
 
-    def test_its_openmetrics_parser_accepts_the_page_and_reads_it_back(self, collector: Collector) -> None:
+    def test_its_openmetrics_parser_accepts_the_page_and_reads_it_back(self, collector: Published) -> None:
         page = OPENMETRICS.page(collector.collect()).decode()
         assert flat(parse_openmetrics(page)) == flat(collector.collect())
 
-    def test_its_text_parser_reads_every_sample_back(self, collector: Collector) -> None:
+    def test_its_text_parser_reads_every_sample_back(self, collector: Published) -> None:
         page = TEXT.page(collector.collect()).decode()
         assert sorted(flat(parse_text(page))) == sorted(flat(collector.collect()))
 
@@ -278,7 +279,7 @@ class World:
         self.polled = 0
         self.others = 0
         self.page = Page(
-            Collector(
+            Published(
                 lambda: self.state,
                 others=(self.other,),
                 guest=self.guest,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from exporter.insight.history import History
-from exporter.outputs.prometheus import Collector
+from exporter.metrics.published import Published
 from exporter.outputs.web.application import Response
 from exporter.snapshot import PollState
 
@@ -20,21 +20,21 @@ MAX_AGE = 1.0
 class Status:
     """The view. ``record`` belongs to the polling thread, ``view`` to the web server's."""
 
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, published: Published) -> None:
+        self._published = published
         self._history = History()
         self._lock = threading.Lock()
         self._made: tuple[float, Response] | None = None
 
     def record(self, state: PollState) -> None:
         """Keep what a poll has brought."""
-        now = self._collector.monotonic()
+        now = self._published.monotonic()
         if self._history.due(now):
-            self._history.record(self._collector.polled(state, now), now)
+            self._history.record(self._published.polled(state, now), now)
 
     def view(self) -> Response:
         with self._lock:
-            now = self._collector.monotonic()
+            now = self._published.monotonic()
             if self._made is None or now - self._made[0] > MAX_AGE:
                 self._made = now, self._make()
             return self._made[1]
@@ -45,6 +45,6 @@ class Status:
 
         from exporter.outputs.page.overview import overview
 
-        collector = self._collector
-        page = overview(collector.state(), collector.collect(), self._history, collector.monotonic())
+        published = self._published
+        page = overview(published.state, published.collect(), self._history, published.monotonic())
         return Response(json.dumps(page, allow_nan=False).encode(), "application/json")

@@ -12,9 +12,10 @@ import pytest
 
 from exporter import __version__
 from exporter.machine.guest import Guest
+from exporter.metrics.published import Published
 from exporter.outputs.page.landing import landing, views
 from exporter.outputs.page.status import Status
-from exporter.outputs.prometheus import Collector, Page
+from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application, Response
 from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller
@@ -175,7 +176,7 @@ def server() -> Iterator[WebServer]:
 
     source = WireSource(in_process("cpu-limit", clock=clock), 5.0, source="simulated")
     poller = Poller(source, 5.0, clock=clock, wall=clock)
-    collector = Collector(
+    collector = Published(
         lambda: poller.state, guest=lambda: Guest(4, 8 * 2**30), wall=clock, monotonic=clock
     )
     status = Status(collector)

@@ -14,9 +14,9 @@ from exporter.errors import TimeoutExpired
 from exporter.insight.history import SPAN, STEP
 from exporter.machine.guest import Guest
 from exporter.metrics.families import Family, Point
+from exporter.metrics.published import Published
 from exporter.outputs.page.overview import CHARTS
 from exporter.outputs.page.status import Status
-from exporter.outputs.prometheus import Collector
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -35,7 +35,7 @@ class Machine:
         reader = ExtendedReader(15.0, clock=self.clock, wall=self.wall)
         self.poller = Poller(source, 5.0, clock=self.clock, wall=self.wall, extended=reader)
         self.heartbeat = heartbeat
-        collector = Collector(
+        collector = Published(
             lambda: self.poller.state,
             others=(self.others,),
             guest=lambda: Guest(4, 8 * 2**30),
@@ -199,7 +199,7 @@ class TestTrouble:
 
     def test_a_road_that_is_not_known_yet(self) -> None:
         state = PollState(started=START, interval=5.0)
-        status = Status(Collector(lambda: state, guest=Guest))
+        status = Status(Published(lambda: state, guest=Guest))
         page = json.loads(status.view().body)
         labels = [label for group in page["facts"] for label, *_ in group["rows"]]
         assert "Source" not in labels

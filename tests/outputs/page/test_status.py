@@ -9,8 +9,8 @@ import pytest
 
 from exporter.machine.guest import Guest
 from exporter.metrics.families import Family
+from exporter.metrics.published import Published
 from exporter.outputs.page.status import MAX_AGE, Status
-from exporter.outputs.prometheus import Collector
 from exporter.snapshot import PollState, Snapshot
 
 
@@ -22,7 +22,7 @@ class World:
         self.made = 0
         self.polled = 0
         self.status = Status(
-            Collector(
+            Published(
                 lambda: self.state,
                 others=(self.other,),
                 guest=self.guest,

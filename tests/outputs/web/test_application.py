@@ -8,13 +8,14 @@ from wsgiref.validate import validator
 
 import pytest
 
+from exporter.metrics.published import Published
 from exporter.outputs.page.landing import landing
-from exporter.outputs.prometheus import OPENMETRICS, TEXT, Collector, Page
+from exporter.outputs.prometheus import OPENMETRICS, TEXT, Page
 from exporter.outputs.web.application import Application, Response
 from exporter.snapshot import PollState
 
 STATE = PollState(started=0.0, interval=5.0)
-COLLECTOR = Collector(lambda: STATE, wall=lambda: 0.0, monotonic=lambda: 0.0)
+COLLECTOR = Published(lambda: STATE, wall=lambda: 0.0, monotonic=lambda: 0.0)
 
 
 class Client:

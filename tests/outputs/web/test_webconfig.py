@@ -31,7 +31,7 @@ def problems(text: str) -> list[str]:
 
 
 def test_the_readme_s_example_is_taken() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     (example,) = (
         each for each in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "tls_server_config" in each
     )

@@ -1,0 +1,132 @@
+"""The heartbeats as a part of the program: their settings, and their start."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from exporter.config import Settings
+from exporter.errors import ConfigError, NotVMwareError, VMGuestError
+from exporter.ha import check_tables, lock
+from exporter.ha.explain import explain
+from exporter.ha.health import HealthJudge
+from exporter.ha.heartbeat import Heartbeat, Idle
+from exporter.ha.orders import Orders
+from exporter.machine import hypervisor
+from exporter.metrics.published import Published
+from exporter.simulator.server import Server, serve_unix
+
+log = logging.getLogger("exporter.app")
+
+
+class Listening(Protocol):
+    """A web server."""
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]: ...
+
+
+def check(settings: Settings, _environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for checks that can't be used."""
+    if settings.ha.enabled:
+        check_tables.read(settings.ha.checks)
+
+
+def start(
+    settings: Settings,
+    published: Published,
+    simulated: Server | None,
+    server: Listening | None,
+    parts: ExitStack,
+) -> None:
+    """Send heartbeats to vSphere HA from here on, if they are switched on; ``parts`` ends them.
+
+    ``simulated`` is the host in this process, where there is one; ``server`` the web server, whose health is
+    the exporter's.
+
+    Raises:
+        ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
+        VMGuestError: heartbeats are required, and not possible.
+    """
+    if not settings.ha.enabled:
+        return
+    if sys.platform == "win32":
+        raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
+    ha = settings.ha
+    judge = HealthJudge(
+        check_tables.read(ha.checks),
+        lambda: published.state.read_monotonic,
+        ha.max_poll_age,
+        None if server is None else lambda: server.addresses[0],
+        tls=settings.web.config_file is not None,
+    )
+    judge.start()
+    parts.callback(judge.stop)
+    try:
+        orders = Orders(
+            interval=ha.interval,
+            grace=ha.grace,
+            on_unhealthy=ha.on_unhealthy,
+            road=ha.road,
+            socket=None if ha.dry_run else _heart_socket(settings, simulated, parts),
+            library=None,
+            lock_file=ha.lock_file or _lock_file(simulated, parts),
+            dry_run=ha.dry_run,
+        )
+    except NotVMwareError as error:
+        if ha.required:
+            raise VMGuestError(f"--ha.required: {explain(error)}") from error
+        log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
+        published.add(Idle(judge.judge).families)
+        return
+    problems: list[str] = []
+
+    def give_up(problem: str) -> None:
+        problems.append(problem)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @parts.callback
+    def fail() -> None:
+        if problems:
+            raise VMGuestError(f"--ha.required: {problems[0]}")
+
+    heartbeat = Heartbeat(
+        orders,
+        judge.judge,
+        lambda: published.state.session_changes,
+        required=ha.required,
+        fatal=give_up,
+    )
+    heartbeat.start()
+    parts.callback(heartbeat.stop)
+    published.add(heartbeat.families)
+
+
+def _heart_socket(settings: Settings, simulated: Server | None, parts: ExitStack) -> str | None:
+    """The unix socket of a simulated host; None: the hypervisor's vsock, on VMware only."""
+    if simulated is not None:
+        path = f"{_folder(parts)}/host"
+        parts.enter_context(serve_unix(path, simulated))
+        return path
+    if settings.source == "replay":
+        raise NotVMwareError("a recording takes no heartbeats")
+    if settings.guestrpc.socket is None and not hypervisor.detect().vmware:
+        # Elsewhere the other end of a vsock would be somebody else's host.
+        raise NotVMwareError("this machine is not a VMware guest")
+    return settings.guestrpc.socket
+
+
+def _folder(parts: ExitStack) -> str:
+    """One that goes with ``parts``."""
+    return parts.enter_context(TemporaryDirectory(prefix="vmguest-"))
+
+
+def _lock_file(simulated: Server | None, parts: ExitStack) -> str:
+    """The one of this machine; a simulated VM of one process is its own."""
+    return lock.DEFAULT_PATH if simulated is None else f"{_folder(parts)}/ha.lock"

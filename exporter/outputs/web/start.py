@@ -1,0 +1,75 @@
+"""The web server as a part of the program: its settings, and its start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from exporter.config import Settings
+from exporter.errors import ConfigError
+from exporter.metrics.published import Published
+from exporter.outputs import process
+from exporter.outputs.page.landing import views
+from exporter.outputs.page.status import Status
+from exporter.outputs.prometheus import Page
+from exporter.outputs.web.application import Application
+from exporter.outputs.web.listen import bind
+from exporter.outputs.web.secured import Secured
+from exporter.outputs.web.server import WebServer
+from exporter.snapshot import PollState
+
+log = logging.getLogger("exporter.web")
+
+
+def check(settings: Settings, _environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for an address that can't be listened on, or a web configuration that can't be used."""
+    if not settings.web.enabled:
+        return
+    problems: list[str] = []
+    for attempt in (_try_to_bind, _try_to_secure):
+        try:
+            attempt(settings)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def start(
+    settings: Settings, published: Published, parts: ExitStack
+) -> tuple[WebServer | None, Callable[[PollState], None]]:
+    """Listen, unless the web server is off; ``parts`` ends it. Gives it and what wants to be told after each poll."""
+    if not settings.web.enabled:
+        return None, lambda _state: None
+    path = settings.web.telemetry_path
+    page = Page(published) if settings.web.disable_exporter_metrics else Page(published, process.families)
+    status = Status(published)
+    application = Application(page, lambda: published.state.polls > 0, path, views(path, status.view))
+    if settings.web.config_file is None:
+        server = WebServer(application, settings.web.listen)
+    else:
+        secured = Secured(settings.web.config_file)
+        # Passwords are slow to check by design, so the application may block.
+        server = WebServer(
+            secured.guard(application),
+            settings.web.listen,
+            blocking=True,
+            listener=secured.listener,
+            scheme=secured.scheme,
+        )
+    server.start()
+    parts.callback(server.close)
+    for url in server.urls:
+        log.info("listening on %s", url.rstrip("/") + path)
+    return server, status.record
+
+
+def _try_to_bind(settings: Settings) -> None:
+    for bound in bind(settings.web.listen):
+        bound.close()
+
+
+def _try_to_secure(settings: Settings) -> None:
+    if settings.web.config_file is not None:
+        Secured(settings.web.config_file)
