@@ -17,14 +17,11 @@ from exporter.doctor.rows import choose
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 
-ROADS = ("guestrpc", "library")
+SOURCES = ("guestrpc", "library")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
-    parser.add_argument(
-        "--road", choices=ROADS, help="look at this road only (default: that of --source, else both)"
-    )
     parser.add_argument(
         "--bundle",
         metavar="FILE",
@@ -57,35 +54,35 @@ def run(
         world.settings = load()
     except ConfigError as error:
         world.config_error = error
-    road = args.road or _road(world.settings)
+    source = _source(world.settings)
     try:
-        return _report(args, world, road, environ)
+        return _report(args, world, source, environ)
     finally:
         world.close()
 
 
-def _report(args: Namespace, world: World, road: str, environ: Mapping[str, str]) -> int:
+def _report(args: Namespace, world: World, source: str, environ: Mapping[str, str]) -> int:
     began = world.clock()
-    checks = choose(road, world.platform, simulated=bool(world.socket_path))
-    findings = weigh(examine(checks, world, clock=world.clock), road)
+    checks = choose(source, world.platform, simulated=bool(world.socket_path))
+    findings = weigh(examine(checks, world, clock=world.clock), source)
     seconds = world.clock() - began
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.wall()))
     if args.json:
-        print(report.as_json(findings, road=road, time=stamp, seconds=seconds), end="")
+        print(report.as_json(findings, source=source, time=stamp, seconds=seconds), end="")
     else:
         width = min(shutil.get_terminal_size((100, 0)).columns, 120)
         print(report.text(findings, seconds=seconds, width=width, colour=colour(environ)), end="")
     if args.bundle is not None:
         from exporter.doctor.bundle import Contents, write
 
-        contents = Contents(world, findings, road, stamp, seconds)
+        contents = Contents(world, findings, source, stamp, seconds)
         write(args.bundle, contents.members(mask=not args.unmasked), confirm=confirm, show=say)
     return report.status(findings)
 
 
-def _road(settings: Settings) -> str:
-    """The road that the exporter would take with these settings; ``auto`` where that is open."""
-    if settings.source in ROADS:
+def _source(settings: Settings) -> str:
+    """The source that the exporter would read with these settings; ``auto`` where that is open."""
+    if settings.source in SOURCES:
         return settings.source
     return "guestrpc" if settings.guestrpc.socket else "auto"
 

@@ -123,14 +123,14 @@ def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Itera
             f"--source={settings.source} has no host for single calls; run `vmguest-exporter simulate --socket PATH` and "
             "use --guestrpc.socket=PATH"
         )
-    if ha.road == "guestrpc" and socket is None and not vmware():
+    if ha.source == "guestrpc" and socket is None and not vmware():
         # Elsewhere the other end of a vsock would be somebody else's host.
         raise NotVMwareError("this machine is not a VMware guest")
     orders = Orders(
         interval=ha.interval,
         grace=ha.grace,
         on_unhealthy=ha.on_unhealthy,
-        road=ha.road,
+        road=ha.source,
         socket=socket,
         library=None,
         lock_file=path,

@@ -16,10 +16,10 @@ def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
 
 def contradictions(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Every one, as a sentence that names the flags and a way out."""
-    return [*_road(settings), *_outputs(settings, environ), *_heartbeats(settings)]
+    return [*_sources(settings), *_outputs(settings, environ), *_heartbeats(settings)]
 
 
-def _road(settings: Settings) -> list[str]:
+def _sources(settings: Settings) -> list[str]:
     found = []
     if settings.source == "replay" and settings.replay.file is None:
         found.append("--source=replay needs --replay.file=FILE, the recording to play")

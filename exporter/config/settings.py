@@ -215,7 +215,9 @@ class Ha(Group):
         "Send no more heartbeats, ask for a reset at once, or hand monitoring back without a reset.",
         default="withhold",
     )
-    road: str = option(Choice("guestrpc", "library"), "Road of the heartbeats.", default="guestrpc")
+    source: str = option(
+        Choice("guestrpc", "library"), "By which source heartbeats are sent.", default="guestrpc"
+    )
     lock_file: str | None = option(
         Location(),
         "Lock that keeps a second heartbeater out.",
@@ -244,7 +246,7 @@ class Settings(Group):
 
     source: str = option(
         Choice("auto", "guestrpc", "library", "simulated", "replay"),
-        "Road to the host: auto tries guestrpc, then VMware's library, on VMware only.",
+        "Where statistics come from: auto tries guestrpc, then VMware's library, on VMware only.",
         default="auto",
     )
     poll: Poll = Poll()

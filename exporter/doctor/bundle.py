@@ -54,7 +54,7 @@ class Contents:
 
     world: World
     findings: Sequence[Finding]
-    road: str
+    source: str
     time: str
     seconds: float
 
@@ -75,7 +75,7 @@ class Contents:
             Member(
                 "findings.json",
                 "the same with all facts",
-                text(report.as_json(self.findings, road=self.road, time=self.time, seconds=self.seconds)),
+                text(report.as_json(self.findings, source=self.source, time=self.time, seconds=self.seconds)),
             ),
             Member(
                 "versions.txt",

@@ -84,14 +84,14 @@ def _lines(findings: Sequence[Finding], seconds: float, width: int, colour: bool
         yield from wrapped(words, "", "  ")
 
 
-def as_json(findings: Sequence[Finding], *, road: str, time: str, seconds: float) -> str:
+def as_json(findings: Sequence[Finding], *, source: str, time: str, seconds: float) -> str:
     """The report for machines."""
     document = {
         "format": FORMAT,
         "version": __version__,
         "time": time,
         "seconds": round(seconds, 3),
-        "road": road,
+        "source": source,
         "status": status(findings),
         "counts": {verdict.value: sum(each.verdict is verdict for each in findings) for verdict in Verdict},
         "findings": [_plain(each) for each in findings],

@@ -38,14 +38,14 @@ SECURE_CHANNEL = (
 NOT_VMWARE = "Heartbeats need a VMware guest on ESXi. Leave --ha.enabled out on this machine."
 REFUSED = (
     "The usual reason is guest_rpc.rpci.usevsocket = FALSE in the VM's advanced settings: have it removed, or use "
-    "VMware's library (--ha.road=library). Where guest_rpc.rpci.auth.app.APP_MONITOR = TRUE is set, a source port "
+    "VMware's library (--ha.source=library). Where guest_rpc.rpci.auth.app.APP_MONITOR = TRUE is set, a source port "
     "below 1024 is needed: run with CAP_NET_BIND_SERVICE or as root; on a Fault Tolerance VM that setting must be left out."
 )
 NO_LIBRARY = (
     "Install libappmonitorlib.so of VMware's Guest SDK (or libappmonitor.so of open-vm-tools) and put its folder "
-    "into LD_LIBRARY_PATH, or use --ha.road=guestrpc, which needs no library."
+    "into LD_LIBRARY_PATH, or use --ha.source=guestrpc, which needs no library."
 )
-LIBRARY = "Where VMware's library can't open a channel, --ha.road=guestrpc may, and says why not."
+LIBRARY = "Where VMware's library can't open a channel, --ha.source=guestrpc may, and says why not."
 
 
 def advise(error: VMGuestError) -> str:

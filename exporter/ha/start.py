@@ -73,7 +73,7 @@ def start(
             interval=ha.interval,
             grace=ha.grace,
             on_unhealthy=ha.on_unhealthy,
-            road=ha.road,
+            road=ha.source,
             socket=None if ha.dry_run else _heart_socket(settings, simulated, parts),
             library=None,
             lock_file=ha.lock_file or _lock_file(simulated, parts),

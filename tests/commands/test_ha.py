@@ -335,9 +335,9 @@ def test_nothing_is_asked_where_there_is_no_vmware(desk: Desk) -> None:
     assert desk.run("is-enabled") == command.NOT_VMWARE
 
 
-def test_the_library_road_needs_no_such_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_needs_no_such_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """VMware's library looks by itself."""
-    desk.settings = Settings(ha=Ha(lock_file=desk.lock_file, road="library"))
+    desk.settings = Settings(ha=Ha(lock_file=desk.lock_file, source="library"))
     stubborn(monkeypatch, True)
     assert desk.run("is-enabled") == command.OK
 

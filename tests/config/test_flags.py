@@ -47,9 +47,9 @@ def test_dots_dashes_and_underscores_are_mixed_up_often() -> None:
 
 
 def test_words_after_a_command_are_its_own_but_for_settings() -> None:
-    line = flags.read(["doctor", "--json", "--library.path=/x", "--road", "library", "--help", "--unknown"])
+    line = flags.read(["doctor", "--json", "--library.path=/x", "--bundle", "b.tgz", "--help", "--unknown"])
     assert line.command == "doctor"
-    assert line.rest == ["--json", "--road", "library", "--help", "--unknown"]
+    assert line.rest == ["--json", "--bundle", "b.tgz", "--help", "--unknown"]
     assert [each.raw for each in line.given] == ["/x"]
     assert not line.help
     assert line.problems == []

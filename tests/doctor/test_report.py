@@ -76,7 +76,7 @@ def test_golden(guest: Guest, name: str) -> None:
     findings = weigh(examine(CHECKS, guest.build(), limit=60.0, clock=lambda: 0.0), "auto")
     texts = {
         "txt": report.text(findings, seconds=0.0, width=100),
-        "json": report.as_json(findings, road="auto", time="2026-11-24T20:00:00Z", seconds=0.0),
+        "json": report.as_json(findings, source="auto", time="2026-11-24T20:00:00Z", seconds=0.0),
     }
     for ending, text in texts.items():
         file = GOLDEN / f"doctor-{name}.{ending}"
@@ -149,7 +149,7 @@ def test_the_json_of_a_finding() -> None:
                 finding("clock", fail("Late.", ADVICE, "a detail", now=5)),
                 finding("a", skip("Skipped."), "clock"),
             ],
-            road="auto",
+            source="auto",
             time="now",
             seconds=1.5,
         )
@@ -159,7 +159,7 @@ def test_the_json_of_a_finding() -> None:
         "format": 1,
         "time": "now",
         "seconds": 1.5,
-        "road": "auto",
+        "source": "auto",
         "status": 1,
         "counts": {"ok": 0, "warn": 0, "fail": 1, "skipped": 1},
         "findings": [

@@ -140,7 +140,7 @@ def test_orders_follow_the_settings(fake: list[FakeHeartbeat], tmp_path: Path) -
         interval=5.0,
         grace=7.0,
         on_unhealthy="disable",
-        road="library",
+        source="library",
         lock_file=str(tmp_path / "lock"),
     )
     with ExitStack() as parts:

@@ -22,13 +22,13 @@ from exporter.ha import explain
         (errors.NotVMwareError("no VMware guest"), ["VMware guest on ESXi"]),
         (
             errors.RefusedError("reset", errno.ECONNRESET),
-            ["guest_rpc.rpci.usevsocket", "--ha.road=library", "APP_MONITOR", "Fault Tolerance"],
+            ["guest_rpc.rpci.usevsocket", "--ha.source=library", "APP_MONITOR", "Fault Tolerance"],
         ),
         (errors.RefusedError("nobody", errno.ECONNREFUSED), ["simulate --socket"]),
         (errors.NoDeviceError("denied", errno.EPERM), ["AF_VSOCK"]),
         (errors.LibraryNotFound("none"), ["libappmonitorlib.so", "LD_LIBRARY_PATH"]),
-        (errors.LibraryStatus(3, "f"), ["--ha.road=guestrpc"]),
-        (errors.LibraryCrashed("crashed"), ["--ha.road=guestrpc"]),
+        (errors.LibraryStatus(3, "f"), ["--ha.source=guestrpc"]),
+        (errors.LibraryCrashed("crashed"), ["--ha.source=guestrpc"]),
     ],
 )
 def test_each_problem_names_what_to_change(error: errors.VMGuestError, words: list[str]) -> None:
