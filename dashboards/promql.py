@@ -37,17 +37,6 @@ def metrics(expression: str) -> set[str]:
 
 def published() -> set[str]:
     """Every sample name that the exporter can publish under a fixed name."""
-    rows = (
-        *(row.metric for row in catalogue.STATISTICS),
-        *(row.metric for row in catalogue.EXTENDED),
-        catalogue.HYPERVISOR,
-        catalogue.HOST_FACTS,
-        *catalogue.GUEST_METRICS,
-        *catalogue.SESSION_METRICS,
-        *catalogue.SELF_METRICS,
-        *catalogue.OTLP_METRICS,
-        *catalogue.HA_METRICS,
-    )
-    names = {row.prometheus for row in rows}
-    histograms = {row.prometheus for row in rows if row.kind is catalogue.Kind.HISTOGRAM}
+    names = {row.prometheus for row in catalogue.METRICS}
+    histograms = {row.prometheus for row in catalogue.METRICS if row.kind is catalogue.Kind.HISTOGRAM}
     return (names - histograms) | {name + end for name in histograms for end in ("_bucket", "_count", "_sum")}

@@ -135,13 +135,13 @@ NEEDS_PRIVILEGE = Advice(
 NO_LIBRARY = Advice(
     "library-present",
     Where.GUEST,
-    "install the package open-vm-tools, or name the file with --library.path; the native road (--source=guestrpc) needs "
+    "install the package open-vm-tools, or name the file with --library.path; --source=guestrpc needs "
     "no library",
 )
 LIBRARY_BROKEN = Advice(
     "library-answer",
     Where.GUEST,
-    "prefer the native road (--source=guestrpc), which does not depend on VMware's library; else update open-vm-tools",
+    "prefer --source=guestrpc, which does not depend on VMware's library; else update open-vm-tools",
 )
 
 

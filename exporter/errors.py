@@ -107,7 +107,7 @@ class RpcError(VMGuestError):
     """The host answered ``0 <text>``: it understood the packet and refuses the command.
 
     ``text`` is the host's own word. VMware's library folds every refusal of ``guestlib.info.get`` into
-    NOT_ENABLED (3), so ``kind`` is ``not_enabled`` on both roads and :attr:`reason` tells them apart.
+    NOT_ENABLED (3), so ``kind`` is ``not_enabled`` from both sources and :attr:`reason` tells them apart.
     """
 
     kind = "not_enabled"

@@ -10,12 +10,14 @@ this can't help against is a regular file on a disk that hangs: such a file alwa
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
 import select
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 
 LEVELS: Mapping[str, int] = {
@@ -108,8 +110,6 @@ def fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
         if name not in _OWN:
             yield f"{name}_" if name in {"time", "level", "component"} else name, value
     if record.exc_info and record.exc_info[1] is not None:
-        import traceback
-
         error = record.exc_info[1]
         yield "error", f"{type(error).__name__}: {error}"
         # The end of a traceback is where the fault is.
@@ -123,7 +123,6 @@ def logfmt_line(record: logging.LogRecord) -> str:
 
 def json_line(record: logging.LogRecord) -> str:
     """One JSON object; numbers, booleans and null stay what they are."""
-    import json
 
     def plain(value: object) -> object:
         keep = isinstance(value, bool | int | None) or (isinstance(value, float) and math.isfinite(value))

@@ -1,4 +1,4 @@
-"""What was read, as frozen values: the meeting point of the two roads and of everything behind them.
+"""What was read, as frozen values: the meeting point of all sources and of everything behind them.
 
 A :class:`Snapshot` is what a source returns. A :class:`PollState` is what the poller publishes: one
 reference, replaced whole, never edited, so readers need no lock and can't see half a poll.
@@ -30,7 +30,7 @@ class Snapshot:
 
     session_id: int
     protocol: int
-    """Version of the reply: 3, or 2 from ESX 3.x. The library road can't see it and says 0."""
+    """Version of the reply: 3, or 2 from ESX 3.x. VMware's library can't see it and says 0."""
     values: Mapping[str, Value]
 
 
@@ -61,10 +61,10 @@ class ExtendedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """Which road is in use, for ``vmguest_source_info`` and for people.
+    """Where the statistics come from, for ``vmguest_source_info`` and for people.
 
     ``source``: guestrpc, library, simulated, replay. ``transport``: vsock, unix, memory, library, file.
-    ``protocol``: 3, 2 or empty until known. ``note`` says in words why this road and not another.
+    ``protocol``: 3, 2 or empty until known. ``note`` says in words why this source and not another.
     """
 
     source: str
@@ -117,7 +117,7 @@ class PollState:
     duration: Histogram = field(default_factory=lambda: Histogram.empty(POLL_DURATION_BOUNDS))
     source: SourceInfo | None = None
     library_restarts: int | None = None
-    """Times that the library's process had to be started anew; None on a road without one."""
+    """Times that the library's process had to be started anew; None where there is none."""
     extended: ExtendedSnapshot | None = None
     extended_up: bool | None = None
     """None: not asked for or the host has none; else whether the last round was good."""

@@ -41,6 +41,7 @@ from exporter.catalogue.own import (
     OTLP_LAST_SUCCESS,
     OTLP_METRICS,
     OTLP_QUEUE_LENGTH,
+    OWN,
     POLL_DURATION,
     POLL_ERRORS,
     POLLS,
@@ -65,6 +66,19 @@ from exporter.catalogue.statistics import (
     Wire,
 )
 from exporter.catalogue.units import HostUnit, Unit, scale
+
+METRICS: tuple[Metric, ...] = tuple(
+    dict.fromkeys(
+        (
+            *(row.metric for row in STATISTICS),
+            *(row.metric for row in EXTENDED),
+            HYPERVISOR,
+            HOST_FACTS,
+            *(metric for group in OWN.values() for metric in group),
+        )
+    )
+)
+"""Every metric with a fixed name."""
 
 __all__ = [
     "BUILD",
@@ -92,6 +106,7 @@ __all__ = [
     "HYPERVISOR",
     "LAST_POLL",
     "LIBRARY_RESTARTS",
+    "METRICS",
     "NO_LIMIT",
     "NUMA_MEMORY",
     "OLD_NO_LIMIT_MB",
@@ -99,6 +114,7 @@ __all__ = [
     "OTLP_LAST_SUCCESS",
     "OTLP_METRICS",
     "OTLP_QUEUE_LENGTH",
+    "OWN",
     "POLLS",
     "POLLS_MISSED",
     "POLLS_UNCHANGED",

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from exporter import catalogue
-from exporter.catalogue import EXTENDED, ExtendedStatistic, Kind, Labels, Metric, Unit, scale
+from exporter.catalogue import EXTENDED, METRICS, ExtendedStatistic, Kind, Labels, Metric, Unit, scale
 from exporter.snapshot import ExtendedValue
 
 MAX_DEVICES = 256
@@ -54,20 +53,7 @@ _SCALES: dict[str, tuple[Unit, int, int]] = {
 """The host's unit strings that are understood: base unit and factor (numerator, denominator)."""
 
 _BY_NAME = {(row.category, row.name): row for row in EXTENDED}
-_RESERVED = frozenset(
-    metric.family
-    for metric in (
-        *(row.metric for row in catalogue.STATISTICS),
-        *(row.metric for row in EXTENDED),
-        *catalogue.GUEST_METRICS,
-        *catalogue.SESSION_METRICS,
-        *catalogue.SELF_METRICS,
-        *catalogue.OTLP_METRICS,
-        *catalogue.HA_METRICS,
-        catalogue.HYPERVISOR,
-        catalogue.HOST_FACTS,
-    )
-)
+_RESERVED = frozenset(metric.family for metric in METRICS)
 """Families of the catalogue: no name from a host may become one of these by rule."""
 
 

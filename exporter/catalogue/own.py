@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from exporter.catalogue.metric import Kind, Metric
 from exporter.catalogue.units import Unit
 
@@ -26,7 +28,7 @@ POLL_DURATION = Metric("poll.duration", Kind.HISTOGRAM, Unit.SECONDS, "Time that
 POLLS_MISSED = Metric("polls.missed", _C, _EV, "Polls skipped because the one before took longer than the interval.")
 POLLS_UNCHANGED = Metric("polls.unchanged", _C, _EV, "Polls in which the host repeated its last sample (elapsed had not moved); no error.")
 LAST_POLL = Metric("last_poll", _G, Unit.TIMESTAMP, "When the last good poll read the host.")
-SOURCE = Metric("source", _I, _NO, "Road in use to the host, its transport and the version of the reply.", ("source", "transport", "protocol"))
+SOURCE = Metric("source", _I, _NO, "Source of the statistics, its transport and the version of the host's reply.", ("source", "transport", "protocol"))
 BUILD = Metric("exporter.build", _I, _NO, "Version of the exporter and of Python.", ("version", "python"))
 LIBRARY_RESTARTS = Metric("library.restarts", _C, _EV, "Times that the child process with VMware's library had to be started anew.")
 EXTENDED_UP = Metric("extended.up", _G, _NO, "1 when the last round over the extended statistics was good and is fresh; absent where the host has none.")
@@ -81,3 +83,12 @@ HA_METRICS = (
     HA_LAST_HEARTBEAT,
     HA_DRY_RUN_RESETS,
 )
+
+OWN: Mapping[str, tuple[Metric, ...]] = {
+    "What the guest's own kernel sees": GUEST_METRICS,
+    "The session": SESSION_METRICS,
+    "The exporter itself": SELF_METRICS,
+    "OTLP push": OTLP_METRICS,
+    "Heartbeats": HA_METRICS,
+}
+"""All of them, by the heading that they have in the reference."""

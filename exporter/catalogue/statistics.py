@@ -33,7 +33,7 @@ class Statistic:
     """
 
     id: int
-    """Discriminant in a V3 reply, 1 to 38."""
+    """Discriminant in a V3 reply, from 1 without gaps."""
     key: str
     """Key in :attr:`exporter.snapshot.Snapshot.values`."""
     wire: Wire
@@ -48,7 +48,7 @@ class Statistic:
     host_info: bool = False
     """Given only where ``tools.guestlib.enableHostInfo`` is TRUE."""
     deprecated: bool = False
-    """Published only with ``--deprecated-metrics``, and never by the library road."""
+    """Published only with ``--deprecated-metrics``, and never by VMware's library."""
     identity: bool = False
     """Published only with ``--expose-identity``."""
     public: bool = True

@@ -112,11 +112,8 @@ def _chapters() -> Iterator[tuple[str, dict[Metric, str]]]:
     yield "The host itself, where it tells (`tools.guestlib.enableHostInfo`)", basic[True]
     known = [row.metric for row in EXTENDED if not row.basic]
     yield "Extended statistics of the host", _texts([*known, catalogue.HYPERVISOR, catalogue.HOST_FACTS])
-    yield "What the guest's own kernel sees", _texts(catalogue.GUEST_METRICS)
-    yield "The session", _texts(catalogue.SESSION_METRICS)
-    yield "The exporter itself", _texts(catalogue.SELF_METRICS)
-    yield "OTLP push", _texts(catalogue.OTLP_METRICS)
-    yield "Heartbeats", _texts(catalogue.HA_METRICS)
+    for heading, metrics in catalogue.OWN.items():
+        yield heading, _texts(metrics)
 
 
 def _texts(metrics: Iterable[Metric]) -> dict[Metric, str]:

@@ -40,7 +40,7 @@ PATH_SIZE = 513
 """Bytes of buffer for a pool path: 512 at most on the wire, and a NUL."""
 MAX_PATH_SIZE = 64 * 1024
 MAX_REPLY = 2**20
-"""Bytes of an extended reply; the native road has the same bound."""
+"""Bytes of an extended reply; GuestRPC has the same bound."""
 
 _ABSENT = (Status.NOT_AVAILABLE, Status.UNSUPPORTED_VERSION)
 """A getter's way to say that the host does not give this statistic."""

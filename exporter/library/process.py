@@ -15,26 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, TypeVar
 
-from exporter.catalogue import BY_KEY, Wire
-from exporter.errors import (
-    ConnectionLost,
-    LibraryCrashed,
-    LibraryNotFound,
-    LibraryStatus,
-    LocalProtocolError,
-    NotVMwareError,
-    RefusedError,
-    RemoteProtocolError,
-    RpcError,
-    TimeoutExpired,
-    VMGuestError,
-)
-from exporter.library import messages
+from exporter.errors import LibraryCrashed, TimeoutExpired
+from exporter.library import answers, messages
+from exporter.library.answers import Loaded
 from exporter.machine import isolated
-from exporter.snapshot import Snapshot, Value
+from exporter.snapshot import Snapshot
 
 START_LIMIT = 10.0
 """Seconds for a new process to begin and load the library; usually well under 0.1."""
@@ -51,35 +38,12 @@ WORDS = 200
 
 _T = TypeVar("_T")
 
-_ERRORS: dict[str, type[VMGuestError]] = {
-    kind.__name__: kind
-    for kind in (
-        ConnectionLost,
-        LibraryNotFound,
-        LibraryStatus,
-        LocalProtocolError,
-        NotVMwareError,
-        RefusedError,
-        RemoteProtocolError,
-        RpcError,
-    )
-}
-"""What the child may answer with."""
-
 _NOT_UNDERSTOOD: messages.Message = {}
 
 
 def command(path: str | None) -> list[str]:
     """The child's command line; ``path`` as in :func:`exporter.library.loader.load`."""
     return isolated.command("exporter.library.child", path or "")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the child has loaded: the file, and the functions that it lacks."""
-
-    library: str
-    missing: tuple[str, ...]
 
 
 class LibraryProcess:
@@ -131,13 +95,13 @@ class LibraryProcess:
         if self._process is None:
             self._start()
         if self._loaded is None:
-            self._loaded = self._ask({"ask": "load"}, self._start_limit, _loaded)
+            self._loaded = self._ask({"ask": "load"}, self._start_limit, answers.loaded)
         return self._loaded
 
     def read(self) -> Snapshot:
         """:func:`exporter.library.handle.read` in the child; besides its errors, those of :meth:`load`."""
         self.load()
-        return self._ask({"ask": "read"}, self._timeout, _snapshot)
+        return self._ask({"ask": "read"}, self._timeout, answers.snapshot)
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         """:func:`exporter.library.handle.stat` in the child; besides its errors, those of :meth:`load`.
@@ -147,7 +111,7 @@ class LibraryProcess:
         """
         self.load()
         question = {"ask": "stat", "encoding": encoding, "name": name}
-        return self._ask(question, self._timeout, _data, timeout)
+        return self._ask(question, self._timeout, answers.data, timeout)
 
     def close(self) -> None:
         """End the process. Never raises; a later question would start a new one."""
@@ -203,11 +167,8 @@ class LibraryProcess:
         if answer is None:
             raise self._crashed("")
         try:
-            if "error" in answer:
-                name, *arguments = answer["error"]
-                error = _ERRORS[name](*arguments)
-            else:
-                error = None
+            error = answers.error(answer)
+            if error is None:
                 result = decode(answer)
         except (AttributeError, KeyError, TypeError, ValueError) as mistake:
             raise self._crashed("answered nonsense and was killed") from mistake
@@ -289,32 +250,3 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
             return ""
         lines = os.read(pipe.fileno(), 2**16).decode("utf-8", "replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")[:WORDS]
-
-
-def _loaded(answer: messages.Message) -> Loaded:
-    return Loaded(str(answer["library"]), tuple(map(str, answer["missing"])))
-
-
-def _snapshot(answer: messages.Message) -> Snapshot:
-    """The snapshot in an answer, each value checked: the library may have damaged the child's memory."""
-    values: dict[str, Value] = {}
-    for key, value in answer["values"].items():
-        is_number = BY_KEY[key].wire in (Wire.U32, Wire.U64)
-        values[key] = _unsigned(value) if is_number else _text(value)
-    return Snapshot(_unsigned(answer["session"]), 0, values)
-
-
-def _data(answer: messages.Message) -> bytes:
-    return _text(answer["data"]).encode("latin-1")
-
-
-def _unsigned(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 2**64:
-        raise ValueError(f"{value!r}: an unsigned 64-bit number is expected")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r}: text is expected")
-    return value

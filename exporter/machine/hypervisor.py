@@ -1,7 +1,7 @@
 """Which hypervisor this machine runs on, found without touching vsock or VMware's backdoor.
 
 On anything but VMware, a vsock connection to CID 0 would reach somebody else's host and the backdoor
-instruction would kill the process. So the native road is opened only after this module has said VMware.
+instruction would kill the process. So vsock is opened only after this module has said VMware.
 
 Evidence, strongest first: CPUID leaf 0x40000000 where the kernel shows it (``/dev/cpu/0/cpuid``, root and the
 cpuid module), then the DMI strings of the firmware, which are world-readable and there in containers too. DMI
@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 VMWARE = "VMware"
 UNKNOWN = "unknown"
@@ -67,16 +68,17 @@ def detect(root: str | os.PathLike[str] = "/", platform: str = sys.platform) -> 
     """Find the hypervisor by what the file system under ``root`` shows. Never raises."""
     if platform == "win32":
         return _from_words(_windows_words(), "registry")
-    signature = _cpuid(f"{root}/dev/cpu/0/cpuid")
+    base = Path(root)
+    signature = _cpuid(base / "dev/cpu/0/cpuid")
     if signature is not None:
         name = _SIGNATURES.get(signature, f"unknown ({signature.decode('ascii', 'replace').strip()})")
         return Hypervisor(name, "CPUID")
-    if _has_flag(f"{root}/proc/cpuinfo") is False:
+    if _has_flag(base / "proc/cpuinfo") is False:
         return Hypervisor("none", "the CPU does not have the hypervisor flag")
-    folder = f"{root}/sys/class/dmi/id"
-    words = [_read(f"{folder}/{name}") for name in ("sys_vendor", "product_name", "bios_vendor")]
+    dmi = base / "sys/class/dmi/id"
+    words = [_read(dmi / name) for name in ("sys_vendor", "product_name", "bios_vendor")]
     found = _from_words(words, "DMI")
-    if found.name == UNKNOWN and _has_vmci(f"{root}/sys/bus/pci/devices"):
+    if found.name == UNKNOWN and _has_vmci(base / "sys/bus/pci/devices"):
         return Hypervisor(VMWARE, f"the VMCI device on PCI; {found.evidence}")
     return found
 
@@ -92,16 +94,15 @@ def _from_words(words: list[str], evidence: str) -> Hypervisor:
     return Hypervisor(UNKNOWN, shown)
 
 
-def _has_vmci(folder: str) -> bool:
+def _has_vmci(folder: Path) -> bool:
     try:
-        devices = os.listdir(folder)  # noqa: PTH208  as below
+        devices = list(folder.iterdir())
     except OSError:
         return False
-    ids = ((_read(f"{folder}/{each}/vendor"), _read(f"{folder}/{each}/device")) for each in devices)
-    return _VMCI in ids
+    return _VMCI in ((_read(each / "vendor"), _read(each / "device")) for each in devices)
 
 
-def _cpuid(path: str) -> bytes | None:
+def _cpuid(path: Path) -> bytes | None:
     """The 12 bytes of EBX, ECX, EDX of the hypervisor leaf; None where the kernel does not show them."""
     try:
         file = os.open(path, os.O_RDONLY)
@@ -117,7 +118,7 @@ def _cpuid(path: str) -> bytes | None:
     return signature if signature in _SIGNATURES else None
 
 
-def _has_flag(cpuinfo: str) -> bool | None:
+def _has_flag(cpuinfo: Path) -> bool | None:
     """Whether an x86 CPU shows the hypervisor flag; None on other CPUs, which have no such line."""
     for line in _read(cpuinfo).splitlines():
         if line.startswith("flags"):
@@ -125,11 +126,9 @@ def _has_flag(cpuinfo: str) -> bool | None:
     return None
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     try:
-        # Not pathlib: 3 ms of start-up that nothing else in a plain serve needs.
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            return file.read().strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from exporter.errors import LocalProtocolError, RemoteProtocolError
 
 LIMIT = 1 << 20
-"""Longest packet accepted, bytes. All 38 statistics take 0.6 KiB, extended ones a few; 1 MiB is generous."""
+"""Longest packet accepted, bytes. All basic statistics take 0.6 KiB, extended ones a few; 1 MiB is generous."""
 
 HEADER = 4
 

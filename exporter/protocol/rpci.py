@@ -1,6 +1,6 @@
 """RPCI: a command from guest to host and its one reply.
 
-A command is a DataMap with TYPE, PAYLOAD and, on one-shot requests, FAST_CLOSE, in that order. A reply's
+A command is a DataMap with TYPE, PAYLOAD and, from VMware's library, FAST_CLOSE, in that order. A reply's
 payload is ``1 `` and data, or ``0 `` and the host's reason, both bytes of any kind.
 Source: open-vm-tools lib/rpcChannel/vsockChannel.c, rpcChannel.c.
 """
@@ -23,18 +23,13 @@ class Request:
 
     command: bytes
     fast_close: bool
+    """Whether the connection is to be closed after the reply, as VMware's library wants it each time."""
 
 
 @lru_cache(maxsize=64)
-def request(command: bytes, *, fast_close: bool = False) -> bytes:
-    """``command`` as a whole packet, ready to send.
-
-    ``fast_close`` asks the host to close the connection once it has answered.
-    """
-    fields: dict[int, datamap.Field] = {datamap.TYPE: _DATA, datamap.PAYLOAD: command}
-    if fast_close:
-        fields[datamap.FAST_CLOSE] = 1
-    return packet.encode(datamap.encode(fields))
+def request(command: bytes) -> bytes:
+    """``command`` as a whole packet, ready to send."""
+    return packet.encode(datamap.encode({datamap.TYPE: _DATA, datamap.PAYLOAD: command}))
 
 
 def reply(data: bytes, *, ok: bool = True) -> bytes:

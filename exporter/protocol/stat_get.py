@@ -14,9 +14,11 @@ error: :class:`~exporter.errors.RemoteProtocolError`.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from xml.parsers import expat
 
 from exporter.errors import RemoteProtocolError
 from exporter.snapshot import ExtendedValue
@@ -102,8 +104,6 @@ def _collect(values: Iterable[ExtendedValue | None]) -> tuple[ExtendedValue, ...
 
 def _xml(text: str) -> Reply:
     """By expat's events: no tree, no entities, no document type, nothing outside the text."""
-    from xml.parsers import expat
-
     session_id = 0
     depth = 0
     attributes: dict[str, str] = {}
@@ -146,8 +146,6 @@ def _xml(text: str) -> Reply:
 
 
 def _json(text: str) -> Reply:
-    import json
-
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

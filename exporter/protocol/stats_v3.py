@@ -48,14 +48,12 @@ class _Run(NamedTuple):
     keys: tuple[str, ...]
 
 
-def _run(rows: list[Statistic]) -> _Run:
-    layout = "".join(_number(row).format[1:] for row in rows)
-    return _Run(
-        tuple(rows),
-        struct.Struct(f">{layout}"),
-        tuple(row.id for row in rows),
-        tuple(row.key for row in rows),
-    )
+def _runs(rows: list[Statistic]) -> list[_Run]:
+    """One run of ``rows``, or none of no rows."""
+    if not rows:
+        return []
+    layout = struct.Struct(">" + "".join(_number(row).format[1:] for row in rows))
+    return [_Run(tuple(rows), layout, tuple(row.id for row in rows), tuple(row.key for row in rows))]
 
 
 def _number(row: Statistic) -> struct.Struct:
@@ -70,9 +68,9 @@ def _parts() -> tuple[_Run | Statistic, ...]:
         if row.wire not in _TEXTS:
             numbers.append(row)
             continue
-        parts += [_run(numbers), row]
+        parts += [*_runs(numbers), row]
         numbers = []
-    return (*parts, _run(numbers))
+    return (*parts, *_runs(numbers))
 
 
 _PARTS = _parts()

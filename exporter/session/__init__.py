@@ -1,1 +1,1 @@
-"""One conversation with the host, by either road."""
+"""One conversation with the host, whatever the source."""

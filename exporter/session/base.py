@@ -1,4 +1,4 @@
-"""What a source is: the one interface behind which the two roads are the same."""
+"""What a source is: the one interface behind which GuestRPC and VMware's library are the same."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Source(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """Which road, by which transport; ``protocol`` is filled in after the first good read."""
+        """Which source, over which transport; ``protocol`` is filled in after the first good read."""
 
     @property
     def restarts(self) -> int | None:
-        """Times that the library's process had to be started anew; None on a road without one."""
+        """Times that the library's process had to be started anew; None where there is none."""
 
     def read(self) -> Snapshot:
         """Ask the host for the basic statistics; connects first where needed.

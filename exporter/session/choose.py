@@ -1,8 +1,8 @@
-"""Which road to the host: a forced one, or the first that works.
+"""Which source of statistics: a forced one, or the first that works.
 
 ``auto`` looks at the hypervisor first (:mod:`exporter.machine.hypervisor`) and tries nothing on a machine that is not
-VMware's. There it tries the native road, then VMware's library, says which it took and why not the other, and
-keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other road would get
+VMware's. There it tries GuestRPC, then VMware's library, says which it took and why not the other, and
+keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other source would get
 the same one.
 """
 
@@ -15,9 +15,12 @@ from dataclasses import replace
 from exporter.errors import NotVMwareError, RpcError, VMGuestError
 from exporter.machine.hypervisor import Hypervisor, detect
 from exporter.session.base import Source
+from exporter.session.vendor import LibrarySource
 from exporter.session.wire import DEFAULT_TIMEOUT, WireSource
 from exporter.snapshot import Snapshot, SourceInfo
 from exporter.transport.base import Connector
+from exporter.transport.unix import UnixConnector
+from exporter.transport.vsock import VsockConnector
 
 log = logging.getLogger("exporter.session")
 
@@ -39,16 +42,16 @@ def choose(
         NotVMwareError: vsock would be needed, and the hypervisor is not VMware.
     """
     if source == "library":
-        return _library(library_path, timeout)
+        return LibrarySource(library_path or None, timeout)
     if socket_path:
-        return WireSource(_unix(socket_path), timeout)
+        return WireSource(UnixConnector(socket_path), timeout)
     found = _vmware(find_hypervisor, ". Nothing was sent to the host")
     if source == "guestrpc":
-        return WireSource(_vsock(), timeout)
+        return WireSource(VsockConnector(), timeout)
     return AutoSource(
         {
-            "guestrpc": lambda: WireSource(_vsock(), timeout),
-            "library": lambda: _library(library_path, timeout),
+            "guestrpc": lambda: WireSource(VsockConnector(), timeout),
+            "library": lambda: LibrarySource(library_path or None, timeout),
         },
         found.evidence,
     )
@@ -61,9 +64,9 @@ def connector(socket_path: str = "", find_hypervisor: Callable[[], Hypervisor] =
         NotVMwareError: as :func:`choose`.
     """
     if socket_path:
-        return _unix(socket_path)
+        return UnixConnector(socket_path)
     _vmware(find_hypervisor)
-    return _vsock()
+    return VsockConnector()
 
 
 def _vmware(find_hypervisor: Callable[[], Hypervisor], more: str = "") -> Hypervisor:
@@ -76,35 +79,17 @@ def _vmware(find_hypervisor: Callable[[], Hypervisor], more: str = "") -> Hyperv
     return found
 
 
-def _unix(path: str) -> Connector:
-    from exporter.transport.unix import UnixConnector
-
-    return UnixConnector(path)
-
-
-def _vsock() -> Connector:
-    from exporter.transport.vsock import VsockConnector
-
-    return VsockConnector()
-
-
-def _library(path: str, timeout: float) -> Source:
-    from exporter.session.vendor import LibrarySource
-
-    return LibrarySource(path or None, timeout)
-
-
 class AutoSource:
-    """Tries the roads in order at each read until one answers, then keeps to that one."""
+    """Tries the sources in order at each read until one answers, then keeps to that one."""
 
-    def __init__(self, roads: dict[str, Callable[[], Source]], evidence: str) -> None:
-        self._roads = roads
+    def __init__(self, sources: dict[str, Callable[[], Source]], evidence: str) -> None:
+        self._sources = sources
         self._evidence = evidence
         self._made: dict[str, Source] = {}
         self._chosen: Source | None = None
         self._note = ""
         self._told: list[str] = []
-        """Kinds of the errors that the log has been told of while no road answers."""
+        """Kinds of the errors that the log has been told of while no source answers."""
 
     @property
     def info(self) -> SourceInfo:
@@ -120,13 +105,13 @@ class AutoSource:
         if self._chosen is not None:
             return self._chosen.read()
         failures: list[tuple[str, VMGuestError]] = []
-        for name, make in self._roads.items():
-            # Made once and kept while no road answers: the library's process counts its crashes and pauses.
+        for name, make in self._sources.items():
+            # Made once and kept while no source answers: the library's process counts its crashes and pauses.
             source = self._made.get(name) or self._made.setdefault(name, make())
             try:
                 snapshot = source.read()
             except RpcError as error:
-                # On the native road a refusal is the host's answer. The library has the same status for "no
+                # Over GuestRPC a refusal is the host's answer. The library has the same status for "no
                 # channel to the host", so its refusal decides nothing.
                 if name == "library":
                     failures.append((name, error))
@@ -141,22 +126,25 @@ class AutoSource:
         self._note = "; ".join(f"{name}: {error}" for name, error in failures)
         if self._told != (kinds := [error.kind for _, error in failures]):
             self._told = kinds
-            log.warning("no road to the host yet", extra={"hypervisor": self._evidence, "why": self._note})
-        # The first road is the one to repair: the second one is its substitute.
+            log.warning(
+                "no source of statistics answers yet", extra={"hypervisor": self._evidence, "why": self._note}
+            )
+        # The first source is the one to repair: the second one is its substitute.
         raise failures[0][1]
 
     def _take(self, name: str, failures: list[tuple[str, VMGuestError]]) -> None:
         self._chosen = self._made.pop(name)
         self._close_others()
-        others = "; ".join(f"not {road}: {error}" for road, error in failures)
+        others = "; ".join(f"not {other}: {error}" for other, error in failures)
         self._note = others or f"{name} answered first"
         log.info(
-            "road to the host chosen", extra={"road": name, "hypervisor": self._evidence, "why": self._note}
+            "source of statistics chosen",
+            extra={"source": name, "hypervisor": self._evidence, "why": self._note},
         )
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         if self._chosen is None:
-            raise NotVMwareError("no road to the host has been found yet")
+            raise NotVMwareError("no source of statistics has answered yet")
         return self._chosen.stat(encoding, name, timeout)
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ class ExtendedReader:
     def step(self, source: Source, session_id: int, deadline: float) -> ExtendedState:
         """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
 
-        Never raises for what the host or the road does: a round that fails shows in ``up``.
+        Never raises for what the host or the connection does: a round that fails shows in ``up``.
         """
         if session_id != self._session_id:
             self._forget(session_id)

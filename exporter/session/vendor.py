@@ -1,10 +1,11 @@
-"""The library road: VMware's own library, in an expendable process (:mod:`exporter.library`)."""
+"""VMware's own library as a source, in an expendable process (:mod:`exporter.library`)."""
 
 from __future__ import annotations
 
 import logging
 
-from exporter.library.process import LibraryProcess, Loaded
+from exporter.library.answers import Loaded
+from exporter.library.process import LibraryProcess
 from exporter.session.wire import DEFAULT_TIMEOUT
 from exporter.snapshot import Snapshot, SourceInfo
 

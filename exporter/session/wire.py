@@ -1,4 +1,4 @@
-"""The native road: GuestRPC over a stream, no VMware library.
+"""GuestRPC over a stream as a source: no VMware library.
 
 :class:`Channel` joins a transport and the sans-I/O protocol: one command, one reply, on a connection that is
 kept open. :class:`WireSource` reads the statistics over one. Heartbeats have a Channel of their own.

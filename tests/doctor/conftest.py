@@ -21,7 +21,7 @@ from exporter.doctor.finding import Finding
 from exporter.doctor.rows import CHECKS
 from exporter.doctor.world import NOT_FOUND, Ran, World
 from exporter.errors import LibraryNotFound, NoDeviceError, VMGuestError
-from exporter.library.process import Loaded
+from exporter.library.answers import Loaded
 from exporter.protocol.appmonitor import Verb, command
 from exporter.session.wire import Channel
 from exporter.simulator.faults import Fault

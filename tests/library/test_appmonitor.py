@@ -1,4 +1,4 @@
-"""The library road, against a stand-in in C with the header's ABI that counts what it gives away and who calls."""
+"""Heartbeats through VMware's library, against a stand-in in C with the header's ABI that counts what it gives away and who calls."""
 
 from __future__ import annotations
 

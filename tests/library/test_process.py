@@ -15,7 +15,8 @@ import pytest
 
 from exporter import errors
 from exporter.library import process
-from exporter.library.process import LibraryProcess, Loaded
+from exporter.library.answers import Loaded
+from exporter.library.process import LibraryProcess
 from exporter.machine import isolated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -263,7 +263,7 @@ class TestExporterItself:
         assert {metric.prometheus for metric in rows} == {metric.prometheus for metric in metrics}
 
     def test_no_family_stands_twice(self) -> None:
-        """On any road: a second HELP line makes Prometheus's parsers refuse the whole page."""
+        """Whatever the source: a second HELP line makes Prometheus's parsers refuse the whole page."""
         state = state_with(VALUES | {"resource_pool_path": "p"}, extended_up=True, library_restarts=0)
         names = [family.name for family in collect(state, NOW, MONOTONIC, EVERYTHING, Guest(1, 1))]
         assert sorted(names) == sorted(set(names))

@@ -12,17 +12,11 @@ from exporter.protocol import datamap
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 STRING = st.binary(min_size=1, max_size=30)
-FIELDS = st.dictionaries(
-    st.integers(0, 2**32 - 1),
-    st.one_of(
-        INT64, STRING, st.lists(INT64, min_size=1, max_size=3), st.lists(STRING, min_size=1, max_size=3)
-    ),
-    max_size=4,
-)
+FIELDS = st.dictionaries(st.integers(0, 2**32 - 1), st.one_of(INT64, STRING), max_size=4)
 
 
 @given(FIELDS)
-def test_round_trip(fields: Mapping[int, datamap.Field]) -> None:
+def test_round_trip(fields: Mapping[int, int | bytes]) -> None:
     assert datamap.decode(datamap.encode(fields)) == fields
 
 
@@ -38,13 +32,22 @@ def test_an_empty_list_is_a_list(kind: int) -> None:
         (-1, "00000001 00000001 ffffffff ffffffff"),
         (2**32, "00000001 00000001 00000000 00000001"),
         (b"ab", "00000002 00000001 00000002 6162"),
-        ([1, 2], "00000003 00000001 00000002 00000001 00000000 00000002 00000000"),
-        ([b"a"], "00000004 00000001 00000001 00000001 61"),
     ],
 )
-def test_bytes_of_each_type(value: datamap.Field, encoded: str) -> None:
+def test_bytes_of_each_type(value: int | bytes, encoded: str) -> None:
     """An int64 has its low word first, each word big-endian."""
     assert datamap.encode({1: value}) == bytes.fromhex(encoded)
+    assert datamap.decode(bytes.fromhex(encoded)) == {1: value}
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ([1, -2], "00000003 00000001 00000002 00000001 00000000 fffffffe ffffffff"),
+        ([b"a", b"bc"], "00000004 00000001 00000002 00000001 61 00000002 6263"),
+    ],
+)
+def test_lists_of_a_host_are_read(value: datamap.Field, encoded: str) -> None:
     assert datamap.decode(bytes.fromhex(encoded)) == {1: value}
 
 
@@ -68,8 +71,8 @@ def test_malformed(body: str) -> None:
         datamap.decode(bytes.fromhex(body))
 
 
-@pytest.mark.parametrize("value", [b"", 2**63, -(2**63) - 1, [b""], [2**63]])
-def test_what_cannot_be_said_is_our_mistake(value: datamap.Field) -> None:
+@pytest.mark.parametrize("value", [b"", 2**63, -(2**63) - 1])
+def test_what_cannot_be_said_is_our_mistake(value: int | bytes) -> None:
     with pytest.raises(LocalProtocolError):
         datamap.encode({1: value})
 

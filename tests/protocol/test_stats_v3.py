@@ -20,6 +20,8 @@ FOUR = bytes.fromhex(
 """A reply that VMware's own library decodes to the values below."""
 
 SESSION = 0x1122334455667788
+LAST = STATISTICS[-1].id
+"""What follows it is unknown."""
 
 
 def number(wire: Wire) -> st.SearchStrategy[int | bytes]:
@@ -37,7 +39,7 @@ def number(wire: Wire) -> st.SearchStrategy[int | bytes]:
 VALUES = st.fixed_dictionaries({row.id: st.tuples(st.booleans(), number(row.wire)) for row in STATISTICS})
 
 
-def expected(values: dict[int, tuple[bool, int | bytes]], count: int = 38) -> dict[str, int | str]:
+def expected(values: dict[int, tuple[bool, int | bytes]], count: int = LAST) -> dict[str, int | str]:
     found: dict[str, int | str] = {}
     for row in STATISTICS[:count]:
         valid, value = values[row.id]
@@ -76,7 +78,7 @@ def test_a_path_is_padded_to_four_bytes() -> None:
     assert encoded.endswith(bytes.fromhex("00000012 00000001 00000005 2f706f6f6c 000000"))
 
 
-@given(st.integers(1, 2**64 - 1), VALUES, st.integers(0, 38))
+@given(st.integers(1, 2**64 - 1), VALUES, st.integers(0, LAST))
 def test_every_statistic_at_any_length_of_the_list(
     session_id: int, values: dict[int, tuple[bool, int | bytes]], count: int
 ) -> None:
@@ -105,15 +107,15 @@ def test_the_later_statistic_of_one_key_wins_where_it_is_valid(short: int, long:
 
 def test_an_unknown_statistic_ends_the_list() -> None:
     """New ids are only appended, and the length of an unknown one is unknown."""
-    body = stats_v3.encode(1, full(), 38)
-    grown = bytearray(body + bytes.fromhex("00000027 00000001 0000000000000009 cafe"))
+    body = stats_v3.encode(1, full())
+    grown = bytearray(body + struct.pack(">IIQ", LAST + 1, 1, 9) + b"\xca\xfe")
     struct.pack_into("<I", grown, 12, len(grown) - 16)
-    struct.pack_into(">I", grown, 16, 40)
+    struct.pack_into(">I", grown, 16, LAST + 2)
     assert stats_v3.decode(bytes(grown)) == stats_v3.decode(body)
 
 
-@pytest.mark.parametrize("id_", [39, 99, 2**32 - 1])
-@pytest.mark.parametrize("position", [1, 4, 17, 18, 19, 37, 38])
+@pytest.mark.parametrize("id_", [LAST + 1, LAST + 60, 2**32 - 1])
+@pytest.mark.parametrize("position", [1, 4, 17, 18, 19, 37, LAST])
 def test_an_unknown_statistic_among_known_ones_ends_the_list_too(position: int, id_: int) -> None:
     """What stands before it is kept. Behind it may stand anything, or nothing."""
     values = full()
@@ -121,7 +123,7 @@ def test_an_unknown_statistic_among_known_ones_ends_the_list_too(position: int, 
     for rest in (b"", b"\0\0\0\x01", bytes(400)):
         body = bytearray(before + struct.pack(">I", id_) + rest)
         struct.pack_into("<I", body, 12, len(body) - 16)
-        struct.pack_into(">I", body, 16, 38)
+        struct.pack_into(">I", body, 16, LAST)
         assert stats_v3.decode(bytes(body)) == stats_v3.decode(before)
 
 
@@ -224,7 +226,7 @@ def test_a_flipped_bit_changes_one_value_or_ends_the_list_or_is_malformed(bit: i
     except RemoteProtocolError:
         return
     # A flipped length of a text shifts what follows, whose id is then unknown: the list ends behind a changed text.
-    lists = [stats_v3.decode(stats_v3.encode(9, full(), count)).values for count in range(39)]
+    lists = [stats_v3.decode(stats_v3.encode(9, full(), count)).values for count in range(LAST + 1)]
     kept = snapshot.values
     assert any(
         sum(kept.get(key) != values.get(key) for key in kept.keys() | values.keys()) <= 1 for values in lists

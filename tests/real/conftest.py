@@ -39,7 +39,7 @@ Require = Callable[[str, str | None, str], str]
 
 @dataclass
 class Compared:
-    """How many values of the real library were held against the native road's."""
+    """How many values of the real library were held against the GuestRPC source's."""
 
     values: int = 0
     statistics: set[str] = field(default_factory=set)
@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     compared = config.stash.get(_COMPARED, None)
     if compared and (compared.values or compared.replies):
         terminalreporter.write_line(
-            f"VMware's library against the native road: {compared.values} values of "
+            f"VMware's library against GuestRPC: {compared.values} values of "
             f"{len(compared.statistics)} statistics and {compared.replies} extended replies compared"
         )
 
@@ -169,8 +169,8 @@ def host(short_path: Path) -> Iterator[ScriptedHost]:
     host.close()
 
 
-class Roads:
-    """Both roads to one host that listens at ``path``."""
+class Sources:
+    """Both sources on one host that listens at ``path``."""
 
     def __init__(self, path: Path, shim: str, library: str, compared: Compared) -> None:
         self._path = path
@@ -185,7 +185,7 @@ class Roads:
             probe.connect(str(self._path))
         return {**os.environ, "LD_PRELOAD": self._shim, "GUESTRPC_SHIM_SOCKET": str(self._path), **extra}
 
-    def native(self, timeout: float = 30.0) -> WireSource:
+    def guestrpc(self, timeout: float = 30.0) -> WireSource:
         source = WireSource(UnixConnector(self._path), timeout)
         self._sources.append(source)
         return source
@@ -198,18 +198,18 @@ class Roads:
         self._sources.append(source)
         return source
 
-    def compare(self, native: Snapshot, library: Snapshot, *absent: str) -> None:
+    def compare(self, guestrpc: Snapshot, library: Snapshot, *absent: str) -> None:
         """Equal in every value that the library gives; it lacks nothing but what it can't give, and ``absent``."""
         expected = {
-            key: value for key, value in native.values.items() if key not in NOT_BY_LIBRARY | set(absent)
+            key: value for key, value in guestrpc.values.items() if key not in NOT_BY_LIBRARY | set(absent)
         }
         assert dict(library.values) == expected
-        assert library.session_id == native.session_id
+        assert library.session_id == guestrpc.session_id
         assert all(BY_KEY[key].symbol or key == "resource_pool_path" for key in library.values)
         self._compared.count(library)
 
-    def compare_replies(self, native: bytes, library: bytes) -> None:
-        assert library == native
+    def compare_replies(self, guestrpc: bytes, library: bytes) -> None:
+        assert library == guestrpc
         self._compared.replies += 1
 
     def close(self) -> None:
@@ -218,15 +218,15 @@ class Roads:
 
 
 @pytest.fixture
-def roads(host: ScriptedHost, shim: str, real_library: str, compared: Compared) -> Iterator[Roads]:
-    """Both roads to the scripted ``host``."""
-    roads = Roads(host.path, shim, real_library, compared)
-    yield roads
-    roads.close()
+def sources(host: ScriptedHost, shim: str, real_library: str, compared: Compared) -> Iterator[Sources]:
+    """Both sources on the scripted ``host``."""
+    sources = Sources(host.path, shim, real_library, compared)
+    yield sources
+    sources.close()
 
 
 class Clock:
-    """Stands still until it is told, so that both roads see the same sample."""
+    """Stands still until it is told, so that both sources see the same sample."""
 
     now = 0.0
 
@@ -236,11 +236,11 @@ class Clock:
 
 @dataclass
 class Simulated:
-    """A simulated host that listens, its clock, and both roads to it."""
+    """A simulated host that listens, its clock, and both sources on it."""
 
     host: SimulatedHost
     clock: Clock
-    roads: Roads
+    sources: Sources
 
 
 @pytest.fixture
@@ -255,20 +255,20 @@ def simulate(
             host = SimulatedHost(scenario, clock)
             path = short_path / "simulated"
             stack.enter_context(serve_unix(path, Server(host, faults)))
-            roads = Roads(path, shim, real_library, compared)
-            stack.callback(roads.close)
-            return Simulated(host, clock, roads)
+            sources = Sources(path, shim, real_library, compared)
+            stack.callback(sources.close)
+            return Simulated(host, clock, sources)
 
         yield start
 
 
 @pytest.fixture(scope="session")
 def toolbox(require_program: Callable[[str, str], str]) -> Callable[..., str]:
-    """``toolbox(roads, *arguments)``: what ``vmware-toolbox-cmd stat`` prints."""
+    """``toolbox(sources, *arguments)``: what ``vmware-toolbox-cmd stat`` prints."""
     program = require_program("vmware-toolbox-cmd", "apt-get install open-vm-tools")
 
-    def run(roads: Roads, *arguments: str) -> str:
-        environ = roads.environ()
+    def run(sources: Sources, *arguments: str) -> str:
+        environ = sources.environ()
         done = subprocess.run(
             [program, "stat", *arguments], env=environ, capture_output=True, text=True, timeout=60, check=True
         )

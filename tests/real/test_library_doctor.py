@@ -19,7 +19,7 @@ from exporter.protocol import rpci, stats_v3
 from exporter.transport.unix import UnixConnector
 
 if TYPE_CHECKING:
-    from tests.real.conftest import Roads, ScriptedHost
+    from tests.real.conftest import ScriptedHost, Sources
 
 pytestmark = pytest.mark.real
 
@@ -79,7 +79,9 @@ def test_a_file_that_is_no_library(tmp_path: Path) -> None:
     assert "can't be loaded" in found["library-dependencies"].outcome.sentence
 
 
-def test_the_library_is_asked_in_a_vmware_guest(roads: Roads, host: ScriptedHost, real_library: str) -> None:
+def test_the_library_is_asked_in_a_vmware_guest(
+    sources: Sources, host: ScriptedHost, real_library: str
+) -> None:
     host.answer = lambda command: (
         rpci.reply(stats_v3.encode(5, {4: (True, 7)}))
         if command == b"guestlib.info.get 3"
@@ -90,7 +92,7 @@ def test_the_library_is_asked_in_a_vmware_guest(roads: Roads, host: ScriptedHost
         find_hypervisor=lambda root: Hypervisor("VMware", "CPUID"),
         new_connector=lambda privileged: UnixConnector(host.path),
         new_library=lambda path, limit: LibraryProcess(
-            real_library, 30.0, environ=roads.environ(), start_limit=60.0
+            real_library, 30.0, environ=sources.environ(), start_limit=60.0
         ),
     )
     rows = [each for each in CHECKS if each.road == "library" or each.code == "hypervisor"]

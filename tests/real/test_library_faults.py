@@ -37,11 +37,11 @@ print(library.VMGuestLib_CloseHandle(handle), flush=True)
 """
 
 
-def plain(roads: Any, library: str, updates: int) -> tuple[list[int], int]:
+def plain(sources: Any, library: str, updates: int) -> tuple[list[int], int]:
     """What the library answers to each call, and the exit status of its process (negative: the signal)."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PLAIN, library, str(updates)],
-        env=roads.environ(),
+        env=sources.environ(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -69,23 +69,23 @@ def growing() -> Callable[[bytes], bytes]:
     return lambda _: reply(b"p" * next(lengths))
 
 
-def test_a_growing_pool_path(host: Any, roads: Any, real_library: str) -> None:
+def test_a_growing_pool_path(host: Any, sources: Any, real_library: str) -> None:
     host.answer = growing()
-    _, status = plain(roads, real_library, 40)
+    _, status = plain(sources, real_library, 40)
     assert status in {-6, -11}, "one handle for all updates should have overflowed the heap"
 
     host.answer = growing()
-    library = roads.library()
+    library = sources.library()
     lengths = [len(library.read().values["resource_pool_path"]) for _ in range(60)]
     assert lengths == [*range(4, 513, 12), *[512] * 17]
     assert library.restarts == 0
 
 
-def test_a_failed_decode_that_is_reported_as_success(host: Any, roads: Any, real_library: str) -> None:
+def test_a_failed_decode_that_is_reported_as_success(host: Any, sources: Any, real_library: str) -> None:
     host.answer = lambda _: CUT_OFF
-    assert plain(roads, real_library, 1) == ([0, 0, 5, 0], 0)
+    assert plain(sources, real_library, 1) == ([0, 0, 5, 0], 0)
 
-    library = roads.library()
+    library = sources.library()
     with pytest.raises(RemoteProtocolError, match="GetSessionId answered 5"):
         library.read()
     host.answer = lambda _: reply()
@@ -93,25 +93,25 @@ def test_a_failed_decode_that_is_reported_as_success(host: Any, roads: Any, real
     assert library.restarts == 0
 
 
-def test_an_empty_body(host: Any, roads: Any, real_library: str) -> None:
+def test_an_empty_body(host: Any, sources: Any, real_library: str) -> None:
     host.answer = lambda _: EMPTY
-    assert plain(roads, real_library, 1) == ([0, 0], -11)
+    assert plain(sources, real_library, 1) == ([0, 0], -11)
 
-    library, native = roads.library(), roads.native()
+    library, guestrpc = sources.library(), sources.guestrpc()
     for crashes in range(1, 4):
         host.answer = lambda _: EMPTY
         with pytest.raises(RemoteProtocolError):
-            native.read()
+            guestrpc.read()
         with pytest.raises(LibraryCrashed, match="SIGSEGV") as caught:
             library.read()
         assert caught.value.kind == "library_crashed"
         host.answer = lambda _: reply()
-        roads.compare(native.read(), library.read())
+        sources.compare(guestrpc.read(), library.read())
         assert library.restarts == crashes
 
 
-def test_a_host_that_hangs(host: Any, roads: Any) -> None:
-    library = roads.library(timeout=1.0)
+def test_a_host_that_hangs(host: Any, sources: Any) -> None:
+    library = sources.library(timeout=1.0)
     host.answer = lambda _: reply()
     library.read()
     host.answer = lambda _: None
@@ -122,8 +122,10 @@ def test_a_host_that_hangs(host: Any, roads: Any) -> None:
     assert library.restarts == 1
 
 
-def test_a_host_that_is_slow_with_an_extended_group_does_not_cost_the_process(host: Any, roads: Any) -> None:
-    library = roads.library(timeout=1.0)
+def test_a_host_that_is_slow_with_an_extended_group_does_not_cost_the_process(
+    host: Any, sources: Any
+) -> None:
+    library = sources.library(timeout=1.0)
     host.answer = lambda _: reply()
     library.read()
     host.answer = lambda _: None
@@ -135,9 +137,9 @@ def test_a_host_that_is_slow_with_an_extended_group_does_not_cost_the_process(ho
     assert library.read().session_id == 5
 
 
-def test_a_host_that_is_gone_is_an_error_and_not_our_death(host: Any, roads: Any) -> None:
+def test_a_host_that_is_gone_is_an_error_and_not_our_death(host: Any, sources: Any) -> None:
     """The library falls back to the backdoor instruction, which kills its process away from VMware."""
-    library = roads.library()
+    library = sources.library()
     host.answer = lambda _: reply()
     library.read()
     host.path.rename(host.path.with_suffix(".away"))
@@ -165,9 +167,9 @@ def test_stat_away_from_vmware(build: Callable[..., str], real_library: str) -> 
         library.close()
 
 
-def test_many_polls_leave_nothing_behind(host: Any, roads: Any) -> None:
+def test_many_polls_leave_nothing_behind(host: Any, sources: Any) -> None:
     host.answer = lambda command: rpci.reply(b"x" * 10_000) if b"stat" in command else reply(b"p" * 512)
-    library = roads.library()
+    library = sources.library()
 
     def pages() -> int:
         return int(Path(f"/proc/{library._process.pid}/statm").read_text("ascii").split()[1])

@@ -1,4 +1,4 @@
-"""The simulated host, seen by VMware's own library and command, against the native road and the host itself."""
+"""The simulated host, seen by VMware's own library and command, against GuestRPC and the host itself."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MOMENTS = (0.0, 0.5, 7.0, 31.0, 59.0, 61.0, 75.0, 140.0, 3600.0)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_statistic_at_every_moment(simulate: Callable[..., Any], name: str) -> None:
     simulated = simulate(name)
-    native, library = simulated.roads.native(), simulated.roads.library()
+    guestrpc, library = simulated.sources.guestrpc(), simulated.sources.library()
     seen = set()
     for simulated.clock.now in MOMENTS:
-        expected = native.read()
-        # See test_two_roads: a V2 reply's pool path is out of the library's reach.
+        expected = guestrpc.read()
+        # See test_two_sources: a V2 reply's pool path is out of the library's reach.
         absent = ["resource_pool_path"] if expected.protocol == 2 else []
-        simulated.roads.compare(expected, library.read(), *absent)
+        simulated.sources.compare(expected, library.read(), *absent)
         seen.add(expected.session_id)
     assert len(seen) == (5 if name == "vmotion" else 1)
     assert library.restarts == 0
@@ -39,23 +39,23 @@ def test_long_pool_paths(simulate: Callable[..., Any], length: int) -> None:
     """One beyond 512 bytes travels in a statistic that no function of the library returns."""
     machine = replace(SCENARIOS["steady"].machine, resource_pool_path="p" * length)
     simulated = simulate(replace(SCENARIOS["steady"], machine=machine))
-    expected = simulated.roads.native().read()
+    expected = simulated.sources.guestrpc().read()
     assert expected.values["resource_pool_path"] == "p" * length
     absent = ["resource_pool_path"] if length > 512 else []
-    simulated.roads.compare(expected, simulated.roads.library().read(), *absent)
+    simulated.sources.compare(expected, simulated.sources.library().read(), *absent)
 
 
 def test_a_pool_path_that_grows_between_polls(simulate: Callable[..., Any]) -> None:
     simulated = simulate()
-    native, library = simulated.roads.native(), simulated.roads.library()
+    guestrpc, library = simulated.sources.guestrpc(), simulated.sources.library()
     for length in (4, 500, 8, 512, 1, 256):
         simulated.host.set("resource_pool_path", "p" * length)
-        simulated.roads.compare(native.read(), library.read())
+        simulated.sources.compare(guestrpc.read(), library.read())
     assert library.restarts == 0
 
 
 def groups_of(simulated: Any) -> list[str]:
-    names = simulated.roads.native().stat("text", "").decode().splitlines()
+    names = simulated.sources.guestrpc().stat("text", "").decode().splitlines()
     assert len(names) == 7
     return ["", *names]
 
@@ -64,11 +64,11 @@ def groups_of(simulated: Any) -> list[str]:
 @pytest.mark.parametrize("name", [name for name, row in SCENARIOS.items() if row.encodings])
 def test_every_extended_group(simulate: Callable[..., Any], name: str, encoding: str) -> None:
     simulated = simulate(name)
-    native, library = simulated.roads.native(), simulated.roads.library()
+    guestrpc, library = simulated.sources.guestrpc(), simulated.sources.library()
     for simulated.clock.now in (0.0, 65.0):
         for group in groups_of(simulated):
-            expected = native.stat(encoding, group)
-            simulated.roads.compare_replies(expected, library.stat(encoding, group))
+            expected = guestrpc.stat(encoding, group)
+            simulated.sources.compare_replies(expected, library.stat(encoding, group))
             assert expected
     assert library.restarts == 0
 
@@ -82,7 +82,7 @@ def test_an_extended_group_that_there_is_not(
 ) -> None:
     simulated = simulate(name)
     errors = []
-    for source in (simulated.roads.native(), simulated.roads.library()):
+    for source in (simulated.sources.guestrpc(), simulated.sources.library()):
         with pytest.raises(VMGuestError) as caught:
             source.stat(encoding, group)
         errors.append((type(caught.value), str(caught.value)))
@@ -109,26 +109,26 @@ def outcome(read: Callable[[], Any]) -> str:
 @pytest.mark.parametrize("name", [name for name in SAME_KIND if name != "huge-size"])
 def test_a_fault_of_the_host_is_the_same_kind_of_error(simulate: Callable[..., Any], name: str) -> None:
     simulated = simulate(faults=(Fault(name),))
-    native, library = outcome(simulated.roads.native().read), outcome(simulated.roads.library().read)
-    assert native in {"good", "malformed", "not_enabled"}
-    assert library == BY_LIBRARY.get(name, native)
+    guestrpc, library = outcome(simulated.sources.guestrpc().read), outcome(simulated.sources.library().read)
+    assert guestrpc in {"good", "malformed", "not_enabled"}
+    assert library == BY_LIBRARY.get(name, guestrpc)
 
 
 def test_a_size_beyond_the_reply_costs_one_poll_at_most(simulate: Callable[..., Any]) -> None:
     """The library reads past the reply; what it finds there is not ours to say."""
     simulated = simulate(faults=(Fault("huge-size", times=2),))
-    native, library = simulated.roads.native(), simulated.roads.library()
-    assert outcome(native.read) == "malformed"
+    guestrpc, library = simulated.sources.guestrpc(), simulated.sources.library()
+    assert outcome(guestrpc.read) == "malformed"
     assert outcome(library.read) in {"good", "malformed", "library_crashed"}
-    simulated.roads.compare(native.read(), library.read())
+    simulated.sources.compare(guestrpc.read(), library.read())
 
 
 def test_an_empty_body_now_and_then(simulate: Callable[..., Any]) -> None:
     simulated = simulate(faults=(Fault("empty-body", times=1),))
-    library = simulated.roads.library()
+    library = simulated.sources.library()
     with pytest.raises(LibraryCrashed, match="SIGSEGV"):
         library.read()
-    simulated.roads.compare(simulated.roads.native().read(), library.read())
+    simulated.sources.compare(simulated.sources.guestrpc().read(), library.read())
     assert library.restarts == 1
 
 
@@ -151,8 +151,8 @@ def test_the_command_prints_the_hosts_numbers(
     for name, (id_, unit) in STATISTICS.items():
         valid, number = simulated.host.values()[id_]
         assert valid
-        assert toolbox(simulated.roads, name) == f"{number} {unit}\n"
-    assert toolbox(simulated.roads, "sessionid") == f"{simulated.host.session_id:#x}\n"
+        assert toolbox(simulated.sources, name) == f"{number} {unit}\n"
+    assert toolbox(simulated.sources, "sessionid") == f"{simulated.host.session_id:#x}\n"
 
 
 @pytest.mark.parametrize(
@@ -174,5 +174,5 @@ def test_the_command_prints_what_the_host_holds(
 ) -> None:
     simulated = simulate()
     simulated.clock.now = 300.0
-    printed = toolbox(simulated.roads, "raw", *arguments)
+    printed = toolbox(simulated.sources, "raw", *arguments)
     assert printed.strip() == simulated.host.stat(encoding, group).decode().strip()

@@ -10,7 +10,8 @@ import pytest
 from exporter.catalogue import STATISTICS, Wire
 from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.library import handle, loader
-from exporter.library.process import LibraryProcess, Loaded
+from exporter.library.answers import Loaded
+from exporter.library.process import LibraryProcess
 from exporter.library.signatures import SIGNATURES, Status
 from exporter.session.vendor import LibrarySource
 

@@ -19,15 +19,15 @@ UNITS = {"cpures": "MHz", "cpulimit": "MHz"}
 
 @pytest.mark.parametrize("number", [0, 1234, 2**32 - 1])
 @pytest.mark.parametrize("name", IDS)
-def test_a_statistic(host: Any, roads: Any, toolbox: Stat, name: str, number: int) -> None:
+def test_a_statistic(host: Any, sources: Any, toolbox: Stat, name: str, number: int) -> None:
     values: dict[int, tuple[bool, int | bytes]] = dict.fromkeys(IDS.values(), (True, 77))
     host.answer = lambda _: rpci.reply(stats_v3.encode(5, {**values, IDS[name]: (True, number)}))
-    assert toolbox(roads, name) == f"{number} {UNITS.get(name, 'MB')}\n"
+    assert toolbox(sources, name) == f"{number} {UNITS.get(name, 'MB')}\n"
 
 
-def test_the_session(host: Any, roads: Any, toolbox: Stat) -> None:
+def test_the_session(host: Any, sources: Any, toolbox: Stat) -> None:
     host.answer = lambda _: rpci.reply(stats_v3.encode(0xFEDCBA9876543210, {}))
-    assert toolbox(roads, "sessionid") == "0xfedcba9876543210\n"
+    assert toolbox(sources, "sessionid") == "0xfedcba9876543210\n"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_session(host: Any, roads: Any, toolbox: Stat) -> None:
         (("text", "vscsi", "scsi0:0"), b"guestlib.stat.get text vscsi scsi0:0"),
     ],
 )
-def test_raw(host: Any, roads: Any, toolbox: Stat, arguments: tuple[str, ...], command: bytes) -> None:
+def test_raw(host: Any, sources: Any, toolbox: Stat, arguments: tuple[str, ...], command: bytes) -> None:
     host.answer = lambda _: rpci.reply(b"what the host holds")
-    assert toolbox(roads, "raw", *arguments).strip() == "what the host holds"
+    assert toolbox(sources, "raw", *arguments).strip() == "what the host holds"
     assert host.commands == [command]

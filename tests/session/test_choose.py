@@ -1,4 +1,4 @@
-"""Which road, and why not the other."""
+"""Which source, and why not the other."""
 
 import logging
 
@@ -14,7 +14,7 @@ KVM = Hypervisor("KVM", "CPUID")
 VMWARE = Hypervisor("VMware", "DMI says VMware, Inc.")
 
 
-class Road:
+class StandIn:
     """A source that answers as told, and remembers that it was closed."""
 
     restarts = 4
@@ -41,7 +41,7 @@ class Road:
 SNAPSHOT = Snapshot(1, 3, {})
 
 
-def auto(native: Road, library: Road) -> choose.AutoSource:
+def auto(native: StandIn, library: StandIn) -> choose.AutoSource:
     return choose.AutoSource({"guestrpc": lambda: native, "library": lambda: library}, "DMI")
 
 
@@ -84,15 +84,15 @@ def test_auto_on_vmware_opens_nothing_before_the_first_read() -> None:
 
 def test_native_first(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    source = auto(Road("guestrpc", SNAPSHOT, SNAPSHOT), Road("library"))
+    source = auto(StandIn("guestrpc", SNAPSHOT, SNAPSHOT), StandIn("library"))
     assert source.read() == source.read() == SNAPSHOT
     assert source.info == SourceInfo("guestrpc", "memory", "3", "guestrpc answered first")
     assert source.stat("xml", "host") == b"guestrpc xml host"
-    assert [record.getMessage() for record in caplog.records] == ["road to the host chosen"]
+    assert [record.getMessage() for record in caplog.records] == ["source of statistics chosen"]
 
 
 def test_library_when_native_cannot_connect() -> None:
-    native, library = Road("guestrpc", NoDeviceError("no vsock")), Road("library", SNAPSHOT)
+    native, library = StandIn("guestrpc", NoDeviceError("no vsock")), StandIn("library", SNAPSHOT)
     source = auto(native, library)
     assert source.read() == SNAPSHOT
     assert source.info.source == "library"
@@ -104,8 +104,8 @@ def test_library_when_native_cannot_connect() -> None:
 
 
 def test_a_refusal_is_an_answer_and_the_other_road_would_get_the_same() -> None:
-    library = Road("library")
-    source = auto(Road("guestrpc", RpcError("disabled"), SNAPSHOT), library)
+    library = StandIn("library")
+    source = auto(StandIn("guestrpc", RpcError("disabled"), SNAPSHOT), library)
     with pytest.raises(RpcError):
         source.read()
     assert source.read() == SNAPSHOT
@@ -113,19 +113,19 @@ def test_a_refusal_is_an_answer_and_the_other_road_would_get_the_same() -> None:
 
 
 def test_no_road_is_the_first_roads_error_and_is_tried_anew() -> None:
-    native = Road("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
-    source = auto(native, Road("library", NotVMwareError("no library")))
+    native = StandIn("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
+    source = auto(native, StandIn("library", NotVMwareError("no library")))
     with pytest.raises(VMGuestError, match="no vsock"):
         source.read()
     assert source.info.note == "guestrpc: no vsock; library: no library"
-    with pytest.raises(NotVMwareError, match="no road"):
+    with pytest.raises(NotVMwareError, match="no source"):
         source.stat("xml", "")
     assert source.read() == SNAPSHOT
 
 
 def test_why_no_road_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixture) -> None:
-    native = Road("guestrpc", NoDeviceError("no vsock"), NoDeviceError("no vsock"), SNAPSHOT)
-    source = auto(native, Road("library", NotVMwareError("no library"), NotVMwareError("no library")))
+    native = StandIn("guestrpc", NoDeviceError("no vsock"), NoDeviceError("no vsock"), SNAPSHOT)
+    source = auto(native, StandIn("library", NotVMwareError("no library"), NotVMwareError("no library")))
     for _ in range(2):
         with pytest.raises(NoDeviceError):
             source.read()
@@ -134,7 +134,7 @@ def test_why_no_road_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixt
 
 
 def test_a_road_is_kept_through_its_errors() -> None:
-    source = auto(Road("guestrpc", SNAPSHOT, RemoteProtocolError("x"), SNAPSHOT), Road("library"))
+    source = auto(StandIn("guestrpc", SNAPSHOT, RemoteProtocolError("x"), SNAPSHOT), StandIn("library"))
     source.read()
     with pytest.raises(RemoteProtocolError):
         source.read()
@@ -142,7 +142,7 @@ def test_a_road_is_kept_through_its_errors() -> None:
 
 
 def test_a_mistake_in_this_program_is_not_hidden_by_the_other_road() -> None:
-    source = auto(Road("guestrpc", ZeroDivisionError()), Road("library"))
+    source = auto(StandIn("guestrpc", ZeroDivisionError()), StandIn("library"))
     with pytest.raises(ZeroDivisionError):
         source.read()
     source.close()
@@ -150,8 +150,8 @@ def test_a_mistake_in_this_program_is_not_hidden_by_the_other_road() -> None:
 
 def test_the_librarys_refusal_decides_nothing() -> None:
     """Its status NOT_ENABLED also stands for "no channel to the host"."""
-    native = Road("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
-    library = Road("library", RpcError("not enabled"))
+    native = StandIn("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
+    library = StandIn("library", RpcError("not enabled"))
     source = auto(native, library)
     with pytest.raises(NoDeviceError):
         source.read()
@@ -161,13 +161,13 @@ def test_the_librarys_refusal_decides_nothing() -> None:
 
 def test_roads_are_made_once_and_the_ones_not_taken_closed_in_the_end() -> None:
     """The library's process counts its crashes and pauses between them: a new one would forget."""
-    made: list[Road] = []
+    made: list[StandIn] = []
 
-    def make() -> Road:
-        made.append(Road("library", *[NotVMwareError("no library")] * 3))
+    def make() -> StandIn:
+        made.append(StandIn("library", *[NotVMwareError("no library")] * 3))
         return made[-1]
 
-    native = Road("guestrpc", *[NoDeviceError("no vsock")] * 3)
+    native = StandIn("guestrpc", *[NoDeviceError("no vsock")] * 3)
     source = choose.AutoSource({"guestrpc": lambda: native, "library": make}, "DMI")
     for _ in range(3):
         with pytest.raises(NoDeviceError):

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from exporter.errors import LibraryCrashed, LibraryNotFound, VMGuestError
-from exporter.library.process import LibraryProcess, Loaded
+from exporter.library.answers import Loaded
+from exporter.library.process import LibraryProcess
 from exporter.session.base import Source
 from exporter.session.vendor import LibrarySource
 from exporter.snapshot import Snapshot, SourceInfo

@@ -1,4 +1,4 @@
-"""The native road over joined streams: one kept-open connection, bounded, repeated once when it broke."""
+"""GuestRPC over joined streams: one kept-open connection, bounded, repeated once when it broke."""
 
 from collections.abc import Callable, Iterator
 

@@ -16,7 +16,7 @@ from exporter.errors import (
     TimeoutExpired,
     TransportError,
 )
-from exporter.protocol import packet, rpci, stat_get, stats_v3
+from exporter.protocol import datamap, packet, rpci, stat_get, stats_v3
 from exporter.session.wire import Channel, WireSource
 from exporter.simulator.faults import KINDS, Fault, Stage
 from exporter.simulator.host import SimulatedHost
@@ -138,7 +138,10 @@ def test_fast_close_ends_the_connection_after_the_reply() -> None:
     server = serving()
     thread = threading.Thread(target=server.serve, args=(theirs,))
     thread.start()
-    ours.send(rpci.request(b"guestlib.info.get 3", fast_close=True), 5)
+    request = datamap.encode(
+        {datamap.TYPE: 1, datamap.PAYLOAD: b"guestlib.info.get 3", datamap.FAST_CLOSE: 1}
+    )
+    ours.send(packet.encode(request), 5)
     received = b""
     with pytest.raises(ConnectionLost):
         while True:

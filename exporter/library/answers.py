@@ -1,0 +1,88 @@
+"""What the expendable process answers, as values and errors; each value is checked.
+
+The library may have damaged the memory of the process that it runs in: nothing from there is trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.catalogue import BY_KEY, Wire
+from exporter.errors import (
+    ConnectionLost,
+    LibraryNotFound,
+    LibraryStatus,
+    LocalProtocolError,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    VMGuestError,
+)
+from exporter.library.messages import Message
+from exporter.snapshot import Snapshot, Value
+
+_ERRORS: dict[str, type[VMGuestError]] = {
+    kind.__name__: kind
+    for kind in (
+        ConnectionLost,
+        LibraryNotFound,
+        LibraryStatus,
+        LocalProtocolError,
+        NotVMwareError,
+        RefusedError,
+        RemoteProtocolError,
+        RpcError,
+    )
+}
+"""What the child may answer with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the child has loaded: the file, and the functions that it lacks."""
+
+    library: str
+    missing: tuple[str, ...]
+
+
+# All of these raise AttributeError, KeyError, TypeError or ValueError for an answer that is none.
+
+
+def error(answer: Message) -> VMGuestError | None:
+    """The error in an answer; None where it holds none."""
+    if "error" not in answer:
+        return None
+    name, *arguments = answer["error"]
+    return _ERRORS[name](*arguments)
+
+
+def loaded(answer: Message) -> Loaded:
+    """What the library is."""
+    return Loaded(str(answer["library"]), tuple(map(str, answer["missing"])))
+
+
+def snapshot(answer: Message) -> Snapshot:
+    """The basic statistics."""
+    values: dict[str, Value] = {}
+    for key, value in answer["values"].items():
+        is_number = BY_KEY[key].wire in (Wire.U32, Wire.U64)
+        values[key] = _unsigned(value) if is_number else _text(value)
+    return Snapshot(_unsigned(answer["session"]), 0, values)
+
+
+def data(answer: Message) -> bytes:
+    """The bytes of an extended reply, as the host sent them."""
+    return _text(answer["data"]).encode("latin-1")
+
+
+def _unsigned(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**64:
+        raise ValueError(f"{value!r}: an unsigned 64-bit number is expected")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r}: text is expected")
+    return value
