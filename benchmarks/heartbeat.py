@@ -34,6 +34,7 @@ from exporter.ha.health import Verdict
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
+from exporter.ha.messages import News
 from exporter.ha.orders import Orders
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Rules
@@ -147,8 +148,6 @@ class Sink(Link):
         self.closed = False
 
     def receive(self) -> list[object]:  # type: ignore[override]
-        from exporter.ha.messages import News
-
         return [News(Health.GOOD, "", time.monotonic())]
 
     def send(self, message: object) -> None:

@@ -26,6 +26,10 @@ from pathlib import Path
 
 from benchmarks.host import ROOT
 from benchmarks.scrape import Memory
+from exporter.poller import Poller
+from exporter.session.rounds import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.in_process import in_process
 from exporter.snapshot import PollState
 
 COLLECTOR = ROOT / ".cache" / "collector" / "collector"
@@ -50,11 +54,6 @@ WAYS = ("push", "sdk")
 
 def polled() -> PollState:
     """What a simulated host gives, extended statistics included."""
-    from exporter.poller import Poller
-    from exporter.session.rounds import ExtendedReader
-    from exporter.session.wire import WireSource
-    from exporter.simulator.in_process import in_process
-
     poller = Poller(WireSource(in_process("cpu-limit", seed=1), 5.0), 60.0, extended=ExtendedReader(60.0))
     poller.poll()
     poller.poll_extended(time.monotonic() + 5)

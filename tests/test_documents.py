@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from exporter import __version__
 from exporter.commands import cli, reference
+from exporter.commands.ha import STATUSES
 from exporter.config import OPTIONS
 from exporter.config.values import Switch
 
@@ -38,9 +41,6 @@ def test_every_setting_that_the_readme_names_exists() -> None:
 
 
 def own_flags_of_commands() -> set[str]:
-    from argparse import ArgumentParser
-    from importlib import import_module
-
     found: set[str] = set()
     for command in cli.available():
         if command.name != "serve":
@@ -107,7 +107,5 @@ def test_the_licence_is_the_one_that_the_package_names() -> None:
 
 
 def test_the_exit_statuses_of_single_calls_are_the_programs() -> None:
-    from exporter.commands.ha import STATUSES
-
     rows = [f"| {status} | {meaning} | {theirs} |" for status, meaning, theirs in STATUSES]
     assert "\n".join(rows) in README

@@ -1,12 +1,15 @@
-"""Who may import whom. A module that no rule knows fails too: say where it stands before it grows."""
+"""Who may import whom, and how the tree is kept. A module that no rule knows fails too: say where it stands."""
 
 from __future__ import annotations
 
 import ast
 import gzip
+import importlib
+import inspect
 import re
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +171,274 @@ def test_these_tests_notice_an_import_inside_a_function(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     file.write_text("def f():\n    from exporter.poller import Poller\n    import ctypes\n")
     assert list(imports(file)) == [(2, "exporter.poller.Poller"), (3, "ctypes")]
+
+
+PICTURE = ROOT.parent / "docs" / "architecture.md"
+
+VOCABULARY = frozenset({"metrics.families", "outputs.web.application"})
+"""Modules of a room that say in which form something is handed on; who hands it on may import them."""
+
+AGAINST_THE_STREAM = frozenset({("insight", "outputs.prometheus")})
+"""Imports that have to go, as (importing room, imported room)."""
+
+
+def picture() -> tuple[set[tuple[str, str]], set[tuple[str, str]], set[str]]:
+    """Arrows that imports stand for, dotted arrows, and every room that the document names; rooms are dotted."""
+    text = PICTURE.read_text(encoding="utf-8")
+    ids = {
+        key: label.replace("/", ".")
+        for key, label in re.findall(r"^ +(\w+)\[([\w/]+)\]$", text, re.MULTILINE)
+    }
+    arrows = re.findall(r"^ +(\w+) (-->|-\.->) (\w+)$", text, re.MULTILINE)
+    drawn: dict[str, set[tuple[str, str]]] = {"-->": set(), "-.->": set()}
+    for start, kind, end in arrows:
+        drawn[kind].add((ids[start], ids[end]))
+    named = {room.replace("/", ".") for room in re.findall(r"^\| `([\w/]+)` \|", text, re.MULTILINE)}
+    assert named >= set(ids.values()), "rooms that are drawn and not explained"
+    assert len(arrows) == len(re.findall(r"^ +\w+ -", text, re.MULTILINE)), "an arrow that this can't read"
+    return drawn["-->"], drawn["-.->"], named
+
+
+def room(name: str) -> str:
+    """The room of a module: its first part, or two of them below ``outputs``."""
+    parts = name.split(".")
+    return ".".join(parts[: 2 if parts[0] == "outputs" else 1])
+
+
+def downstream(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Every pair of which the second is reached from the first."""
+    reached = set(arrows)
+    while more := {(a, d) for a, b in reached for c, d in reached if b == c} - reached:
+        reached |= more
+    return reached
+
+
+def room_imports() -> dict[tuple[str, str], list[str]]:
+    """(importing room, imported room) -> where; without the places in which parts meet settings and each other."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, path in MODULES:
+        if name in {"app", "session.hosts"} or name.endswith(".start"):
+            continue
+        for line, imported in imports(path):
+            target = imported.removeprefix("exporter.")
+            if target == imported or any(f"{target}.".startswith(f"{word}.") for word in VOCABULARY):
+                continue
+            if room(name) != room(target):
+                where = f"{path.relative_to(ROOT)}:{line}: {imported}"
+                found.setdefault((room(name), room(target)), []).append(where)
+    return found
+
+
+def test_the_picture_goes_one_way() -> None:
+    solid, dotted, _ = picture()
+    assert solid
+    assert not {(a, b) for a, b in downstream(solid | dotted) if a == b}
+
+
+def test_every_arrow_of_the_picture_is_an_import() -> None:
+    solid, dotted, _ = picture()
+    found = {
+        (room(imported.removeprefix("exporter.")), room(name))
+        for name, path in MODULES
+        for _, imported in imports(path)
+        if imported.startswith("exporter.")
+    }
+    assert solid <= found, f"drawn, but no import: {solid - found}"
+    through_app = {(a, b) for a, b in dotted if (b, a) in room_imports() or (a, b) in room_imports()}
+    assert not through_app, f"drawn as joined by app.py, but one imports the other: {through_app}"
+
+
+def test_every_import_follows_the_picture() -> None:
+    solid, dotted, _ = picture()
+    ways = downstream(solid | dotted)
+    drawn = {name for arrow in ways for name in arrow}
+    wrong = {
+        (user, used): places
+        for (user, used), places in room_imports().items()
+        if {user, used} <= drawn and (used, user) not in ways
+    }
+    unexpected = [
+        place for pair, places in wrong.items() if pair not in AGAINST_THE_STREAM for place in places
+    ]
+    assert not unexpected, "no arrow of docs/architecture.md leads this way:\n" + "\n".join(unexpected)
+    assert wrong.keys() == AGAINST_THE_STREAM, f"gone: {AGAINST_THE_STREAM - wrong.keys()}; strike it out"
+
+
+def test_the_picture_names_every_room() -> None:
+    _, _, named = picture()
+    rooms = {room(name) for name, _ in MODULES} - {"__init__", "__main__", "outputs.__init__"}
+    assert {name.removesuffix(".__init__") for name in rooms} == named
+
+
+PUBLIC_UNDERSCORES = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
+"""Documented for everybody's use: named tuples', and :func:`os._exit`."""
+
+PRIVATE_STILL = frozenset({"outputs.otlp.plain", "outputs.otlp.grpc_client", "outputs.otlp.resource"})
+"""Modules that use private names of other packages, until they are written anew."""
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC_UNDERSCORES
+
+
+def own_names(trees: Iterator[ast.AST]) -> frozenset[str]:
+    """Private names that this package binds itself, somewhere."""
+    found = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return frozenset(found)
+
+
+def foreign_privates(tree: ast.AST, own: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Private names of others: imported, taken from a module or an object, by ``super()``, or by ``getattr``."""
+    modules_of_others = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules_of_others |= {
+                (name.asname or name.name).partition(".")[0]
+                for name in node.names
+                if not name.name.startswith("exporter")
+            }
+            dotted = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            dotted = [f"{node.module}.{name.name}" for name in node.names]
+        else:
+            continue
+        for name in dotted:
+            if not name.startswith("exporter.") and any(map(is_private, name.split("."))):
+                yield node.lineno, name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            root = node.value
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            of_a_module = isinstance(root, ast.Name) and root.id in modules_of_others
+            if of_a_module or node.attr not in own:
+                yield node.lineno, ast.unparse(node)
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in {"getattr", "setattr", "hasattr", "delattr"}
+            and isinstance(node.args[1], ast.Constant)
+            and is_private(str(node.args[1].value))
+            and node.args[1].value not in own
+        ):
+            yield node.lineno, ast.unparse(node)
+
+
+def overridden_privates(name: str) -> Iterator[str]:
+    """Private names in classes of a module that their base classes of other packages have too."""
+    module = importlib.import_module(f"exporter.{name}")
+    for cls in vars(module).values():
+        if not isinstance(cls, type) or cls.__module__ != module.__name__:
+            continue
+        mine = privates_of(cls)
+        for base in cls.__mro__[1:]:
+            package = base.__module__.partition(".")[0]
+            if package != "exporter" and package not in sys.stdlib_module_names:
+                yield from (f"{cls.__name__}: {word} is {package}'s" for word in mine & privates_of(base))
+
+
+def privates_of(cls: type) -> set[str]:
+    return {
+        word
+        for word in re.findall(r"(?:self\.|super\(\)\.|def )(_[a-z]\w*)", inspect.getsource(cls))
+        if is_private(word)
+    }
+
+
+def test_no_private_name_of_another_package_is_used() -> None:
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES}
+    own = own_names(iter(trees.values()))
+    wrong = {
+        name: [f"{name}:{line}: {used}" for line, used in foreign_privates(tree, own)]
+        + [f"{name}: {used}" for used in overridden_privates(name) if not name.endswith("__main__")]
+        for name, tree in trees.items()
+        if not name.endswith("__main__")
+    }
+    unexpected = [line for name, lines in wrong.items() if name not in PRIVATE_STILL for line in lines]
+    assert not unexpected, "\n".join(unexpected)
+    gone = {name for name in PRIVATE_STILL if not wrong.get(name)}
+    assert not gone, f"clean now, strike them out of PRIVATE_STILL: {gone}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import _sha1",
+        "from a._b import c",
+        "from a.b import _c",
+        "import a; a._b()",
+        "import a.b as c; c.d._e",
+        "x._theirs",
+        "getattr(x, '_theirs')",
+        "super()._theirs()",
+        "self._theirs",
+    ],
+)
+def test_that_test_notices(code: str) -> None:
+    assert [*foreign_privates(ast.parse(code), frozenset({"_b", "_e"}))]
+
+
+def test_that_test_lets_its_own_be() -> None:
+    code = "from exporter import __version__\nimport os\nself._mine\nx._mine\nos._exit(0)\nt._replace(a=1)"
+    assert not [*foreign_privates(ast.parse(code), frozenset({"_mine"}))]
+
+
+def test_no_file_is_excused_for_imports_that_stand_at_its_top() -> None:
+    """Of the excuses in pyproject.toml (ruff PLC0415) each is still needed."""
+    settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    excused = settings["tool"]["ruff"]["lint"]["per-file-ignores"]
+    for pattern, rules in excused.items():
+        if "PLC0415" in rules:
+            braces = re.fullmatch(r"(.*)\{(.*)\}(.*)", pattern)
+            start, choices, end = braces.groups() if braces else (pattern, "", "")
+            for choice in choices.split(","):
+                files = [
+                    *ROOT.parent.glob(f"{start}{choice}{end}{'/*.py' if pattern.endswith('**') else ''}")
+                ]
+                assert any(map(has_inner_import, files)), f"strike {start}{choice}{end} out of pyproject.toml"
+
+
+def has_inner_import(path: Path) -> bool:
+    return any(
+        isinstance(inner, ast.Import | ast.ImportFrom)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    )
+
+
+LONGEST = 300
+"""Lines. A longer file has a second role in it: find it."""
+
+TABLES = frozenset({"config.settings"})
+"""Files that are a table and little else: as long as what they list."""
+
+TOO_LONG_STILL = frozenset(
+    {
+        "config.values",
+        "ha.standing",
+        "library.appmonitor",
+        "library.process",
+        "outputs.otlp.settings",
+        "outputs.web.webconfig",
+    }
+)
+"""Files that wait to be split."""
+
+
+def test_no_file_is_longer_than_one_role_needs() -> None:
+    long = {name for name, path in MODULES if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST}
+    assert not long - TABLES - TOO_LONG_STILL, f"over {LONGEST} lines"
+    gone = (TABLES | TOO_LONG_STILL) - long
+    assert not gone, f"short now, or gone: strike them out of the list: {gone}"
 
 
 NOT_IN_A_PLAIN_SERVE = (

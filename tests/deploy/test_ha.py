@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.protocol.appmonitor import Verb, command
+from exporter.session.wire import Channel
 from exporter.simulator.in_process import in_process
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "ha"
@@ -57,8 +58,6 @@ def test_the_dump_s_hook_sends_disable_and_never_stops_the_dump(tmp_path: Path, 
     sent = (tmp_path / "sent").read_bytes()
     assert sent == command(Verb.DISABLE)
     connector = in_process()
-    from exporter.session.wire import Channel
-
     channel = Channel(connector)
     channel.call(command(Verb.ENABLE))
     channel.call(sent)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import builtins
 import fcntl
 import http.server
 import os
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -202,9 +204,6 @@ def test_the_holder_of_the_heartbeats_lock_is_named(guest: Guest) -> None:
 
 
 def test_a_system_without_such_locks(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    import builtins
-    import sys
-
     monkeypatch.delitem(sys.modules, "exporter.ha.lock", raising=False)
     monkeypatch.delattr("exporter.ha.lock", raising=False)
     real = builtins.__import__

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.advice import Where
 from exporter.config.settings import Ha
+from exporter.doctor import checks_ha
 from exporter.doctor.finding import Finding, Verdict
 from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, VMGuestError
 from exporter.ha import explain
@@ -229,6 +230,4 @@ def test_silence_is_told_from_refusal(guest: Guest, error: VMGuestError) -> None
 
 
 def test_where_the_channel_was_not_looked_at_fault_tolerance_is_not_judged(guest: Guest) -> None:
-    from exporter.doctor import checks_ha
-
     assert checks_ha.fault_tolerance(guest.build()).verdict is Verdict.SKIPPED

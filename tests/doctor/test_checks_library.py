@@ -6,6 +6,7 @@ import pytest
 
 from exporter.catalogue import STATISTICS
 from exporter.config.settings import Library
+from exporter.doctor import checks_library
 from exporter.doctor.finding import Finding, Verdict
 from exporter.doctor.world import Ran
 from exporter.errors import (
@@ -238,8 +239,6 @@ def test_the_library_is_never_asked_away_from_vmware(guest: Guest) -> None:
 
 
 def test_a_library_that_does_not_load_is_not_asked(guest: Guest) -> None:
-    from exporter.doctor import checks_library
-
     world = guest.build()
     world.library_error = "file too short"
     assert checks_library.answers(world).verdict is Verdict.SKIPPED

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -119,8 +120,6 @@ def test_signals_to_the_group_are_outlived(handlers: None) -> None:
 
 
 def test_a_crash_leaves_no_core() -> None:
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_CORE)
     try:
         child._leave_no_core()

@@ -15,6 +15,12 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from waitress.adjustments import Adjustments
 
 from exporter.errors import ConfigError
@@ -285,13 +291,6 @@ class TestWhatCanNotBeUsed:
     def test_a_key_with_a_password_is_refused_and_not_asked_for(
         self, certificate: TLSSettings, tmp_path: Path
     ) -> None:
-        from cryptography.hazmat.primitives.serialization import (
-            BestAvailableEncryption,
-            Encoding,
-            PrivateFormat,
-            load_pem_private_key,
-        )
-
         key = load_pem_private_key(Path(certificate.key_file).read_bytes(), None)
         locked = tmp_path / "locked.pem"
         locked.write_bytes(
