@@ -426,7 +426,6 @@ TOO_LONG_STILL = frozenset(
         "config.values",
         "ha.standing",
         "library.appmonitor",
-        "library.process",
         "outputs.otlp.settings",
         "outputs.web.webconfig",
     }
