@@ -58,7 +58,9 @@ PUBLIC_API = """
 37 vmguest_resource_pool_info info vmguest.resource_pool.info -
 38 vmguest_memory_shares gauge vmguest.memory.shares {share}
 """
-"""The names that users' queries rely on: a change here is a breaking change."""
+"""The names that users' queries rely on: a change here is a breaking change. What VMware adds comes behind them."""
+
+PUBLISHED = PUBLIC_API.strip().splitlines()
 
 
 def test_basic_statistics_are_the_public_api() -> None:
@@ -66,7 +68,7 @@ def test_basic_statistics_are_the_public_api() -> None:
         f"{row.id} {row.metric.prometheus} {row.metric.kind.value} {row.metric.otlp} {row.metric.unit.ucum or '-'}"
         for row in STATISTICS
     ]
-    assert shown == PUBLIC_API.strip().splitlines()
+    assert shown[: len(PUBLISHED)] == PUBLISHED
 
 
 def test_ids_are_the_positions() -> None:
@@ -83,7 +85,8 @@ def test_only_the_unbounded_path_has_no_getter() -> None:
 
 
 def test_u64_on_the_wire() -> None:
-    assert {row.id for row in STATISTICS if row.wire is Wire.U64} == {4, 17, 19, 20, *range(22, 31), 38}
+    known = STATISTICS[: len(PUBLISHED)]
+    assert {row.id for row in known if row.wire is Wire.U64} == {4, 17, 19, 20, *range(22, 31), 38}
 
 
 def test_rows_of_one_key_are_one_metric() -> None:
