@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from exporter.catalogue import STATISTICS
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
@@ -19,6 +21,7 @@ from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
+from exporter.simulator.scenarios import SCENARIOS
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -35,7 +38,8 @@ def page(form: Format) -> str:
     def wall() -> float:
         return WALL + time[0] - MONOTONIC
 
-    host = in_process("ballooning", seed=1, clock=monotonic)
+    scenario = replace(SCENARIOS["ballooning"], statistics=len(STATISTICS))
+    host = in_process(scenario, seed=1, clock=monotonic)
     source = WireSource(host, source="simulated")
     poller = Poller(
         source, 5.0, clock=monotonic, wall=wall, extended=ExtendedReader(15.0, clock=monotonic, wall=wall)

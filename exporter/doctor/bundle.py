@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -91,8 +92,6 @@ class Contents:
         return [Member("README.txt", "this list", f"{self.time}, {how}.\n\n{listing}".encode()), *members]
 
     def _versions(self) -> str:
-        from importlib.metadata import PackageNotFoundError, version
-
         lines = {
             "vmguest-exporter": __version__,
             "python": sys.version.replace("\n", " "),

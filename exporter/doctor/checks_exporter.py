@@ -11,6 +11,8 @@ from exporter.config.values import Address
 from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
+from exporter.outputs.web.listen import bind
+from exporter.outputs.web.server import SERVER
 
 PROGRAM = "vmguest-exporter"
 NOT_SERVING = {
@@ -52,8 +54,6 @@ def port(world: World) -> Outcome:
     web = world.settings.web
     if not web.enabled:
         return skip("Nothing listens: --no-web.")
-    from exporter.outputs.web.listen import bind
-
     listen = ", ".join(str(address) for address in web.listen)
     try:
         for bound in bind(web.listen):
@@ -73,8 +73,6 @@ def port(world: World) -> Outcome:
 
 def _is_ours(address: Address) -> bool:
     """Whether an exporter has the port. One with TLS or passwords says so as well, while it refuses."""
-    from exporter.outputs.web.server import SERVER
-
     host = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104  not bound
     connection = http.client.HTTPConnection(host, address.port, timeout=ASK_LIMIT)
     with suppress(OSError, http.client.HTTPException):

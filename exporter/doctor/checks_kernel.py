@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Callable, Mapping
 
 from exporter.advice import NEEDS_PRIVILEGE, NO_DEVICE, NO_MODULE, NOT_ALLOWED, Advice, Where
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
@@ -78,20 +79,22 @@ def _module_state(world: World, name: str) -> str:
     # A module inside the kernel image shows in /sys/module only where it has parameters.
     folder = f"lib/modules/{world.kernel}"
     file = re.compile(rf"/{name.replace('_', '[_-]')}\.ko")
-    if file.search(world.read(f"{folder}/modules.builtin")) or _built_in(world, name):
+    sign = _SIGNS.get(name)
+    if file.search(world.read(f"{folder}/modules.builtin")) or (sign and sign(world)):
         return "built in"
     listing = world.read(f"{folder}/modules.dep")
-    if not listing:
-        return "unknown"
-    return "installed" if file.search(listing) else "absent"
+    if file.search(listing):
+        return "installed"
+    # Without a sign of its own it may still be inside a kernel image whose list of modules can't be read.
+    return "absent" if listing and sign else "unknown"
 
 
-def _built_in(world: World, name: str) -> bool:
-    if name == "vsock":
-        return "AF_VSOCK" in world.read("proc/net/protocols")
-    if name == "vmw_vmci":
-        return world.exists("sys/bus/pci/drivers/vmw_vmci")
-    return "vmci_transport_connect" in world.symbols
+_SIGNS: Mapping[str, Callable[[World], bool]] = {
+    "vsock": lambda world: "AF_VSOCK" in world.read("proc/net/protocols"),
+    "vmw_vmci": lambda world: world.exists("sys/bus/pci/drivers/vmw_vmci"),
+    "vmw_vsock_vmci_transport": lambda world: "vmci_transport_connect" in world.symbols,
+}
+"""What shows, beside the kernel's own list, that a module is inside the kernel image."""
 
 
 def transport(world: World) -> Outcome:

@@ -14,6 +14,7 @@ from exporter.doctor.finding import Fact, Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 from exporter.outputs.otlp.settings import GRPC, PushSettings
+from exporter.outputs.web import tls, webconfig
 
 RENEW = 14 * 86400
 """Seconds before a certificate's end from which on it is worth a word."""
@@ -57,18 +58,14 @@ def _web(world: World) -> tuple[tuple[str, ...], list[str]]:
     path = world.settings.web.config_file
     if path is None:
         return (), []
-    from exporter.outputs.web import webconfig
-
     try:
-        tls = webconfig.read(path).tls
-        if tls is None:
+        files = webconfig.read(path).tls
+        if files is None:
             return (), []
-        from exporter.outputs.web.tls import context
-
-        context(tls)
+        tls.context(files)
     except ConfigError as error:
         return error.problems, []
-    return (), [tls.cert_file] if tls.cert_file else []
+    return (), [files.cert_file] if files.cert_file else []
 
 
 def _otlp(world: World) -> tuple[tuple[str, ...], list[str]]:

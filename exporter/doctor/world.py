@@ -29,6 +29,7 @@ from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector
+from exporter.transport.unix import UnixConnector
 from exporter.transport.vsock import ANY, VsockConnector
 
 PROGRAM_LIMIT = 1.0
@@ -219,8 +220,6 @@ class World:
         if self.new_connector is not None:
             return self.new_connector(privileged)
         if self.socket_path:
-            from exporter.transport.unix import UnixConnector
-
             return UnixConnector(self.socket_path)
         new_socket = UnprivilegedSocket if privileged is False else self.new_socket
         return VsockConnector(only_privileged=privileged is True, new_socket=new_socket)

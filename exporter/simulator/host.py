@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from exporter.errors import RpcError
 from exporter.protocol import stats_v2, stats_v3
-from exporter.simulator import scenarios, stat_get, statistics
+from exporter.simulator import scenario_file, stat_get, statistics
 from exporter.simulator.curves import Curve, Value, constant
 from exporter.simulator.ha import Monitor
 from exporter.simulator.physics import Physics
@@ -47,7 +47,7 @@ class SimulatedHost:
         *,
         speed: float = 1.0,
     ) -> None:
-        self.scenario = scenarios.load(scenario) if isinstance(scenario, str) else scenario
+        self.scenario = scenario_file.load(scenario) if isinstance(scenario, str) else scenario
         self.seed = seed
         self.session_changes = 0
         self.generation = 0
@@ -209,7 +209,7 @@ class SimulatedHost:
             self._notice(f"{name} removed")
 
     def values(self) -> Mapping[int, tuple[bool, int | bytes]]:
-        """All 38 statistics as of now, by id: valid or not, and the value; also those that the host won't send."""
+        """All statistics as of now, by id: valid or not, and the value; also those that the host won't send."""
         self._sample()
         return self._values
 

@@ -1,4 +1,4 @@
-"""Scenarios of users, in TOML; the only module that imports tomllib, and only when a file is named.
+"""Scenarios by their names: built-in ones, and those of users in TOML files.
 
 ::
 
@@ -47,10 +47,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.errors import ConfigError
-from exporter.simulator import scenarios, statistics, toml_values
+from exporter.simulator import statistics, toml_values
 from exporter.simulator.curves import Curve
 from exporter.simulator.faults import Fault, near
 from exporter.simulator.scenario import Drive, Event, Scenario
+from exporter.simulator.scenarios import SCENARIOS
 
 _TABLES = ("base", "summary", "machine", "drive", "set", "session", "host", "ha", "event", "fault")
 _SESSION = ("id", "every", "at")
@@ -58,6 +59,21 @@ _EVENT = ("at", "do", "what")
 _NEEDS_DEVICE = ("add-disk", "remove-disk", "add-nic", "remove-nic")
 
 T = TypeVar("T")
+
+
+def load(name: str) -> Scenario:
+    """The built-in scenario of that name, else the one in the file of that name.
+
+    Raises:
+        ConfigError: neither; or everything that is wrong in the file.
+    """
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    if "/" in name or "\\" in name or name.endswith(".toml"):
+        return read(name)
+    raise ConfigError(
+        f"scenario {name!r}: no such one; {near(name, SCENARIOS)} (a file's name ends in .toml)"
+    )
 
 
 def read(path: str) -> Scenario:
@@ -123,10 +139,10 @@ class _Reader:
 
     def _base(self) -> Scenario:
         name = self._value("base", self._document.get("base", "steady"), toml_values.text)
-        found = scenarios.SCENARIOS.get(name or "steady")
+        found = SCENARIOS.get(name or "steady")
         if found is None:
-            self._problem("base", f"no scenario {name!r}; {near(str(name), scenarios.SCENARIOS)}")
-        return found or scenarios.SCENARIOS["steady"]
+            self._problem("base", f"no scenario {name!r}; {near(str(name), SCENARIOS)}")
+        return found or SCENARIOS["steady"]
 
     def _dataclass(self, name: str, base: T) -> T:
         """A table whose keys are the fields of a dataclass; each keeps the type that it has in ``base``."""

@@ -1,13 +1,11 @@
-"""The built-in scenarios, a row each, and the way to a scenario by name or file."""
+"""The built-in scenarios, a row each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from exporter.catalogue import OLD_NO_LIMIT_MB
-from exporter.errors import ConfigError
 from exporter.simulator.curves import constant, ramp
-from exporter.simulator.faults import near
 from exporter.simulator.scenario import Drive, Machine, Scenario
 
 # What is wrong stays wrong after the first minute or two: alert rules wait for 10 minutes and more.
@@ -83,20 +81,3 @@ _ROWS = (
 )
 
 SCENARIOS: Mapping[str, Scenario] = {row.name: row for row in _ROWS}
-
-
-def load(name: str) -> Scenario:
-    """A built-in scenario by its name, else one from a file.
-
-    Raises:
-        ConfigError: neither; or everything that is wrong in the file.
-    """
-    if name in SCENARIOS:
-        return SCENARIOS[name]
-    if "/" in name or "\\" in name or name.endswith(".toml"):
-        from exporter.simulator import scenario_file
-
-        return scenario_file.read(name)
-    raise ConfigError(
-        f"scenario {name!r}: no such one; {near(name, SCENARIOS)} (a file's name ends in .toml)"
-    )

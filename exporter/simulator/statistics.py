@@ -21,7 +21,7 @@ _BIGGEST = {Wire.U32: 2**32 - 1, Wire.U64: 2**64 - 1}
 def compute(
     machine: Machine, elapsed: int, totals: Totals, memory: Memory, *, host_used: int, host_info: bool
 ) -> Statistics:
-    """All 38, in the catalogue's units. ``elapsed`` in ms; ``host_used``: ms that the host had used before."""
+    """All of the catalogue's, in its units. ``elapsed`` in ms; ``host_used``: ms that the host had used before."""
     cpu_shares, memory_shares = machine.shares
     path = machine.resource_pool_path.encode()
     physical = machine.host_memory
@@ -109,7 +109,9 @@ def named(statistic: str | int) -> tuple[Statistic, ...]:
     rows = tuple(row for row in STATISTICS if str(statistic) in (row.key, str(row.id)))
     if not rows:
         keys = dict.fromkeys(row.key for row in STATISTICS)
-        raise ConfigError(f"{statistic}: no such statistic; {near(str(statistic), keys)} (or an id, 1 to 38)")
+        raise ConfigError(
+            f"{statistic}: no such statistic; {near(str(statistic), keys)} (or an id, 1 to {len(STATISTICS)})"
+        )
     return rows
 
 

@@ -19,7 +19,7 @@ from exporter.errors import ConfigError, RpcError
 from exporter.protocol.appmonitor import Verb
 from exporter.protocol.appmonitor import command as beat
 from exporter.session.wire import Channel, WireSource
-from exporter.simulator import scenarios
+from exporter.simulator import scenario_file
 from exporter.simulator.faults import KINDS
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.transport.unix import UnixConnector
@@ -138,7 +138,7 @@ def test_the_example_of_the_help_is_a_scenario(short_path: Path) -> None:
     command.add_arguments(parser)
     assert parser.epilog is not None
     file.write_text(inspect.cleandoc(parser.epilog.partition("\n")[2]))
-    scenario = scenarios.load(str(file))
+    scenario = scenario_file.load(str(file))
     assert set(scenario.set) == {12, 2, 25}
     assert "scenario file, for example:\n  base" in parser.format_help()
 

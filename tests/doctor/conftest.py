@@ -26,7 +26,7 @@ from exporter.protocol.appmonitor import Verb, command
 from exporter.session.wire import Channel
 from exporter.simulator.faults import Fault
 from exporter.simulator.host import SimulatedHost
-from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenario import ESXI_7_LIST, Scenario
 from exporter.simulator.server import Server
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector, Stream
@@ -72,13 +72,14 @@ PROGRAMS = {
 
 
 class FakeLibrary:
-    """VMware's library: a snapshot, or errors; and what it lacks."""
+    """VMware's library before an ESXi 7.0 host: what its getters give, or errors; and what it lacks."""
 
     def __init__(self) -> None:
         self.loads: VMGuestError | None = None
         self.reads: VMGuestError | None = None
         self.missing: tuple[str, ...] = ()
-        self.snapshot = Snapshot(5, 0, {row.key: 1 for row in STATISTICS if not row.deprecated})
+        known = (row for row in STATISTICS[:ESXI_7_LIST] if row.symbol and not row.deprecated)
+        self.snapshot = Snapshot(5, 0, {row.key: 1 for row in known})
         self.closed = False
 
     def load(self) -> Loaded:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.advice import Where
+from exporter.doctor import checks_kernel
 from exporter.doctor.finding import Finding, Verdict
 from exporter.errors import NoDeviceError
 
@@ -94,6 +95,17 @@ def test_modules_inside_the_kernel_image(guest: Guest) -> None:
         "vmw_vmci": "built in",
         TRANSPORT: "built in",
     }
+
+
+@pytest.mark.parametrize("listing", ["", INSTALLED])
+def test_of_a_module_without_a_sign_nothing_is_said(
+    guest: Guest, listing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks_kernel, "MODULES", ("vsock", "vmw_pvscsi"))
+    guest.write("proc/kallsyms", "ffffffff81000000 t vmci_transport_connect\n")
+    guest.write(f"{MODULES}/modules.dep", listing)
+    found = guest.finding("vsock-module")
+    assert found.outcome.facts["modules"] == {"vsock": "loaded", "vmw_pvscsi": "unknown"}
 
 
 def test_vsock_inside_the_kernel_image_shows_in_its_protocols(guest: Guest) -> None:

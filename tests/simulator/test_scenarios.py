@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.simulator import scenarios
+from exporter.simulator import scenario_file
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.scenarios import SCENARIOS
 
@@ -102,13 +102,13 @@ def test_old_hosts_have_shorter_lists(name: str, size: int) -> None:
 
 
 def test_a_name_leads_to_its_scenario() -> None:
-    assert scenarios.load("swapping") is SCENARIOS["swapping"]
+    assert scenario_file.load("swapping") is SCENARIOS["swapping"]
 
 
 def test_a_file_is_one_with_an_ending_or_a_folder(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('summary = "Mine."\n')
-    assert scenarios.load(str(file)).summary == "Mine."
+    assert scenario_file.load(str(file)).summary == "Mine."
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_a_file_is_one_with_an_ending_or_a_folder(tmp_path: Path) -> None:
 )
 def test_a_wrong_name_is_met_with_the_right_ones(name: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
-        scenarios.load(name)
+        scenario_file.load(name)

@@ -121,7 +121,7 @@ def test_texts_and_marks_are_set() -> None:
     ("name", "value", "expected"),
     [
         ("memory_balooned", 1, "memory_balooned: no such statistic; did you mean memory_ballooned"),
-        ("39", 1, "39: no such statistic; .*an id, 1 to 38"),
+        (str(len(STATISTICS) + 1), 1, f"no such statistic; .*an id, 1 to {len(STATISTICS)}"),
         ("cpu_limit", -1, "expected a number from 0 to 4294967295"),
         ("cpu_limit", 2**32, "expected a number from 0 to 4294967295"),
         ("cpu_used", 2**64, "expected a number from 0 to 18446744073709551615"),
