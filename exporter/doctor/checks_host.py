@@ -120,7 +120,7 @@ def given(world: World) -> Outcome:
 
 
 def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()) -> Outcome:
-    """``count``: length of the host's list; None where the road does not show it. ``lacking``: functions that the
+    """``count``: length of the host's list; None where the source does not show it. ``lacking``: functions that the
     library has not.
     """
     missing = [(row, why) for row, why in not_given(snapshot, count, lacking) if not row.deprecated]

@@ -132,7 +132,7 @@ def device(world: World) -> Outcome:
         return ok("The VMCI device is there, and its nodes.", **facts)
     if world.container:
         return ok(
-            f"{' and '.join(missing)} can't be seen in this container; the native road does not need them.",
+            f"{' and '.join(missing)} can't be seen in this container; GuestRPC does not need them.",
             **facts,
         )
     return warn(

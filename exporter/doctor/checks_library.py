@@ -166,11 +166,11 @@ def symbols(world: World) -> Outcome:
     if not missing:
         return ok("The library has every function that the exporter uses.", missing=[])
     return warn(
-        f"The library lacks {len(missing)} functions: what they would give is not shown on its road.",
+        f"The library lacks {len(missing)} functions: what they would give is not shown with --source=library.",
         Advice(
             "library-symbols",
             Where.GUEST,
-            "update open-vm-tools to 11.0 or later; the native road needs none of them",
+            "update open-vm-tools to 11.0 or later; --source=guestrpc needs none of them",
         ),
         *(PREFIX + name for name in missing),
         missing=list(missing),
@@ -187,7 +187,7 @@ def answers(world: World) -> Outcome:
         return fail(f"{_sentence(error)}.", advice(error) or LIBRARY_BROKEN, error=error.kind)
     milliseconds = (world.clock() - began) * 1000
     missing = judge_missing(snapshot, None, world.library_missing)
-    # Where the native road answers, statistics-given says it, and better.
+    # Where GuestRPC answers, statistics-given says it, and better.
     lines = () if world.answer is not None else missing.details
     return ok(
         f"VMware's library answers, with {len(snapshot.values)} statistics in {milliseconds:.1f} ms.",
@@ -203,14 +203,14 @@ def tools(world: World) -> Outcome:
         # VMware's own Tools are no package. Their program looks for the hypervisor, so only where it is VMware.
         number = world.run(["vmware-toolbox-cmd", "-v"]).out
     if not number:
-        return ok("VMware Tools are not installed here; the native road does not need them.", version="")
+        return ok("VMware Tools are not installed here; --source=guestrpc does not need them.", version="")
     have = version(number)
     lacks = [f"{'.'.join(map(str, since))}: {what}" for since, what in TOOLS if have < since]
     if have < (11, 0):
         return warn(
             f"VMware Tools {number} are older than 11.0.",
             Advice(
-                "tools-version", Where.GUEST, "update open-vm-tools; the native road does not depend on it"
+                "tools-version", Where.GUEST, "update open-vm-tools; --source=guestrpc does not depend on it"
             ),
             *lacks,
             version=number,

@@ -89,7 +89,7 @@ def architecture(world: World) -> Outcome:
     if word in {"x86_64", "amd64", "i386", "i586", "i686"}:
         return warn(
             f"This Python has {world.bits} bits: VMware's library must have as many.",
-            Advice("architecture", Where.GUEST, "use a 64-bit Python; the native road works with either"),
+            Advice("architecture", Where.GUEST, "use a 64-bit Python; --source=guestrpc works with either"),
             **facts,
         )
     if word in {"aarch64", "arm64"}:

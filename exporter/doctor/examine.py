@@ -116,20 +116,20 @@ class _Examination:
         self._found[check.code] = Finding(check, outcome, self._clock() - began)
 
 
-def weigh(findings: Iterable[Finding], road: str) -> list[Finding]:
-    """Findings as they count for ``road`` (``auto``, ``guestrpc``, ``library``).
+def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
+    """Findings as they count for ``source`` (``auto``, ``guestrpc``, ``library``).
 
-    With ``auto`` the second road is a substitute: that it is not there is no failure, and where it answers, a
+    With ``auto`` the library is a substitute: that it is not there is no failure, and where it answers, a
     broken first one is none either.
     """
     findings = [*findings]
-    if road != "auto":
+    if source != "auto":
         return findings
     answered = any(each.code == "library-answer" and each.verdict is Verdict.OK for each in findings)
     spare = {"library", "guestrpc"} if answered else {"library"}
     return [
         replace(each, outcome=replace(each.outcome, verdict=Verdict.WARN))
-        if each.verdict is Verdict.FAIL and each.check.road in spare
+        if each.verdict is Verdict.FAIL and each.check.source in spare
         else each
         for each in findings
     ]

@@ -52,8 +52,8 @@ class Check:
     run: Callable[[World], Outcome]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    road: str = ""
-    """``guestrpc`` or ``library`` where it matters to that road alone."""
+    source: str = ""
+    """``guestrpc`` or ``library`` where it matters to that source alone."""
     real: bool = False
     """Whether it says nothing of a host behind a unix socket (``--guestrpc.socket``), which is a simulated one."""
     linux: bool = True

@@ -36,95 +36,95 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "vsock-module", "Kernel modules", "Kernel modules vsock, vmw_vmci and vmw_vsock_vmci_transport: loaded, built in, "
         "installed, or forbidden in /etc/modprobe.d.",
-        checks_kernel.module, ("hypervisor",), road=_WIRE, real=True,
+        checks_kernel.module, ("hypervisor",), source=_WIRE, real=True,
     ),
     Check(
         "vsock-transport", "Other transports", "Whether another hypervisor's vsock transport has taken VMCI's place.",
-        checks_kernel.transport, ("hypervisor",), road=_WIRE, real=True,
+        checks_kernel.transport, ("hypervisor",), source=_WIRE, real=True,
     ),
     Check(
         "vsock-device", "VMCI device", "PCI device 15ad:0740, /dev/vsock and /dev/vmci.",
-        checks_kernel.device, ("hypervisor",), road=_WIRE, real=True,
+        checks_kernel.device, ("hypervisor",), source=_WIRE, real=True,
     ),
     Check(
         "vsock-allowed", "Sandbox", "Whether this process may open a vsock, and which layer refuses: seccomp, AppArmor, "
         "SELinux, systemd.",
-        checks_kernel.allowed, ("hypervisor", "vsock-module"), road=_WIRE, real=True,
+        checks_kernel.allowed, ("hypervisor", "vsock-module"), source=_WIRE, real=True,
     ),
     Check(
         "privileged-port", "Privileged port", "CAP_NET_BIND_SERVICE in the initial user namespace: source ports below 1024.",
-        checks_kernel.privileged_port, ("hypervisor",), road=_WIRE, real=True,
+        checks_kernel.privileged_port, ("hypervisor",), source=_WIRE, real=True,
     ),
     Check(
         "guestrpc-answer", "GuestRPC", "Whether the host answers over GuestRPC, and how fast.",
-        checks_host.answers, ("hypervisor", "vsock-allowed"), road=_WIRE,
+        checks_host.answers, ("hypervisor", "vsock-allowed"), source=_WIRE,
     ),
     Check(
         "statistics-enabled", "Guest statistics", "Whether the host gives guest statistics "
         "(isolation.tools.guestlibGetInfo.disable).",
-        checks_host.enabled, _ASKS, road=_WIRE,
+        checks_host.enabled, _ASKS, source=_WIRE,
     ),
     Check(
         "protocol-version", "Protocol", "Version of the host's replies: 3, or 2 from ESX 3.x.",
-        checks_host.protocol, _GIVES, road=_WIRE,
+        checks_host.protocol, _GIVES, source=_WIRE,
     ),
     Check(
         "statistics-given", "Statistics", "Each statistic that this host does not give, and why.",
-        checks_host.given, _GIVES, road=_WIRE,
+        checks_host.given, _GIVES, source=_WIRE,
     ),
     Check(
         "extended-statistics", "Extended statistics", "Whether the host has them, which groups, in which encodings.",
-        checks_host.extended_statistics, _ASKS, road=_WIRE,
+        checks_host.extended_statistics, _ASKS, source=_WIRE,
     ),
     Check(
         "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed.",
-        checks_library.present, road=_LIBRARY, linux=False, limit=2.0,
+        checks_library.present, source=_LIBRARY, linux=False, limit=2.0,
     ),
     Check(
         "library-version", "Its version", "Package and version that the library comes from.",
-        checks_library.library_version, ("library-present",), road=_LIBRARY,
+        checks_library.library_version, ("library-present",), source=_LIBRARY,
     ),
     Check(
         "library-symbols", "Its functions", "Functions that an older library lacks.",
-        checks_library.symbols, ("library-present",), road=_LIBRARY, linux=False,
+        checks_library.symbols, ("library-present",), source=_LIBRARY, linux=False,
     ),
     Check(
         "library-dependencies", "What it needs", "Shared objects that it needs: there, and glib and libtirpc new enough.",
-        checks_library.dependencies, ("library-present",), road=_LIBRARY,
+        checks_library.dependencies, ("library-present",), source=_LIBRARY,
     ),
     Check(
         "library-answer", "Its answer", "Whether the library, in its own process, gets statistics.",
         checks_library.answers, ("hypervisor", "library-present", "library-dependencies"),
-        ("guestrpc-answer",), road=_LIBRARY, linux=False, limit=2.0,
+        ("guestrpc-answer",), source=_LIBRARY, linux=False, limit=2.0,
     ),
     Check(
         "tools-version", "VMware Tools", "open-vm-tools 11.0 or later, and what is missing in an older one.",
-        checks_library.tools, after=("hypervisor",), road=_LIBRARY,
+        checks_library.tools, after=("hypervisor",), source=_LIBRARY,
     ),
     Check(
         "ha-supported", "HA monitoring", "Whether the host has HA Application Monitoring.",
-        checks_ha.supported, _ASKS, road=_WIRE,
+        checks_ha.supported, _ASKS, source=_WIRE,
     ),
     Check(
         "ha-enabled", "HA heartbeats", "Whether the host expects heartbeats, and how vSphere HA sees them.",
-        checks_ha.enabled, ("ha-supported",), road=_WIRE,
+        checks_ha.enabled, ("ha-supported",), source=_WIRE,
     ),
     Check(
         "ha-secure-channel", "HA secure channel", "Whether the host wants a privileged source port "
         "(guest_rpc.rpci.auth.app.APP_MONITOR).",
-        checks_ha.secure_channel, ("ha-supported",), road=_WIRE, real=True, limit=2.5,
+        checks_ha.secure_channel, ("ha-supported",), source=_WIRE, real=True, limit=2.5,
     ),
     Check(
         "ha-fault-tolerance", "HA and Fault Tolerance", "What Fault Tolerance would not let through.",
-        checks_ha.fault_tolerance, ("ha-supported",), ("ha-secure-channel",), road=_WIRE, real=True,
+        checks_ha.fault_tolerance, ("ha-supported",), ("ha-secure-channel",), source=_WIRE, real=True,
     ),
     Check(
         "hardening", "Hardening", "Hardening switches by name, with their control ids and what can be seen of them.",
-        checks_host.hardening, _ASKS, ("ha-secure-channel",), road=_WIRE,
+        checks_host.hardening, _ASKS, ("ha-secure-channel",), source=_WIRE,
     ),
     Check(
         "vsock-namespace", "Network namespace", "Mode of the network namespace's vsock (Linux 7.0: global or local).",
-        checks_kernel.namespace, ("hypervisor",), ("guestrpc-answer",), road=_WIRE, real=True,
+        checks_kernel.namespace, ("hypervisor",), ("guestrpc-answer",), source=_WIRE, real=True,
     ),
     Check(
         "steal-clock", "Kernel's steal time", "Whether the guest kernel's own steal time works; else which of kernel, VM "
@@ -157,12 +157,12 @@ CHECKS: tuple[Check, ...] = (
 """``needs`` and ``after`` are what the functions expect the world to know by then."""
 
 
-def choose(road: str, platform: str, *, simulated: bool = False) -> list[Check]:
-    """The rows that matter to ``road`` (``auto``: all) on this system, with or without a real host."""
+def choose(source: str, platform: str, *, simulated: bool = False) -> list[Check]:
+    """The rows that matter to ``source`` (``auto``: all) on this system, with or without a real host."""
     return [
         check
         for check in CHECKS
-        if (road == "auto" or check.road in {"", road})
+        if (source == "auto" or check.source in {"", source})
         and (platform.startswith("linux") or not check.linux)
         and not (simulated and check.real)
     ]

@@ -201,7 +201,7 @@ def test_a_library_that_answers(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize(("native", "lines"), [(True, 0), (False, 1)])
-def test_what_the_library_does_not_give_is_listed_where_the_native_road_is_silent(
+def test_what_the_library_does_not_give_is_listed_where_guestrpc_is_silent(
     guest: Guest, native: bool, lines: int
 ) -> None:
     guest.library.snapshot = Snapshot(5, 0, {row.key: 1 for row in STATISTICS if not row.host_info})

@@ -19,9 +19,9 @@ def check(
     needs: tuple[str, ...] = (),
     after: tuple[str, ...] = (),
     limit: float = 20.0,
-    road: str = "",
+    source: str = "",
 ) -> Check:
-    return Check(code, code, code, run, needs, after, road, limit=limit)
+    return Check(code, code, code, run, needs, after, source, limit=limit)
 
 
 def fine(world: World) -> Outcome:
@@ -157,12 +157,12 @@ def test_the_limit_leaves_time_for_start_and_report() -> None:
     assert LIMIT <= 4.0
 
 
-def found(code: str, verdict: Verdict, road: str = "") -> Finding:
-    return Finding(check(code, fine, road=road), Outcome(verdict, ""))
+def found(code: str, verdict: Verdict, source: str = "") -> Finding:
+    return Finding(check(code, fine, source=source), Outcome(verdict, ""))
 
 
 @pytest.mark.parametrize(
-    ("road", "answer", "expected"),
+    ("source", "answer", "expected"),
     [
         ("auto", Verdict.FAIL, (Verdict.FAIL, Verdict.FAIL, Verdict.WARN, Verdict.WARN)),
         ("auto", Verdict.OK, (Verdict.FAIL, Verdict.WARN, Verdict.WARN, Verdict.OK)),
@@ -170,11 +170,11 @@ def found(code: str, verdict: Verdict, road: str = "") -> Finding:
         ("library", Verdict.FAIL, (Verdict.FAIL, Verdict.FAIL, Verdict.FAIL, Verdict.FAIL)),
     ],
 )
-def test_with_auto_one_road_is_enough(road: str, answer: Verdict, expected: tuple[Verdict, ...]) -> None:
+def test_with_auto_one_source_is_enough(source: str, answer: Verdict, expected: tuple[Verdict, ...]) -> None:
     findings = [
         found("port-free", Verdict.FAIL),
         found("guestrpc-answer", Verdict.FAIL, "guestrpc"),
         found("library-symbols", Verdict.FAIL, "library"),
         found("library-answer", answer, "library"),
     ]
-    assert tuple(each.verdict for each in weigh(findings, road)) == expected
+    assert tuple(each.verdict for each in weigh(findings, source)) == expected

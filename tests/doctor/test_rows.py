@@ -48,7 +48,7 @@ def test_in_a_guest_where_nothing_is_wrong_nothing_is_found(guest: Guest) -> Non
     assert guest.library.closed
 
 
-def test_rows_of_a_road() -> None:
+def test_rows_of_a_source() -> None:
     assert [each.code for each in choose("auto", "linux")] == CODES
     native = {each.code for each in choose("guestrpc", "linux")}
     library = {each.code for each in choose("library", "linux")}

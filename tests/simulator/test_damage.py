@@ -27,7 +27,7 @@ def spoiled(kind: str, fired: int = 1, count: int = 38) -> bytes:
 @pytest.mark.parametrize(
     "kind", [name for name, row in KINDS.items() if row.stage is Stage.STATISTICS and name not in HARMLESS]
 )
-def test_a_spoiled_reply_is_one_error_on_the_native_road(kind: str) -> None:
+def test_a_spoiled_reply_is_one_error_on_guestrpc(kind: str) -> None:
     with pytest.raises(RemoteProtocolError):
         stats_v3.decode(spoiled(kind))
 

@@ -51,7 +51,7 @@ def channel(server: Server) -> Iterator[Channel]:
 
 
 @pytest.fixture(params=["memory", "unix"])
-def road(request: pytest.FixtureRequest, short_path: Path) -> Iterator[tuple[Server, Connector]]:
+def served(request: pytest.FixtureRequest, short_path: Path) -> Iterator[tuple[Server, Connector]]:
     server = serving()
     if request.param == "memory":
         yield server, MemoryConnector(server.serve)
@@ -60,8 +60,8 @@ def road(request: pytest.FixtureRequest, short_path: Path) -> Iterator[tuple[Ser
         yield server, UnixConnector(short_path / "host")
 
 
-def test_statistics_by_every_transport(road: tuple[Server, Connector]) -> None:
-    server, connector = road
+def test_statistics_by_every_transport(served: tuple[Server, Connector]) -> None:
+    server, connector = served
     source = WireSource(connector)
     snapshot = source.read()
     assert snapshot == stats_v3.decode(server.host.info(3))
@@ -73,7 +73,7 @@ def test_statistics_by_every_transport(road: tuple[Server, Connector]) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_scenario_is_read_by_the_native_road(name: str) -> None:
+def test_every_scenario_is_read_by_guestrpc(name: str) -> None:
     server = serving(name)
     source = WireSource(MemoryConnector(server.serve), 5)
     snapshot = source.read()
