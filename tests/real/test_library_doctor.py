@@ -95,7 +95,7 @@ def test_the_library_is_asked_in_a_vmware_guest(
             real_library, 30.0, environ=sources.environ(), start_limit=60.0
         ),
     )
-    rows = [each for each in CHECKS if each.road == "library" or each.code == "hypervisor"]
+    rows = [each for each in CHECKS if each.source == "library" or each.code == "hypervisor"]
     found = {each.code: each for each in examine(rows, world, limit=60.0)}
     world.close()
     answer = found["library-answer"]
