@@ -16,7 +16,7 @@ from exporter.catalogue import STATISTICS
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
-from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
+from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollector
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -55,7 +55,7 @@ def page(form: Format) -> str:
     collector = Published(
         lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
     )
-    written = form.page(collector.collect()).decode()
+    written = form.page(VMGuestCollector(collector.collect)).decode()
     return re.sub(r"(vmguest_exporter_build_info)\{[^}]*\}", r"\1{…}", written)
 
 

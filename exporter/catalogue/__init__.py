@@ -16,7 +16,7 @@ from exporter.catalogue.extended_statistics import (
     NUMA_MEMORY,
     ExtendedStatistic,
 )
-from exporter.catalogue.metric import PREFIX, Kind, Labels, Metric
+from exporter.catalogue.metric import PREFIX, Kind, Labels, Metric, well_formed
 from exporter.catalogue.own import (
     BUILD,
     EXTENDED_DROPPED,
@@ -139,4 +139,5 @@ __all__ = [
     "Unit",
     "Wire",
     "scale",
+    "well_formed",
 ]

@@ -13,7 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from exporter.catalogue import EXTENDED, METRICS, ExtendedStatistic, Kind, Labels, Metric, Unit, scale
+from exporter.catalogue import (
+    EXTENDED,
+    METRICS,
+    ExtendedStatistic,
+    Kind,
+    Labels,
+    Metric,
+    Unit,
+    scale,
+    well_formed,
+)
 from exporter.snapshot import ExtendedValue
 
 MAX_DEVICES = 256
@@ -153,7 +163,7 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
         kind,
         Unit.NONE if unit is Unit.PACKETS else unit,
         f"The host's extended statistic {name!r} ({word}); not in this exporter's catalogue."
-        + (f" Unit by the host: {units}." if units and scale is None else ""),
+        + (f" Unit by the host: {well_formed(units)}." if units and scale is None else ""),
         (label,) if label else (),
     )
     return None if metric.family in _RESERVED else metric

@@ -52,3 +52,8 @@ class Metric:
         """OpenTelemetry metric name: ``vmguest.cpu.used``."""
         suffix = ".info" if self.kind is Kind.INFO else "_timestamp" if self.unit is Unit.TIMESTAMP else ""
         return f"vmguest.{self.name}{suffix}"
+
+
+def well_formed(text: str) -> str:
+    """``text`` with ``?`` for each lone surrogate, which neither UTF-8 nor protobuf can hold."""
+    return text.encode("utf-8", "replace").decode()

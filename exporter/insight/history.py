@@ -14,7 +14,6 @@ from typing import NamedTuple
 from exporter import catalogue
 from exporter.catalogue import BY_KEY, Labels, Metric
 from exporter.metrics.families import Family
-from exporter.outputs.prometheus import MetricFamily
 
 SPAN = 3600.0
 """Seconds that are kept."""
@@ -85,7 +84,7 @@ class History:
         # Not the whole step: a poll that comes a little early would double it.
         return not self._readings or at - self._readings[-1].at >= 0.95 * STEP
 
-    def record(self, families: Iterable[MetricFamily], at: float) -> None:
+    def record(self, families: Iterable[Family], at: float) -> None:
         """Keep this moment, if it is due. For one thread."""
         reading = reading_of(families, at) if self.due(at) else None
         if reading is not None:
@@ -101,9 +100,9 @@ class History:
         return (first, last) if first is not last else None
 
 
-def reading_of(families: Iterable[MetricFamily], at: float) -> Reading | None:
+def reading_of(families: Iterable[Family], at: float) -> Reading | None:
     """What is kept of a page; None where the host's statistics are not on it."""
-    found = {family.metric: family for family in families if isinstance(family, Family)}
+    found = {family.metric: family for family in families}
     session = found.get(catalogue.SESSION)
     if session is None:
         return None

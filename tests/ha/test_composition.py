@@ -26,6 +26,7 @@ from exporter.machine.hypervisor import Hypervisor
 from exporter.machine.systemd import Notifier
 from exporter.metrics.families import Family
 from exporter.metrics.published import Families, Published
+from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import PollState
 
 PATIENCE = 60.0
@@ -77,7 +78,9 @@ def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Fa
 
 
 def value(families: Families, name: str) -> float:
-    return next(sample.value for family in families() for sample in family.samples if sample.name == name)
+    return next(
+        sample.value for family in families() for sample in as_metric(family).samples if sample.name == name
+    )
 
 
 def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(

@@ -19,6 +19,7 @@ from exporter.ha.health import Verdict
 from exporter.ha.heartbeat import PROGRAM, Heartbeat, Idle
 from exporter.ha.orders import Orders
 from exporter.ha.rules import Health
+from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
 
@@ -83,7 +84,7 @@ class Subject:
         return next(
             sample.value
             for family in self.made[-1].families()
-            for sample in family.samples
+            for sample in as_metric(family).samples
             if sample.name == name
         )
 
@@ -414,7 +415,9 @@ def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
 
 def test_where_no_heartbeats_are_possible_the_metrics_say_so() -> None:
     shown = {
-        sample.name: sample.value for family in Idle(lambda: GOOD).families() for sample in family.samples
+        sample.name: sample.value
+        for family in Idle(lambda: GOOD).families()
+        for sample in as_metric(family).samples
     }
     assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_heartbeats_total"] == 0
     assert shown["vmguest_ha_healthy"] == 1

@@ -7,6 +7,7 @@ from exporter.ha.health import Verdict
 from exporter.ha.messages import Report
 from exporter.ha.metrics import ERROR_KINDS, families, total
 from exporter.ha.rules import Health
+from exporter.outputs.prometheus import as_metric
 
 GOOD = Verdict(Health.GOOD, "", {"poll": True, "db": True})
 REPORT = Report(
@@ -27,7 +28,7 @@ def lines(report: Report, verdict: Verdict = GOOD) -> dict[str, float]:
     return {
         sample.name + "".join(f"{{{label}}}" for label in sample.labels.values()): sample.value
         for family in families(report, verdict, 100.0)
-        for sample in family.samples
+        for sample in as_metric(family).samples
     }
 
 

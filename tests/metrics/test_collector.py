@@ -15,6 +15,7 @@ from exporter.errors import POLL_ERROR_KINDS
 from exporter.machine.guest import Guest
 from exporter.metrics.collector import PYTHON, Options, collect
 from exporter.metrics.families import Family
+from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
 
 NOW = 1_700_000_060.0
@@ -89,7 +90,7 @@ def named(families: list[Family]) -> dict[str, Family]:
 def lines(families: list[Family]) -> dict[str, float]:
     """Sample name with labels in braces to value."""
     found = {}
-    for sample in (sample for family in families for sample in family.samples):
+    for sample in (sample for family in families for sample in as_metric(family).samples):
         labels = ",".join(f"{name}={text}" for name, text in sample.labels.items())
         found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return found

@@ -1,33 +1,24 @@
-"""Families are, attribute for attribute, what prometheus_client expects of a metric."""
+"""The neutral form, and what prometheus_client makes of it."""
 
 from __future__ import annotations
 
-from prometheus_client import samples as referee
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Unit
-from exporter.metrics.families import Family, Point, Sample
+from exporter.metrics.families import Family, Point
+from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import Histogram
 
 
-def test_a_sample_has_the_fields_of_prometheus_clients_in_their_order() -> None:
-    assert Sample._fields == referee.Sample._fields
-    ours, theirs = Sample("a", {"b": "c"}, 1.0), referee.Sample("a", {"b": "c"}, 1.0)
-    assert tuple(ours) == tuple(theirs)
-
-
-def equal(family: Family, metric: Metric) -> bool:
-    return (
-        (family.name, family.documentation, family.type, family.unit)
-        == (metric.name, metric.documentation, metric.type, metric.unit)
-    ) and [tuple(sample) for sample in family.samples] == [tuple(sample) for sample in metric.samples]
+def test_a_lone_surrogate_in_a_labels_value_becomes_a_question_mark() -> None:
+    assert Point(1.0, (("path", "a\ud800b"), ("name", "Ω"))).labels == (("path", "a?b"), ("name", "Ω"))
 
 
 def test_a_gauge_is_prometheus_clients_gauge() -> None:
     family = Family(catalogue.GUEST_MEMORY, (Point(4096.0),))
-    theirs = GaugeMetricFamily("vmguest_guest_memory", family.documentation, value=4096.0, unit="bytes")
-    assert equal(family, theirs)
+    theirs = GaugeMetricFamily("vmguest_guest_memory", family.metric.help, value=4096.0, unit="bytes")
+    assert as_metric(family) == theirs
 
 
 def test_a_counter_carries_total_and_created_of_each_point() -> None:
@@ -36,21 +27,21 @@ def test_a_counter_carries_total_and_created_of_each_point() -> None:
         (Point(1.5, (("cause", "cpu"),), 1000.25), Point(0.5, (("cause", "memory"),), 1000.25)),
     )
     theirs = CounterMetricFamily(
-        "vmguest_cpu_contention", family.documentation, labels=["cause"], unit="seconds"
+        "vmguest_cpu_contention", family.metric.help, labels=["cause"], unit="seconds"
     )
     theirs.add_metric(["cpu"], 1.5, created=1000.25)
     theirs.add_metric(["memory"], 0.5, created=1000.25)
-    assert equal(family, theirs)
+    assert as_metric(family) == theirs
 
 
 def test_a_counter_without_a_known_start_has_no_created_sample() -> None:
-    assert [sample.name for sample in Family(catalogue.POLLS, (Point(1.0),)).samples] == [
+    assert [sample.name for sample in as_metric(Family(catalogue.POLLS, (Point(1.0),))).samples] == [
         "vmguest_polls_total"
     ]
 
 
 def test_an_info_family_has_the_value_one_and_its_suffix() -> None:
-    family = Family(catalogue.SESSION, (Point(1.0, (("session_id", "0x1"),)),))
+    family = as_metric(Family(catalogue.SESSION, (Point(1.0, (("session_id", "0x1"),)),)))
     assert (family.type, family.unit, family.name) == ("info", "", "vmguest_session")
     assert [tuple(sample[:3]) for sample in family.samples] == [
         ("vmguest_session_info", {"session_id": "0x1"}, 1.0)
@@ -64,23 +55,22 @@ def test_a_histogram_is_prometheus_clients_histogram() -> None:
     family = Family(catalogue.POLL_DURATION, (), histogram=histogram)
     theirs = HistogramMetricFamily(
         "vmguest_poll_duration",
-        family.documentation,
+        family.metric.help,
         buckets=[("0.001", 1), ("0.1", 3), ("1.0", 3), ("+Inf", 4)],
         sum_value=7.1005,
         unit="seconds",
     )
-    assert equal(family, theirs)
+    assert as_metric(family) == theirs
 
 
 def test_a_timestamp_metrics_unit_is_seconds_and_ends_its_name() -> None:
-    family = Family(catalogue.LAST_POLL, (Point(1.0),))
+    family = as_metric(Family(catalogue.LAST_POLL, (Point(1.0),)))
     assert (family.name, family.unit) == ("vmguest_last_poll_timestamp_seconds", "seconds")
 
 
 def test_every_unit_is_the_suffix_of_its_familys_name() -> None:
     """OpenMetrics 1.0: a unit must be the last part of the family's name; info has none."""
     for metric in catalogue.METRICS:
-        family = Family(metric, ())
-        assert family.unit == "" or family.name.endswith(f"_{family.unit}"), family.name
+        assert metric.unit.prometheus == "" or metric.family.endswith(f"_{metric.unit.prometheus}")
         if metric.kind is Kind.INFO:
             assert metric.unit is Unit.NONE

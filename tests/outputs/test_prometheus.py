@@ -1,32 +1,19 @@
-"""Both formats against prometheus_client as referee, and the page that is written once per state."""
+"""Both formats read back by prometheus_client's parsers, and the page that is written once per state."""
 
 from __future__ import annotations
 
-import gzip as standard
-import math
-from collections.abc import Iterable, Iterator
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeHistogramMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-    StateSetMetricFamily,
-    SummaryMetricFamily,
-    UnknownMetricFamily,
-)
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.openmetrics import exposition, parser
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric, generate_latest
+from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from prometheus_client.utils import floatToGoString
 
 from exporter import catalogue
 from exporter.catalogue import STATISTICS, Wire
@@ -34,12 +21,15 @@ from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
-from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Page, gzip, number
+from exporter.outputs.process import StandardCollector
+from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Page, VMGuestCollector
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
+from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS
+from exporter.simulator.server import Server, serve_unix
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
 
 SESSION = 0x1122334455667788
@@ -112,9 +102,9 @@ def collector_of(state: PollState, **others: object) -> Published:
     return Published(lambda: state, **(settings | others))  # type: ignore[arg-type]
 
 
-def registry_of(collector: object) -> CollectorRegistry:
+def registry_of(published: Published) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(collector)  # type: ignore[arg-type]
+    registry.register(VMGuestCollector(published.collect))
     return registry
 
 
@@ -145,129 +135,145 @@ def collector(request: pytest.FixtureRequest) -> Published:
     return collector_of(STATES[name] if name in STATES else polled(name))
 
 
-def generate_openmetrics(registry: object) -> bytes:
-    page: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
-    return page
+Line = tuple[str, tuple[tuple[str, str], ...], float]
+
+
+def expected(families: Iterable[Family]) -> list[Line]:
+    """The lines of a page by the rules of OpenMetrics 1.0 and writing_exporters, written without the product."""
+    lines: list[Line] = []
+    for family in families:
+        name, kind = family.metric.family, family.metric.kind.value
+        if family.histogram is not None:
+            histogram = family.histogram
+            bounds = [f"{bound:g}" if bound < 1 else f"{bound:.1f}" for bound in histogram.bounds]
+            counts = [*histogram.counts, histogram.count]
+            for bound, count in zip([*bounds, "+Inf"], counts, strict=True):
+                lines.append((f"{name}_bucket", (("le", bound),), float(count)))
+            lines += [(f"{name}_count", (), float(histogram.count)), (f"{name}_sum", (), histogram.sum)]
+        for point in family.points:
+            labels = tuple(sorted(point.labels))
+            ending = {"counter": "_total", "info": "_info"}.get(kind, "")
+            lines.append((name + ending, labels, float(point.value)))
+            if kind == "counter" and point.created is not None:
+                lines.append((f"{name}_created", labels, point.created))
+    return lines
+
+
+def flat(families: Iterable[Metric]) -> list[Line]:
+    return [
+        (sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
+        for family in families
+        for sample in family.samples
+    ]
 
 
 def parse_openmetrics(page: str) -> list[Metric]:
     return list(parser.text_string_to_metric_families(page))  # type: ignore[no-untyped-call]
 
 
-class TestAgainstPrometheusClient:
-    def test_our_text_is_its_text_byte_for_byte(self, collector: Published) -> None:
-        assert TEXT.page(collector.collect()) == generate_latest(registry_of(collector))
+class TestFormats:
+    def test_the_openmetrics_page_says_what_was_published(self, collector: Published) -> None:
+        page = OPENMETRICS.page(registry_of(collector)).decode()
+        assert flat(parse_openmetrics(page)) == expected(collector.collect())
 
-    def test_our_openmetrics_is_its_openmetrics_byte_for_byte(self, collector: Published) -> None:
-        assert OPENMETRICS.page(collector.collect()) == generate_openmetrics(registry_of(collector))
+    def test_the_text_page_says_what_was_published(self, collector: Published) -> None:
+        page = TEXT.page(registry_of(collector)).decode()
+        assert sorted(flat(parse_text(page))) == sorted(expected(collector.collect()))
 
-    def test_its_openmetrics_parser_accepts_the_page_and_reads_it_back(self, collector: Published) -> None:
-        page = OPENMETRICS.page(collector.collect()).decode()
-        assert flat(parse_openmetrics(page)) == flat(collector.collect())
+    def test_type_unit_and_help_are_the_catalogues(self, collector: Published) -> None:
+        page = OPENMETRICS.page(registry_of(collector)).decode()
+        assert [
+            (family.name, family.type, family.unit, family.documentation)
+            for family in parse_openmetrics(page)
+        ] == [
+            (
+                family.metric.family,
+                family.metric.kind.value,
+                family.metric.unit.prometheus,
+                family.metric.help,
+            )
+            for family in collector.collect()
+        ]
 
-    def test_its_text_parser_reads_every_sample_back(self, collector: Published) -> None:
-        page = TEXT.page(collector.collect()).decode()
-        assert sorted(flat(parse_text(page))) == sorted(flat(collector.collect()))
+    def test_content_types_are_those_of_the_specifications(self) -> None:
+        assert TEXT.content_type == "text/plain; version=0.0.4; charset=utf-8"
+        assert OPENMETRICS.content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-    def test_content_types_are_its_content_types(self) -> None:
-        assert TEXT.content_type == CONTENT_TYPE_PLAIN_0_0_4
-        assert OPENMETRICS.content_type == exposition.CONTENT_TYPE_LATEST
-
-
-def flat(families: Iterable[object]) -> list[tuple[str, tuple[tuple[str, str], ...], float]]:
-    return [
-        (sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
-        for family in families
-        for sample in family.samples  # type: ignore[attr-defined]
-    ]
-
-
-class Fixed:
-    """A collector of given metrics."""
-
-    def __init__(self, *metrics: Metric) -> None:
-        self.metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self.metrics
-
-
-names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
-texts = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
-    ['"', "\\", "\n", '\\n"', "\r\t\0"]
-)
-values = st.floats() | st.integers(-(2**64), 2**64) | st.sampled_from([1e6, 999999.0, 1e15, 1e16, -1e7, 0.1])
-
-
-@st.composite
-def metrics(draw: st.DrawFn) -> Metric:
-    name, text = draw(names), draw(texts)
-    kind: type[Metric] = draw(
-        st.sampled_from(
-            [
-                GaugeMetricFamily,
-                CounterMetricFamily,
-                UnknownMetricFamily,
-                InfoMetricFamily,
-                SummaryMetricFamily,
-                StateSetMetricFamily,
-                HistogramMetricFamily,
-                GaugeHistogramMetricFamily,
-            ]
-        )
-    )
-    labels = draw(st.lists(names, max_size=3, unique=True))
-    family: Any = kind(name, text, labels=labels)  # type: ignore[call-arg]
-    if draw(st.booleans()):
-        family.unit = draw(st.sampled_from(["seconds", "bytes"]))
-    for _ in range(draw(st.integers(0, 3))):
-        at = [draw(texts) for _ in labels]
-        if isinstance(family, CounterMetricFamily):
-            family.add_metric(at, draw(values), created=draw(st.none() | values))
-        elif isinstance(family, GaugeMetricFamily | UnknownMetricFamily):
-            family.add_metric(at, draw(values))
-        elif isinstance(family, InfoMetricFamily):
-            family.add_metric(at, draw(st.dictionaries(names, texts, max_size=3)))
-        elif isinstance(family, SummaryMetricFamily):
-            family.add_metric(at, draw(st.integers(0, 9)), draw(values))
-        elif isinstance(family, StateSetMetricFamily):
-            family.add_metric(at, draw(st.dictionaries(texts, st.booleans(), max_size=3)))
-        else:
-            family.add_metric(at, [("0.5", draw(values)), ("+Inf", draw(values))], draw(values))
-    found: Metric = family
-    return found
-
-
-class TestAnyMetric:
-    @given(st.lists(metrics(), max_size=3))
-    def test_text(self, families: list[Metric]) -> None:
-        fixed = Fixed(*families)
-        assert TEXT.page(fixed.collect()) == generate_latest(fixed)
-
-    @given(st.lists(metrics(), max_size=3))
-    def test_openmetrics(self, families: list[Metric]) -> None:
-        fixed = Fixed(*families)
-        assert OPENMETRICS.page(fixed.collect()) == generate_openmetrics(fixed)
-
-    @given(values)
-    @example(1000000)
-    @example(9999999.5)
-    @example(123456789.125)
-    @example(1e22)
-    @example(-0.0)
-    def test_numbers_are_printed_as_go_prints_them(self, value: float) -> None:
-        assert number(value) == floatToGoString(value)  # type: ignore[no-untyped-call]
-        read = float(number(value))
-        assert read == float(value) or math.isnan(read)
+    def test_several_registries_make_one_page(self) -> None:
+        one, other = collector_of(STATES["zeros"]), CollectorRegistry()
+        Gauge("other", "Another.", registry=other)
+        page = OPENMETRICS.page(registry_of(one), other)
+        assert page.count(b"# EOF") == 1
+        assert page.endswith(b"other 0.0\n# EOF\n")
 
     def test_a_lone_surrogate_does_not_take_the_page_down(self) -> None:
-        bad = Family(catalogue.SESSION, (Point(1.0, (("session_id", "a\ud800b"),)),))
-        assert b'{session_id="a?b"} 1.0\n' in TEXT.page([bad])
+        """JSON can hold one, so a host can send one: in a fact, in a device's statistic, in a unit."""
+        extended = replace(
+            EXTENDED,
+            groups={
+                "session": (ExtendedValue("version", "ESXi \ud800 8"),),
+                "host": (ExtendedValue("cpu.model", "\udfff"),),
+                "vscsi scsi0:0": (ExtendedValue("odd\ud800Name", 7, "instant", "bits\udc00"),),
+            },
+        )
+        state = state_with(
+            {"resource_pool_path": "pool\ud834"}, extended=extended, extended_up=True, extended_interval=15.0
+        )
+        registry = registry_of(collector_of(state))
+        for form in (TEXT, OPENMETRICS):
+            page = form.page(registry).decode()
+            assert 'version="ESXi ? 8"' in page
+            assert 'vmguest_host_info{cpu_model="?"}' in page
+            assert 'vmguest_resource_pool_info{path="pool?"}' in page
+            assert 'vmguest_disk_odd_name_bits{disk="scsi0:0"} 7.0' in page
 
 
-@given(st.binary(max_size=5000))
-def test_gzip_is_gzip(data: bytes) -> None:
-    assert standard.decompress(gzip(data)) == data
+class TestRegistration:
+    """In somebody else's program, beside its own metrics."""
+
+    def test_names_that_are_taken_are_found_at_once_whatever_is_known_so_far(self) -> None:
+        registry = CollectorRegistry()
+        Gauge("vmguest_memory_ballooned_bytes", "Somebody else's.", registry=registry)
+        with pytest.raises(ValueError, match="vmguest_memory_ballooned_bytes"):
+            registry.register(VMGuestCollector(collector_of(STATES["nothing yet"]).collect))
+
+    def test_a_scrape_may_ask_for_some_names_alone(self) -> None:
+        restricted = registry_of(collector_of(STATES["ones"])).restricted_registry(["vmguest_polls_total"])
+        assert b"vmguest_polls_total 3.0" in generate_latest(restricted)
+        assert b"vmguest_up" not in generate_latest(restricted)
+
+    def test_what_is_described_is_all_that_can_be_collected_but_for_the_hosts_own_names(self) -> None:
+        collector = VMGuestCollector(collector_of(polled("ballooning")).collect)
+        described = {metric.name for metric in collector.describe()}
+        assert {"vmguest_up", "vmguest_hypervisor", "vmguest_otlp_exports"} <= described
+        for metric in collector.collect():
+            assert metric.name in described or "not in this exporter's catalogue" in metric.documentation
+
+    def test_the_example_of_the_readme_runs(self, short_path: Path) -> None:
+        """As it stands there, on a simulated host."""
+        readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+        example = next(
+            code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "REGISTRY" in code
+        )
+        socket = short_path / "host"
+        program = example.replace('choose("auto")', f'choose("guestrpc", socket_path={str(socket)!r})')
+        assert program != example
+        program += (
+            "\nimport prometheus_client, time"
+            "\nwhile b'vmguest_up 1.0' not in (page := prometheus_client.generate_latest()): time.sleep(0.02)"
+            "\nprint(page.decode())"
+        )
+        with serve_unix(socket, Server(SimulatedHost())):
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-c", program],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+        assert done.stderr == ""
+        assert "vmguest_memory_ballooned_bytes " in done.stdout
+        assert "python_info" in done.stdout
 
 
 class World:
@@ -317,8 +323,8 @@ class TestPage:
             for form in (TEXT, OPENMETRICS)
             for compressed in (False, True)
         }
-        assert standard.decompress(pages[TEXT, True]) == pages[TEXT, False]
-        assert standard.decompress(pages[OPENMETRICS, True]) == pages[OPENMETRICS, False]
+        assert gzip.decompress(pages[TEXT, True]) == pages[TEXT, False]
+        assert gzip.decompress(pages[OPENMETRICS, True]) == pages[OPENMETRICS, False]
         assert pages[OPENMETRICS, False].endswith(b"# EOF\n")
         assert (world.polled, world.others) == (1, 1)
 
@@ -326,7 +332,23 @@ class TestPage:
         for state in STATES.values():
             collector = collector_of(state)
             for form in (TEXT, OPENMETRICS):
-                assert Page(collector).body(form, compressed=False) == form.page(collector.collect())
+                assert Page(collector).body(form, compressed=False) == form.page(registry_of(collector))
+
+    def test_the_process_and_its_interpreter_stand_behind_it(self) -> None:
+        page = Page(collector_of(STATES["ones"]), StandardCollector()).body(OPENMETRICS, compressed=False)
+        names = [family.name for family in parse_openmetrics(page.decode())]
+        assert (
+            names.index("vmguest_otlp_exports")
+            < names.index("process_cpu_seconds")
+            < names.index("python_info")
+        )
+
+    def test_collectors_of_the_global_registry_are_not_on_it(self) -> None:
+        stranger = Gauge("stranger", "Of another part of the program.")
+        try:
+            assert b"stranger" not in Page(collector_of(STATES["ones"])).body(TEXT, compressed=False)
+        finally:
+            REGISTRY.unregister(stranger)
 
     def test_a_new_state_shows_at_once(self, world: World) -> None:
         assert "vmguest_polls_total 3.0\n" in world.text()

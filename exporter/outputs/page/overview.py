@@ -16,13 +16,10 @@ from exporter.insight import verdict
 from exporter.insight.history import History, Reading
 from exporter.insight.verdict import Level, Vitals
 from exporter.metrics.families import Family
-from exporter.outputs.prometheus import MetricFamily
 from exporter.snapshot import PollState
 
 
-def overview(
-    state: PollState, families: Iterable[MetricFamily], history: History, now: float
-) -> dict[str, Any]:
+def overview(state: PollState, families: Iterable[Family], history: History, now: float) -> dict[str, Any]:
     """The page's whole content; numbers in base units, ``"unlimited"`` for +Inf, None where there is no value."""
     found = _Found(families)
     findings = verdict.judge(vitals(found, history))
@@ -66,10 +63,8 @@ def _problem(state: PollState) -> dict[str, str] | None:
 class _Found:
     """The families of a page, to be asked for single numbers and words."""
 
-    def __init__(self, families: Iterable[MetricFamily]) -> None:
-        self._families: dict[Metric, Family] = {
-            family.metric: family for family in families if isinstance(family, Family)
-        }
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families: dict[Metric, Family] = {family.metric: family for family in families}
 
     def __contains__(self, metric: Metric) -> bool:
         return metric in self._families

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.metrics.published import Published
-from exporter.outputs import process
 from exporter.outputs.page.landing import views
 from exporter.outputs.page.status import Status
+from exporter.outputs.process import StandardCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
 from exporter.outputs.web.listen import bind
@@ -43,7 +43,7 @@ def start(
     if not settings.web.enabled:
         return None, lambda _state: None
     path = settings.web.telemetry_path
-    page = Page(published) if settings.web.disable_exporter_metrics else Page(published, process.families)
+    page = Page(published, None if settings.web.disable_exporter_metrics else StandardCollector())
     status = Status(published)
     application = Application(page, lambda: published.state.polls > 0, path, views(path, status.view))
     if settings.web.config_file is None:

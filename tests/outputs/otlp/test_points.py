@@ -178,5 +178,5 @@ def test_every_statistic_of_the_catalogue_has_its_name_unit_and_kind() -> None:
         metric = found[family.metric.otlp]
         assert metric.unit == family.metric.unit.ucum
         assert metric.description == family.metric.help
-        kind = {"counter": "sum", "histogram": "histogram"}.get(family.type, "gauge")
+        kind = {"counter": "sum", "histogram": "histogram"}.get(family.metric.kind.value, "gauge")
         assert metric.WhichOneof("data") == kind
