@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from exporter.machine.guest import read as read_guest
+from exporter.machine import guest
+from exporter.machine.guest import Guest
 from exporter.metrics.collector import DEFAULT, Options, collect
 from exporter.metrics.families import Family
-from exporter.snapshot import Guest, PollState
+from exporter.snapshot import PollState
 
 Families = Callable[[], Iterable[Family]]
 """Families that do not come with a poll: what a part (OTLP, HA) says about itself."""
@@ -27,13 +28,13 @@ class Published:
         options: Options = DEFAULT,
         others: Iterable[Families] = (),
         *,
-        guest: Callable[[], Guest] = read_guest,
+        guest: Callable[[], Guest] = guest.read,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state = state
         self._options = options
-        self.guest = guest
+        self._guest = guest
         self._wall = wall
         self._parts = [*others]
         self.monotonic = monotonic
@@ -49,7 +50,7 @@ class Published:
 
     def polled(self, state: PollState, now: float) -> list[Family]:
         """What follows from the poller's ``state`` at the moment ``now`` of the monotonic clock."""
-        return collect(state, self._wall(), now, self._options, self.guest())
+        return collect(state, self._wall(), now, self._options, self._guest())
 
     def others(self) -> list[Family]:
         """What does not come with a poll."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from exporter.machine.guest import Guest
 from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.page.status import MAX_AGE, Status
-from exporter.snapshot import Guest, PollState, Snapshot
+from exporter.snapshot import PollState, Snapshot
 
 
 class World:

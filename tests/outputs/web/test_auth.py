@@ -160,7 +160,6 @@ class TestBcrypt:
         assert auth.checker()(b"x" * 100, hashed)
 
     def test_what_bcrypt_can_not_take_is_a_wrong_password(self) -> None:
-        assert not auth.checker()(b"secret", b"$2b$04$" + b"." * 10)
         assert not auth.checker()(b"secret\0", HASH)
 
     def test_nobodys_hash_is_a_real_one(self) -> None:
