@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from exporter.machine.guest import Guest
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family
-from exporter.snapshot import PollState
+from exporter.snapshot import Guest, PollState
 
 WARM_UP = 10
 """Exports: imports, first connection and the allocator's growth belong to the start."""

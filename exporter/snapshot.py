@@ -60,6 +60,16 @@ class ExtendedSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Guest:
+    """What the guest's own kernel says; ``None`` where this operating system does not tell."""
+
+    vcpus: int | None = None
+    """Virtual CPUs online."""
+    memory_bytes: int | None = None
+    """Memory that the kernel manages: the VM's size less what firmware and kernel image keep."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """Where the statistics come from, for ``vmguest_source_info`` and for people.
 

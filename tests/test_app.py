@@ -30,13 +30,12 @@ from exporter.errors import (
     TimeoutExpired,
 )
 from exporter.machine import guest
-from exporter.machine.guest import Guest
 from exporter.machine.signals import Signals
 from exporter.machine.systemd import Notifier
 from exporter.poller import Poller
 from exporter.session import hosts
 from exporter.session.record import FORMAT, VERSION
-from exporter.snapshot import PollState, Snapshot, SourceInfo
+from exporter.snapshot import Guest, PollState, Snapshot, SourceInfo
 
 LOCAL = (Address("127.0.0.1", 0),)
 SIMULATED = Settings(source="simulated", web=Web(listen=LOCAL), simulated=Simulated(seed=1))

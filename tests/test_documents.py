@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from argparse import ArgumentParser
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from exporter import __version__
-from exporter.commands import cli, reference
+from exporter.commands import parser, reference
 from exporter.commands.ha import STATUSES
 from exporter.config import OPTIONS
 from exporter.config.values import Switch
@@ -42,11 +40,9 @@ def test_every_setting_that_the_readme_names_exists() -> None:
 
 def own_flags_of_commands() -> set[str]:
     found: set[str] = set()
-    for command in cli.available():
-        if command.name != "serve":
-            parser = ArgumentParser()
-            import_module(command.module).add_arguments(parser)
-            found |= set(re.findall(r"--[a-z][a-z0-9.-]*", parser.format_help()))
+    for command in parser.available():
+        if command is not parser.SERVE:
+            found |= set(re.findall(r"--[a-z][a-z0-9.-]*", parser.of(command).format_help()))
     return found
 
 
@@ -58,7 +54,7 @@ def test_every_metric_that_the_readme_names_exists() -> None:
 
 def test_every_command_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"vmguest-exporter ([a-z]+)\b", outside_of_tables()))
-    assert named <= {command.name for command in cli.available()}
+    assert named <= {command.name for command in parser.available()}
 
 
 def test_every_file_that_the_readme_points_to_exists() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from exporter.catalogue import STATISTICS
-from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollector
@@ -22,6 +21,7 @@ from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS
+from exporter.snapshot import Guest
 
 FOLDER = Path(__file__).parent / "golden"
 

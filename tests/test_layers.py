@@ -31,6 +31,7 @@ RULES: dict[str, frozenset[str]] = {
     "snapshot": frozenset(),
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors"}),
+    "markdown": frozenset(),
     # What this machine is.
     "machine": VALUES,
     # Bytes and values: knows of no I/O.
@@ -42,7 +43,7 @@ RULES: dict[str, frozenset[str]] = {
     "session": VALUES | {"protocol", "transport", "library", "machine", "advice", "masking"},
     # Cadence and failure; meaning; what is published; spelling.
     "poller": VALUES | {"session", "advice"},
-    "insight": VALUES | {"metrics", "outputs"},
+    "insight": frozenset({"catalogue", "snapshot"}),
     "metrics": VALUES | {"machine", "insight"},
     "outputs": VALUES | {"metrics", "insight", "machine"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
@@ -58,7 +59,7 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking", "metrics"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "app"},
-    "commands.reference": VALUES | {"config", "doctor"},
+    "commands.reference": VALUES | {"config", "doctor", "markdown"},
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
@@ -97,7 +98,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
 NO_IO = frozenset(
     {"socket", "select", "time", "threading", "ctypes", "logging", "subprocess", "os", "asyncio"}
 )
-"""What :mod:`exporter.protocol` may not know of."""
+"""What :mod:`exporter.protocol` and :mod:`exporter.insight` may not know of."""
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -159,6 +160,18 @@ def test_the_protocol_knows_of_no_io() -> None:
         if name.startswith("protocol.")
         for line, imported in imports(path)
         if imported.partition(".")[0] in NO_IO
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_insight_knows_of_no_io_and_no_http() -> None:
+    """It is fed by the poller and read by every output: numbers in, meaning out, on the caller's clock."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {imported}"
+        for name, path in MODULES
+        if name.startswith("insight.")
+        for line, imported in imports(path)
+        if imported.partition(".")[0] in NO_IO | {"http", "urllib", "json", "html", "wsgiref"}
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -417,7 +430,6 @@ TABLES = frozenset({"config.settings"})
 
 TOO_LONG_STILL = frozenset(
     {
-        "config.values",
         "ha.standing",
         "library.appmonitor",
         "outputs.otlp.settings",

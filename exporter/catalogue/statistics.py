@@ -54,6 +54,10 @@ class Statistic:
     public: bool = True
     """Declared in the public vmGuestLib.h; else only exported by the library."""
 
+    def scaled(self, value: int) -> float:
+        """In base units; *unlimited* is +Inf, so that ``used / limit`` is 0 and ``min(limit, x)`` is right."""
+        return float("inf") if value in self.unlimited else self.unit.scale(value)
+
 
 NO_LIMIT = 0xFFFFFFFF
 """u32 -1. Basic statistics' sentinel for "unlimited"."""

@@ -17,7 +17,9 @@ from exporter.catalogue import EXTENDED, STATISTICS, Metric
 from exporter.config import CHAPTERS, chapter
 from exporter.config.options import Option
 from exporter.config.values import Switch
+from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError
+from exporter.markdown import code, table
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print, write or check the tables."""
     if args.write is None and args.check is None:
-        print("\n".join(table() for table in TABLES.values()))
+        print("\n".join(make() for make in TABLES.values()))
         return 0
     path: Path = args.write or args.check
     try:
@@ -71,10 +73,10 @@ def metrics_table() -> str:
     parts = []
     for title, metrics in _chapters():
         rows = [
-            (_code(_labelled(metric)), metric.kind.value, _code(metric.otlp), _code(metric.unit.ucum), text)
+            (code(_labelled(metric)), metric.kind.value, code(metric.otlp), code(metric.unit.ucum), text)
             for metric, text in metrics.items()
         ]
-        parts.append(f"**{title}**\n\n" + _table(("Prometheus", "Kind", "OTLP", "Unit", "Meaning"), rows))
+        parts.append(f"**{title}**\n\n" + table(("Prometheus", "Kind", "OTLP", "Unit", "Meaning"), rows))
     return "\n" + "\n".join(parts) + "\n"
 
 
@@ -82,16 +84,15 @@ def settings_table() -> str:
     """Every setting below its heading, in Markdown."""
     parts = []
     for title, groups in CHAPTERS:
-        rows = [(_code(_flag(row)), _code(row.variable), _default(row), row.help) for row in chapter(groups)]
-        parts.append(f"**{title}**\n\n" + _table(("Flag", "Variable", "Default", "Meaning"), rows))
+        rows = [(code(_flag(row)), code(row.variable), _default(row), row.help) for row in chapter(groups)]
+        parts.append(f"**{title}**\n\n" + table(("Flag", "Variable", "Default", "Meaning"), rows))
     return "\n" + "\n".join(parts) + "\n"
 
 
 def findings_table() -> str:
     """Every finding of ``doctor``, in Markdown."""
-    from exporter.doctor.rows import markdown
-
-    return "\n" + markdown() + "\n"
+    rows = [(code(check.code), check.looks_at, ", ".join(map(code, check.needs))) for check in CHECKS]
+    return "\n" + table(("Code", "Looks at", "Needs"), rows) + "\n"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -130,15 +131,4 @@ def _flag(row: Option) -> str:
 
 def _default(row: Option) -> str:
     # Of an option without a value the default is a phrase; variables in it read better as code.
-    return re.sub(r"\b[A-Z]+_[A-Z_]+\b", lambda match: _code(match[0]), row.default)
-
-
-def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    def line(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
-
-    return line(head) + line("---" for _ in head) + "".join(line(row) for row in rows)
+    return re.sub(r"\b[A-Z]+_[A-Z_]+\b", lambda match: code(match[0]), row.default)

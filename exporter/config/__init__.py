@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from exporter.config.load import load
+from exporter.config.places import Address
 from exporter.config.rules import push_wanted
 from exporter.config.settings import CHAPTERS, OPTIONS, RawTable, Settings, chapter, shown
-from exporter.config.values import Address
 
 __all__ = [
     "CHAPTERS",

@@ -1,70 +1,121 @@
-"""The command line: settings by the table, a subcommand, and what is left for the subcommand.
-
-argparse stops at the first mistake, matches abbreviations and costs memory that a server keeps for ever; the
-settings' flags are regular enough to need none of it. Subcommands have argparse for their own arguments.
+"""The flags of the settings, for argparse: it collects the values as text, and :func:`exporter.config.load` checks
+them, so that everything wrong is told at once.
 """
 
 from __future__ import annotations
 
+from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from exporter.config.given import Given, did_you_mean
 from exporter.config.options import Option
-from exporter.config.settings import OPTIONS
+from exporter.config.settings import CHAPTERS, OPTIONS, chapter
 from exporter.config.values import Switch
 
+HELP, VERSION = ("-h", "--help"), ("--version",)
 
-class CommandLine(NamedTuple):
+
+@dataclass
+class CommandLine:
     """``command`` is the first word that is no flag, empty without one; ``rest`` what follows it, unread."""
 
-    given: list[Given]
-    command: str
-    rest: list[str]
-    problems: list[str]
-    help: bool
-    version: bool
+    given: list[Given] = field(default_factory=list)
+    command: str = ""
+    rest: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    help: bool = False
+    version: bool = False
 
 
-def read(argv: Sequence[str]) -> CommandLine:
+def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
+    """Declare the flag of every setting, below its heading; what is given gathers in ``args.given``."""
+    parser.set_defaults(given=[])
+    made = []
+    for title, groups in CHAPTERS:
+        section = parser.add_argument_group(title)
+        for row in chapter(groups):
+            switch = isinstance(row.kind, Switch)
+            action = section.add_argument(
+                *((row.flag, row.negative) if switch else (row.flag,)),
+                action=_Collect,
+                row=row,
+                nargs="?" if switch else None,
+                dest="given",
+                metavar="true|false" if switch else row.kind.placeholder,
+                help=f"{row.help} [{row.default}]".replace("%", "%%"),
+            )
+            made.append((row, action))
+    return made
+
+
+def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
     """Take the settings out of ``argv``. Before a command, what is no setting is a problem; after it, the rest."""
-    flags = {row.flag: row for row in OPTIONS}
-    negatives = {row.negative: row for row in OPTIONS if isinstance(row.kind, Switch)}
-    given: list[Given] = []
-    rest: list[str] = []
-    problems: list[str] = []
-    command, help_, version = "", False, False
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        flag, equals, value = word.partition("=")
-        if row := flags.get(flag):
-            given += _value(row, flag, value if equals else None, words, problems)
-        elif row := negatives.get(flag):
-            if equals:
-                problems.append(f"{flag} takes no value; write {row.flag}={value} or {flag}")
-            else:
-                given.append(Given(row, "false", flag))
-        elif command:
-            rest.append(word)
-        elif word in {"-h", "--help"}:
-            help_ = True
-        elif word == "--version":
-            version = True
-        elif word.startswith("-"):
-            known = [*flags, *negatives, "--help", "--version"]
-            problems.append(f"{flag}: no such flag{did_you_mean(flag, known)}")
+    parser = ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
+    parser.add_argument(*HELP, action="store_true")
+    parser.add_argument(*VERSION, action="store_true")
+    add_settings(parser)
+    try:
+        args, left = parser.parse_known_args([*_explicit(argv)])
+    except ArgumentError as error:
+        return CommandLine(problems=[_misused(error)])
+    line = CommandLine(
+        [each for each in args.given if isinstance(each, Given)],
+        problems=[each for each in args.given if isinstance(each, str)],
+        help=args.help,
+        version=args.version,
+    )
+    known = [
+        *(row.flag for row in OPTIONS),
+        *(row.negative for row in OPTIONS if isinstance(row.kind, Switch)),
+        *HELP,
+        *VERSION,
+    ]
+    flag = ""
+    while left and not line.command:
+        word = left.pop(0)
+        if word.startswith("-"):
+            flag = word
+            name = word.partition("=")[0]
+            line.problems.append(f"{name}: no such flag{did_you_mean(name, known)}")
+        elif flag and "=" not in flag and word not in commands:
+            flag = ""  # Most likely the value of the flag that isn't known.
         else:
-            command = word
-    return CommandLine(given, command, rest, problems, help_, version)
+            line.command = word
+    line.rest = left
+    return line
 
 
-def _value(row: Option, flag: str, value: str | None, words: list[str], problems: list[str]) -> list[Given]:
-    if isinstance(row.kind, Switch):
-        return [Given(row, "true" if value is None else value, flag)]
-    if value is None:
-        if not words or words[0].startswith("--"):
-            problems.append(f"{flag}: a value is missing; expected {row.kind.expects}")
-            return []
-        value = words.pop(0)
-    return [Given(row, value, flag)]
+class _Collect(Action):
+    """Keeps each value with the flag that it was given by, in the order of the command line."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, row: Option, **others: object) -> None:
+        super().__init__(option_strings, dest, **others)  # type: ignore[arg-type]
+        self.row = row
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        del parser
+        flag = option_string or self.row.flag
+        found: Given | str = Given(self.row, values, flag)
+        if isinstance(self.row.kind, Switch) and flag == self.row.negative:
+            found = Given(self.row, "false", flag)
+            if values != "true":
+                found = f"{flag} takes no value; write {self.row.flag}={values} or {flag}"
+        namespace.given = [*namespace.given, found]
+
+
+def _explicit(argv: Sequence[str]) -> list[str]:
+    """A switch alone is true. Said before argparse could take the word after it, a command's name, for its value."""
+    rows = [row for row in OPTIONS if isinstance(row.kind, Switch)]
+    switches = {row.flag for row in rows} | {row.negative for row in rows}
+    return [f"{word}=true" if word in switches else word for word in argv]
+
+
+def _misused(error: ArgumentError) -> str:
+    flag = error.argument_name or ""
+    row = next((row for row in OPTIONS if row.flag == flag), None)
+    if row is None:
+        return f"{flag}: {error.message}"
+    return f"{flag}: a value is missing; expected {row.kind.expects}"

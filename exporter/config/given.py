@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from exporter.config.options import Option
-from exporter.config.values import Endpoint, Header
+from exporter.config.places import Endpoint
 
 _LOGIN = re.compile(r"((?:https?://)?)[^\s\"]*@", re.IGNORECASE)
 """Name and password in a URL, which are refused and must not be repeated while saying so."""
@@ -24,7 +25,7 @@ class Given(NamedTuple):
     def problem(self, why: str) -> str:
         """A sentence: where, what was given, what was expected, and why this is not it."""
         given = self.where
-        if not isinstance(self.option.kind, Header):
+        if not self.option.kind.secret:
             text = _literal(self.raw) if self.native else str(self.raw)
             if isinstance(self.option.kind, Endpoint):
                 text = _LOGIN.sub(r"\1<hidden>@", text)
@@ -34,8 +35,6 @@ class Given(NamedTuple):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean …?``, or nothing where no known word is near."""
-    from difflib import get_close_matches
-
     by_plain: dict[str, str] = {}
     for each in known:
         by_plain.setdefault(_plain(each), each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporter.config import rules, variables
+from exporter.config import rules, toml, variables
 from exporter.config.given import Given
 from exporter.config.settings import BY_NAME, GROUPS, RawTable, Settings
 from exporter.errors import ConfigError
@@ -33,8 +33,6 @@ def load(
     tables: Mapping[str, tuple[RawTable, ...]] = {}
     file = values.get("config.file")
     if isinstance(file, str):
-        from exporter.config import toml
-
         contents = toml.read(file)
         inner, more = _parse(contents.given)
         found += [*contents.problems, *more]

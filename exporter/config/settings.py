@@ -1,4 +1,4 @@
-"""Every setting, a row each: the flag, the variable, the TOML key, the help and the README follow from it.
+"""Every setting, a row each: the flag, the variable, the TOML key, the help and the documentation follow from it.
 
 To add one, add a row. Settings stop at :mod:`exporter.app` and the commands: other modules are handed the few
 values they need.
@@ -7,25 +7,21 @@ values they need.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
 from typing import NamedTuple
 
-from exporter.config.options import Group, Option, option
-from exporter.config.values import (
+from exporter.config.options import Option, option, options
+from exporter.config.places import (
     Address,
-    Choice,
-    Duration,
     Endpoint,
-    Factor,
     Header,
     InputFile,
-    Kind,
     ListenAddress,
     Location,
     SocketPath,
-    Switch,
     UrlPath,
-    Whole,
 )
+from exporter.config.values import Choice, Duration, Factor, Kind, Switch, Whole
 
 HOUR = 3600.0
 
@@ -45,13 +41,15 @@ class RawTable(NamedTuple):
         return f"{self.file}:{self.lines.get(key, self.line)}"
 
 
-class Poll(Group):
+@dataclass(frozen=True, kw_only=True)
+class Poll:
     interval: float = option(
         Duration(0.1, HOUR), "Time between two polls. A scrape never asks the host.", default="5s"
     )
 
 
-class GuestRpc(Group):
+@dataclass(frozen=True, kw_only=True)
+class GuestRpc:
     socket: str | None = option(
         SocketPath(),
         "Speak GuestRPC over this unix socket (a simulated host).",
@@ -63,7 +61,8 @@ class GuestRpc(Group):
     )
 
 
-class Library(Group):
+@dataclass(frozen=True, kw_only=True)
+class Library:
     path: str | None = option(
         InputFile(),
         "VMware's guest library.",
@@ -72,7 +71,8 @@ class Library(Group):
     )
 
 
-class Simulated(Group):
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
     scenario: str = option(
         Kind("NAME|FILE"),
         "What the simulated host does: a built-in scenario or a TOML file.",
@@ -86,7 +86,8 @@ class Simulated(Group):
     )
 
 
-class Replay(Group):
+@dataclass(frozen=True, kw_only=True)
+class Replay:
     file: str | None = option(
         InputFile(), "Recording to play with --source=replay.", default=None, unset="none"
     )
@@ -94,7 +95,8 @@ class Replay(Group):
     loop: bool = option(Switch(), "Begin again at the end of the recording.", default="false")
 
 
-class Extended(Group):
+@dataclass(frozen=True, kw_only=True)
+class Extended:
     enabled: bool = option(Switch(), "Read the extended statistics too.", default="true", flag="extended")
     interval: float = option(
         Duration(1.0, HOUR), "Time between two rounds over the extended statistics.", default="15s"
@@ -106,7 +108,8 @@ class Extended(Group):
     )
 
 
-class Web(Group):
+@dataclass(frozen=True, kw_only=True)
+class Web:
     enabled: bool = option(Switch(), "Serve /metrics.", default="true", flag="web")
     listen: tuple[Address, ...] = option(
         ListenAddress(), "Address to listen on.", default=":10052", name="listen-address"
@@ -122,7 +125,8 @@ class Web(Group):
     disable_exporter_metrics: bool = option(Switch(), "Leave out process_* and python_*.", default="false")
 
 
-class Otlp(Group):
+@dataclass(frozen=True, kw_only=True)
+class Otlp:
     """None means "not given": then the standard OTEL_* variable counts, and the specification's default."""
 
     endpoint: str | None = option(
@@ -195,7 +199,8 @@ class Otlp(Group):
     )
 
 
-class Ha(Group):
+@dataclass(frozen=True, kw_only=True)
+class Ha:
     enabled: bool = option(
         Switch(), "Send heartbeats. When they stop, vSphere HA resets this machine.", default="false"
     )
@@ -228,7 +233,8 @@ class Ha(Group):
     """The ``[[ha.check]]`` tables, for :mod:`exporter.ha` to read."""
 
 
-class Log(Group):
+@dataclass(frozen=True, kw_only=True)
+class Log:
     level: str = option(
         Choice("debug", "info", "warn", "error", warning="warn"),
         "Least severe lines to write, to stderr.",
@@ -237,11 +243,13 @@ class Log(Group):
     format: str = option(Choice("logfmt", "json"), "Shape of a line.", default="logfmt")
 
 
-class ConfigFile(Group):
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
     file: str | None = option(InputFile(), "Settings file (TOML).", default=None, unset="none")
 
 
-class Settings(Group):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """All of them, checked. Built by :func:`exporter.config.load`; ``Settings()`` has every default."""
 
     source: str = option(
@@ -249,12 +257,12 @@ class Settings(Group):
         "Where statistics come from: auto tries guestrpc, then VMware's library, on VMware only.",
         default="auto",
     )
-    poll: Poll = Poll()
-    guestrpc: GuestRpc = GuestRpc()
-    library: Library = Library()
-    simulated: Simulated = Simulated()
-    replay: Replay = Replay()
-    extended: Extended = Extended()
+    poll: Poll = field(default_factory=Poll)
+    guestrpc: GuestRpc = field(default_factory=GuestRpc)
+    library: Library = field(default_factory=Library)
+    simulated: Simulated = field(default_factory=Simulated)
+    replay: Replay = field(default_factory=Replay)
+    extended: Extended = field(default_factory=Extended)
     deprecated_metrics: bool = option(
         Switch(),
         "Publish statistics that VMware has deprecated, where the host still gives them.",
@@ -265,15 +273,15 @@ class Settings(Group):
         "Publish the resource pool's path and the BIOS uuid; hardening guides count them as fingerprints.",
         default="false",
     )
-    web: Web = Web()
-    otlp: Otlp = Otlp()
-    ha: Ha = Ha()
-    log: Log = Log()
-    config: ConfigFile = ConfigFile()
+    web: Web = field(default_factory=Web)
+    otlp: Otlp = field(default_factory=Otlp)
+    ha: Ha = field(default_factory=Ha)
+    log: Log = field(default_factory=Log)
+    config: ConfigFile = field(default_factory=ConfigFile)
 
 
-GROUPS: dict[str, type[Group]] = {
-    name: type(value) for name, value in vars(Settings()).items() if isinstance(value, Group)
+GROUPS: dict[str, type] = {
+    name: type(value) for name, value in vars(Settings()).items() if is_dataclass(value)
 }
 """Field of :class:`Settings` -> class, for whoever builds one from single values."""
 
@@ -286,12 +294,12 @@ CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vSphere HA heartbeats", ("ha",)),
     ("Running", ("log", "config")),
 )
-"""Headings of the help and the README, and which groups (or settings of no group) stand below."""
+"""Headings of the help and the documentation, and which groups (or settings of no group) stand below."""
 
 
 OPTIONS: tuple[Option, ...] = (
-    *Settings.options(),
-    *(row for name, group in GROUPS.items() for row in group.options(name)),
+    *options(Settings),
+    *(row for name, group in GROUPS.items() for row in options(group, name)),
 )
 BY_NAME: dict[str, Option] = {row.name: row for row in OPTIONS}
 
@@ -304,5 +312,6 @@ def chapter(groups: tuple[str, ...]) -> list[Option]:
 def shown(settings: Settings) -> dict[str, str]:
     """Every setting by its dotted name as text, secrets hidden: for logs, ``doctor`` and bug reports."""
     return {
-        row.name: (getattr(settings, row.group) if row.group else settings).show(row.field) for row in OPTIONS
+        row.name: row.show(getattr(getattr(settings, row.group) if row.group else settings, row.field))
+        for row in OPTIONS
     }

@@ -1,7 +1,4 @@
-"""The settings file: TOML, keys as in the flags (``[poll] interval = "5s"``), every problem with its line.
-
-Imported only when a file is given: tomllib is.
-"""
+"""The settings file: TOML, keys as in the flags (``[poll] interval = "5s"``), every problem with its line."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from exporter.config.given import Given, did_you_mean
+from exporter.config.places import Header
 from exporter.config.settings import BY_NAME, RawTable
-from exporter.config.values import Header
 
 TABLES = ("ha.check",)
 """Arrays of tables that are handed on unread."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from exporter.advice import Advice, Where
-from exporter.config.values import Address
+from exporter.config.places import Address
 from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError

@@ -166,12 +166,3 @@ def choose(source: str, platform: str, *, simulated: bool = False) -> list[Check
         and (platform.startswith("linux") or not check.linux)
         and not (simulated and check.real)
     ]
-
-
-def markdown() -> str:
-    """The table of the README."""
-    lines = ["| Code | Looks at | Needs |", "|---|---|---|"]
-    for check in CHECKS:
-        needs = ", ".join(f"`{code}`" for code in check.needs)
-        lines.append(f"| `{check.code}` | {check.looks_at} | {needs} |")
-    return "\n".join(lines) + "\n"

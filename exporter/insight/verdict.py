@@ -91,39 +91,39 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Answer:
     """One question and its answer. ``threshold``: what the level rests on, and where that comes from."""
 
     question: str
     level: Level
-    answer: str
+    text: str
     threshold: str
 
 
-def judge(vitals: Vitals) -> tuple[Finding, ...]:
+def judge(vitals: Vitals) -> tuple[Answer, ...]:
     """All five, in the order in which a reader asks."""
     return (_cpu_limit(vitals), _neighbours(vitals), _memory_limit(vitals), _balloon(vitals), _swap(vitals))
 
 
-def summary(findings: tuple[Finding, ...]) -> tuple[Level, str]:
+def summary(answers: tuple[Answer, ...]) -> tuple[Level, str]:
     """The worst level, and one or two sentences for the top of a page."""
-    worst = max(finding.level for finding in findings)
+    worst = max(answer.level for answer in answers)
     if worst <= Level.UNKNOWN:
-        unknown = sum(finding.level is Level.UNKNOWN for finding in findings)
-        if unknown == len(findings):
+        unknown = sum(answer.level is Level.UNKNOWN for answer in answers)
+        if unknown == len(answers):
             return Level.UNKNOWN, "Nothing can be said yet."
         return Level.OK, "Nothing is held back." + (
             " Not every question could be answered." if unknown else ""
         )
-    return worst, " ".join(finding.answer for finding in findings if finding.level is worst)
+    return worst, " ".join(answer.text for answer in answers if answer.level is worst)
 
 
-def _cpu_limit(v: Vitals) -> Finding:
-    def found(level: Level, answer: str) -> Finding:
-        return Finding(
+def _cpu_limit(v: Vitals) -> Answer:
+    def found(level: Level, text: str) -> Answer:
+        return Answer(
             "Is it throttled by a CPU limit?",
             level,
-            answer,
+            text,
             "Binding below 98 % of vCPUs times host frequency; throttled when 95 % of it is used and 1 % of time is stolen.",
         )
 
@@ -152,12 +152,12 @@ def _cpu_limit(v: Vitals) -> Finding:
     )
 
 
-def _neighbours(v: Vitals) -> Finding:
-    def found(level: Level, answer: str) -> Finding:
-        return Finding(
+def _neighbours(v: Vitals) -> Answer:
+    def found(level: Level, text: str) -> Answer:
+        return Answer(
             "Is it starved by its neighbours?",
             level,
-            answer,
+            text,
             "Stolen time per vCPU: 2.5, 5 and 10 %. Borrowed from the CPU ready scale; stolen may hold losses to"
             " hyper-threading and clock reduction too.",
         )
@@ -177,12 +177,12 @@ def _neighbours(v: Vitals) -> Finding:
     return found(Level.OK, f"{lost}.")
 
 
-def _memory_limit(v: Vitals) -> Finding:
-    def found(level: Level, answer: str) -> Finding:
-        return Finding(
+def _memory_limit(v: Vitals) -> Answer:
+    def found(level: Level, text: str) -> Answer:
+        return Answer(
             "Is its memory limited?",
             level,
-            answer,
+            text,
             "Binding below 98 % of the memory that the guest sees; the effect is described in Broadcom's article 326270.",
         )
 
@@ -202,12 +202,12 @@ def _memory_limit(v: Vitals) -> Finding:
     )
 
 
-def _balloon(v: Vitals) -> Finding:
-    def found(level: Level, answer: str) -> Finding:
-        return Finding(
+def _balloon(v: Vitals) -> Answer:
+    def found(level: Level, text: str) -> Answer:
+        return Answer(
             "Is its memory ballooned?",
             level,
-            answer,
+            text,
             "Anything: informed. 5 % of memory, a target 64 MiB ahead, or 90 % of the largest balloon: warned.",
         )
 
@@ -227,12 +227,12 @@ def _balloon(v: Vitals) -> Finding:
     )
 
 
-def _swap(v: Vitals) -> Finding:
-    def found(level: Level, answer: str) -> Finding:
-        return Finding(
+def _swap(v: Vitals) -> Answer:
+    def found(level: Level, text: str) -> Answer:
+        return Answer(
             "Is its memory swapped by the host?",
             level,
-            answer,
+            text,
             "Reading back, or 1 % of time lost to memory: warned. Memory in the host's swap or compressed: it was under"
             " pressure (esxtop's SWR/s, %SWPWT and SWCUR).",
         )

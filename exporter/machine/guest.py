@@ -8,18 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """``None`` where this operating system does not tell."""
-
-    vcpus: int | None = None
-    """Virtual CPUs online."""
-    memory_bytes: int | None = None
-    """Memory that the kernel manages: the VM's size less what firmware and kernel image keep."""
+from exporter.snapshot import Guest
 
 
 def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None] = os.cpu_count) -> Guest:

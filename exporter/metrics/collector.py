@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exporter import __version__, catalogue
-from exporter.catalogue import BY_KEY, Kind, Metric, Statistic
+from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.errors import POLL_ERROR_KINDS
-from exporter.machine.guest import Guest
 from exporter.metrics import extended
 from exporter.metrics.families import Family, Point
-from exporter.snapshot import PollState, Snapshot
+from exporter.snapshot import Guest, PollState, Snapshot
 
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
@@ -83,15 +82,10 @@ def _host(state: PollState, snapshot: Snapshot, now: float, options: Options) ->
                 yield _info(row.metric, value, time=state.read_time)
         else:
             created = start if row.metric.kind is Kind.COUNTER else None
-            yield _one(row.metric, _scaled(row, value), created, state.read_time)
+            yield _one(row.metric, row.scaled(value), created, state.read_time)
     # Spelt as vmware-toolbox-cmd does, so that the two can be compared by eye.
     yield _info(catalogue.SESSION, f"{snapshot.session_id:#x}", time=state.read_time)
     yield _one(catalogue.SESSION_START, start, time=state.read_time)
-
-
-def _scaled(row: Statistic, value: int) -> float:
-    """In base units; *unlimited* is +Inf, so that ``used / limit`` is 0 and ``min(limit, x)`` is right."""
-    return float("inf") if value in row.unlimited else row.unit.scale(value)
 
 
 def _guest(guest: Guest) -> Iterator[Family]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from exporter.machine import guest
-from exporter.machine.guest import Guest
+from exporter.machine.guest import read as read_guest
 from exporter.metrics.collector import DEFAULT, Options, collect
 from exporter.metrics.families import Family
-from exporter.snapshot import PollState
+from exporter.snapshot import Guest, PollState
 
 Families = Callable[[], Iterable[Family]]
 """Families that do not come with a poll: what a part (OTLP, HA) says about itself."""
@@ -28,13 +27,13 @@ class Published:
         options: Options = DEFAULT,
         others: Iterable[Families] = (),
         *,
-        guest: Callable[[], Guest] = guest.read,
+        guest: Callable[[], Guest] = read_guest,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state = state
         self._options = options
-        self._guest = guest
+        self.guest = guest
         self._wall = wall
         self._parts = [*others]
         self.monotonic = monotonic
@@ -50,7 +49,7 @@ class Published:
 
     def polled(self, state: PollState, now: float) -> list[Family]:
         """What follows from the poller's ``state`` at the moment ``now`` of the monotonic clock."""
-        return collect(state, self._wall(), now, self._options, self._guest())
+        return collect(state, self._wall(), now, self._options, self.guest())
 
     def others(self) -> list[Family]:
         """What does not come with a poll."""

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from exporter.config import Settings
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.machine import guest
-from exporter.machine.guest import Guest
 from exporter.session.base import Source
 from exporter.session.choose import choose
 from exporter.session.replay import ReplaySource
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from exporter.simulator.server import Server
+from exporter.snapshot import Guest
 
 log = logging.getLogger("exporter.session")
 

@@ -21,7 +21,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.config.settings import Otlp
-from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options, collect
 from exporter.metrics.families import Family
 from exporter.metrics.published import Published
@@ -34,6 +33,7 @@ from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
+from exporter.snapshot import Guest
 from tests.collector.conftest import Collector
 from tests.collector.debug_output import Export, Point
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from exporter import __version__, app
-from exporter.commands import cli
-from exporter.config import Settings
+from exporter.commands import cli, parser
+from exporter.config import OPTIONS, Settings
 from exporter.errors import NotVMwareError
 
 
@@ -109,8 +109,26 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_is_printed_whatever_else_is_wrong(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
-    assert "--poll.interval=DURATION" in out
-    assert "\n  reference " in out
+    assert "--poll.interval DURATION" in out
+    assert "\n    reference\n" in out
+
+
+def test_the_help_names_every_setting_with_what_holds_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    lines = capsys.readouterr().out
+    text = "".join(lines.split())  # lines are broken at hyphens too
+    for row in OPTIONS:
+        assert f"\n  {row.flag}" in lines
+        assert "".join(f"{row.help}[{row.default}]".split()) in text
+    assert "\n  --extended, --no-extended\n" in lines
+    assert "\n  --log.format logfmt|json\n" in lines
+
+
+def test_help_behind_a_command_is_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--help"]) == 0
+    assert "--bundle" in capsys.readouterr().out
+    assert cli.main(["ha", "post-app-state", "--help"]) == 0
+    assert "need-reset without asking" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,15 +137,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *, settings: bool, run: Callable[..., int]) -> None:
-    def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true")
+    def add_arguments(own: ArgumentParser) -> None:
+        own.add_argument("--json", action="store_true")
 
     module = types.ModuleType("a_command")
     vars(module).update(add_arguments=add_arguments, run=run)
     monkeypatch.setitem(sys.modules, "a_command", module)
-    made = cli.Command("a", "a_command", "Do a.", settings)
-    monkeypatch.setattr(cli, "COMMANDS", (made,))
-    monkeypatch.setattr(cli, "available", lambda: [made])
+    made = parser.Command("a", "a_command", "Do a.", settings)
+    monkeypatch.setattr(parser, "available", lambda: [made])
 
 
 def test_a_command_with_settings_may_load_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +189,9 @@ def test_a_commands_own_mistakes_are_argparses(
 
 
 def test_only_commands_whose_module_is_there_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = cli.Command("x", "exporter.no_such_module", "Nothing.", False)
-    monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS, absent))
-    names = [each.name for each in cli.available()]
+    absent = parser.Command("x", "exporter.no_such_module", "Nothing.", False)
+    monkeypatch.setattr(parser, "COMMANDS", (*parser.COMMANDS, absent))
+    names = [each.name for each in parser.available()]
     assert "x" not in names
     assert {"serve", "reference"} <= set(names)
 

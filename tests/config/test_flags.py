@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from exporter.config import flags
 
 
@@ -23,17 +25,27 @@ def test_a_switch_is_on_alone_and_off_by_its_no_form_or_a_word() -> None:
 
 
 def test_every_mistake_is_reported() -> None:
-    line = flags.read(
-        ["--poll.intervl=1s", "--no-web=1", "--source", "--log.level", "debug", "-x", "--poll.interval"]
-    )
+    line = flags.read(["--no-web=1", "--poll.intervl=1s", "--log.level", "debug", "-x", "--ha.intervl", "1s"])
     assert line.problems == [
-        "--poll.intervl: no such flag; did you mean --poll.interval?",
         "--no-web takes no value; write --web=1 or --no-web",
-        "--source: a value is missing; expected one of auto, guestrpc, library, simulated, replay",
+        "--poll.intervl: no such flag; did you mean --poll.interval?",
         "-x: no such flag",
-        "--poll.interval: a value is missing; expected a duration between 100ms and 1h",
+        "--ha.intervl: no such flag; did you mean --ha.interval?",
     ]
     assert [each.option.name for each in line.given] == ["log.level"]
+    assert line.command == ""
+
+
+@pytest.mark.parametrize("argv", [["--source", "--log.level", "debug"], ["--source"]])
+def test_a_missing_value_is_named_with_what_was_expected(argv: list[str]) -> None:
+    assert flags.read(argv).problems == [
+        "--source: a value is missing; expected one of auto, guestrpc, library, simulated, replay"
+    ]
+
+
+def test_a_word_after_an_unknown_flag_may_still_be_a_command() -> None:
+    assert flags.read(["--verbose", "doctor"], ["doctor"]).command == "doctor"
+    assert flags.read(["--verbose=1", "dokter"], ["doctor"]).command == "dokter"
 
 
 def test_no_abbreviations() -> None:
@@ -49,9 +61,9 @@ def test_dots_dashes_and_underscores_are_mixed_up_often() -> None:
 def test_words_after_a_command_are_its_own_but_for_settings() -> None:
     line = flags.read(["doctor", "--json", "--library.path=/x", "--bundle", "b.tgz", "--help", "--unknown"])
     assert line.command == "doctor"
-    assert line.rest == ["--json", "--bundle", "b.tgz", "--help", "--unknown"]
+    assert line.rest == ["--json", "--bundle", "b.tgz", "--unknown"]
     assert [each.raw for each in line.given] == ["/x"]
-    assert not line.help
+    assert line.help
     assert line.problems == []
 
 
@@ -59,4 +71,4 @@ def test_help_and_version() -> None:
     assert flags.read(["-h"]).help
     assert flags.read(["--poll.interval=1s", "--help"]).help
     assert flags.read(["--version"]).version
-    assert flags.read([]) == flags.CommandLine([], "", [], [], help=False, version=False)
+    assert flags.read([]) == flags.CommandLine()

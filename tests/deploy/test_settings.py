@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from exporter.config import OPTIONS, Settings, flags, load
-from exporter.config.values import InputFile
+from exporter.config.places import InputFile
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -14,8 +14,8 @@ import pytest
 
 from exporter.catalogue import STATISTICS
 from exporter.config import Settings
+from exporter.config.places import Address
 from exporter.config.settings import Ha, Web
-from exporter.config.values import Address
 from exporter.doctor.examine import examine
 from exporter.doctor.finding import Finding
 from exporter.doctor.rows import CHECKS

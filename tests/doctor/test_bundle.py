@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.config.places import Address
 from exporter.config.settings import Otlp, Web
-from exporter.config.values import Address
 from exporter.doctor.bundle import LOG_LINES, Contents, Member, write
 from exporter.doctor.examine import examine
 from exporter.doctor.rows import CHECKS

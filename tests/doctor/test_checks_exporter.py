@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from exporter.config.places import Address
 from exporter.config.settings import ConfigFile, Ha, Web
-from exporter.config.values import Address
 from exporter.doctor.finding import Verdict
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import Environ, StartResponse

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from exporter import app
+from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
-from exporter.config.values import Address
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.orders import Orders

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.insight.verdict import Finding, Level, Vitals, hertz, judge, percent, size, summary
+from exporter.insight.verdict import Answer, Level, Vitals, hertz, judge, percent, size, summary
 
 INF = float("inf")
 GIB = 2**30
@@ -37,7 +37,7 @@ LIMITED = replace(WELL, cpu_limit=5e9, used=0.5, stolen=0.3)
 """Half of what it could use is allowed, and used up."""
 
 
-def answers(vitals: Vitals) -> dict[str, Finding]:
+def answers(vitals: Vitals) -> dict[str, Answer]:
     names = ("cpu limit", "neighbours", "memory limit", "balloon", "swap")
     return dict(zip(names, judge(vitals), strict=True))
 
@@ -95,7 +95,7 @@ CASES: tuple[tuple[str, str, Vitals, Level, str], ...] = (
 )
 def test_answer(topic: str, vitals: Vitals, level: Level, words: str) -> None:
     found = answers(vitals)[topic]
-    assert (found.level, words in found.answer) == (level, True), found
+    assert (found.level, words in found.text) == (level, True), found
 
 
 class TestSummary:
@@ -113,14 +113,14 @@ class TestSummary:
     def test_the_worst_speaks(self) -> None:
         level, text = summary(judge(replace(WELL, stolen=0.2, ballooned=1.0 * GIB)))
         assert level is Level.CRITICAL
-        assert text == answers(replace(WELL, stolen=0.2))["neighbours"].answer
+        assert text == answers(replace(WELL, stolen=0.2))["neighbours"].text
 
     def test_equals_speak_together(self) -> None:
         vitals = replace(WELL, ballooned=1.0 * GIB, memory_limit=4.0 * GIB)
         found = answers(vitals)
         assert summary(judge(vitals)) == (
             Level.WARNING,
-            f"{found['memory limit'].answer} {found['balloon'].answer}",
+            f"{found['memory limit'].text} {found['balloon'].text}",
         )
 
 
@@ -138,11 +138,11 @@ any_vitals = st.builds(
 
 @given(any_vitals)
 def test_any_numbers_have_an_answer(vitals: Vitals) -> None:
-    findings = judge(vitals)
-    assert len(findings) == 5
-    assert all(finding.question.endswith("?") and finding.threshold for finding in findings)
-    assert "nan" not in " ".join(finding.answer for finding in findings)
-    assert summary(findings)[1]
+    answers = judge(vitals)
+    assert len(answers) == 5
+    assert all(answer.question.endswith("?") and answer.threshold for answer in answers)
+    assert "nan" not in " ".join(answer.text for answer in answers)
+    assert summary(answers)[1]
 
 
 @pytest.mark.parametrize(

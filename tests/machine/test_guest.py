@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.machine import guest
+from exporter.snapshot import Guest
 
 MEMINFO = "MemTotal:        8127304 kB\nMemFree:          210000 kB\n"
 
@@ -45,7 +46,7 @@ def test_memory_that_the_kernel_does_not_tell_is_absent(tmp_path: Path, meminfo:
 
 
 def test_nothing_known_is_nothing_said(tmp_path: Path) -> None:
-    assert guest.read(str(tmp_path), cpu_count=lambda: None) == guest.Guest(None, None)
+    assert guest.read(str(tmp_path), cpu_count=lambda: None) == Guest(None, None)
 
 
 def test_this_machine_has_cpus_and_memory() -> None:

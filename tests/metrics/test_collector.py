@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from exporter import __version__, catalogue
 from exporter.catalogue import STATISTICS, Kind, Wire
 from exporter.errors import POLL_ERROR_KINDS
-from exporter.machine.guest import Guest
 from exporter.metrics.collector import PYTHON, Options, collect
 from exporter.metrics.families import Family
 from exporter.outputs.prometheus import as_metric
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot, SourceInfo, Value
 
 NOW = 1_700_000_060.0
 READ = 1_700_000_059.0

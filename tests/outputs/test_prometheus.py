@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import catalogue
 from exporter.catalogue import STATISTICS, Wire
-from exporter.machine.guest import Guest
 from exporter.metrics.collector import Options
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
@@ -30,7 +29,7 @@ from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.simulator.server import Server, serve_unix
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo, Value
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot, SourceInfo, Value
 
 SESSION = 0x1122334455667788
 START = 1_700_000_000.0

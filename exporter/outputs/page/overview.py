@@ -13,7 +13,7 @@ from typing import Any
 from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, Metric
 from exporter.insight import verdict
-from exporter.insight.history import History, Reading
+from exporter.insight.history import History, Moment
 from exporter.insight.verdict import Level, Vitals
 from exporter.metrics.families import Family
 from exporter.snapshot import PollState
@@ -22,24 +22,24 @@ from exporter.snapshot import PollState
 def overview(state: PollState, families: Iterable[Family], history: History, now: float) -> dict[str, Any]:
     """The page's whole content; numbers in base units, ``"unlimited"`` for +Inf, None where there is no value."""
     found = _Found(families)
-    findings = verdict.judge(vitals(found, history))
-    level, text = verdict.summary(findings)
+    answers = verdict.judge(vitals(found, history))
+    level, text = verdict.summary(answers)
     if not state.fresh(now):
         level, text = Level.UNKNOWN, "There are no fresh statistics from the host."
-        findings = tuple(replace(each, level=level, answer="Not known now.") for each in findings)
+        answers = tuple(replace(each, level=level, text="Not known now.") for each in answers)
     return {
         "version": __version__,
         "up": state.up(now),
         "problem": _problem(state),
         "verdict": {"level": level.name.lower(), "text": text},
-        "findings": [
+        "answers": [
             {
-                "question": finding.question,
-                "level": finding.level.name.lower(),
-                "answer": finding.answer,
-                "threshold": finding.threshold,
+                "question": answer.question,
+                "level": answer.level.name.lower(),
+                "text": answer.text,
+                "threshold": answer.threshold,
             }
-            for finding in findings
+            for answer in answers
         ],
         "charts": charts(found, history, now),
         "facts": [
@@ -123,7 +123,7 @@ CHARTS = (
 
 def charts(found: _Found, history: History, now: float) -> list[dict[str, Any]]:
     """The last hour: seconds before now, and value."""
-    readings = history.readings
+    moments = history.moments
     memory = found.number(catalogue.GUEST_MEMORY)
     return [
         {
@@ -131,20 +131,18 @@ def charts(found: _Found, history: History, now: float) -> list[dict[str, Any]]:
             "unit": unit,
             "text": text,
             "full": 1.0 if unit == "ratio" else memory,
-            "points": _points(readings, key, now, rates=unit == "ratio"),
+            "points": _points(moments, key, now, rates=unit == "ratio"),
         }
         for key, title, unit, text in CHARTS
     ]
 
 
-def _points(readings: tuple[Reading, ...], key: str, now: float, *, rates: bool) -> list[list[float | None]]:
+def _points(moments: tuple[Moment, ...], key: str, now: float, *, rates: bool) -> list[list[float | None]]:
     found: list[list[float | None]] = []
-    for position, reading in enumerate(readings):
-        if rates:
-            value = reading.share(readings[position - 1], key) if position else None
-        else:
-            value = reading.get(key)
-        found.append([round(reading.at - now, 1), None if value is None else float(f"{value:.4g}")])
+    for position, moment in enumerate(moments):
+        earlier = moments[position - 1] if position else moment
+        value = moment.share(earlier, key) if rates else moment.get(key)
+        found.append([round(moment.at - now, 1), None if value is None else float(f"{value:.4g}")])
     return found
 
 
@@ -182,7 +180,7 @@ def _facts(state: PollState, found: _Found) -> list[tuple[str, Rows]]:
             ],
         ),
         (
-            "Road to the host",
+            "Source of the statistics",
             [
                 ("Source", source.source if source else None, ""),
                 ("Transport", source.transport if source else None, ""),

@@ -71,13 +71,13 @@ function replace(parent, items, make) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
 }
 
-function finding(item) {
+function answer(item) {
   const made = element("li", undefined, { class: item.level });
   const title = element("h3", item.question);
   title.append(element("span", levelled(item.level)));
   const why = element("details");
   why.append(element("summary", "What this rests on"), element("p", item.threshold));
-  made.append(title, element("p", item.answer), why);
+  made.append(title, element("p", item.text), why);
   return made;
 }
 
@@ -154,7 +154,7 @@ function draw(status) {
   byId("level").textContent = levelled(level);
   if (byId("summary").textContent !== text) byId("summary").textContent = text;
   document.title = `${MARKS[level]} ${location.host} · vmguest-exporter`;
-  replace(byId("findings"), status.findings, finding);
+  replace(byId("answers"), status.answers, answer);
   replace(byId("charts"), status.charts, chart);
   replace(byId("facts"), status.facts, facts);
   const { problem } = status;

@@ -6,10 +6,12 @@ however many browsers ask.
 
 from __future__ import annotations
 
+import json
 import threading
 
 from exporter.insight.history import History
 from exporter.metrics.published import Published
+from exporter.outputs.page.overview import overview
 from exporter.outputs.web.application import Response
 from exporter.snapshot import PollState
 
@@ -30,7 +32,7 @@ class Status:
         """Keep what a poll has brought."""
         now = self._published.monotonic()
         if self._history.due(now):
-            self._history.record(self._published.polled(state, now), now)
+            self._history.record(state, self._published.guest(), now)
 
     def view(self) -> Response:
         with self._lock:
@@ -40,11 +42,6 @@ class Status:
             return self._made[1]
 
     def _make(self) -> Response:
-        # A MiB that only a look at the page is worth.
-        import json
-
-        from exporter.outputs.page.overview import overview
-
         published = self._published
         page = overview(published.state, published.collect(), self._history, published.monotonic())
         return Response(json.dumps(page, allow_nan=False).encode(), "application/json")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.machine.guest import Guest
 from exporter.metrics.published import Published
 from exporter.outputs.page.landing import landing, views
 from exporter.outputs.page.status import Status
@@ -21,6 +20,7 @@ from exporter.outputs.web.server import WebServer
 from exporter.poller import Poller
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
+from exporter.snapshot import Guest
 
 PAGES = views("/guest/metrics", lambda: Response(b"{}", "application/json"))
 CSS = PAGES["/-/status.css"]().body.decode()

@@ -12,7 +12,6 @@ from exporter import __version__, catalogue
 from exporter.advice import NO_ANSWER
 from exporter.errors import TimeoutExpired
 from exporter.insight.history import SPAN, STEP
-from exporter.machine.guest import Guest
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
 from exporter.outputs.page.overview import CHARTS
@@ -21,7 +20,7 @@ from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
-from exporter.snapshot import PollState, Snapshot
+from exporter.snapshot import Guest, PollState, Snapshot
 
 START = 1_700_000_000.0
 
@@ -101,9 +100,9 @@ class TestContent:
         assert (page["version"], page["up"], page["problem"]) == (__version__, True, None)
 
     def test_every_question_has_an_answer_and_what_it_rests_on(self, machine: Machine) -> None:
-        findings = machine.page()["findings"]
-        assert len(findings) == 5
-        assert all(set(finding) == {"question", "level", "answer", "threshold"} for finding in findings)
+        answers = machine.page()["answers"]
+        assert len(answers) == 5
+        assert all(set(answer) == {"question", "level", "text", "threshold"} for answer in answers)
 
     def test_charts_hold_the_last_hour(self, machine: Machine) -> None:
         charts = machine.page()["charts"]
@@ -147,11 +146,11 @@ class TestTrouble:
         assert all(chart["points"] == [] for chart in page["charts"])
         assert page["up"] is False
 
-    def test_with_one_reading_rates_are_not_known(self) -> None:
+    def test_with_one_poll_rates_are_not_known(self) -> None:
         machine = Machine("noisy-neighbour")
         machine.run(5)
         page = machine.page()
-        assert page["findings"][1]["level"] == "unknown"
+        assert page["answers"][1]["level"] == "unknown"
         assert page["verdict"]["level"] == "ok"
 
     def test_a_hung_poll_is_not_covered_up(self) -> None:
@@ -186,8 +185,8 @@ class TestTrouble:
         machine = Machine("cpu-limit")
         machine.run(60)
         machine.now += 60
-        assert {finding["answer"] for finding in machine.page()["findings"]} == {"Not known now."}
-        assert {finding["level"] for finding in machine.page()["findings"]} == {"unknown"}
+        assert {answer["text"] for answer in machine.page()["answers"]} == {"Not known now."}
+        assert {answer["level"] for answer in machine.page()["answers"]} == {"unknown"}
 
     def test_a_host_without_extended_statistics_has_no_word_on_them(self) -> None:
         machine = Machine("v2-host")
@@ -197,7 +196,7 @@ class TestTrouble:
         assert "Hypervisor" not in facts
         assert facts["Protocol"] == "2"
 
-    def test_a_road_that_is_not_known_yet(self) -> None:
+    def test_a_source_that_is_not_known_yet(self) -> None:
         state = PollState(started=START, interval=5.0)
         status = Status(Published(lambda: state, guest=Guest))
         page = json.loads(status.view().body)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from exporter.machine.guest import Guest
 from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.page.status import MAX_AGE, Status
-from exporter.snapshot import PollState, Snapshot
+from exporter.snapshot import Guest, PollState, Snapshot
 
 
 class World:

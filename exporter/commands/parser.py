@@ -1,0 +1,112 @@
+"""The commands there are, and their parsers: for reading a command line, for the help, the manual and the shells."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from argparse import Action, ArgumentParser, HelpFormatter
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from exporter import __version__
+from exporter.config.flags import HELP, VERSION, add_settings
+from exporter.config.options import Option
+from exporter.config.values import Switch
+
+PROGRAM = "vmguest-exporter"
+
+DESCRIPTION = "Reads what the hypervisor does to this VMware guest and publishes it as Prometheus and OpenTelemetry metrics."
+
+USAGE = "%(prog)s [SETTING ...]\n       %(prog)s COMMAND --help"
+
+SETTINGS = """\
+Every setting is a flag, a variable and a key of the settings file: --poll.interval=1s is \
+VMGUEST_POLL_INTERVAL=1s and, below [poll], interval = "1s". Flags win over variables, variables over the file. \
+A switch is on as --name or --name=on, off as --no-name or --name=off. In brackets: what holds without it."""
+
+
+class Command(NamedTuple):
+    """``settings``: whether the module's ``run`` is given a loader of the settings."""
+
+    name: str
+    module: str
+    help: str
+    settings: bool
+
+
+SERVE = Command(
+    "serve", "exporter.app", "Read the host and publish. This is what happens without a command.", True
+)
+
+COMMANDS: tuple[Command, ...] = (
+    SERVE,
+    Command(
+        "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
+    ),
+    Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
+    Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
+    Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),
+    Command("reference", "exporter.commands.reference", "Print the tables of metrics and settings.", False),
+)
+
+
+def available() -> list[Command]:
+    """The commands that this installation has."""
+    return [command for command in COMMANDS if find_spec(command.module) is not None]
+
+
+def whole(*, commands: bool = False) -> tuple[ArgumentParser, list[tuple[Option, Action]]]:
+    """The whole command line, and the actions of the settings; with ``commands`` the arguments of each of them too.
+
+    For people and for tools that read a parser. A command line is read by :func:`exporter.config.flags.read`,
+    which takes settings behind a command as well.
+    """
+    parser = ArgumentParser(
+        prog=PROGRAM,
+        usage=USAGE,
+        description=DESCRIPTION,
+        formatter_class=_formatter(),
+        add_help=False,
+        allow_abbrev=False,
+    )
+    places = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
+    parser.add_argument_group("Settings", SETTINGS)
+    actions = add_settings(parser)
+    for row, action in actions:
+        if isinstance(row.kind, Switch):
+            action.nargs = 0  # --web, --no-web: how people write it
+    for command in available():
+        below = places.add_parser(
+            command.name, help=command.help, description=command.help, allow_abbrev=False
+        )
+        if commands and command is not SERVE:
+            import_module(command.module).add_arguments(below)
+    others = parser.add_argument_group("Others")
+    others.add_argument(*VERSION, action="version", version=version(), help="Print the version.")
+    others.add_argument(*HELP, action="help", help="Print this.")
+    return parser, actions
+
+
+def of(command: Command) -> ArgumentParser:
+    """The parser of a command's own arguments; imports its module."""
+    settings = f"Settings such as --config.file work here too: see {PROGRAM} --help."
+    parser = ArgumentParser(
+        prog=f"{PROGRAM} {command.name}",
+        description=command.help,
+        epilog=settings if command.settings else None,
+        allow_abbrev=False,
+    )
+    import_module(command.module).add_arguments(parser)
+    return parser
+
+
+def version() -> str:
+    return f"{PROGRAM} {__version__} (Python {sys.version.split()[0]})"
+
+
+def _formatter() -> partial[HelpFormatter]:
+    return partial(
+        HelpFormatter, max_help_position=6, width=min(shutil.get_terminal_size((100, 0)).columns, 110)
+    )

@@ -1,0 +1,155 @@
+"""Values that name a place: paths, addresses, URLs, and the headers that go there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from exporter.config.values import Kind
+
+
+class Location(Kind):
+    """A path that need not exist yet: a socket, a lock."""
+
+    placeholder = "PATH"
+    expects = "a path"
+
+    def parse(self, text: str) -> str:
+        if "\0" in text or not text:
+            raise ValueError("a path has at least one character and no NUL")
+        return text
+
+
+class SocketPath(Location):
+    """The path of a unix socket, which may be created later. The kernel takes 107 bytes (unix(7), sun_path)."""
+
+    expects = "the path of a unix socket"
+
+    def parse(self, text: str) -> str:
+        path = super().parse(text)
+        if len(os.fsencode(path)) > 107:
+            raise ValueError("the system takes at most 107 bytes for it; choose a shorter folder")
+        return path
+
+
+class InputFile(Location):
+    """A file that must be readable now: found at start, not at the first certificate rotation at night."""
+
+    placeholder = "FILE"
+    expects = "a readable file"
+
+    def parse(self, text: str) -> str:
+        path = super().parse(text)
+        if Path(path).is_dir():
+            raise ValueError("this is a folder")
+        try:
+            os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+        except OSError as error:
+            raise ValueError(error.strerror) from error
+        return path
+
+
+class Address(NamedTuple):
+    """Where to listen. An empty host means every address of the machine; port 0, one that the system picks."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ListenAddress(Kind):
+    """``HOST:PORT``, ``:PORT`` or ``[IPV6]:PORT``; repeatable."""
+
+    placeholder = "HOST:PORT"
+    expects = "HOST:PORT, :PORT or [IPV6]:PORT"
+    repeatable = True
+
+    def parse(self, text: str) -> Address:
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^\s\[\]:/]*)):(\d{1,5})", text, re.ASCII)
+        if not match:
+            if re.fullmatch(r"\d{1,5}", text, re.ASCII):
+                raise ValueError(f"put a colon before the port: :{text}")
+            raise ValueError("put an IPv6 address in brackets" if text.count(":") > 1 else "")
+        port = int(match[3])
+        if port > 65535:
+            raise ValueError("a port is at most 65535")
+        return Address(match[1] or match[2] or "", port)
+
+
+class UrlPath(Kind):
+    """The path of a page on the exporter's own web server."""
+
+    placeholder = "/PATH"
+    expects = "a path such as /metrics"
+
+    def parse(self, text: str) -> str:
+        if not re.fullmatch(r"/[A-Za-z0-9._~/-]+", text):
+            raise ValueError("/ is the status page" if text == "/" else "")
+        if text.startswith(("//", "/-/")) or text.endswith("/"):
+            raise ValueError("/-/ is taken by /-/healthy and /-/ready" if text.startswith("/-/") else "")
+        return text
+
+
+class Endpoint(Kind):
+    """An OTLP receiver. Which of the forms fits depends on the protocol; :mod:`exporter.outputs` decides."""
+
+    placeholder = "URL"
+    expects = "http://HOST:PORT, https://HOST:PORT or HOST:PORT"
+
+    def parse(self, text: str) -> str:
+        match = re.fullmatch(
+            r"(?:(https?)://)?([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@]+)(?::(\d{1,5}))?(/[^\s?#]*)?",
+            text,
+            re.IGNORECASE | re.ASCII,
+        )
+        if not match:
+            raise ValueError
+        scheme, login, _host, port, path = match.groups()
+        if login:
+            raise ValueError("a name or password in a URL ends up in logs; use a header")
+        if not scheme and (port is None or path):
+            raise ValueError("without http:// or https:// it is HOST:PORT alone")
+        if port is not None and not 1 <= int(port) <= 65535:
+            raise ValueError("a port is between 1 and 65535")
+        return text
+
+
+class Header(Kind):
+    """``NAME=VALUE``, percent-encoded and separated by commas as in OTEL_EXPORTER_OTLP_HEADERS; repeatable.
+
+    In TOML a table, taken as it is. Messages never repeat the text: it is usually a secret.
+    """
+
+    placeholder = "NAME=VALUE"
+    expects = "NAME=VALUE"
+    repeatable = True
+    secret = True
+
+    def parse(self, text: str) -> tuple[str, str]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError("there is no = in it")
+        return self._checked(unquote(name.strip()), unquote(value.strip()))
+
+    def native(self, value: object) -> object:
+        if isinstance(value, tuple):
+            name, text = value
+            if not isinstance(text, str):
+                raise ValueError("write the value in quotes")  # noqa: TRY004  as above
+            return self._checked(name, text)
+        return super().native(value)
+
+    def show(self, value: object) -> str:
+        return f"{value[0]}=<hidden>" if isinstance(value, tuple) else "<hidden>"
+
+    def _checked(self, name: str, value: str) -> tuple[str, str]:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError("the name is no HTTP header name")
+        if not re.fullmatch(r"[\x20-\x7e\t]*", value):
+            raise ValueError("the value holds characters that no header may hold")
+        return name.lower(), value

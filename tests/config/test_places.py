@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.places import Address, Endpoint, Header, InputFile, ListenAddress, SocketPath, UrlPath
+from exporter.config.values import Choice, Duration, Factor, Kind, Switch, Whole
+
+
+def test_a_socket_path_may_not_exist_yet_but_must_fit() -> None:
+    assert SocketPath().parse("/run/host") == "/run/host"
+    with pytest.raises(ValueError, match="107 bytes"):
+        SocketPath().parse("/" + "x" * 107)
+    for text in ("", "a\0b"):
+        with pytest.raises(ValueError, match="character"):
+            SocketPath().parse(text)
+
+
+def test_an_input_file_must_be_readable_now(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    with pytest.raises(ValueError, match="No such file"):
+        InputFile().parse(str(file))
+    file.touch()
+    assert InputFile().parse(str(file)) == str(file)
+    with pytest.raises(ValueError, match="folder"):
+        InputFile().parse(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":10052", Address("", 10052)),
+        ("127.0.0.1:0", Address("127.0.0.1", 0)),
+        ("localhost:65535", Address("localhost", 65535)),
+        ("[::1]:10052", Address("::1", 10052)),
+        ("[fe80::1%eth0]:80", Address("fe80::1%eth0", 80)),
+    ],
+)
+def test_a_listen_address_reads_and_shows(text: str, address: Address) -> None:
+    assert ListenAddress().parse(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("10052", "colon before the port: :10052"), ("::1:80", "brackets"), (":65536", "at most 65535")],
+)
+def test_a_wrong_listen_address_gets_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        ListenAddress().parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "a b:1", "http://x:1", "[x]:1", ":123456"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        ListenAddress().parse(text)
+
+
+def test_the_metrics_path_leaves_the_other_pages_alone() -> None:
+    assert UrlPath().parse("/vm/metrics") == "/vm/metrics"
+    for text, hint in (("/", "status page"), ("/-/healthy", "taken")):
+        with pytest.raises(ValueError, match=hint):
+            UrlPath().parse(text)
+    for text in ("", "metrics", "/a?b", "/a b", "//x", "/x/"):
+        with pytest.raises(ValueError):
+            UrlPath().parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["localhost:4317", "http://collector:4318", "https://[::1]:4318/v1/metrics", "https://otel.example/x"],
+)
+def test_an_endpoint_is_a_url_or_a_host_with_its_port(text: str) -> None:
+    assert Endpoint().parse(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("collector", "HOST:PORT alone"),
+        ("collector:4317/v1", "HOST:PORT alone"),
+        ("http://name:secret@collector:4318", "ends up in logs"),
+        ("http://collector:70000", "65535"),
+        ("http://collector:0", "65535"),
+        ("ftp://collector:1", "^$"),
+        ("http://", "^$"),
+        ("", "^$"),
+        ("http://x:y", "^$"),
+    ],
+)
+def test_a_malformed_endpoint_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint) as caught:
+        Endpoint().parse(text)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_header_reads_as_in_the_otel_variable() -> None:
+    kind = Header()
+    assert kind.split("a=1, b=2,,") == ["a=1", "b=2"]
+    assert kind.parse("Authorization=Basic%20abc%3D") == ("authorization", "Basic abc=")
+    assert kind.native(("X-Scope", "a,b=c")) == ("x-scope", "a,b=c")
+    assert kind.native("a=1") == ("a", "1")
+
+
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        ("secret", "no = in it"),
+        ("sec ret=x", "no HTTP header name"),
+        ("a=secret%0d%0ainjected", "characters"),
+        (("a", 3), "quotes"),
+        (3, "quotes"),
+    ],
+)
+def test_a_wrong_header_is_refused_without_repeating_it(raw: object, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint) as caught:
+        Header().native(raw)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_header_is_never_shown() -> None:
+    assert Header().show(("authorization", "secret")) == "authorization=<hidden>"
+    assert Header().show("secret") == "<hidden>"
+
+
+@given(st.text(max_size=40))
+def test_any_text_gives_a_value_or_a_value_error(text: str) -> None:
+    kinds = (
+        Duration(0.1, 10),
+        Switch(),
+        Choice("a"),
+        Whole(0, 9),
+        Factor(1, 2),
+        SocketPath(),
+        ListenAddress(),
+    )
+    for kind in (*kinds, UrlPath(), Endpoint(), Header(), Kind()):
+        try:
+            kind.parse(text)
+        except ValueError:
+            continue
