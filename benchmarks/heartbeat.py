@@ -30,12 +30,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.host import ROOT
-from exporter.ha.health import Verdict
+from exporter.ha.health import HealthSummary
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import News
-from exporter.ha.orders import Orders
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Rules
 from exporter.ha.wire import WireAppMonitor
@@ -43,7 +43,7 @@ from exporter.session.wire import Channel
 from exporter.transport.unix import UnixConnector
 
 INTERVAL = 0.1
-GOOD = Verdict(Health.GOOD, "", {})
+GOOD = HealthSummary(Health.GOOD, "", {})
 
 HOST = """
 import json, signal, sys, time
@@ -148,7 +148,7 @@ class Sink(Link):
         self.closed = False
 
     def receive(self) -> list[object]:  # type: ignore[override]
-        return [News(Health.GOOD, "", time.monotonic())]
+        return [HealthUpdate(Health.GOOD, "", time.monotonic())]
 
     def send(self, message: object) -> None:
         logging.getLogger("exporter.ha").debug("%s", message)
@@ -179,17 +179,17 @@ def in_a_thread(path: Path) -> Iterator[None]:
 
 @contextmanager
 def in_a_process(path: Path) -> Iterator[None]:
-    orders = Orders(
+    settings = HeartSettings(
         interval=INTERVAL,
         grace=60.0,
         on_unhealthy="withhold",
-        road="guestrpc",
+        source="guestrpc",
         socket=str(path),
         library=None,
         lock_file=f"{path}.lock",
         dry_run=False,
     )
-    beat = Heartbeat(orders, lambda: GOOD)
+    beat = Heartbeat(settings, lambda: GOOD)
     beat.start()
     try:
         yield

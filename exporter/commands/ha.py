@@ -29,8 +29,8 @@ from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
-from exporter.ha.orders import Orders
-from exporter.ha.rules import Legacy, Rules
+from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.rules import Leftover, Rules
 from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
 
@@ -126,17 +126,17 @@ def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Itera
     if ha.source == "guestrpc" and socket is None and not vmware():
         # Elsewhere the other end of a vsock would be somebody else's host.
         raise NotVMwareError("this machine is not a VMware guest")
-    orders = Orders(
+    heart_settings = HeartSettings(
         interval=ha.interval,
         grace=ha.grace,
         on_unhealthy=ha.on_unhealthy,
-        road=ha.source,
+        source=ha.source,
         socket=socket,
         library=None,
         lock_file=path,
         dry_run=False,
     )
-    monitor = monitor_for(orders)
+    monitor = monitor_for(heart_settings)
     try:
         yield monitor
     finally:
@@ -156,7 +156,7 @@ def _alone(path: str, monitor: AppMonitor, call: str) -> int:
         if call == "mark-active":
             return _told(monitor.mark_active(), "heartbeat taken")
         # An exporter that starts from now on takes it over.
-        held.note(Legacy.MONITORING)
+        held.note(Leftover.MONITORING)
         return _told(
             monitor.enable(), "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM"
         )
@@ -214,7 +214,7 @@ def _forget(path: str) -> None:
         with suppress(ConfigError):
             held = lock.acquire(path)
             if held is not None:
-                held.note(Legacy.NOTHING)
+                held.note(Leftover.NOTHING)
                 held.release()
 
 

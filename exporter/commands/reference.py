@@ -19,6 +19,7 @@ from exporter.config.options import Option
 from exporter.config.values import Switch
 from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError
+from exporter.ha import check_types
 from exporter.markdown import code, table
 
 
@@ -95,10 +96,17 @@ def findings_table() -> str:
     return "\n" + table(("Code", "Looks at", "Needs"), rows) + "\n"
 
 
+def checks_table() -> str:
+    """Every key of the ``[[ha.check]]`` tables, in Markdown."""
+    rows = [(code(kind), code(key), default, text) for kind, key, default, text in check_types.rows()]
+    return "\n" + table(("Type", "Key", "Default", "Meaning"), rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "settings": settings_table,
     "findings": findings_table,
+    "checks": checks_table,
 }
 
 

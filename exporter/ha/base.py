@@ -1,4 +1,4 @@
-"""What a road to HA Application Monitoring is: all its functions, as one object that one thread owns."""
+"""HA Application Monitoring as one object that one thread owns: all its functions, whatever the source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exporter.protocol.appmonitor import AppState, AppStatus, Code
 
 
 class AppMonitor(Protocol):
-    """The host's side of HA Application Monitoring (vmGuestAppMonitorLib.h), whatever the road to it.
+    """The host's side of HA Application Monitoring (vmGuestAppMonitorLib.h).
 
     Every method but ``close`` raises:
         RpcError: the host refuses the command.

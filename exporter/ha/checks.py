@@ -1,6 +1,6 @@
 """The kinds of checks: each a function that makes a probe. A probe looks once and says what is wrong, or None.
 
-A probe keeps to its time limit as well as it can; where the kernel does not let it, :mod:`exporter.ha.watch` counts
+A probe keeps to its time limit as well as it can; where the kernel does not let it, :mod:`exporter.ha.check_runner` counts
 the silence. None uses a shell, and nothing that a check prints is read.
 """
 
@@ -14,9 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from exporter.ha.watch import Probe
+from exporter.ha.check_runner import Probe
 
 BODY = 1 << 20
 """Bytes of a reply's body that a pattern is looked for in."""
@@ -31,8 +33,6 @@ def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> P
     pattern = re.compile(body.encode()) if body is not None else None
 
     def probe(limit: float) -> str | None:
-        from http.client import HTTPConnection, HTTPException, HTTPSConnection
-
         deadline = time.monotonic() + limit
         make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = make(parts.hostname or "", parts.port, timeout=limit)
@@ -124,7 +124,7 @@ def file(path: str, max_age: float | None = None, wall: Callable[[], float] = ti
 
     def probe(limit: float) -> str | None:  # noqa: ARG001  a file system that hangs heeds no limit
         try:
-            age = wall() - os.stat(path).st_mtime  # noqa: PTH116  nothing more than this one call
+            age = wall() - Path(path).stat().st_mtime
         except OSError as error:
             return f"{path}: {error.strerror}"
         if max_age is not None and age > max_age:

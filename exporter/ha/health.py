@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from exporter.ha.check_runner import CheckRunner, CheckTiming
 from exporter.ha.checks import web
 from exporter.ha.rules import Health
-from exporter.ha.watch import Rhythm, Watch
 
-WEB = Rhythm(interval=5.0, timeout=5.0, failures=2)
+WEB = CheckTiming(interval=5.0, timeout=5.0, failures=2)
 """For the exporter's own web server: dead after about ten seconds, and the grace period is still to come."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HealthSummary:
     """``checks``: every check by name, the exporter's own ``poll`` and ``web`` among them, and whether it is good."""
 
     health: Health
@@ -32,7 +32,7 @@ class HealthJudge:
 
     def __init__(
         self,
-        checks: Sequence[Watch],
+        checks: Sequence[CheckRunner],
         last_poll: Callable[[], float],
         max_poll_age: float,
         address: Callable[[], tuple[str, int]] | None = None,
@@ -41,28 +41,28 @@ class HealthJudge:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checks = checks
-        self._web = Watch("web", web(address, tls=tls), WEB, clock) if address is not None else None
+        self._web = CheckRunner("web", web(address, tls=tls), WEB, clock) if address is not None else None
         self._last_poll = last_poll
         self._max_poll_age = max_poll_age
         self._clock = clock
         self._born = clock()
 
     def start(self) -> None:
-        for watch in self._watches():
-            watch.start()
+        for runner in self._runners():
+            runner.start()
 
     def stop(self) -> None:
-        for watch in self._watches():
-            watch.stop()
+        for runner in self._runners():
+            runner.stop()
 
-    def judge(self) -> Verdict:
+    def judge(self) -> HealthSummary:
         now = self._clock()
         own = {"poll": self._poll(now)}
         if self._web is not None:
             own["web"] = self._web.judge(now)
-        user = {watch.name: watch.judge(now) for watch in self._checks}
+        user = {runner.name: runner.judge(now) for runner in self._checks}
         found = {**own, **user}
-        return Verdict(
+        return HealthSummary(
             _worst([health for health, _ in own.values()], [health for health, _ in user.values()]),
             "; ".join(
                 f"check {name}: {reason}"
@@ -72,7 +72,7 @@ class HealthJudge:
             {name: health is Health.GOOD for name, (health, _) in found.items()},
         )
 
-    def _watches(self) -> list[Watch]:
+    def _runners(self) -> list[CheckRunner]:
         return [*self._checks, *([self._web] if self._web is not None else [])]
 
     def _poll(self, now: float) -> tuple[Health, str]:

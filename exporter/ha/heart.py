@@ -21,13 +21,18 @@ from collections.abc import Callable
 from exporter.errors import ConfigError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
+from exporter.ha.dry_run import DryRunMonitor
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.messages import BROKEN, REFUSED, Line, Refusal
-from exporter.ha.orders import Orders
 from exporter.ha.policy import Policy
-from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import Legacy
+from exporter.ha.rules import Leftover
+from exporter.ha.wire import WireAppMonitor
+from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.session.wire import Channel
+from exporter.transport.unix import UnixConnector
+from exporter.transport.vsock import VsockConnector
 
 LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
@@ -46,20 +51,13 @@ def run(heart: Heart, link: Link, wakeup: int) -> int:
     return status
 
 
-def monitor_for(orders: Orders) -> AppMonitor:
-    """The road of ``orders``; opens nothing yet."""
-    if orders.dry_run:
-        return RehearsalMonitor(orders.rules.window)
-    if orders.road == "library":
-        from exporter.library.appmonitor import LibraryAppMonitor
-
-        return LibraryAppMonitor(orders.library, CALL_LIMIT)
-    from exporter.ha.wire import WireAppMonitor
-    from exporter.session.wire import Channel
-    from exporter.transport.unix import UnixConnector
-    from exporter.transport.vsock import VsockConnector
-
-    connector = VsockConnector() if orders.socket is None else UnixConnector(orders.socket)
+def monitor_for(settings: HeartSettings) -> AppMonitor:
+    """The host by the source of ``settings``; opens nothing yet."""
+    if settings.dry_run:
+        return DryRunMonitor(settings.rules.window)
+    if settings.source == "library":
+        return LibraryAppMonitor(settings.library, CALL_LIMIT)
+    connector = VsockConnector() if settings.socket is None else UnixConnector(settings.socket)
     return WireAppMonitor(Channel(connector, CALL_LIMIT))
 
 
@@ -81,7 +79,7 @@ def wait_for_lock(path: str, patience: float, sleep: Callable[[float], None] = t
 
 
 def main(argv: list[str]) -> int:
-    """Beat until told to stop. ``argv``: the :class:`Orders`. The pipes are standard input and output."""
+    """Beat until told to stop. ``argv``: the :class:`HeartSettings`. The pipes are standard input and output."""
     wakeup, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -90,18 +88,18 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda number, _frame: stops.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     link = Link(0, 1)
-    orders = Orders.parse(argv[0])
-    rules = orders.rules
+    settings = HeartSettings.parse(argv[0])
+    rules = settings.rules
     try:
         rules.check()
-        held = wait_for_lock(orders.lock_file, LOCK_PATIENCE)
+        held = wait_for_lock(settings.lock_file, LOCK_PATIENCE)
     except ConfigError as error:
         link.send(Refusal(str(error)))
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
-    legacy, note = (Legacy.NOTHING, _forget) if orders.dry_run else (held.legacy, held.note)
-    policy = Policy(rules, time.monotonic(), legacy)
-    heart = Heart(monitor_for(orders), policy, link, note=note, stop=lambda: bool(stops))
+    leftover, note = (Leftover.NOTHING, _forget) if settings.dry_run else (held.leftover, held.note)
+    policy = Policy(rules, time.monotonic(), leftover)
+    heart = Heart(monitor_for(settings), policy, link, note=note, stop=lambda: bool(stops))
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
@@ -111,5 +109,5 @@ def main(argv: list[str]) -> int:
         held.release()
 
 
-def _forget(_legacy: Legacy) -> None:
+def _forget(leftover: Leftover) -> None:
     """The note of a dry run."""

@@ -18,9 +18,9 @@ from contextlib import suppress
 
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import messages, metrics
-from exporter.ha.health import Verdict
-from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
-from exporter.ha.orders import Orders
+from exporter.ha.health import HealthSummary
+from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
 from exporter.machine import isolated
 from exporter.metrics.families import Family
 
@@ -52,7 +52,7 @@ _LEVELS = {
 class Idle:
     """In the place of heartbeats where none are possible: nothing is sent, and the metrics say so."""
 
-    def __init__(self, judge: Callable[[], Verdict], wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, judge: Callable[[], HealthSummary], wall: Callable[[], float] = time.time) -> None:
         self._judge = judge
         self._created = wall()
 
@@ -70,8 +70,8 @@ class Heartbeat:
 
     def __init__(
         self,
-        orders: Orders,
-        judge: Callable[[], Verdict],
+        settings: HeartSettings,
+        judge: Callable[[], HealthSummary],
         session_changes: Callable[[], int] = lambda: 0,
         *,
         required: bool = False,
@@ -80,12 +80,12 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._orders = orders
+        self._settings = settings
         self._judge = judge
         self._session_changes = session_changes
         self._required = required
         self._fatal = fatal
-        self._program = [*program, orders.argument]
+        self._program = [*program, settings.argument]
         self._clock = clock
         self._created = wall()
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ class Heartbeat:
         self._wait(lambda: not self._newborn, START_LIMIT)
         process.terminate()
         try:
-            status = process.wait(self._orders.rules.stop_limit + STOP_MARGIN)
+            status = process.wait(self._settings.rules.stop_limit + STOP_MARGIN)
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
@@ -203,21 +203,21 @@ class Heartbeat:
         self._newborn = True
         self._tell(self._news)
 
-    # News
+    # HealthUpdate
 
     def _feed(self) -> None:
         # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
-        period = min(1.0, self._orders.interval / 5)
+        period = min(1.0, self._settings.interval / 5)
         while not self._over.wait(period):
             self._verdict = self._judge()
             self._news = self._latest()
             self._tell(self._news)
 
-    def _latest(self) -> News:
+    def _latest(self) -> HealthUpdate:
         verdict = self._verdict
-        return News(verdict.health, verdict.reason, self._clock(), self._session_changes())
+        return HealthUpdate(verdict.health, verdict.reason, self._clock(), self._session_changes())
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: HealthUpdate) -> None:
         with self._lock, suppress(OSError, ValueError):
             # A heart that is stopped does not read. When the pipe is full this writes nothing, and returns None.
             if self._process is not None and self._process.stdin is not None:

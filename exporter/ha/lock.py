@@ -2,7 +2,7 @@
 
 Neither the host nor VMware's library tells two beating programs apart: a healthy one masks a dead one, and one
 Disable stops both (SDK release notes). The file's first line is the holder's pid, the second the boot's id, the
-third what the holder leaves behind if it dies now: :class:`Legacy`. A successor in the same boot takes that over.
+third what the holder leaves behind if it dies now: :class:`Leftover`. A successor in the same boot takes that over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from exporter.errors import ConfigError
-from exporter.ha.rules import Legacy
+from exporter.ha.rules import Leftover
 
 DEFAULT_PATH = "/run/vmguest-exporter/ha.lock"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -22,18 +22,18 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Lock:
     """A lock that this process holds until :meth:`release` or its end.
 
-    ``legacy``: what the last holder left, in this boot.
+    ``leftover``: what the last holder left, in this boot.
     """
 
-    def __init__(self, descriptor: int, boot: str, legacy: Legacy) -> None:
-        self.legacy = legacy
+    def __init__(self, descriptor: int, boot: str, leftover: Leftover) -> None:
+        self.leftover = leftover
         self._descriptor = descriptor
         self._boot = boot
-        self.note(legacy)
+        self.note(leftover)
 
-    def note(self, legacy: Legacy) -> None:
+    def note(self, leftover: Leftover) -> None:
         """Write down what a successor would have to take over from now on."""
-        lines = f"{os.getpid()}\n{self._boot}\n{legacy.value}\n".encode()
+        lines = f"{os.getpid()}\n{self._boot}\n{leftover.value}\n".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word, and must not cost a heartbeat.
         with suppress(OSError):
@@ -63,8 +63,8 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None
         # Somebody removed the file between open and lock: what was locked keeps nobody out.
         os.close(descriptor)
     _, before, word, *_ = [*_lines(descriptor), "", "", ""]
-    known = before == boot and word in {each.value for each in Legacy}
-    return Lock(descriptor, boot, Legacy(word) if known else Legacy.NOTHING)
+    known = before == boot and word in {each.value for each in Leftover}
+    return Lock(descriptor, boot, Leftover(word) if known else Leftover.NOTHING)
 
 
 def holder(path: str = DEFAULT_PATH) -> int | None:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from exporter.errors import VMGuestError
 from exporter.ha.base import AppMonitor
+from exporter.ha.dry_run import DryRunMonitor
+from exporter.ha.host_state import Result
 from exporter.ha.link import Link
-from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, Line, News, Report
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, Line, Report
 from exporter.ha.policy import Call, End, Policy, Wait
-from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import Health, Legacy
-from exporter.ha.standing import Result
+from exporter.ha.rules import Health, Leftover
 from exporter.protocol.appmonitor import AppState, AppStatus, Verb
 
 REPORT_INTERVAL = 1.0
@@ -35,7 +35,7 @@ class Heart:
         link: Link,
         *,
         stop: Callable[[], bool],
-        note: Callable[[Legacy], None] = lambda _legacy: None,
+        note: Callable[[Leftover], None] = lambda _leftover: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         parent: Callable[[], int] = os.getppid,
@@ -52,9 +52,9 @@ class Heart:
         self._parent = parent
         self._born_of = parent()
         self._started = clock()
-        self._news: News | None = None
+        self._news: HealthUpdate | None = None
         self._stopping = False
-        self._noted: Legacy | None = None
+        self._noted: Leftover | None = None
         self._reported: Report | None = None
         self._reported_at = float("-inf")
         self._resets = 0
@@ -87,7 +87,7 @@ class Heart:
 
     def _listen(self, now: float) -> None:
         for message in self._link.receive():
-            if isinstance(message, News):
+            if isinstance(message, HealthUpdate):
                 if self._news and message.session_changes != self._news.session_changes:
                     self._policy.session_changed(now)
                 self._news = message
@@ -120,45 +120,45 @@ class Heart:
             return error
 
     def _remember(self) -> None:
-        legacy = self._policy.standing.legacy
-        if legacy is not self._noted:
-            self._noted = legacy
-            self._note(legacy)
+        leftover = self._policy.host.leftover
+        if leftover is not self._noted:
+            self._noted = leftover
+            self._note(leftover)
 
     def _report(self) -> None:
-        rehearsal = self._monitor if isinstance(self._monitor, RehearsalMonitor) else None
-        prefix = "Dry run: " if rehearsal else ""
+        dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None
+        prefix = "Dry run: " if dry_run else ""
         for event in self._policy.events():
             self._link.send(Line(event.level, prefix + event.text))
-        if rehearsal and rehearsal.resets > self._resets:
-            self._resets = rehearsal.resets
+        if dry_run and dry_run.resets > self._resets:
+            self._resets = dry_run.resets
             self._link.send(Line("critical", f"{prefix}vSphere HA would have reset this VM now."))
-        report = self._state(rehearsal)
+        report = self._state(dry_run)
         now = self._clock()
         if report != self._reported or now - self._reported_at >= REPORT_INTERVAL:
             self._reported, self._reported_at = report, now
             self._link.send(report)
 
-    def _state(self, rehearsal: RehearsalMonitor | None) -> Report:
-        standing = self._policy.standing
-        tally = standing.tally
+    def _state(self, dry_run: DryRunMonitor | None) -> Report:
+        host = self._policy.host
+        tally = host.tally
         report = Report(
             phase=self._policy.phase.value,
-            armed=standing.armed,
-            settled=standing.settled,
-            problem=standing.problem,
-            hopeless=standing.hopeless,
+            armed=host.armed,
+            settled=host.settled,
+            problem=host.problem,
+            hopeless=host.hopeless,
             withheld=tally.withheld,
         )
-        if rehearsal:
+        if dry_run:
             # Nothing of this has reached a host: enabled, heartbeats and the like would be lies.
-            return replace(report, app_status=AppStatus.GRAY.value, dry_run_resets=rehearsal.resets)
-        beat = standing.last_beat
+            return replace(report, app_status=AppStatus.GRAY.value, dry_run_resets=dry_run.resets)
+        beat = host.last_beat
         return replace(
             report,
-            enabled=standing.confirmed,
-            app_status=standing.status.value if standing.status else "",
-            requested_reset=standing.reset_asked,
+            enabled=host.confirmed,
+            app_status=host.status.value if host.status else "",
+            requested_reset=host.reset_asked,
             heartbeats=tally.heartbeats,
             errors=dict(tally.errors),
             reenables=tally.reenables,

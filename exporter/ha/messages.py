@@ -1,6 +1,6 @@
 """What the exporter and its heart tell each other: one JSON object a line, over two pipes.
 
-To the heart: :class:`News` on health. From the heart: :class:`Report` for /metrics, :class:`Line` for the log, and once
+To the heart: :class:`HealthUpdate` on health. From the heart: :class:`Report` for /metrics, :class:`Line` for the log, and once
 :class:`Refusal` where it can't work at all. A stop is a signal: it needs no room in a pipe. A line is at most 4096 bytes, so that a pipe takes it whole or
 not at all (PIPE_BUF), and a reader that is stuck costs its writer a line and nothing else.
 """
@@ -32,7 +32,7 @@ _TEXT = 600
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class HealthUpdate:
     """The exporter's verdict on health. ``at``: monotonic time of the verdict, which all processes share."""
 
     health: Health
@@ -82,9 +82,15 @@ class Report:
     dry_run_resets: int = 0
 
 
-Message = News | Refusal | Line | Report
+Message = HealthUpdate | Refusal | Line | Report
 
-_KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in (News, Refusal, Line, Report)}
+_KINDS: dict[str, type[Message]] = {
+    "health": HealthUpdate,
+    "refusal": Refusal,
+    "line": Line,
+    "report": Report,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def encode(message: Message) -> bytes:
@@ -98,7 +104,7 @@ def encode(message: Message) -> bytes:
 
 
 def _dump(message: Message, fields: dict[str, Any]) -> bytes:
-    kind = type(message).__name__.lower()
+    kind = _NAMES[type(message)]
     return (
         json.dumps({kind: fields}, separators=(",", ":"), default=lambda health: health.value).encode()
         + b"\n"
@@ -115,7 +121,7 @@ def decode(line: bytes) -> Message:
 
 
 def _build(kind: str, fields: dict[str, Any]) -> Message:
-    if kind == "news":
+    if kind == "health":
         fields = {**fields, "health": Health(fields["health"])}
     return _KINDS[kind](**fields)
 

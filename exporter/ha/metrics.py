@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from exporter import catalogue
 from exporter.errors import POLL_ERROR_KINDS
-from exporter.ha.health import Verdict
+from exporter.ha.health import HealthSummary
 from exporter.ha.messages import Report
 from exporter.ha.rules import Health
 from exporter.metrics.families import Family, Point
@@ -17,7 +17,7 @@ ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
 """Every ``kind`` of a heartbeat that failed. ``host_error``: the host answered a code other than 0 and 2."""
 
 
-def families(report: Report, verdict: Verdict, started: float) -> list[Family]:
+def families(report: Report, verdict: HealthSummary, started: float) -> list[Family]:
     """What ``report`` says; ``started``: wall clock at which its counters began."""
 
     def counter(value: float) -> tuple[Point, ...]:

@@ -2,7 +2,7 @@
 
 No clock, no I/O, no thread: :meth:`Policy.next` is told the time and the health and says what to do now;
 :meth:`Policy.done` is told how it went. Whatever resets a machine, or fails to, is decided in this file; what is
-known of the host it reads from :mod:`exporter.ha.standing`.
+known of the host it reads from :mod:`exporter.ha.host_state`.
 
 ::
 
@@ -26,9 +26,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.ha.journal import Event, Journal
-from exporter.ha.rules import Health, Legacy, OnUnhealthy, Phase, Rules
-from exporter.ha.standing import Result, Standing
+from exporter.ha.events import Event, Events
+from exporter.ha.host_state import HostState, Result
+from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.protocol.appmonitor import AppState, Verb
 
 
@@ -60,14 +60,14 @@ Action = Call | Wait | End
 class Policy:
     """Ask :meth:`next`, do it, report with :meth:`done`, again. Times are seconds of one steady clock.
 
-    ``legacy``: what an exporter of this boot, that ended without a confirmed Disable, may have left at the host.
+    ``leftover``: what an exporter of this boot, that ended without a confirmed Disable, may have left at the host.
     """
 
-    def __init__(self, rules: Rules, now: float, legacy: Legacy = Legacy.NOTHING) -> None:
+    def __init__(self, rules: Rules, now: float, leftover: Leftover = Leftover.NOTHING) -> None:
         self.rules = rules
         self.phase = Phase.WAITING
-        self._journal = Journal()
-        self.standing = Standing(rules, now, legacy, self._journal)
+        self._events = Events()
+        self.host = HostState(rules, now, leftover, self._events)
         self._bad_since: float | None = None
         self._checks_bad_since: float | None = None
         self._reason = ""
@@ -78,45 +78,45 @@ class Policy:
         self._judge(now, health, reason)
         action = self._decide(now) if self._stop_by is None else self._stopping(now, self._stop_by)
         if isinstance(action, Call):
-            self.standing.sending(now, action.verb, action.state)
+            self.host.sending(now, action.verb, action.state)
         return action
 
     def done(self, now: float, call: Call, result: Result) -> None:
         """How ``call`` went: the host's answer, or the error that stood in its place."""
-        self.standing.learn(now, self.phase, call.verb, call.state, result)
+        self.host.learn(now, self.phase, call.verb, call.state, result)
 
     def stop(self, now: float, limit: float | None = None) -> None:
         """An orderly stop: Disable, confirmed, within ``limit`` seconds. A second request changes nothing."""
         if self._stop_by is None:
             self._stop_by = now + (self.rules.stop_limit if limit is None else limit)
-            standing = self.standing
-            standing.retry_at = standing.ask_at = standing.post_at = now
-            standing.off_tried = False
+            host = self.host
+            host.retry_at = host.ask_at = host.post_at = now
+            host.off_tried = False
             self.phase = Phase.STOPPING
-            self._journal.tell("info", "Stopping: monitoring is handed back to vSphere HA first.")
+            self._events.tell("info", "Stopping: monitoring is handed back to vSphere HA first.")
 
     def session_changed(self, now: float) -> None:
         """The poller saw a new session id: vMotion, resume, revert; the host may know of no monitoring."""
-        self.standing.other_host(now)
+        self.host.other_host(now)
 
     def events(self) -> list[Event]:
         """The log lines since the last call."""
-        return self._journal.take()
+        return self._events.take()
 
     # What is wanted
 
     def _judge(self, now: float, health: Health, reason: str) -> None:
-        told = self.standing.armed and self.phase is Phase.BEATING
+        told = self.host.armed and self.phase is Phase.BEATING
         if health is Health.GOOD:
             if self._bad_since is not None and told:
-                self._journal.tell("info", "Health is good again, within the grace period.")
+                self._events.tell("info", "Health is good again, within the grace period.")
             self._bad_since = None
-            self.standing.healthy_once = True
+            self.host.healthy_once = True
         elif health is not Health.UNKNOWN and self._bad_since is None:
             self._bad_since = now
             if told:
                 grace = f"Heartbeats go on for {self.rules.grace:g} s of grace."
-                self._journal.tell("warning", f"Health is bad: {reason}. {grace}")
+                self._events.tell("warning", f"Health is bad: {reason}. {grace}")
         if health is not Health.BAD:
             self._checks_bad_since = None
         elif self._checks_bad_since is None:
@@ -125,7 +125,7 @@ class Policy:
 
     def _aim(self, now: float) -> Phase:
         rules, checks = self.rules, self._checks_bad_since
-        if not self.standing.healthy_once and not self.standing.armed:
+        if not self.host.healthy_once and not self.host.armed:
             return Phase.WAITING
         if self._bad_since is None or now < self._bad_since + rules.grace:
             return Phase.BEATING
@@ -141,128 +141,126 @@ class Policy:
         before, self.phase = self.phase, aim
         if before is aim:
             return
-        standing = self.standing
-        standing.off_tried = standing.reset_refused = False
+        host = self.host
+        host.off_tried = host.reset_refused = False
         if aim is Phase.BEATING and before is not Phase.WAITING:
-            standing.due = now
-        if not standing.armed:
+            host.due = now
+        if not host.armed:
             return
         why = f"Health has been bad for {self.rules.grace:g} s: {self._reason}."
         if aim is Phase.WITHHOLDING:
-            self._journal.tell("critical", f"{why} Heartbeats are withheld.{standing.left(now)}")
+            self._events.tell("critical", f"{why} Heartbeats are withheld.{host.left(now)}")
         elif aim is Phase.ASKING:
-            self._journal.tell("critical", f"{why} vSphere HA is asked to reset this VM now.")
+            self._events.tell("critical", f"{why} vSphere HA is asked to reset this VM now.")
         elif aim is Phase.OFF:
-            self._journal.tell("error", f"{why} Monitoring is handed back: there will be no reset.")
+            self._events.tell("error", f"{why} Monitoring is handed back: there will be no reset.")
         elif before is not Phase.WAITING:
-            self._journal.tell("warning", f"Health is good again: heartbeats resume.{standing.left(now)}")
+            self._events.tell("warning", f"Health is good again: heartbeats resume.{host.left(now)}")
 
     # What follows from it
 
     def _decide(self, now: float) -> Action:
         aim = self._aim(now)
         self._enter(aim, now)
-        standing = self.standing
+        host = self.host
         # Not while it is unknown whether the application is well: a predecessor may have had its reasons.
-        unwanted = (
-            standing.reset_asked and aim is not Phase.ASKING and (standing.healthy_once or aim is Phase.OFF)
-        )
-        if unwanted and now >= standing.post_at:
+        unwanted = host.reset_asked and aim is not Phase.ASKING and (host.healthy_once or aim is Phase.OFF)
+        if unwanted and now >= host.post_at:
             return Call(Verb.POST_APP_STATE, AppState.OK)
-        action: Action = Wait(standing.retry_at)
-        if now >= standing.retry_at:
+        action: Action = Wait(host.retry_at)
+        if now >= host.retry_at:
             if aim is Phase.BEATING:
                 action = self._beating(now)
             elif aim in {Phase.WITHHOLDING, Phase.ASKING}:
                 action = self._silent(now, aim)
             else:
                 action = self._off(now)
-        return Wait(min(action.until, standing.post_at)) if unwanted and isinstance(action, Wait) else action
+        return Wait(min(action.until, host.post_at)) if unwanted and isinstance(action, Wait) else action
 
     def _beating(self, now: float) -> Action:
-        standing = self.standing
-        if standing.unsure and now >= standing.ask_at:
+        host = self.host
+        if host.unsure and now >= host.ask_at:
             return Call(Verb.IS_ENABLED)
-        if not standing.on or standing.rearm:
+        if not host.on or host.rearm:
             # A first Enable needs health that is good now; one that was lost is restored during a blip too.
-            if self._bad_since is None or standing.armed:
+            if self._bad_since is None or host.armed:
                 return Call(Verb.ENABLE)
             return Wait(self._bad_since + self.rules.grace)
-        if now >= standing.due:
+        if now >= host.due:
             return Call(Verb.MARK_ACTIVE)
-        if not standing.confirmed and now >= standing.ask_at:
+        if not host.confirmed and now >= host.ask_at:
             return Call(Verb.IS_ENABLED)
-        if now >= standing.status_due:
+        if now >= host.status_due:
             return Call(Verb.GET_APP_STATUS)
-        times = [standing.due, standing.status_due]
-        times += [] if standing.confirmed and not standing.unsure else [standing.ask_at]
+        times = [host.due, host.status_due]
+        times += [] if host.confirmed and not host.unsure else [host.ask_at]
         times += [] if self._bad_since is None else [self._bad_since + self.rules.grace]
         return Wait(min(times))
 
     def _silent(self, now: float, aim: Phase) -> Action:
         """No beats: the host shall act. It can only where monitoring is on, so a lost one is restored."""
-        standing = self.standing
-        wanted = aim is Phase.ASKING and not standing.reset_posted and not standing.reset_refused
-        if wanted and now >= standing.post_at:
+        host = self.host
+        wanted = aim is Phase.ASKING and not host.reset_posted and not host.reset_refused
+        if wanted and now >= host.post_at:
             return Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
-        if standing.unsure and now >= standing.ask_at:
+        if host.unsure and now >= host.ask_at:
             return Call(Verb.IS_ENABLED)
-        if standing.armed and not standing.unsure and (standing.rearm or not standing.on):
+        if host.armed and not host.unsure and (host.rearm or not host.on):
             return Call(Verb.ENABLE)
-        if standing.armed and not standing.confirmed and now >= standing.ask_at:
+        if host.armed and not host.confirmed and now >= host.ask_at:
             return Call(Verb.IS_ENABLED)
-        if now >= standing.due:
-            standing.due = now + self.rules.interval
-            if standing.armed:
-                standing.tally.withheld += 1
+        if now >= host.due:
+            host.due = now + self.rules.interval
+            if host.armed:
+                host.tally.withheld += 1
                 # In the heartbeat's place: it shows Gray (another host) and Red, and keeps the connection alive.
                 return Call(Verb.GET_APP_STATUS)
-        times = [standing.due]
-        times += [standing.post_at] if wanted else []
-        times += [standing.ask_at] if standing.unsure or (standing.armed and not standing.confirmed) else []
+        times = [host.due]
+        times += [host.post_at] if wanted else []
+        times += [host.ask_at] if host.unsure or (host.armed and not host.confirmed) else []
         return Wait(min(times))
 
     def _off(self, now: float) -> Action:
         """Nobody shall expect heartbeats. Until that is confirmed, those that are ours go on."""
-        standing = self.standing
+        host = self.host
         wanted = []
-        if standing.unsure and now >= standing.ask_at:
+        if host.unsure and now >= host.ask_at:
             wanted.append(Verb.IS_ENABLED)
         # What a predecessor may have left on is not switched off unseen: it is to be taken over.
-        if standing.on or (standing.may_be_on and self.phase is not Phase.WAITING):
+        if host.on or (host.may_be_on and self.phase is not Phase.WAITING):
             wanted.append(Verb.DISABLE)
-        if standing.armed and standing.off_tried and standing.may_be_on and now >= standing.due:
+        if host.armed and host.off_tried and host.may_be_on and now >= host.due:
             wanted.append(Verb.MARK_ACTIVE)
         if wanted:
             # In turns: while nothing gets through, none of them may keep the others from being tried.
-            return Call(min(wanted, key=lambda verb: standing.sent_at.get(verb, float("-inf"))))
-        return Wait(standing.ask_at if standing.unsure else now + self.rules.interval)
+            return Call(min(wanted, key=lambda verb: host.sent_at.get(verb, float("-inf"))))
+        return Wait(host.ask_at if host.unsure else now + self.rules.interval)
 
     def _stopping(self, now: float, stop_by: float) -> Action:
-        standing = self.standing
-        if standing.settled and not standing.may_be_on and not standing.reset_asked:
+        host = self.host
+        if host.settled and not host.may_be_on and not host.reset_asked:
             return self._end(now, confirmed=True)
         if now >= stop_by:
             return self._end(now, confirmed=False)
-        if standing.reset_asked and now >= standing.post_at:
+        if host.reset_asked and now >= host.post_at:
             # Else a request that is still pending would reset a machine that nobody watches any more.
             return Call(Verb.POST_APP_STATE, AppState.OK)
-        action: Action = Wait(standing.retry_at)
-        if now >= standing.retry_at:
-            action = self._off(now) if standing.on or standing.unsure else Wait(standing.post_at)
+        action: Action = Wait(host.retry_at)
+        if now >= host.retry_at:
+            action = self._off(now) if host.on or host.unsure else Wait(host.post_at)
         return Wait(min(action.until, stop_by)) if isinstance(action, Wait) else action
 
     def _end(self, now: float, *, confirmed: bool) -> End:
         if self.phase is not Phase.STOPPED:
             self.phase = Phase.STOPPED
-            if not confirmed and self.standing.may_be_on:
-                self._journal.tell(
+            if not confirmed and self.host.may_be_on:
+                self._events.tell(
                     "critical",
                     "Stopped WITHOUT a confirmed Disable. Unless monitoring is switched off now "
-                    f"(vmguest-exporter ha disable), vSphere HA resets this VM.{self.standing.left(now)}",
+                    f"(vmguest-exporter ha disable), vSphere HA resets this VM.{self.host.left(now)}",
                 )
             elif not confirmed:
-                self._journal.tell(
+                self._events.tell(
                     "critical",
                     "Stopped while a request for a reset may be pending. Take it back "
                     "(vmguest-exporter ha post-app-state ok), or vSphere HA resets this VM.",

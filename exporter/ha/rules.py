@@ -31,7 +31,7 @@ class OnUnhealthy(Enum):
     DISABLE = "disable"
 
 
-class Legacy(Enum):
+class Leftover(Enum):
     """What may be left at the host by an exporter that died; the value is the word in the file."""
 
     NOTHING = "off"

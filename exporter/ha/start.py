@@ -13,11 +13,11 @@ from typing import Protocol
 
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, VMGuestError
-from exporter.ha import check_tables, lock
+from exporter.ha import check_types, lock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat, Idle
-from exporter.ha.orders import Orders
 from exporter.machine import hypervisor
 from exporter.metrics.published import Published
 from exporter.simulator.server import Server, serve_unix
@@ -35,7 +35,7 @@ class Listening(Protocol):
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for checks that can't be used."""
     if settings.ha.enabled:
-        check_tables.read(settings.ha.checks)
+        check_types.read(settings.ha.checks)
 
 
 def start(
@@ -60,7 +60,7 @@ def start(
         raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
     ha = settings.ha
     judge = HealthJudge(
-        check_tables.read(ha.checks),
+        check_types.read(ha.checks),
         lambda: published.state.read_monotonic,
         ha.max_poll_age,
         None if server is None else lambda: server.addresses[0],
@@ -69,11 +69,11 @@ def start(
     judge.start()
     parts.callback(judge.stop)
     try:
-        orders = Orders(
+        heart_settings = HeartSettings(
             interval=ha.interval,
             grace=ha.grace,
             on_unhealthy=ha.on_unhealthy,
-            road=ha.source,
+            source=ha.source,
             socket=None if ha.dry_run else _heart_socket(settings, simulated, parts),
             library=None,
             lock_file=ha.lock_file or _lock_file(simulated, parts),
@@ -97,7 +97,7 @@ def start(
             raise VMGuestError(f"--ha.required: {problems[0]}")
 
     heartbeat = Heartbeat(
-        orders,
+        heart_settings,
         judge.judge,
         lambda: published.state.session_changes,
         required=ha.required,

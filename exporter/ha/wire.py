@@ -1,4 +1,4 @@
-"""The default road: HA commands in GuestRPC packets, on a connection that nothing else uses.
+"""The guestrpc source: HA commands in GuestRPC packets, on a connection that nothing else uses.
 
 It sees the host's reply codes, has time limits, and can't crash as VMware's library does.
 """
@@ -6,20 +6,27 @@ It sees the host's reply codes, has time limits, and can't crash as VMware's lib
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from exporter.errors import RemoteProtocolError
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
-from exporter.session.wire import Channel
 
 _Answer = TypeVar("_Answer")
 
 
-class WireAppMonitor:
-    """HA Application Monitoring over a :class:`~exporter.session.wire.Channel`, which it closes in the end."""
+class Calls(Protocol):
+    """What is needed of a :class:`~exporter.session.wire.Channel`: one command, one reply."""
 
-    def __init__(self, channel: Channel) -> None:
+    def call(self, command: bytes) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class WireAppMonitor:
+    """HA Application Monitoring over ``channel``, which it closes in the end."""
+
+    def __init__(self, channel: Calls) -> None:
         self._channel = channel
 
     def enable(self) -> Code:

@@ -38,6 +38,8 @@ class Options:
     """From red to the reset."""
     request_delay: float = 0.0
     """From appStateNeedReset to the reset."""
+    guest_runs_on: bool = False
+    """A reset is recorded and changes nothing else, as in a dry run: one for each silence, one for each request."""
     guide_spelling: bool = False
     """Takes the programming guide's OK and needReset, and answers 5 to appStateOk and appStateNeedReset."""
     status_prefix: str = ""
@@ -72,6 +74,8 @@ class Monitor:
         """When the window closes; counts while enabled."""
         self._red = False
         self._requested: float | None = None
+        self._recorded = False
+        """This silence, or this request, has had its reset; the guest runs on."""
 
     @property
     def status(self) -> AppStatus:
@@ -92,12 +96,15 @@ class Monitor:
     def advance(self) -> None:
         """Do what is due by now. Every other method does it first."""
         now = self._clock()
-        if self._requested is not None and now >= (end := self._requested + self.options.request_delay):
-            self._reset(end, "the guest asked for it (appStateNeedReset)")
+        if self._requested is not None and not self._recorded:
+            end = self._requested + self.options.request_delay
+            if now >= end:
+                self._reset(end, "the guest asked for it (appStateNeedReset)")
         if self.enabled and not self._red and now > self._due:
             self._red = True
             self._notice(f"HA: no heartbeat for {self.options.window:g} s, status Red")
-        if self.enabled and now > (end := self._due + self.options.reset_delay) and self.options.reacts:
+        silent = self.enabled and not self._recorded and self.options.reacts
+        if silent and now > (end := self._due + self.options.reset_delay):
             self._reset(end, f"no heartbeat for {self.options.window:g} s")
 
     def answer(self, command: bytes) -> bytes:
@@ -135,13 +142,15 @@ class Monitor:
         self._clear()
 
     def _clear(self) -> None:
-        self.enabled = False
-        self._red = False
+        self.enabled = self._red = self._recorded = False
         self._requested = None
 
     def _reset(self, when: float, reason: str) -> None:
         # A reset guest has to enable again, and the host says nothing to a guest that it reset.
-        self._clear()
+        if self.options.guest_runs_on:
+            self._recorded = True
+        else:
+            self._clear()
         self.resets.append(Reset(when, reason))
         self._notice(f"HA: RESET of the VM (number {len(self.resets)}): {reason}")
 
@@ -153,8 +162,8 @@ class Monitor:
 
     def _disable(self) -> None:
         if self.enabled:
-            self.enabled = False
-            self._red = False
+            self.enabled = self._red = False
+            self._recorded = self._recorded and self._requested is not None
             self._notice("HA: monitoring disabled, status Gray")
 
     def _mark_active(self) -> Code:
@@ -162,6 +171,7 @@ class Monitor:
             return Code.NOT_ENABLED
         self.heartbeats += 1
         self._due = self._clock() + self.options.window
+        self._recorded = self._recorded and self._requested is not None
         if self._red:
             self._red = False
             self._notice("HA: heartbeats are back, status Green")
@@ -183,6 +193,7 @@ class Monitor:
                 self.advance()
         elif state is AppState.OK and self._requested is not None:
             self._requested = None
+            self._recorded = self._red
             self._notice("HA: the guest takes its request for a reset back")
         return Code.OK
 

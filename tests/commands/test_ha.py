@@ -26,7 +26,7 @@ from exporter.errors import (
 )
 from exporter.ha import lock
 from exporter.ha.heartbeat import PROGRAM
-from exporter.ha.rules import Legacy
+from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
 from exporter.simulator.ha import Monitor, Options
 from exporter.simulator.host import SimulatedHost
@@ -198,7 +198,7 @@ def test_disable_stops_a_running_heart_first(desk: Desk, capsys: pytest.CaptureF
     assert not desk.monitor.enabled
     held = lock.acquire(desk.lock_file)
     assert held is not None
-    assert held.legacy is Legacy.NOTHING
+    assert held.leftover is Leftover.NOTHING
     held.release()
 
 
@@ -226,15 +226,15 @@ def test_a_heart_of_another_pid_namespace_is_left_alone(
 
 
 def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: Desk) -> None:
-    for call, legacy in (
-        ("enable", Legacy.MONITORING),
-        ("mark-active", Legacy.MONITORING),
-        ("disable", Legacy.NOTHING),
+    for call, leftover in (
+        ("enable", Leftover.MONITORING),
+        ("mark-active", Leftover.MONITORING),
+        ("disable", Leftover.NOTHING),
     ):
         assert desk.run(call) == command.OK
         held = lock.acquire(desk.lock_file)
         assert held is not None
-        assert held.legacy is legacy
+        assert held.leftover is leftover
         held.release()
 
 
@@ -273,7 +273,7 @@ class Stubborn:
 
 def stubborn(monkeypatch: pytest.MonkeyPatch, *answers: object) -> Stubborn:
     monitor = Stubborn(*answers)
-    monkeypatch.setattr(command, "monitor_for", lambda _orders: monitor)
+    monkeypatch.setattr(command, "monitor_for", lambda _settings: monitor)
     return monitor
 
 

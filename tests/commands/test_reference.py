@@ -18,6 +18,8 @@ old
 between
 <!-- reference:findings -->
 <!-- /reference:findings -->
+<!-- reference:checks -->
+<!-- /reference:checks -->
 <!-- reference:settings -->
 <!-- /reference:settings -->
 end

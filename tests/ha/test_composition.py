@@ -19,7 +19,7 @@ from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
-from exporter.ha.orders import Orders
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.start import start
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
@@ -42,8 +42,10 @@ class FakeHeartbeat:
 
     made: list[FakeHeartbeat]
 
-    def __init__(self, orders: Orders, *_: object, required: bool, fatal: Callable[[str], None]) -> None:
-        self.orders, self.required, self.fatal = orders, required, fatal
+    def __init__(
+        self, settings: HeartSettings, *_: object, required: bool, fatal: Callable[[str], None]
+    ) -> None:
+        self.settings, self.required, self.fatal = settings, required, fatal
         self.calls: list[str] = []
         FakeHeartbeat.made.append(self)
 
@@ -132,8 +134,8 @@ def test_a_recording_takes_no_heartbeats(caplog: pytest.LogCaptureFixture) -> No
 def test_a_dry_run_needs_no_host(fake: list[FakeHeartbeat]) -> None:
     with ExitStack() as parts:
         compose(Settings(ha=Ha(enabled=True, dry_run=True)), parts)
-    assert fake[0].orders.dry_run
-    assert fake[0].orders.socket is None
+    assert fake[0].settings.dry_run
+    assert fake[0].settings.socket is None
 
 
 def test_orders_follow_the_settings(fake: list[FakeHeartbeat], tmp_path: Path) -> None:
@@ -148,11 +150,11 @@ def test_orders_follow_the_settings(fake: list[FakeHeartbeat], tmp_path: Path) -
     )
     with ExitStack() as parts:
         compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=ha), parts)
-        assert fake[0].orders == Orders(
+        assert fake[0].settings == HeartSettings(
             interval=5.0,
             grace=7.0,
             on_unhealthy="disable",
-            road="library",
+            source="library",
             socket="/host",
             library=None,
             lock_file=str(tmp_path / "lock"),
@@ -167,7 +169,7 @@ def test_the_lock_is_one_for_the_machine(fake: list[FakeHeartbeat], monkeypatch:
     monkeypatch.setattr(hypervisor, "detect", lambda: Hypervisor("VMware", "DMI"))
     with ExitStack() as parts:
         compose(Settings(ha=Ha(enabled=True)), parts)
-    assert (fake[0].orders.lock_file, fake[0].orders.socket) == (lock.DEFAULT_PATH, None)
+    assert (fake[0].settings.lock_file, fake[0].settings.socket) == (lock.DEFAULT_PATH, None)
 
 
 def test_what_shows_to_be_impossible_later_ends_the_exporter(

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from exporter.ha import health
+from exporter.ha.check_runner import CheckRunner, CheckTiming
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
-from exporter.ha.watch import Rhythm, Watch
 
 MAX_AGE = 30.0
 
@@ -38,14 +38,14 @@ def polls() -> Polls:
     return Polls()
 
 
-def found(watch: Watch, clock: Clock, problem: str | None) -> None:
+def found(runner: CheckRunner, clock: Clock, problem: str | None) -> None:
     """The check has looked, and this is what it found."""
-    watch._track.begin(clock.now)
-    watch._track.end(clock.now, problem)
+    runner._state.begin(clock.now)
+    runner._state.end(clock.now, problem)
 
 
-def check(name: str, clock: Clock) -> Watch:
-    return Watch(name, lambda _: None, Rhythm(interval=10.0, timeout=5.0, failures=1), clock)
+def check(name: str, clock: Clock) -> CheckRunner:
+    return CheckRunner(name, lambda _: None, CheckTiming(interval=10.0, timeout=5.0, failures=1), clock)
 
 
 def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
@@ -103,9 +103,9 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock)
     clock.now += MAX_AGE + 1
     found(shop, clock, None)
-    mail._track._born = clock.now
-    assert mail._track._seen.health is Health.UNKNOWN
-    mail._track.begin(clock.now)
+    mail._state._born = clock.now
+    assert mail._state._seen.health is Health.UNKNOWN
+    mail._state.begin(clock.now)
     assert judge.judge().health is Health.FAULT
     found(shop, clock, "no answer")
     verdict = judge.judge()
@@ -147,8 +147,8 @@ def test_all_checks_start_and_stop_together(
     address: Callable[[], tuple[str, int]] | None,
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(Watch, "start", lambda self: calls.append(f"start {self.name}"))
-    monkeypatch.setattr(Watch, "stop", lambda self: calls.append(f"stop {self.name}"))
+    monkeypatch.setattr(CheckRunner, "start", lambda self: calls.append(f"start {self.name}"))
+    monkeypatch.setattr(CheckRunner, "stop", lambda self: calls.append(f"stop {self.name}"))
     judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, address, clock=clock)
     assert calls == []
     judge.start()

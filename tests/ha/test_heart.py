@@ -17,28 +17,29 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.ha import heart, lock, messages
+from exporter.ha.dry_run import DryRunMonitor
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
-from exporter.ha.orders import Orders
+from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
 from exporter.ha.policy import Policy
-from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import Health, Legacy, Rules
+from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.wire import WireAppMonitor
-from exporter.library.appmonitor import LibraryAppMonitor
+from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.session.wire import Channel
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
 
 PATIENCE = 60.0
 
 
-def orders(folder: Path, **changes: object) -> Orders:
-    found = Orders(
+def settings(folder: Path, **changes: object) -> HeartSettings:
+    found = HeartSettings(
         interval=1.0,
         grace=30.0,
         on_unhealthy="withhold",
-        road="guestrpc",
+        source="guestrpc",
         socket=str(folder / "host"),
         library=None,
         lock_file=str(folder / "lock"),
@@ -50,7 +51,7 @@ def orders(folder: Path, **changes: object) -> Orders:
 class Process:
     """A real heart, with the exporter's ends of its pipes in this test's hands."""
 
-    def __init__(self, told: Orders, stdout: int = subprocess.PIPE) -> None:
+    def __init__(self, told: HeartSettings, stdout: int = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
             [*PROGRAM, told.argument],
             stdin=subprocess.PIPE,
@@ -63,7 +64,7 @@ class Process:
 
     def tell(self, health: Health = Health.GOOD) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(messages.encode(News(health, "", time.monotonic())))
+        self.process.stdin.write(messages.encode(HealthUpdate(health, "", time.monotonic())))
 
     def until(self, kind: type[Message], part: str = "", **fields: object) -> Message:
         """Tell good news until a message of ``kind`` has come that has ``part`` in its text and these fields."""
@@ -100,7 +101,7 @@ def begin() -> Iterator[type[Process]]:
     made: list[Process] = []
 
     class Made(Process):
-        def __init__(self, told: Orders, stdout: int = subprocess.PIPE) -> None:
+        def __init__(self, told: HeartSettings, stdout: int = subprocess.PIPE) -> None:
             super().__init__(told, stdout)
             made.append(self)
 
@@ -116,7 +117,7 @@ def begin() -> Iterator[type[Process]]:
 def test_it_beats_and_a_signal_ends_it_in_order(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
-    process = begin(orders(short_path))
+    process = begin(settings(short_path))
     process.until(Report, enabled=True, app_status="green")
     assert lock.holder(str(short_path / "lock")) == process.process.pid
     threads = list(Path(f"/proc/{process.process.pid}/task").iterdir())
@@ -128,14 +129,14 @@ def test_it_beats_and_a_signal_ends_it_in_order(
     assert not host.ha.enabled
     held = lock.acquire(str(short_path / "lock"))
     assert held is not None
-    assert held.legacy is Legacy.NOTHING
+    assert held.leftover is Leftover.NOTHING
     held.release()
 
 
 def test_ctrl_c_reaches_it_too_and_is_an_orderly_stop(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
-    process = begin(orders(short_path))
+    process = begin(settings(short_path))
     process.until(Report, enabled=True)
     process.process.send_signal(signal.SIGINT)
     assert process.ends() == messages.STOPPED
@@ -145,7 +146,7 @@ def test_ctrl_c_reaches_it_too_and_is_an_orderly_stop(
 def test_the_end_of_the_exporter_is_its_own_without_disable(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
-    process = begin(orders(short_path))
+    process = begin(settings(short_path))
     process.until(Report, enabled=True)
     assert process.process.stdin is not None
     process.process.stdin.close()
@@ -153,19 +154,19 @@ def test_the_end_of_the_exporter_is_its_own_without_disable(
     assert host.ha.enabled
     held = lock.acquire(str(short_path / "lock"))
     assert held is not None
-    assert held.legacy is Legacy.MONITORING
+    assert held.leftover is Leftover.MONITORING
     held.release()
 
 
 def test_a_successor_takes_over_without_any_news(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
-    process = begin(orders(short_path))
+    process = begin(settings(short_path))
     process.until(Report, enabled=True)
     process.process.kill()
     process.ends()
     before = host.ha.heartbeats
-    successor = begin(orders(short_path))
+    successor = begin(settings(short_path))
     assert successor.process.stdout is not None
     while host.ha.heartbeats == before:
         assert successor.process.poll() is None
@@ -182,7 +183,7 @@ def test_an_exporter_that_reads_nothing_costs_no_heartbeat(
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writer, bytes(4096))
-    process = begin(orders(short_path), writer)
+    process = begin(settings(short_path), writer)
     deadline = time.monotonic() + PATIENCE
     while host.ha.heartbeats < 3:
         process.tell()
@@ -242,14 +243,14 @@ def test_main_from_the_start_to_the_end(
     run = heart.run
 
     def run_then_signal(heart_: Heart, link: Link, wakeup: int) -> int:
-        os.write(pipes[1], messages.encode(News(Health.GOOD, "", time.monotonic())))
+        os.write(pipes[1], messages.encode(HealthUpdate(Health.GOOD, "", time.monotonic())))
         while not host.ha.heartbeats:
             assert heart_.turn() is None
         os.kill(os.getpid(), signal.SIGTERM)
         return run(heart_, link, wakeup)
 
     monkeypatch.setattr(heart, "run", run_then_signal)
-    assert heart.main([orders(short_path).argument]) == messages.STOPPED
+    assert heart.main([settings(short_path).argument]) == messages.STOPPED
     assert not host.ha.enabled
 
 
@@ -259,23 +260,23 @@ def test_a_dry_run_takes_nothing_over_and_leaves_nothing_behind(
     path = str(short_path / "lock")
     held = lock.acquire(path)
     assert held is not None
-    held.note(Legacy.MONITORING)
+    held.note(Leftover.MONITORING)
     held.release()
     run = heart.run
 
     def run_and_end(heart_: Heart, link: Link, wakeup: int) -> int:
-        os.write(pipes[1], messages.encode(News(Health.GOOD, "", time.monotonic())))
+        os.write(pipes[1], messages.encode(HealthUpdate(Health.GOOD, "", time.monotonic())))
         for _ in range(5):
             assert heart_.turn() is None
         os.close(pipes[1])
         return run(heart_, link, wakeup)
 
     monkeypatch.setattr(heart, "run", run_and_end)
-    assert heart.main([orders(short_path, dry_run=True).argument]) == messages.ORPHANED
+    assert heart.main([settings(short_path, dry_run=True).argument]) == messages.ORPHANED
     assert any("Dry run: Monitoring is on" in repr(message) for message in sent(pipes))
     held = lock.acquire(path)
     assert held is not None
-    assert held.legacy is Legacy.MONITORING
+    assert held.leftover is Leftover.MONITORING
     held.release()
 
 
@@ -283,13 +284,13 @@ def test_main_ends_when_the_exporter_does(
     main: None, pipes: tuple[int, int, int, int], host: SimulatedHost, short_path: Path
 ) -> None:
     os.close(pipes[1])
-    assert heart.main([orders(short_path).argument]) == messages.ORPHANED
+    assert heart.main([settings(short_path).argument]) == messages.ORPHANED
 
 
 def test_main_refuses_beside_another(main: None, pipes: tuple[int, int, int, int], short_path: Path) -> None:
     held = lock.acquire(str(short_path / "lock"))
     assert held is not None
-    assert heart.main([orders(short_path).argument]) == messages.REFUSED
+    assert heart.main([settings(short_path).argument]) == messages.REFUSED
     (refusal,) = sent(pipes)
     assert isinstance(refusal, Refusal)
     assert f"pid {os.getpid()}" in refusal.reason
@@ -299,7 +300,7 @@ def test_main_refuses_beside_another(main: None, pipes: tuple[int, int, int, int
 def test_main_refuses_an_interval_without_slack(
     main: None, pipes: tuple[int, int, int, int], short_path: Path
 ) -> None:
-    assert heart.main([orders(short_path, interval=20.0).argument]) == messages.REFUSED
+    assert heart.main([settings(short_path, interval=20.0).argument]) == messages.REFUSED
     assert "no slack" in repr(sent(pipes))
     assert not (short_path / "lock").exists()
 
@@ -311,7 +312,7 @@ def test_a_mistake_of_its_own_is_told_and_is_an_end(
         raise ZeroDivisionError("a mistake")
 
     monkeypatch.setattr(heart, "run", break_)
-    assert heart.main([orders(short_path).argument]) == messages.BROKEN
+    assert heart.main([settings(short_path).argument]) == messages.BROKEN
     (line,) = sent(pipes)
     assert isinstance(line, Line)
     assert "ZeroDivisionError: a mistake" in line.text
@@ -326,7 +327,7 @@ def test_signals_and_news_wake_it_and_the_end_of_news_is_not_waited_on(
     now = [0.0]
     stop = [False]
     subject = Heart(
-        RehearsalMonitor(30.0, lambda: now[0]),
+        DryRunMonitor(30.0, lambda: now[0]),
         Policy(Rules(stop_limit=3.0), 0.0),
         link,
         stop=lambda: stop[0],
@@ -369,17 +370,18 @@ def test_the_lock_of_a_heart_that_is_dying_is_waited_for(short_path: Path) -> No
     taken.release()
 
 
-def test_roads(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(heart.monitor_for(orders(short_path)), WireAppMonitor)
-    assert isinstance(heart.monitor_for(orders(short_path, road="library")), LibraryAppMonitor)
-    assert isinstance(heart.monitor_for(orders(short_path, dry_run=True)), RehearsalMonitor)
+def test_sources(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(heart.monitor_for(settings(short_path)), WireAppMonitor)
+    assert isinstance(heart.monitor_for(settings(short_path, source="library")), LibraryAppMonitor)
+    assert isinstance(heart.monitor_for(settings(short_path, dry_run=True)), DryRunMonitor)
 
 
 def test_without_a_socket_it_is_the_hypervisors_vsock_and_nothing_is_opened_before_a_call(
     short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", None)
-    monitor = heart.monitor_for(orders(short_path, socket=None))
+    monitor = heart.monitor_for(settings(short_path, socket=None))
     assert isinstance(monitor, WireAppMonitor)
+    assert isinstance(monitor._channel, Channel)
     assert monitor._channel._connector.transport == "vsock"
     monitor.close()

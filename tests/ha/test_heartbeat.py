@@ -15,9 +15,9 @@ import pytest
 
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heartbeat, lock
-from exporter.ha.health import Verdict
+from exporter.ha.health import HealthSummary
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM, Heartbeat, Idle
-from exporter.ha.orders import Orders
 from exporter.ha.rules import Health
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
@@ -27,8 +27,8 @@ PATIENCE = 60.0
 
 PRELUDE = """
 import json, os, signal, sys, time
-from exporter.ha.orders import Orders
-orders = Orders.parse(sys.argv[1])
+from exporter.ha.heart_settings import HeartSettings
+settings = HeartSettings.parse(sys.argv[1])
 stops = []
 signal.signal(signal.SIGTERM, lambda *_: (report(phase="stopped"), os._exit(0)))
 def say(**message):
@@ -36,15 +36,15 @@ def say(**message):
 def report(phase="beating", **fields):
     say(report=dict(phase=phase, **fields))
 def heard():
-    return json.loads(sys.stdin.readline())["news"]
+    return json.loads(sys.stdin.readline())["health"]
 def born():
     "How many hearts there were before this one."
-    with open(orders.lock_file, "a") as file:
+    with open(settings.lock_file, "a") as file:
         file.write("x")
-    return os.path.getsize(orders.lock_file) - 1
+    return os.path.getsize(settings.lock_file) - 1
 """
 
-GOOD = Verdict(Health.GOOD, "", {"poll": True})
+GOOD = HealthSummary(Health.GOOD, "", {"poll": True})
 
 
 class Subject:
@@ -54,11 +54,11 @@ class Subject:
         self.verdict = GOOD
         self.sessions = 0
         self.fatal: list[str] = []
-        self.orders = Orders(
+        self.settings = HeartSettings(
             interval=1.0,
             grace=30.0,
             on_unhealthy="withhold",
-            road="guestrpc",
+            source="guestrpc",
             socket=str(folder / "host"),
             library=None,
             lock_file=str(folder / "lock"),
@@ -70,7 +70,7 @@ class Subject:
         """``program``: the heart, after :data:`PRELUDE`; None: the real one."""
         self.made.append(
             Heartbeat(
-                self.orders,
+                self.settings,
                 lambda: self.verdict,
                 lambda: self.sessions,
                 required=required,
@@ -125,7 +125,7 @@ def test_news_reach_the_heart_again_and_again(subject: Subject) -> None:
     beat = subject.make(ECHO)
     beat.start()
     wait_until(lambda: beat._report.problem == "good  0 True")
-    subject.verdict = Verdict(Health.BAD, "check db: refused", {})
+    subject.verdict = HealthSummary(Health.BAD, "check db: refused", {})
     subject.sessions = 5
     wait_until(lambda: beat._report.problem == "bad check db: refused 5 True")
     assert beat.pid == beat._process.pid if beat._process else None
@@ -223,7 +223,7 @@ while True:
 """,
         required=True,
     ).start()
-    subject.verdict = Verdict(Health.GOOD, "started", {})
+    subject.verdict = HealthSummary(Health.GOOD, "started", {})
     wait_until(lambda: len(subject.fatal) == 1)
     wait_until(lambda: subject.made[-1]._report.hopeless)
     time.sleep(0.3)
@@ -261,7 +261,7 @@ signal.pause()
 
 def test_a_heart_that_dies_each_time_is_started_each_time(subject: Subject) -> None:
     subject.make("number = born(); report(); number < 4 and sys.exit(70); signal.pause()").start()
-    wait_until(lambda: Path(subject.orders.lock_file).stat().st_size == 5)
+    wait_until(lambda: Path(subject.settings.lock_file).stat().st_size == 5)
     assert subject.made[-1].stop()
 
 
@@ -292,7 +292,7 @@ def test_a_heart_that_was_stopped_by_a_signal_is_left_alone(
     wait_until(lambda: "restart the exporter to begin again" in caplog.text)
     assert subject.value("vmguest_ha_enabled") == 0
     assert not beat.stop()
-    assert Path(subject.orders.lock_file).stat().st_size == 1
+    assert Path(subject.settings.lock_file).stat().st_size == 1
 
 
 def test_a_signal_to_both_is_a_stop_like_any_other(
@@ -386,7 +386,7 @@ def test_a_stop_in_the_moment_of_a_heart_s_death_hands_back_by_another(
     beat.start()
     wait_until(lambda: beat._process is None)
     assert beat.stop()
-    assert Path(subject.orders.lock_file).stat().st_size == 2
+    assert Path(subject.settings.lock_file).stat().st_size == 2
 
 
 def test_a_stop_where_nothing_can_be_started_any_more(
@@ -403,7 +403,7 @@ def test_a_stop_where_nothing_can_be_started_any_more(
 def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
     beat = subject.make("report(); signal.pause()")
     beat.start()
-    subject.verdict = Verdict(Health.BAD, "x" * 2000, {})
+    subject.verdict = HealthSummary(Health.BAD, "x" * 2000, {})
     beat._verdict = subject.verdict
     for _ in range(200):
         beat._tell(beat._latest())
@@ -425,12 +425,12 @@ def test_where_no_heartbeats_are_possible_the_metrics_say_so() -> None:
 
 def test_the_real_heart_beats_and_stops(subject: Subject) -> None:
     host = SimulatedHost("steady")
-    with serve_unix(str(subject.orders.socket), Server(host)):
+    with serve_unix(str(subject.settings.socket), Server(host)):
         beat = subject.make()
         beat.start()
         wait_until(lambda: host.ha.heartbeats > 0)
         wait_until(lambda: subject.value("vmguest_ha_enabled") == 1)
-        assert lock.holder(subject.orders.lock_file) == beat.pid
+        assert lock.holder(subject.settings.lock_file) == beat.pid
         assert beat.stop()
         assert not host.ha.enabled
         assert subject.value("vmguest_ha_enabled") == 0

@@ -1,6 +1,6 @@
 """Whatever happens, in whatever order: the promises of the README, against the simulated vSphere HA.
 
-The heart's real loop, policy, lock, wire road and channel run on a clock of the test's own against the simulated
+The heart's real loop, policy, lock, wire source and channel run on a clock of the test's own against the simulated
 host's real monitor. Each sequence mixes good and bad health, hung checks, stalls, broken connections, lost, slow and
 refused replies, vMotions, orderly stops, crashes and restarts. Every disturbance by itself is one that the promises
 cover: it keeps heartbeats from getting through for less than the window minus one interval.
@@ -31,7 +31,7 @@ from exporter.ha import lock
 from exporter.ha.heart import CALL_LIMIT
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import ORPHANED, STOPPED, Line, Message, News
+from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, Line, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, OnUnhealthy, Rules
 from exporter.ha.wire import WireAppMonitor
@@ -99,7 +99,7 @@ class World:
         self.number += 1
         self.held = held
         self.link = FakeLink()
-        self.policy = Policy(self.rules, self.now, held.legacy)
+        self.policy = Policy(self.rules, self.now, held.leftover)
         channel = Channel(FakeConnector(self, self.number), CALL_LIMIT, clock=self.clock)
         self.heart = Heart(
             WireAppMonitor(channel),
@@ -154,7 +154,7 @@ class World:
     def tell(self) -> None:
         self.last_news = self.now
         self.seen_healthy |= self.health is Health.GOOD
-        self.link.inbox.append(News(self.health, "a check fails", self.now, self.session_changes))
+        self.link.inbox.append(HealthUpdate(self.health, "a check fails", self.now, self.session_changes))
 
     @property
     def bad_since(self) -> float | None:
@@ -408,7 +408,7 @@ class Promises(RuleBasedStateMachine):
         world = self.world
         world.link.closed = True
         status = world.run(10)
-        assert status == ORPHANED or self.world.stopped or self.world.heart is None
+        assert status == ORPHANED
 
     @precondition(lambda self: not self.alive)
     @rule(unknown=st.booleans())
@@ -466,7 +466,7 @@ class Promises(RuleBasedStateMachine):
         world = self.world
         return (
             world.policy is not None
-            and world.policy.standing.armed
+            and world.policy.host.armed
             and world.seen_healthy
             and world.rules.on_unhealthy is not OnUnhealthy.DISABLE
         )

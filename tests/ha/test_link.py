@@ -9,7 +9,7 @@ import pytest
 
 from exporter.ha import messages
 from exporter.ha.link import Link
-from exporter.ha.messages import Line, LineReader, Message, News, Report
+from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Report
 from exporter.ha.rules import Health
 
 
@@ -56,14 +56,14 @@ def ends() -> Iterator[Ends]:
 
 def test_news_are_read_and_nothing_is_waited_for(ends: Ends) -> None:
     assert ends.link.receive() == []
-    news = News(Health.GOOD, "", 1.0)
+    news = HealthUpdate(Health.GOOD, "", 1.0)
     os.write(ends.to_heart, messages.encode(news) * 2)
     assert ends.link.receive() == [news, news]
     assert not ends.link.closed
 
 
 def test_the_exporters_end_shows_once_all_is_read(ends: Ends) -> None:
-    os.write(ends.to_heart, messages.encode(News(Health.BAD, "x", 1.0)))
+    os.write(ends.to_heart, messages.encode(HealthUpdate(Health.BAD, "x", 1.0)))
     ends.close(ends.to_heart)
     assert len(ends.link.receive()) == 1
     assert ends.link.closed

@@ -13,7 +13,7 @@ import pytest
 from exporter.errors import ConfigError
 from exporter.ha import lock
 from exporter.ha.lock import Lock, acquire, holder
-from exporter.ha.rules import Legacy
+from exporter.ha.rules import Leftover
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def boot(tmp_path: Path) -> Path:
 HOLD = """
 import sys
 from exporter.ha.lock import acquire
-from exporter.ha.rules import Legacy
+from exporter.ha.rules import Leftover
 held = acquire(sys.argv[1])
-held.note(Legacy.MONITORING)
+held.note(Leftover.MONITORING)
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -75,24 +75,24 @@ def test_a_crash_releases_and_leaves_word(path: str, other: subprocess.Popen[str
     assert holder(path) is None
     held = acquire(path)
     assert held is not None
-    assert held.legacy is Legacy.MONITORING
+    assert held.leftover is Leftover.MONITORING
     assert holder(path) == os.getpid()
     held.release()
     assert holder(path) is None
 
 
-@pytest.mark.parametrize("legacy", list(Legacy))
-def test_a_word_is_for_a_successor_of_the_same_boot(path: str, boot: Path, legacy: Legacy) -> None:
+@pytest.mark.parametrize("leftover", list(Leftover))
+def test_a_word_is_for_a_successor_of_the_same_boot(path: str, boot: Path, leftover: Leftover) -> None:
     held = taken(path, boot)
-    held.note(Legacy.REQUEST)
-    held.note(legacy)
+    held.note(Leftover.REQUEST)
+    held.note(leftover)
     held.release()
     held = taken(path, boot)
-    assert held.legacy is legacy, "and it stays until something else is noted"
+    assert held.leftover is leftover, "and it stays until something else is noted"
     held.release()
     boot.write_text("boot-2\n")
     held = taken(path, boot)
-    assert held.legacy is Legacy.NOTHING
+    assert held.leftover is Leftover.NOTHING
     held.release()
 
 
@@ -101,17 +101,17 @@ def test_a_damaged_file_leaves_nothing(path: str, boot: Path, content: str) -> N
     Path(path).parent.mkdir()
     Path(path).write_text(content)
     held = taken(path, boot)
-    assert held.legacy is Legacy.NOTHING
+    assert held.leftover is Leftover.NOTHING
     held.release()
 
 
 def test_without_a_boot_id_the_word_still_counts(path: str, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     held = taken(path, nowhere)
-    held.note(Legacy.MONITORING)
+    held.note(Leftover.MONITORING)
     held.release()
     held = taken(path, nowhere)
-    assert held.legacy is Legacy.MONITORING
+    assert held.leftover is Leftover.MONITORING
     held.release()
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_was_removed_keeps_nobody_out(
 def test_a_word_that_can_not_be_written_is_no_error(path: str, boot: Path) -> None:
     held = taken(path, boot)
     held.release()
-    held.note(Legacy.MONITORING)
+    held.note(Leftover.MONITORING)
 
 
 def test_a_place_that_can_not_be_had_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from exporter.errors import TimeoutExpired
+from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, Line, Message, News, Report
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, Line, Message, Report
 from exporter.ha.policy import Policy
-from exporter.ha.rehearsal import RehearsalMonitor
-from exporter.ha.rules import Health, Legacy, OnUnhealthy, Rules
+from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
 
 INTERVAL = 10.0
@@ -89,18 +89,18 @@ class Life:
     """A heart with everything round it in this test's hands."""
 
     def __init__(
-        self, rules: Rules | None = None, legacy: Legacy = Legacy.NOTHING, *, dry_run: bool = False
+        self, rules: Rules | None = None, leftover: Leftover = Leftover.NOTHING, *, dry_run: bool = False
     ) -> None:
         self.now = 50.0
-        self.monitor = FakeMonitor(on=legacy is not Legacy.NOTHING)
-        self.rehearsal = RehearsalMonitor(30.0, self.clock)
+        self.monitor = FakeMonitor(on=leftover is not Leftover.NOTHING)
+        self.dry_run = DryRunMonitor(30.0, self.clock)
         self.link = FakeLink()
         self.stop = False
         self.parent = 1234
-        self.notes: list[Legacy] = []
+        self.notes: list[Leftover] = []
         self.heart = Heart(
-            self.rehearsal if dry_run else self.monitor,
-            Policy(rules or Rules(interval=INTERVAL), self.now, legacy),
+            self.dry_run if dry_run else self.monitor,
+            Policy(rules or Rules(interval=INTERVAL), self.now, leftover),
             self.link,
             stop=lambda: self.stop,
             note=self.note,
@@ -112,12 +112,12 @@ class Life:
     def clock(self) -> float:
         return self.now
 
-    def note(self, legacy: Legacy) -> None:
-        self.notes.append(legacy)
-        self.monitor.calls.append(f"noted {legacy.value}")
+    def note(self, leftover: Leftover) -> None:
+        self.notes.append(leftover)
+        self.monitor.calls.append(f"noted {leftover.value}")
 
     def tell(self, health: Health = Health.GOOD, *, age: float = 0.0, sessions: int = 0) -> None:
-        self.link.inbox.append(News(health, "check db: refused", self.now - age, sessions))
+        self.link.inbox.append(HealthUpdate(health, "check db: refused", self.now - age, sessions))
 
     def turns(self, seconds: float = 0.0, health: Health | None = Health.GOOD) -> int | None:
         """Turn for ``seconds``, with news of ``health`` every second, or none."""
@@ -154,10 +154,10 @@ def test_a_word_for_a_successor_stands_before_the_call_that_needs_it() -> None:
     life.turns()
     calls = life.monitor.calls
     assert calls.index("noted on") < calls.index("enable")
-    assert life.notes == [Legacy.NOTHING, Legacy.MONITORING]
+    assert life.notes == [Leftover.NOTHING, Leftover.MONITORING]
     life.stop = True
     life.turns()
-    assert life.notes[-1] is Legacy.NOTHING
+    assert life.notes[-1] is Leftover.NOTHING
 
 
 def test_without_news_nothing_starts() -> None:
@@ -167,7 +167,7 @@ def test_without_news_nothing_starts() -> None:
 
 
 def test_taken_over_without_news_beats_for_an_interval_and_the_grace_period() -> None:
-    life = Life(legacy=Legacy.MONITORING)
+    life = Life(leftover=Leftover.MONITORING)
     life.turns(100, health=None)
     assert life.monitor.calls.count("mark_active") == 5
     assert life.link.report.phase == "withholding heartbeats"
@@ -211,7 +211,7 @@ def test_a_request_for_a_reset_is_in_the_report() -> None:
     life.turns(1)
     life.turns(31, health=Health.BAD)
     assert life.link.report.requested_reset
-    assert life.notes[-1] is Legacy.REQUEST
+    assert life.notes[-1] is Leftover.REQUEST
     life.turns(1)
     assert not life.link.report.requested_reset
 
@@ -251,7 +251,7 @@ def test_a_stop_that_the_host_does_not_confirm() -> None:
     life.stop = True
     life.monitor.failure = TimeoutExpired("no answer")
     assert life.turns(10) == UNCONFIRMED
-    assert life.notes[-1] is Legacy.MONITORING
+    assert life.notes[-1] is Leftover.MONITORING
     assert life.monitor.closed
 
 
@@ -268,7 +268,7 @@ def test_the_exporters_end_is_the_hearts_without_disable(how: str) -> None:
     assert life.heart.turn() == ORPHANED
     assert life.monitor.on
     assert life.monitor.closed
-    assert life.notes[-1] is Legacy.MONITORING
+    assert life.notes[-1] is Leftover.MONITORING
 
 
 def test_a_stop_goes_on_when_the_exporter_dies_in_the_middle_of_it() -> None:

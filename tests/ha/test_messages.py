@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ha import messages
-from exporter.ha.messages import Line, LineReader, Message, News, Refusal, Report
+from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
 from exporter.ha.rules import Health
 
 REPORT = Report(
@@ -25,7 +25,7 @@ REPORT = Report(
 )
 
 EXAMPLES: list[Message] = [
-    News(Health.FAULT, "check web: no answer", 12.5, 3),
+    HealthUpdate(Health.FAULT, "check web: no answer", 12.5, 3),
     Refusal("another process, pid 7"),
     Line("critical", "Red \u2013 at once\nor so"),
     Report(),
@@ -43,7 +43,11 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 @given(st.text(max_size=9000), st.text(max_size=9000))
 def test_no_text_makes_a_line_that_a_pipe_would_cut(problem: str, text: str) -> None:
-    for message in (replace(REPORT, problem=problem), Line("info", text), News(Health.BAD, text, 1e9)):
+    for message in (
+        replace(REPORT, problem=problem),
+        Line("info", text),
+        HealthUpdate(Health.BAD, text, 1e9),
+    ):
         line = messages.encode(message)
         assert len(line) <= messages.LIMIT
         assert type(messages.decode(line)) is type(message)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from exporter import catalogue
-from exporter.ha.health import Verdict
+from exporter.ha.health import HealthSummary
 from exporter.ha.messages import Report
 from exporter.ha.metrics import ERROR_KINDS, families, total
 from exporter.ha.rules import Health
 from exporter.outputs.prometheus import as_metric
 
-GOOD = Verdict(Health.GOOD, "", {"poll": True, "db": True})
+GOOD = HealthSummary(Health.GOOD, "", {"poll": True, "db": True})
 REPORT = Report(
     phase="beating",
     enabled=True,
@@ -24,7 +24,7 @@ REPORT = Report(
 )
 
 
-def lines(report: Report, verdict: Verdict = GOOD) -> dict[str, float]:
+def lines(report: Report, verdict: HealthSummary = GOOD) -> dict[str, float]:
     return {
         sample.name + "".join(f"{{{label}}}" for label in sample.labels.values()): sample.value
         for family in families(report, verdict, 100.0)
@@ -49,7 +49,7 @@ def test_everything_that_is_known_is_shown() -> None:
 
 
 def test_before_the_first_word_nothing_is_on_and_every_error_is_there_with_zero() -> None:
-    shown = lines(Report(), Verdict(Health.FAULT, "check poll: none", {"poll": False}))
+    shown = lines(Report(), HealthSummary(Health.FAULT, "check poll: none", {"poll": False}))
     assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_healthy"] == 0
     assert shown["vmguest_ha_check_healthy{poll}"] == 0
     assert not any(name.startswith("vmguest_ha_last_heartbeat") for name in shown)
@@ -63,7 +63,7 @@ def test_a_status_that_is_not_known_is_no_colour() -> None:
 
 
 def test_health_that_is_not_judged_yet_is_not_good() -> None:
-    assert lines(REPORT, Verdict(Health.UNKNOWN, "", {}))["vmguest_ha_healthy"] == 0
+    assert lines(REPORT, HealthSummary(Health.UNKNOWN, "", {}))["vmguest_ha_healthy"] == 0
 
 
 def test_counters_begin_with_the_exporter_and_go_on_over_hearts() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import ConnectionLost, LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired
+from exporter.ha.host_state import Result
 from exporter.ha.policy import Call, End, Policy, Wait
-from exporter.ha.rules import Health, Legacy, OnUnhealthy, Phase, Rules
-from exporter.ha.standing import Result
+from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
 GOOD, BAD, FAULT, UNKNOWN = Health.GOOD, Health.BAD, Health.FAULT, Health.UNKNOWN
@@ -25,10 +25,10 @@ class Run:
     """A policy with a clock and a host that answers as told: ``answers`` by call, and its own idea of what is on."""
 
     def __init__(
-        self, rules: Rules | None = None, legacy: Legacy = Legacy.NOTHING, *, on: bool = False
+        self, rules: Rules | None = None, leftover: Leftover = Leftover.NOTHING, *, on: bool = False
     ) -> None:
         self.now = 100.0
-        self.policy = Policy(rules or Rules(), self.now, legacy)
+        self.policy = Policy(rules or Rules(), self.now, leftover)
         self.health = GOOD
         self.on = on
         self.status = AppStatus.GREEN
@@ -113,7 +113,7 @@ def test_nothing_is_enabled_before_the_first_good_health() -> None:
 def test_start_is_enable_a_heartbeat_and_a_confirmation() -> None:
     run = Run()
     assert run.verbs(0) == [A, E, M, A, S]
-    assert run.policy.standing.confirmed
+    assert run.policy.host.confirmed
     assert run.policy.phase is Phase.BEATING
     assert run.log == [
         "info: Monitoring is on: the host expects a heartbeat every 30 s.",
@@ -128,7 +128,7 @@ def test_health_that_turns_bad_before_the_first_enable_got_through_enables_nothi
     run.health = BAD
     del run.answers[E]
     assert E not in run.verbs(200)
-    assert run.policy.standing.tally.withheld == 0
+    assert run.policy.host.tally.withheld == 0
 
 
 def test_heartbeats_come_every_interval_and_the_status_every_three() -> None:
@@ -149,7 +149,7 @@ def test_a_heartbeat_that_is_late_is_sent_at_once_and_is_not_made_up_for() -> No
 
 
 def test_monitoring_that_a_predecessor_left_on_is_taken_over_at_once() -> None:
-    run = Run(legacy=Legacy.MONITORING, on=True)
+    run = Run(leftover=Leftover.MONITORING, on=True)
     run.health = UNKNOWN
     assert run.verbs(0)[:2] == [A, M]
     assert run.logged("taken over") == 1
@@ -158,7 +158,7 @@ def test_monitoring_that_a_predecessor_left_on_is_taken_over_at_once() -> None:
 
 
 def test_taken_over_and_never_healthy_is_withheld_after_the_grace_period() -> None:
-    run = Run(legacy=Legacy.MONITORING, on=True)
+    run = Run(leftover=Leftover.MONITORING, on=True)
     run.health = BAD
     beats = [at for at, verb in run.pass_time(100) if verb is M]
     assert beats == [0, 10, 20]
@@ -166,7 +166,7 @@ def test_taken_over_and_never_healthy_is_withheld_after_the_grace_period() -> No
 
 
 def test_taken_over_and_lost_before_health_was_good_is_not_enabled_again() -> None:
-    run = Run(legacy=Legacy.MONITORING, on=True)
+    run = Run(leftover=Leftover.MONITORING, on=True)
     run.health = UNKNOWN
     run.verbs(5)
     run.on = False
@@ -178,7 +178,7 @@ def test_taken_over_and_lost_before_health_was_good_is_not_enabled_again() -> No
 
 
 def test_a_gray_status_before_health_was_good_enables_nothing() -> None:
-    run = Run(legacy=Legacy.MONITORING, on=True)
+    run = Run(leftover=Leftover.MONITORING, on=True)
     run.health = UNKNOWN
     run.status = AppStatus.GRAY
     assert E not in run.verbs(100)
@@ -186,7 +186,7 @@ def test_a_gray_status_before_health_was_good_enables_nothing() -> None:
 
 
 def test_what_a_predecessor_may_have_left_on_is_not_switched_off_unseen() -> None:
-    run = Run(legacy=Legacy.MONITORING, on=True)
+    run = Run(leftover=Leftover.MONITORING, on=True)
     run.health = UNKNOWN
     run.answers[A] = TimeoutExpired("no answer")
     verbs = run.verbs(20)
@@ -206,7 +206,7 @@ def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_goo
     assert run.verbs(60) == []
     run.health = GOOD
     assert run.verbs(0) == [E, M, A, S]
-    assert run.policy.standing.tally.reenables == 0
+    assert run.policy.host.tally.reenables == 0
 
 
 def test_monitoring_that_is_on_when_health_is_good_is_simply_kept() -> None:
@@ -224,12 +224,12 @@ def test_health_that_turns_good_while_it_is_switched_off_switches_it_on() -> Non
 
 
 def test_a_request_for_a_reset_that_a_predecessor_left_is_taken_back_once_health_is_good() -> None:
-    run = Run(legacy=Legacy.REQUEST, on=True)
+    run = Run(leftover=Leftover.REQUEST, on=True)
     run.health = UNKNOWN
     assert OK_STATE not in run.verbs(60)
     run.health = GOOD
     assert run.verbs(0)[0] == OK_STATE
-    assert run.policy.standing.legacy is Legacy.MONITORING
+    assert run.policy.host.leftover is Leftover.MONITORING
 
 
 # Bad health
@@ -250,7 +250,7 @@ def test_heartbeats_are_withheld_after_the_grace_period_and_resume_at_once() -> 
     run.health = BAD
     beats = [at for at, verb in run.pass_time(55) if verb is M]
     assert beats == [9.5, 19.5, 29.5]
-    assert run.policy.standing.tally.withheld == 2
+    assert run.policy.host.tally.withheld == 2
     assert run.logged("Heartbeats are withheld. 30 s are left before vSphere HA may act") == 1
     run.health = GOOD
     assert run.verbs(0)[0] is M
@@ -264,7 +264,7 @@ def test_blips_do_not_add_up() -> None:
         run.verbs(25)
         run.health = GOOD
         run.verbs(1)
-    assert run.policy.standing.tally.withheld == 0
+    assert run.policy.host.tally.withheld == 0
 
 
 def test_without_grace_one_bad_verdict_is_silence() -> None:
@@ -282,7 +282,7 @@ def test_silence_restores_a_monitoring_that_was_lost_so_that_the_host_can_act() 
     assert E in verbs
     assert M not in verbs
     assert run.on
-    assert run.policy.standing.confirmed
+    assert run.policy.host.confirmed
 
 
 def test_while_silent_the_status_takes_the_heartbeats_place_and_red_is_an_emergency() -> None:
@@ -299,15 +299,15 @@ def test_a_reset_is_asked_for_once_and_heartbeats_stop_beside_it() -> None:
     run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
     run.health = BAD
     run.verbs(29.9)
-    assert not run.policy.standing.reset_asked
+    assert not run.policy.host.reset_asked
     verbs = run.verbs(60)
     assert verbs.count(NEED_RESET) == 1
     assert verbs.index(NEED_RESET) == 0
     assert M not in verbs
-    assert run.policy.standing.reset_asked
+    assert run.policy.host.reset_asked
     run.health = GOOD
     assert run.verbs(0)[:2] == [OK_STATE, M]
-    assert not run.policy.standing.reset_asked
+    assert not run.policy.host.reset_asked
 
 
 def test_a_request_that_got_lost_is_repeated() -> None:
@@ -315,7 +315,7 @@ def test_a_request_that_got_lost_is_repeated() -> None:
     run.health = BAD
     run.states[AppState.NEED_RESET] = ConnectionLost("broken")
     assert run.verbs(34).count(NEED_RESET) == 5
-    assert run.policy.standing.legacy is Legacy.REQUEST
+    assert run.policy.host.leftover is Leftover.REQUEST
     assert run.logged("The request for a reset: broken. It is repeated.") == 1
     del run.states[AppState.NEED_RESET]
     assert run.verbs(30).count(NEED_RESET) == 1
@@ -329,7 +329,7 @@ def test_a_request_that_is_refused_leaves_silence(refusal: Result) -> None:
     verbs = run.verbs(90)
     assert verbs.count(NEED_RESET) == 1
     assert verbs.count(M) == 3
-    assert not run.policy.standing.reset_asked
+    assert not run.policy.host.reset_asked
     assert run.logged("Heartbeats are withheld instead.") == 1
     run.health = GOOD
     assert run.verbs(0)[0] is M
@@ -405,7 +405,7 @@ def test_not_enabled_means_enable_and_a_heartbeat_at_once() -> None:
     run.on = False
     calls = run.pass_time(10)
     assert calls == [(9.5, M), (9.5, E), (9.5, M), (9.5, A), (9.5, S)]
-    tally = run.policy.standing.tally
+    tally = run.policy.host.tally
     assert (tally.reenables, tally.errors) == (1, {"not_enabled": 1})
     assert run.logged("Monitoring was lost: the host answered 2") == 1
 
@@ -422,7 +422,7 @@ def test_gray_means_enable_and_a_heartbeat() -> None:
     run.status = AppStatus.GRAY
     verbs = run.verbs(31)
     assert verbs[verbs.index(E) + 1] is M
-    assert run.policy.standing.tally.reenables == 1
+    assert run.policy.host.tally.reenables == 1
 
 
 def test_a_session_change_asks_for_the_status_at_once_and_gray_is_believed() -> None:
@@ -439,7 +439,7 @@ def test_gray_right_after_enable_is_the_hosts_own_slowness() -> None:
     assert run.verbs(25).count(E) == 1
     run.status = AppStatus.GREEN
     assert run.verbs(60).count(E) == 0
-    assert run.policy.standing.tally.reenables == 0
+    assert run.policy.host.tally.reenables == 0
 
 
 def test_a_cluster_that_does_not_watch_is_told_once_and_counts_no_losses() -> None:
@@ -448,14 +448,14 @@ def test_a_cluster_that_does_not_watch_is_told_once_and_counts_no_losses() -> No
     beats = run.verbs(600).count(M)
     assert beats >= 60
     assert run.logged("VM and Application Monitoring") == 1
-    assert run.logged("lost") == run.policy.standing.tally.reenables == 0
+    assert run.logged("lost") == run.policy.host.tally.reenables == 0
     assert run.logged("Monitoring is on") == 1
-    assert "VM and Application Monitoring" in run.policy.standing.problem
-    assert run.policy.standing.hopeless
+    assert "VM and Application Monitoring" in run.policy.host.problem
+    assert run.policy.host.hopeless
     run.status = AppStatus.GREEN
     run.verbs(15)
-    assert run.policy.standing.problem == ""
-    assert not run.policy.standing.hopeless
+    assert run.policy.host.problem == ""
+    assert not run.policy.host.hopeless
 
 
 def test_a_failed_heartbeat_is_tried_again_at_once_and_then_every_second() -> None:
@@ -486,7 +486,7 @@ def test_an_answer_without_a_reason_is_looked_into() -> None:
     assert [step.verb for step in (run.step(), run.step(), run.step()) if isinstance(step, Call)] == [M, A, E]
     del run.answers[M]
     assert run.verbs(0)[0] is M
-    assert run.policy.standing.tally.errors == {"not_enabled": 1}
+    assert run.policy.host.tally.errors == {"not_enabled": 1}
 
 
 def test_a_library_that_crashed_is_enabled_again_to_keep_its_channel_open() -> None:
@@ -496,7 +496,7 @@ def test_a_library_that_crashed_is_enabled_again_to_keep_its_channel_open() -> N
     run.step()
     del run.answers[M]
     assert run.verbs(0)[:2] == [E, M]
-    assert run.policy.standing.tally.reenables == 0
+    assert run.policy.host.tally.reenables == 0
 
 
 def test_a_lost_reply_to_enable_is_asked_about() -> None:
@@ -505,7 +505,7 @@ def test_a_lost_reply_to_enable_is_asked_about() -> None:
     run.on = True
     run.answers[E] = TimeoutExpired("no answer")
     run.step()
-    assert run.policy.standing.may_be_on
+    assert run.policy.host.may_be_on
     assert run.verbs(0)[:2] == [A, M]
 
 
@@ -514,20 +514,20 @@ def test_a_host_that_refuses_from_the_start_is_left_alone_for_minutes() -> None:
     refusal = RpcError("Permission denied", "GuestAppMonitor.Cmd.IsEnabled")
     run.answers = {A: refusal, E: refusal}
     assert len(run.verbs(290)) <= 4
-    assert run.policy.standing.hopeless
-    assert "APP_MONITOR" in run.policy.standing.problem
+    assert run.policy.host.hopeless
+    assert "APP_MONITOR" in run.policy.host.problem
     assert run.logged("No heartbeats are sent") == 2
     run.policy.session_changed(run.now)
     run.answers.clear()
     assert M in run.verbs(0), "a new host may be another one"
-    assert run.policy.standing.problem == ""
+    assert run.policy.host.problem == ""
 
 
 def test_a_host_without_monitoring_is_known_for_what_it_is() -> None:
-    run = Run(legacy=Legacy.MONITORING)
+    run = Run(leftover=Leftover.MONITORING)
     run.answers = dict.fromkeys((A, E, M), RpcError("Unknown command"))
     run.verbs(10)
-    assert "no HA Application Monitoring" in run.policy.standing.problem
+    assert "no HA Application Monitoring" in run.policy.host.problem
     assert run.logged("no HA Application Monitoring") <= 2
 
 
@@ -543,7 +543,7 @@ def test_a_host_that_refuses_enable_for_want_of_a_cluster_says_where_to_look() -
     run = Run()
     run.answers[E] = Code.NOT_ENABLED
     assert len(run.verbs(60)) < 30
-    assert "VM and Application Monitoring" in run.policy.standing.problem
+    assert "VM and Application Monitoring" in run.policy.host.problem
 
 
 def test_an_enable_that_is_refused_because_it_is_on_costs_no_heartbeat() -> None:
@@ -558,7 +558,7 @@ def test_a_status_that_can_not_be_read_is_told_once_and_costs_no_heartbeat() -> 
     run = beating()
     run.answers[S] = RemoteProtocolError("an application status of b'blue'")
     assert run.verbs(120).count(M) == 12
-    assert run.policy.standing.status is None
+    assert run.policy.host.status is None
     assert run.logged("status can't be read") == 1
 
 
@@ -578,7 +578,7 @@ def test_a_confirmation_that_can_not_be_had_costs_no_heartbeat() -> None:
     run.answers[A] = RemoteProtocolError("IsEnabled was answered with b'?'")
     beats = [at for at, verb in run.pass_time(60) if verb is M]
     assert len(beats) == 7
-    assert not run.policy.standing.confirmed
+    assert not run.policy.host.confirmed
     assert run.logged("IsEnabled was answered") == 1
 
 
@@ -590,7 +590,7 @@ def test_an_orderly_stop_is_disable_confirmed() -> None:
     run.policy.stop(run.now)
     assert run.verbs(1) == [D, A]
     assert run.end == End(confirmed=True)
-    assert run.policy.standing.legacy is Legacy.NOTHING
+    assert run.policy.host.leftover is Leftover.NOTHING
     assert run.log[-1] == "info: Monitoring is off, confirmed by the host."
     assert run.step() == End(confirmed=True)
 
@@ -663,7 +663,7 @@ def test_a_request_that_can_not_be_taken_back_is_told_at_the_end() -> None:
     assert run.end == End(confirmed=False)
     assert not run.on, "monitoring was handed back all the same"
     assert run.logged("post-app-state ok") == 1
-    assert run.policy.standing.legacy is Legacy.REQUEST
+    assert run.policy.host.leftover is Leftover.REQUEST
 
 
 @pytest.mark.parametrize("health", [GOOD, BAD])
@@ -683,7 +683,7 @@ def test_heartbeats_go_on_until_the_limit_where_disable_can_not_be_confirmed(hea
         == 1
     )
     assert run.logged("critical: Stopped WITHOUT a confirmed Disable") == 1
-    assert run.policy.standing.legacy is Legacy.MONITORING
+    assert run.policy.host.leftover is Leftover.MONITORING
 
 
 def test_disable_and_heartbeats_take_turns_while_nothing_gets_through() -> None:
@@ -717,7 +717,7 @@ def test_not_enabled_during_a_stop_is_what_was_wanted() -> None:
     run.on = False
     run.verbs(15)
     assert run.end == End(confirmed=True)
-    assert run.policy.standing.tally.reenables == 0
+    assert run.policy.host.tally.reenables == 0
 
 
 def test_a_second_stop_does_not_begin_anew() -> None:
@@ -733,7 +733,7 @@ def test_a_second_stop_does_not_begin_anew() -> None:
 
 def test_time_left_counts_from_the_last_heartbeat_and_only_while_monitoring_is_on() -> None:
     run = Run()
-    assert run.policy.standing.time_left(run.now) is None
+    assert run.policy.host.time_left(run.now) is None
     run.verbs(0)
-    assert run.policy.standing.time_left(run.now + 12) == 18
-    assert run.policy.standing.time_left(run.now + 40) == 0
+    assert run.policy.host.time_left(run.now + 12) == 18
+    assert run.policy.host.time_left(run.now + 40) == 0

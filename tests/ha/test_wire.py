@@ -1,4 +1,4 @@
-"""The default road: every call as bytes on a stream, answered by the simulated host's own monitor."""
+"""The guestrpc source: every call as bytes on a stream, answered by the simulated host's own monitor."""
 
 from __future__ import annotations
 

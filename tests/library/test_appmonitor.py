@@ -26,8 +26,8 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
 )
-from exporter.library import appmonitor, messages
-from exporter.library.appmonitor import LibraryAppMonitor
+from exporter.library import appmonitor, appmonitor_process, messages
+from exporter.library.appmonitor_process import LibraryAppMonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -401,7 +401,7 @@ def test_a_process_without_pipes_can_not_be_asked(clock: Clock) -> None:
         subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as process,
         pytest.raises(OSError, match="no pipes"),
     ):
-        appmonitor._exchange(process, {}, 1.0, clock)
+        appmonitor_process._exchange(process, {}, 1.0, clock)
 
 
 def test_signals_to_the_group_leave_the_process_alive(monitor: LibraryAppMonitor, stub: Stub) -> None:
@@ -419,15 +419,15 @@ def test_a_second_call_without_a_channel_would_crash_the_process(stub: Stub, clo
     """What the stand-in copies from the real one: the reason for all of the above."""
     stub.answers("Enable", 3)
     with subprocess.Popen(
-        appmonitor.command(stub.file),
+        appmonitor_process.command(stub.file),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
     ) as process:
         question = {"ask": "Enable", "argument": "", "limit": PATIENCE}
-        assert appmonitor._exchange(process, question, PATIENCE, clock) == {"status": 3}
+        assert appmonitor_process._exchange(process, question, PATIENCE, clock) == {"status": 3}
         with pytest.raises(OSError, match="has ended"):
-            appmonitor._exchange(process, {**question, "ask": "GetAppStatus"}, PATIENCE, clock)
+            appmonitor_process._exchange(process, {**question, "ask": "GetAppStatus"}, PATIENCE, clock)
     assert process.returncode == -signal.SIGSEGV
 
 

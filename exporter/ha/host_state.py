@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from exporter.errors import LibraryError, LibraryNotFound, NotVMwareError, RpcError, VMGuestError
+from exporter.ha.events import Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
-from exporter.ha.journal import Journal
-from exporter.ha.rules import Legacy, Phase, Rules
+from exporter.ha.rules import Leftover, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
 Result = Code | bool | AppStatus | VMGuestError
@@ -32,10 +32,10 @@ class Tally:
     reenables: int = 0
 
 
-class Standing:
+class HostState:
     """Where things stand at the host. Times are seconds of one steady clock."""
 
-    def __init__(self, rules: Rules, now: float, legacy: Legacy, journal: Journal) -> None:
+    def __init__(self, rules: Rules, now: float, leftover: Leftover, events: Events) -> None:
         self.tally = Tally()
         self.healthy_once = False
         """Health was good once in this process's life. Set by the policy: before it nothing is enabled."""
@@ -54,7 +54,7 @@ class Standing:
         self.status: AppStatus | None = None
         self.last_beat: float | None = None
         """When the last heartbeat that the host took was sent."""
-        self.reset_asked = legacy is Legacy.REQUEST
+        self.reset_asked = leftover is Leftover.REQUEST
         """A request for a reset may be pending."""
         self.reset_posted = False
         """The host has taken that request."""
@@ -66,8 +66,8 @@ class Standing:
         self.sent_at: dict[Verb, float] = {}
         """When each was last asked."""
         self._rules = rules
-        self._journal = journal
-        self._predecessor = legacy is not Legacy.NOTHING
+        self._events = events
+        self._predecessor = leftover is not Leftover.NOTHING
         self._ours = self._predecessor
         """If it is on, then by us."""
         self._lost = False
@@ -101,11 +101,11 @@ class Standing:
         return self.on or (self.unsure and self._ours)
 
     @property
-    def legacy(self) -> Legacy:
+    def leftover(self) -> Leftover:
         """What would be left at the host if this process died now."""
         if self.reset_asked:
-            return Legacy.REQUEST
-        return Legacy.MONITORING if self.may_be_on else Legacy.NOTHING
+            return Leftover.REQUEST
+        return Leftover.MONITORING if self.may_be_on else Leftover.NOTHING
 
     def time_left(self, now: float) -> float | None:
         """Seconds until the host may act on silence; None while it expects nothing."""
@@ -167,11 +167,11 @@ class Standing:
             return
         if not self.on:
             window = f"{self._rules.window:g} s"
-            self._journal.tell("info", f"Monitoring is on: the host expects a heartbeat every {window}.")
+            self._events.tell("info", f"Monitoring is on: the host expects a heartbeat every {window}.")
         if self._lost:
             self._lost = False
             self.tally.reenables += 1
-        self._journal.settle(Verb.ENABLE)
+        self._events.settle(Verb.ENABLE)
         self.on, self.unsure, self.armed = True, False, True
         self._silent_since = self._enabled_at = self._sent
         self.ask_at = self.status_due = now
@@ -181,9 +181,9 @@ class Standing:
     def _marked(self, now: float, phase: Phase, result: Result) -> None:
         if result is Code.OK:
             if self._failures and self.tally.heartbeats:
-                self._journal.tell("info", "Heartbeats reach the host again.")
+                self._events.tell("info", "Heartbeats reach the host again.")
             self._recovered()
-            self._journal.settle(Verb.MARK_ACTIVE, Verb.ENABLE)
+            self._events.settle(Verb.MARK_ACTIVE, Verb.ENABLE)
             self.tally.heartbeats += 1
             self.last_beat = self._silent_since = self._sent
             self.due = self._sent + self._rules.interval
@@ -201,7 +201,7 @@ class Standing:
         if self.time_left(now) == 0 and not self._overdue:
             self._overdue = True
             silence = f"No heartbeat has got through for {self._rules.window:g} s"
-            self._journal.tell("critical", f"{silence}: vSphere HA may reset this VM at any moment.")
+            self._events.tell("critical", f"{silence}: vSphere HA may reset this VM at any moment.")
 
     def _asked(self, now: float, phase: Phase, result: Result) -> None:
         if not isinstance(result, bool):
@@ -213,7 +213,7 @@ class Standing:
                 self.on = self.confirmed = self.unsure = False
             self._failed(now, phase, Verb.IS_ENABLED, result)
             return
-        self._journal.settle(Verb.IS_ENABLED)
+        self._events.settle(Verb.IS_ENABLED)
         if phase is Phase.WAITING:
             self._recovered()
         was_on, was_unsure = self.on, self.unsure
@@ -223,7 +223,7 @@ class Standing:
             self._found_on(now, was_on)
         elif self.off_tried:
             self._recovered()
-            self._journal.tell("info", "Monitoring is off, confirmed by the host.")
+            self._events.tell("info", "Monitoring is off, confirmed by the host.")
         elif phase in {Phase.BEATING, Phase.WITHHOLDING, Phase.ASKING}:
             self._found_off(now, phase, was_on, was_unsure)
 
@@ -239,12 +239,12 @@ class Standing:
         if self._ours or self.healthy_once:
             self.armed = self._ours = True
             self._enabled_at = now
-            self._journal.tell(
+            self._events.tell(
                 "warning",
                 "Monitoring is on already, from before or by a call whose reply was lost: taken over.",
             )
         elif not self.off_tried:
-            self._journal.tell(
+            self._events.tell(
                 "warning",
                 "Monitoring is on though no exporter has left it on since this machine started: it is switched off "
                 "until health has been good once.",
@@ -269,21 +269,21 @@ class Standing:
         self.status_due = now + (rules.status_interval if result is AppStatus.GREEN else rules.interval)
         if not isinstance(result, AppStatus):
             text = f"The application's status can't be read: {_words(result)}."
-            self._journal.complain(Verb.GET_APP_STATUS, "warning", text)
+            self._events.complain(Verb.GET_APP_STATUS, "warning", text)
             return
-        self._journal.settle(Verb.GET_APP_STATUS)
+        self._events.settle(Verb.GET_APP_STATUS)
         if result is not AppStatus.GRAY:
             self._gray_since = None
         if result is AppStatus.GREEN:
             self._green, self._ever_green, self._not_in_cluster = True, True, False
         if result is AppStatus.RED and before is not AppStatus.RED:
-            self._journal.tell(
+            self._events.tell(
                 "critical",
                 "vSphere HA sees this application as Red: heartbeats have stopped in its eyes, and it may reset this "
                 f"VM at any moment. The exporter is {phase.value}.",
             )
         elif result is not before:
-            self._journal.tell("info", f"vSphere HA sees this application as {result.value.title()}.")
+            self._events.tell("info", f"vSphere HA sees this application as {result.value.title()}.")
         if result is AppStatus.GRAY and self.on:
             self._grayed(now, phase)
 
@@ -303,28 +303,28 @@ class Standing:
     def _requested(self, now: float, result: Result) -> None:
         verb = Verb.POST_APP_STATE
         if result is Code.OK:
-            self._journal.settle(verb)
+            self._events.settle(verb)
             self.reset_posted = True
-            self._journal.tell("critical", "The host has taken the request for a reset of this VM.")
+            self._events.tell("critical", "The host has taken the request for a reset of this VM.")
         elif isinstance(result, Code | RpcError):
             self.reset_refused, self.reset_asked = True, False
             text = f"The request for a reset: {_words(result)}. Heartbeats are withheld instead."
-            self._journal.complain(verb, "error", text, self.left(now))
+            self._events.complain(verb, "error", text, self.left(now))
         else:
             self.post_at = now + self._rules.retry
-            self._journal.complain(
+            self._events.complain(
                 verb, "error", f"The request for a reset: {_words(result)}. It is repeated."
             )
 
     def _took_back(self, now: float, result: Result) -> None:
         if result is Code.OK:
-            self._journal.settle(Verb.POST_APP_STATE)
+            self._events.settle(Verb.POST_APP_STATE)
             self.reset_asked = self.reset_posted = False
-            self._journal.tell("warning", "The request for a reset is taken back.")
+            self._events.tell("warning", "The request for a reset is taken back.")
             return
         self.post_at = now + self._rules.retry
         text = f"The request for a reset can't be taken back: {_words(result)}. It is repeated."
-        self._journal.complain(Verb.POST_APP_STATE, "critical", text)
+        self._events.complain(Verb.POST_APP_STATE, "critical", text)
 
     def _disabled(self, now: float, phase: Phase, result: Result) -> None:
         self.unsure, self.ask_at = True, now
@@ -341,18 +341,18 @@ class Standing:
         if not self.healthy_once:
             # Taken over, and health has not been good here yet: nothing to restore.
             self.armed = False
-            self._journal.tell("warning", f"Monitoring was lost: {why}. It stays off until health is good.")
+            self._events.tell("warning", f"Monitoring was lost: {why}. It stays off until health is good.")
             return
         self.rearm = True
         if not self._lost:
             self._lost = True
             text = f"Monitoring was lost: {why}. Another host, probably. It is enabled again."
-            self._journal.tell("warning", text)
+            self._events.tell("warning", text)
 
     def _doubt_cluster(self) -> None:
         if not self._not_in_cluster:
             self._not_in_cluster = True
-            self._journal.tell("error", NOT_IN_CLUSTER)
+            self._events.tell("error", NOT_IN_CLUSTER)
 
     def _recovered(self) -> None:
         self._failures = 0
@@ -383,7 +383,7 @@ class Standing:
             more = " Monitoring can't be handed back: heartbeats go on while it is tried again."
         elif not self.armed:
             level, more = "error", " No heartbeats are sent."
-        self._journal.complain(verb, level, self._trouble + more, self.left(now))
+        self._events.complain(verb, level, self._trouble + more, self.left(now))
 
 
 def error_kind(result: Result) -> str:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from exporter.ha.orders import Orders
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.rules import OnUnhealthy, Rules
 
-ORDERS = Orders(
+ORDERS = HeartSettings(
     interval=5.0,
     grace=20.0,
     on_unhealthy="request-reset",
-    road="guestrpc",
+    source="guestrpc",
     socket=None,
     library=None,
     lock_file="/run/x",
@@ -16,7 +16,7 @@ ORDERS = Orders(
 
 
 def test_orders_survive_the_command_line() -> None:
-    assert Orders.parse(ORDERS.argument) == ORDERS
+    assert HeartSettings.parse(ORDERS.argument) == ORDERS
 
 
 def test_rules_follow_from_orders() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.ha.rehearsal import RehearsalMonitor
+from exporter.ha.dry_run import DryRunMonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
 
 
@@ -21,11 +21,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def monitor(clock: Clock) -> RehearsalMonitor:
-    return RehearsalMonitor(30.0, clock)
+def monitor(clock: Clock) -> DryRunMonitor:
+    return DryRunMonitor(30.0, clock)
 
 
-def test_it_answers_as_a_host_does(monitor: RehearsalMonitor) -> None:
+def test_it_answers_as_a_host_does(monitor: DryRunMonitor) -> None:
     assert (monitor.is_enabled(), monitor.get_app_status()) == (False, AppStatus.GRAY)
     assert monitor.mark_active() is Code.NOT_ENABLED
     assert (monitor.enable(), monitor.mark_active()) == (Code.OK, Code.OK)
@@ -35,9 +35,7 @@ def test_it_answers_as_a_host_does(monitor: RehearsalMonitor) -> None:
     assert monitor.resets == 0
 
 
-def test_a_silence_is_one_reset_however_often_it_is_looked_at(
-    monitor: RehearsalMonitor, clock: Clock
-) -> None:
+def test_a_silence_is_one_reset_however_often_it_is_looked_at(monitor: DryRunMonitor, clock: Clock) -> None:
     monitor.enable()
     clock.now = 30
     assert monitor.get_app_status() is AppStatus.GREEN
@@ -52,7 +50,7 @@ def test_a_silence_is_one_reset_however_often_it_is_looked_at(
     assert monitor.resets == 2, "also when nobody looked during the silence"
 
 
-def test_enable_is_no_heartbeat(monitor: RehearsalMonitor, clock: Clock) -> None:
+def test_enable_is_no_heartbeat(monitor: DryRunMonitor, clock: Clock) -> None:
     monitor.enable()
     clock.now = 20
     monitor.enable()
@@ -62,7 +60,7 @@ def test_enable_is_no_heartbeat(monitor: RehearsalMonitor, clock: Clock) -> None
 
 
 def test_a_request_is_a_reset_at_once_and_silence_beside_it_is_no_second(
-    monitor: RehearsalMonitor, clock: Clock
+    monitor: DryRunMonitor, clock: Clock
 ) -> None:
     monitor.enable()
     for _ in range(2):
@@ -78,7 +76,7 @@ def test_a_request_is_a_reset_at_once_and_silence_beside_it_is_no_second(
     assert monitor.resets == 2
 
 
-def test_what_is_disabled_is_not_reset(monitor: RehearsalMonitor, clock: Clock) -> None:
+def test_what_is_disabled_is_not_reset(monitor: DryRunMonitor, clock: Clock) -> None:
     monitor.enable()
     monitor.disable()
     clock.now = 100

@@ -9,8 +9,8 @@ import pytest
 from exporter.config import load
 from exporter.config.settings import RawTable
 from exporter.errors import ConfigError
-from exporter.ha import check_tables
-from exporter.ha.watch import Rhythm, Watch
+from exporter.ha import check_types
+from exporter.ha.check_runner import CheckRunner, CheckTiming
 
 
 def tables(text: str, tmp_path: Path) -> tuple[RawTable, ...]:
@@ -19,8 +19,8 @@ def tables(text: str, tmp_path: Path) -> tuple[RawTable, ...]:
     return load(environ={"VMGUEST_CONFIG_FILE": str(file)}).ha.checks
 
 
-def read(text: str, tmp_path: Path) -> list[Watch]:
-    return check_tables.read(tables(text, tmp_path))
+def read(text: str, tmp_path: Path) -> list[CheckRunner]:
+    return check_types.read(tables(text, tmp_path))
 
 
 def problems(text: str, tmp_path: Path) -> list[str]:
@@ -76,20 +76,20 @@ max_age = "26h"
 
 def test_every_kind_is_read(tmp_path: Path) -> None:
     watches = read(ALL, tmp_path)
-    assert [watch.name for watch in watches] == ["shop", "one-status", "db", "ready", "unit", "backup"]
-    assert watches[0]._track.rhythm == Rhythm(5.0, 2.0, 2, 3)
-    assert watches[2]._track.rhythm == Rhythm()
+    assert [runner.name for runner in watches] == ["shop", "one-status", "db", "ready", "unit", "backup"]
+    assert watches[0]._state.timing == CheckTiming(5.0, 2.0, 2, 3)
+    assert watches[2]._state.timing == CheckTiming()
 
 
 def test_no_table_is_no_check() -> None:
-    assert check_tables.read(()) == []
+    assert check_types.read(()) == []
 
 
 def test_what_is_read_is_what_looks(tmp_path: Path) -> None:
-    (watch,) = read(
+    (runner,) = read(
         f'[[ha.check]]\nname = "f"\ntype = "file"\npath = "{tmp_path}/none"\nmax_age = "1h"', tmp_path
     )
-    assert watch._probe(1.0) == f"{tmp_path}/none: No such file or directory"
+    assert runner._probe(1.0) == f"{tmp_path}/none: No such file or directory"
 
 
 HEAD = '[[ha.check]]\nname = "x"\ntype = "{}"\n'

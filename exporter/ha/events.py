@@ -15,7 +15,7 @@ class Event:
     text: str
 
 
-class Journal:
+class Events:
     """Lines that wait to be written, and what has been complained about already."""
 
     def __init__(self) -> None:

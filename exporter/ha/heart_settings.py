@@ -1,4 +1,4 @@
-"""What the exporter tells its heart at the start: how to beat, and by which road."""
+"""What the exporter tells its heart at the start: how to beat, and by which source."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from exporter.ha.rules import OnUnhealthy, Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class HeartSettings:
     """How the heart shall beat; handed over as JSON on its command line. It holds no secrets."""
 
     interval: float
     grace: float
     on_unhealthy: str
-    road: str
+    source: str
     """``guestrpc`` or ``library``."""
     socket: str | None
     """Unix socket of a simulated host; None: vsock to the hypervisor."""
@@ -25,7 +25,7 @@ class Orders:
     dry_run: bool
 
     @classmethod
-    def parse(cls, argument: str) -> Orders:
+    def parse(cls, argument: str) -> HeartSettings:
         return cls(**json.loads(argument))
 
     @property

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from exporter.config.settings import RawTable
 from exporter.config.values import Duration, Whole
 from exporter.errors import ConfigError
 from exporter.ha import checks
-from exporter.ha.watch import Probe, Rhythm, Watch
+from exporter.ha.check_runner import CheckRunner, CheckTiming, Probe
 
 OWN = ("poll", "web")
 """Names of the exporter's own two checks."""
@@ -109,74 +110,121 @@ def _arguments(value: object) -> list[str]:
     )
 
 
-_COMMON: Mapping[str, Read] = {
-    "interval": _duration(1.0, _HOUR),
-    "timeout": _duration(0.1, 300.0),
-    "failures": _count(1000),
-    "successes": _count(1000),
-}
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a ``[[ha.check]]`` table. ``default``: what holds without it, in words; empty where it must be there."""
 
-_TYPES: Mapping[str, tuple[Callable[..., Probe], Mapping[str, Read], Mapping[str, Read]]] = {
-    "http": (checks.http, {"url": _url}, {"status": _statuses, "body": _pattern}),
-    "tcp": (checks.tcp, {"host": _text, "port": _count(65535)}, {}),
-    "command": (checks.command, {"arguments": _arguments}, {}),
-    "systemd": (checks.systemd, {"unit": _text}, {}),
-    "file": (checks.file, {"path": _text}, {"max_age": _duration(1.0, 30 * 24 * _HOUR)}),
-}
-"""Type -> what makes its probe, keys it must have, keys it may have; both are the maker's arguments."""
+    name: str
+    read: Read
+    help: str
+    default: str = ""
 
 
-def read(tables: Iterable[RawTable]) -> list[Watch]:
+@dataclass(frozen=True, slots=True)
+class CheckType:
+    """One type of check. ``make`` makes its probe; the keys are the arguments of ``make``."""
+
+    name: str
+    make: Callable[..., Probe]
+    help: str
+    keys: tuple[Key, ...]
+
+
+_TIMING = CheckTiming()
+
+COMMON: tuple[Key, ...] = (
+    Key("interval", _duration(1.0, _HOUR), "Time between two looks.", f"{_TIMING.interval:g}s"),
+    Key("timeout", _duration(0.1, 300.0), "Time for one look, everything included.", f"{_TIMING.timeout:g}s"),
+    Key("failures", _count(1000), "Failed looks one after another until it is bad.", f"{_TIMING.failures}"),
+    Key("successes", _count(1000), "Good looks one after another until it is good.", f"{_TIMING.successes}"),
+)
+"""Of every type: the fields of :class:`~exporter.ha.check_runner.CheckTiming`."""
+
+TYPES: tuple[CheckType, ...] = (
+    CheckType("http", checks.http, "A GET is answered as expected. Redirects are not followed.", (
+        Key("url", _url, "http or https; certificates are verified."),
+        Key("status", _statuses, "A status or a list of them.", "200"),
+        Key("body", _pattern, "Regular expression that is somewhere in the first part of the body.", "anything"),
+    )),
+    CheckType("tcp", checks.tcp, "Something takes a connection.", (
+        Key("host", _text, "Name or address."),
+        Key("port", _count(65535), "1 to 65535."),
+    )),
+    CheckType("command", checks.command, "A program ends with status 0. What it prints is not read.", (
+        Key("arguments", _arguments, "List, the program first. There is no shell."),
+    )),
+    CheckType("systemd", checks.systemd, "A unit is active.", (
+        Key("unit", _text, "Its name, such as postgresql.service."),
+    )),
+    CheckType("file", checks.file, "A file exists, and is being written to.", (
+        Key("path", _text, "The file."),
+        Key("max_age", _duration(1.0, 30 * 24 * _HOUR), "It must have changed within this time.", "no limit"),
+    )),
+)  # fmt: skip
+
+_BY_NAME = {row.name: row for row in TYPES}
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """Type, key, default and meaning, for the documents."""
+    found = [("every type", key.name, key.default, key.help) for key in COMMON]
+    for row in TYPES:
+        found += [(row.name, key.name, key.default or "needed", key.help) for key in row.keys]
+    return found
+
+
+def read(tables: Iterable[RawTable]) -> list[CheckRunner]:
     """The checks, not started yet.
 
     Raises:
         ConfigError: with every problem of every table.
     """
     problems: list[str] = []
-    watches: dict[str, Watch] = {}
+    runners: dict[str, CheckRunner] = {}
     for table in tables:
-        watch = _read_one(table, problems)
-        if watch is None:
+        runner = _read_one(table, problems)
+        if runner is None:
             continue
-        if watch.name in watches:
+        if runner.name in runners:
             problems.append(
-                f"{table.where('name')}: name: {watch.name!r} stands twice; each check needs its own"
+                f"{table.where('name')}: name: {runner.name!r} stands twice; each check needs its own"
             )
-        watches[watch.name] = watch
+        runners[runner.name] = runner
     if problems:
         raise ConfigError(*problems)
-    return list(watches.values())
+    return list(runners.values())
 
 
-def _read_one(table: RawTable, problems: list[str]) -> Watch | None:
+def _read_one(table: RawTable, problems: list[str]) -> CheckRunner | None:
     """One table as a check, or None with what is wrong added to ``problems``."""
     before = len(problems)
     kind = table.values.get("type")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        problems.append(f"{table.where('type')}: type: expected one of {', '.join(_TYPES)}")
+    if not isinstance(kind, str) or kind not in _BY_NAME:
+        problems.append(f"{table.where('type')}: type: expected one of {', '.join(_BY_NAME)}")
         return None
-    make, needed, possible = _TYPES[kind]
-    known: dict[str, Read] = {"type": _text, "name": _name, **needed, **possible, **_COMMON}
+    row = _BY_NAME[kind]
+    readers: dict[str, Read] = {"type": _text, "name": _name}
+    readers |= {key.name: key.read for key in (*row.keys, *COMMON)}
     values: dict[str, Any] = {}
     for key, value in table.values.items():
-        reader = known.get(key)
+        reader = readers.get(key)
         if reader is None:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            near = difflib.get_close_matches(key, readers, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(readers)}"
             problems.append(f"{table.where(key)}: {key}: no such key for type {kind!r}; {hint}")
             continue
         try:
             values[key] = reader(value)
         except ValueError as error:
             problems.append(f"{table.where(key)}: {key}: {error}")
+    needed = ("name", *(key.name for key in row.keys if not key.default))
     problems += [
         f"{table.where()}: {key}: missing; a check of type {kind!r} needs it"
-        for key in ("name", *needed)
+        for key in needed
         if key not in table.values
     ]
     if len(problems) > before:
         return None
-    rhythm = Rhythm(**{key: values[key] for key in _COMMON if key in values})
-    return Watch(
-        values["name"], make(**{key: values[key] for key in (*needed, *possible) if key in values}), rhythm
-    )
+    timing = CheckTiming(**{key.name: values[key.name] for key in COMMON if key.name in values})
+    probe = row.make(**{key.name: values[key.name] for key in row.keys if key.name in values})
+    return CheckRunner(values["name"], probe, timing)

@@ -1,0 +1,199 @@
+"""The heart's side of VMware's HA library: ask its process, wait no longer than the limit, start it anew.
+
+It is killed and started again at once when a channel could not be opened, a call took too long, or it died, so that
+the new one is ready for the heartbeat that is tried next. The process is :mod:`exporter.library.appmonitor`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from exporter.errors import (
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    NotVMwareError,
+    RpcError,
+    TimeoutExpired,
+)
+from exporter.library import messages
+from exporter.library.appmonitor import PREFIX, Status
+from exporter.machine import isolated
+from exporter.protocol import appmonitor
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
+
+START_LIMIT = 3.0
+"""Seconds for a new process to begin, on top of its first call's own limit."""
+KILL_LIMIT = 1.0
+"""Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
+
+
+def command(path: str | None) -> list[str]:
+    """The child's command line; ``path`` as in :func:`exporter.library.appmonitor.load`."""
+    return isolated.command("exporter.library.appmonitor", path or "")
+
+
+class LibraryAppMonitor:
+    """HA Application Monitoring through the child process; an :class:`exporter.ha.base.AppMonitor`.
+
+    ``timeout``: seconds for one call. Starts no thread: the heart has one only.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        timeout: float,
+        *,
+        arguments: list[str] | None = None,
+        start_limit: float = START_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.starts = 0
+        self._arguments = arguments or command(path)
+        self._timeout = timeout
+        self._start_limit = start_limit
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh = True
+
+    def enable(self) -> Code:
+        return self._status(Verb.ENABLE)
+
+    def disable(self) -> Code:
+        return self._status(Verb.DISABLE)
+
+    def is_enabled(self) -> bool:
+        if self._ask(Verb.IS_ENABLED).get("status") == 1:
+            return True
+        # The library says 0 for every failure too. A status that can be read shows that the channel works.
+        self.get_app_status()
+        return False
+
+    def mark_active(self) -> Code:
+        return self._status(Verb.MARK_ACTIVE)
+
+    def get_app_status(self) -> AppStatus:
+        text = self._ask(Verb.GET_APP_STATUS).get("text")
+        if not isinstance(text, str):
+            raise LibraryStatus(
+                Status.OTHER, f"{PREFIX}GetAppStatus", "no text, which is its only way to say that it failed"
+            )
+        return appmonitor.parse_app_status(text.encode("latin-1", "replace"))
+
+    def post_app_state(self, state: AppState) -> Code:
+        return appmonitor.post(state, lambda text: self._status(Verb.POST_APP_STATE, text))
+
+    def close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        # It holds nothing worth an orderly end, and may be inside a call that never returns.
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_LIMIT)
+
+    def _status(self, verb: Verb, argument: str = "") -> Code:
+        function = PREFIX + verb.value
+        status = self._ask(verb, argument).get("status")
+        match status:
+            case Status.SUCCESS:
+                return Code.OK
+            case Status.OTHER:
+                return Code.UNTOLD
+            case Status.NOT_RUNNING_IN_VM:
+                raise NotVMwareError("VMware's library says that this machine is not a VMware guest")
+            case Status.NOT_SUPPORTED:
+                raise RpcError("Unknown command", function)
+            case Status.NOT_ENABLED:
+                self._restart()
+                raise LibraryStatus(Status.NOT_ENABLED, function, "no channel to the host could be opened")
+            case _:
+                self._restart()
+                raise LibraryStatus(status if isinstance(status, int) else Status.OTHER, function, "unknown")
+
+    def _ask(self, verb: Verb, argument: str = "") -> messages.Message:
+        process = self._process or self._start()
+        limit = self._timeout + (self._start_limit if self._fresh else 0.0)
+        try:
+            question = {"ask": verb.value, "argument": argument, "limit": limit + 1}
+            answer = _exchange(process, question, limit, self._clock)
+        except TimeoutExpired:
+            self._restart()
+            raise
+        except (OSError, ValueError) as error:
+            self._restart()
+            code = process.returncode
+            how = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
+            raise LibraryCrashed(f"VMware's HA library ended its process ({how}) in {verb.value}") from error
+        self._fresh = False
+        if "not_found" in answer:
+            # Somebody may install it: the next process looks again.
+            self.close()
+            raise LibraryNotFound(str(answer["not_found"]))
+        if "missing" in answer:
+            raise RpcError("Unknown command", str(answer["missing"]))
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Nobody would read what the library prints, and a full pipe would stop it.
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise LibraryCrashed(f"the process for VMware's HA library can't be started: {error}") from error
+        self.starts += 1
+        self._process, self._fresh = process, True
+        return process
+
+    def _restart(self) -> None:
+        """At once, so that the new one is ready for the heartbeat that is tried next."""
+        self.close()
+        with suppress(LibraryCrashed):
+            self._start()
+
+
+def _exchange(
+    process: subprocess.Popen[bytes], question: messages.Message, limit: float, clock: Callable[[], float]
+) -> messages.Message:
+    """One question and its answer.
+
+    Raises:
+        TimeoutExpired: no answer within ``limit`` seconds.
+        OSError, ValueError: the process has ended, or talks nonsense.
+    """
+    if process.stdin is None or process.stdout is None:
+        raise OSError("no pipes")
+    messages.write(process.stdin, question)
+    deadline = clock() + limit
+    data, wanted = b"", 4
+    while len(data) < wanted:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - clock()))
+        if not ready:
+            raise TimeoutExpired(
+                f"VMware's HA library did not answer within {limit:g} s; its process was killed"
+            )
+        piece = os.read(process.stdout.fileno(), wanted - len(data))
+        if not piece:
+            raise OSError("the process has ended")
+        data += piece
+        if len(data) == wanted == 4:
+            wanted += min(int.from_bytes(data, "big"), messages.LIMIT)
+    answer = messages.read(io.BytesIO(data))
+    if answer is None:
+        raise ValueError("an empty answer")
+    return answer

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming
+from exporter.ha.rules import Health
+
+TIMING = CheckTiming(interval=10.0, timeout=5.0, failures=3, successes=2)
+PATIENCE = 60.0
+
+
+def results(state: CheckState, now: float, *problems: str | None) -> float:
+    """Looks that end within a second, one an interval; the time of the next."""
+    for problem in problems:
+        state.begin(now)
+        state.end(now + 1, problem)
+        now += state.timing.interval
+    return now
+
+
+# Results one after another
+
+
+def test_before_the_first_result_nothing_is_known() -> None:
+    state = CheckState(TIMING, 0)
+    assert state.judge(0) == (Health.UNKNOWN, "no result yet")
+    state.begin(0)
+    assert state.judge(4) == (Health.UNKNOWN, "no result yet")
+
+
+def test_so_many_good_results_make_good_health() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None)
+    assert state.judge(now)[0] is Health.UNKNOWN
+    now = results(state, now, None)
+    assert state.judge(now) == (Health.GOOD, "")
+
+
+def test_good_results_must_follow_on_each_other() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, "down", None)
+    assert state.judge(now) == (Health.UNKNOWN, "down")
+
+
+def test_so_many_bad_results_make_bad_health() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None, "slow", "down")
+    assert state.judge(now) == (Health.GOOD, ""), "a blip is none"
+    now = results(state, now, "gone")
+    assert state.judge(now) == (Health.BAD, "gone")
+
+
+def test_bad_results_must_follow_on_each_other() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None, "down", "down", None, "down", "down")
+    assert state.judge(now) == (Health.GOOD, "")
+
+
+def test_bad_health_needs_good_results_to_end() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, "down", "down", "down", None)
+    assert state.judge(now) == (Health.BAD, "down")
+    now = results(state, now, None)
+    assert state.judge(now) == (Health.GOOD, "")
+
+
+def test_good_and_bad_in_turn_is_bad_in_the_end() -> None:
+    """Else a check that has never been good would keep the verdict open for ever."""
+    state = CheckState(TIMING, 0)
+    now = 0.0
+    while now <= 45:
+        assert state.judge(now)[0] is Health.UNKNOWN
+        now = results(state, now, "down", None)
+    health, reason = state.judge(now)
+    assert health is Health.BAD
+    assert reason == "no clear result within 45 s; the last problem: down"
+
+
+# Silence
+
+
+def test_a_look_that_hangs_is_a_failed_one_for_each_interval() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None)
+    state.begin(now)
+    assert state.judge(now + 5) == (Health.GOOD, ""), "it has its time limit"
+    assert state.judge(now + 6) == (Health.GOOD, ""), "one result is missing"
+    assert state.judge(now + 24) == (Health.GOOD, ""), "two"
+    assert state.judge(now + 25) == (Health.BAD, "it hangs, results missing: 3")
+
+
+def test_a_thread_that_is_gone_is_missed_too() -> None:
+    state = CheckState(TIMING, 0)
+    results(state, 0, None, None)
+    ended = 11
+    assert state.judge(ended + 10 + 5 + 19) == (Health.GOOD, "")
+    assert state.judge(ended + 10 + 5 + 20) == (Health.BAD, "it hangs, results missing: 3")
+
+
+def test_missing_results_add_to_failed_ones() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None, "down", "down")
+    state.begin(now)
+    assert state.judge(now + 5) == (Health.GOOD, "")
+    assert state.judge(now + 6) == (Health.BAD, "it hangs, results missing: 1")
+
+
+def test_a_good_answer_that_comes_late_is_a_failure() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None)
+    state.begin(now)
+    state.end(now + 6, None)
+    results(state, now + 10, "down", "down")
+    assert state.judge(now + 21) == (Health.BAD, "down")
+
+
+def test_a_look_that_ends_after_long_silence_counts_for_what_was_missed() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None)
+    state.begin(now)
+    state.end(now + 100, None)
+    assert state.judge(now + 100) == (Health.BAD, "the answer took longer than 5 s")
+
+
+def test_the_problem_of_a_late_look_is_its_own() -> None:
+    state = CheckState(TIMING, 0)
+    state.begin(0)
+    state.end(100, "refused")
+    assert state.judge(100) == (Health.BAD, "refused")
+
+
+# The thread
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Probe:
+    """Finds what it is told to, an interval a look; after the last it stops the runner."""
+
+    def __init__(self, clock: Clock, *found: str | Exception | None) -> None:
+        self.clock = clock
+        self.found = list(found)
+        self.limits: list[float] = []
+        self.runner: CheckRunner | None = None
+
+    def __call__(self, limit: float) -> str | None:
+        self.limits.append(limit)
+        found = self.found.pop(0)
+        if not self.found and self.runner is not None:
+            self.runner.stop()
+        self.clock.now += TIMING.timeout
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def run(*found: str | Exception | None, interval: float = TIMING.timeout) -> tuple[CheckRunner, Probe]:
+    clock = Clock()
+    probe = Probe(clock, *found)
+    probe.runner = CheckRunner("shop", probe, CheckTiming(interval, TIMING.timeout, failures=2), clock)
+    probe.runner._run()
+    return probe.runner, probe
+
+
+def test_a_watch_looks_until_it_is_stopped() -> None:
+    runner, probe = run(None, "down", None)
+    assert probe.limits == [5.0, 5.0, 5.0]
+    assert runner.judge(probe.clock.now) == (Health.GOOD, "")
+    runner, probe = run(None, "down", "gone")
+    assert runner.judge(probe.clock.now) == (Health.BAD, "gone")
+
+
+def test_whatever_a_check_dies_of_is_a_failed_look() -> None:
+    runner, probe = run(ValueError("a slip"), ZeroDivisionError("another"))
+    assert runner.judge(probe.clock.now) == (Health.BAD, "ZeroDivisionError: another")
+
+
+@pytest.fixture
+def hanging() -> Iterator[threading.Event]:
+    released = threading.Event()
+    yield released
+    released.set()
+
+
+def test_a_check_that_hangs_holds_up_nobody(hanging: threading.Event) -> None:
+    clock = Clock()
+    inside = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def probe(limit: float) -> None:
+        threads.append(threading.current_thread())
+        inside.set()
+        assert hanging.wait(PATIENCE)
+
+    runner = CheckRunner("shop", probe, TIMING, clock)
+    runner.start()
+    assert inside.wait(PATIENCE)
+    clock.now += 25
+    assert runner.judge(clock.now) == (Health.BAD, "it hangs, results missing: 3")
+    runner.stop()
+    (thread,) = threads
+    assert thread.name == "ha-check-shop"
+    assert thread.daemon, "the process may end while it hangs"
+    hanging.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
