@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate collector helm clean
+.PHONY: help run test lint typecheck check benchmark simulate man completions collector helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint        ruff                          make typecheck  mypy"
 	@echo "make simulate    a simulated host on $(SOCKET)"
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
+	@echo "make man         the manual page and the shells' completions, below build/"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
@@ -48,6 +49,9 @@ benchmark: $(READY)
 
 simulate: $(READY)
 	@$(BIN)/vmguest-exporter simulate --socket $(SOCKET) $(ARGS)
+
+man completions: $(READY)
+	@$(BIN)/python -m deploy.packages.command_line build
 
 collector:
 	@sh .ci/collector.sh

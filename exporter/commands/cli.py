@@ -59,7 +59,7 @@ def _run(argv: Sequence[str]) -> int:
     line = flags.read(argv, [*commands])
     command = commands.get(line.command or SERVE.name)
     if line.help and (command in {None, SERVE}):
-        parser.whole()[0].print_help()
+        parser.whole().print_help()
         return OK
     if line.version:
         print(parser.version())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from argparse import Action, ArgumentParser, HelpFormatter
+from argparse import ArgumentParser, HelpFormatter
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from exporter import __version__
 from exporter.config.flags import HELP, VERSION, add_settings
-from exporter.config.options import Option
-from exporter.config.values import Switch
+from exporter.config.places import Location
+from exporter.config.values import Choice, Switch
 
 PROGRAM = "vmguest-exporter"
 
@@ -57,11 +57,12 @@ def available() -> list[Command]:
     return [command for command in COMMANDS if find_spec(command.module) is not None]
 
 
-def whole(*, commands: bool = False) -> tuple[ArgumentParser, list[tuple[Option, Action]]]:
-    """The whole command line, and the actions of the settings; with ``commands`` the arguments of each of them too.
+def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
+    """The whole command line as one parser, for people and for tools that read a parser.
 
-    For people and for tools that read a parser. A command line is read by :func:`exporter.config.flags.read`,
-    which takes settings behind a command as well.
+    ``commands``: with the arguments of each command. ``files``: what such a tool takes for "a file's name"; then
+    it is told which words a setting takes, and that commands take settings too. A command line is read by
+    :func:`exporter.config.flags.read`.
     """
     parser = ArgumentParser(
         prog=PROGRAM,
@@ -71,22 +72,31 @@ def whole(*, commands: bool = False) -> tuple[ArgumentParser, list[tuple[Option,
         add_help=False,
         allow_abbrev=False,
     )
-    places = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
+    places = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command", prog=PROGRAM)
     parser.add_argument_group("Settings", SETTINGS)
-    actions = add_settings(parser)
-    for row, action in actions:
-        if isinstance(row.kind, Switch):
-            action.nargs = 0  # --web, --no-web: how people write it
+    _describe_settings(parser, files)
     for command in available():
         below = places.add_parser(
             command.name, help=command.help, description=command.help, allow_abbrev=False
         )
         if commands and command is not SERVE:
             import_module(command.module).add_arguments(below)
+        if files is not None and command.settings:
+            _describe_settings(below, files)
     others = parser.add_argument_group("Others")
     others.add_argument(*VERSION, action="version", version=version(), help="Print the version.")
     others.add_argument(*HELP, action="help", help="Print this.")
-    return parser, actions
+    return parser
+
+
+def _describe_settings(parser: ArgumentParser, files: object) -> None:
+    for row, action in add_settings(parser):
+        if isinstance(row.kind, Switch):
+            action.nargs = 0  # --web, --no-web: how people write it
+        elif files is not None and isinstance(row.kind, Choice):
+            action.choices = row.kind.words
+        elif files is not None and isinstance(row.kind, Location):
+            vars(action)["complete"] = files
 
 
 def of(command: Command) -> ArgumentParser:

@@ -51,7 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="RULE",
         action="append",
         default=[],
-        help="KIND[:p=0.1][:times=3][:skip=10][:on=COMMAND]…, repeatable; see --list-faults",
+        help="KIND[:p=0.1][:times=3][:skip=10][:on=COMMAND]...; see --list-faults",
     )
     parser.add_argument(
         "--seed", metavar="N", type=int, help="of all that is random (default: another one each time)"
