@@ -62,17 +62,24 @@ def fresh_families(state: PollState) -> Callable[[], list[Family]]:
 def push(
     protocol: str, port: int, interval: float, counter: Counter, families: Callable[[], list[Family]]
 ) -> Callable[[], None]:
-    from exporter.outputs.otlp import client
+    from exporter.outputs.otlp.client import Outcome, Result
+    from exporter.outputs.otlp.connect import connect
+    from exporter.outputs.otlp.endpoint import GRPC
     from exporter.outputs.otlp.push import Push
-    from exporter.outputs.otlp.settings import GRPC, PushSettings
+    from exporter.outputs.otlp.settings import PushSettings
+
+    class Published:
+        @staticmethod
+        def collect() -> list[Family]:
+            return families()
 
     class Counted:
         def __init__(self, settings: PushSettings) -> None:
-            self._client = client.connect(settings)
+            self._client = connect(settings)
 
-        def export(self, data: Any) -> client.Result:
+        def export(self, data: Any) -> Result:
             result = self._client.export(data)
-            if result.outcome is client.Outcome.SUCCESS:
+            if result.outcome is Outcome.SUCCESS:
                 counter.count()
             return result
 
@@ -81,7 +88,7 @@ def push(
 
     endpoint = f"127.0.0.1:{port}" if protocol == GRPC else f"http://127.0.0.1:{port}/v1/metrics"
     settings = PushSettings(endpoint, protocol, interval=interval)
-    pushing = Push(settings, families, time.time(), client=Counted)
+    pushing = Push(settings, Published(), time.time(), client=Counted)
     pushing.start()
     return pushing.stop
 

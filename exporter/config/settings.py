@@ -155,7 +155,7 @@ class Otlp:
     )
     timeout: float | None = option(
         Duration(0.1, 300.0),
-        "Time limit of one export, retries included.",
+        "Time limit of one export as a whole, from the name look-up to the last byte of the answer.",
         default=None,
         unset="OTEL_EXPORTER_OTLP_TIMEOUT, else 10s",
     )

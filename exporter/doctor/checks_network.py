@@ -13,7 +13,8 @@ from exporter.advice import Advice, Where
 from exporter.doctor.finding import Fact, Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
-from exporter.outputs.otlp.settings import GRPC, PushSettings
+from exporter.outputs.otlp.endpoint import GRPC
+from exporter.outputs.otlp.settings import PushSettings
 from exporter.outputs.web import tls, webconfig
 
 RENEW = 14 * 86400

@@ -36,6 +36,7 @@ from exporter.simulator.in_process import in_process
 from exporter.snapshot import Guest
 from tests.collector.conftest import Collector
 from tests.collector.debug_output import Export, Point
+from tests.outputs.otlp.receivers import Gathered
 
 pytestmark = pytest.mark.real
 
@@ -93,7 +94,7 @@ class Site:
             return found
 
         attributes = {"service.name": "vmguest-exporter", "service.instance.id": name, "way": name}
-        push = Push(settings, gather, self.poller.state.started, delay=delay, attributes=attributes)
+        push = Push(settings, Gathered(gather), self.poller.state.started, delay=delay, attributes=attributes)
         return Way(name, push, readings)
 
     @contextmanager

@@ -1,6 +1,6 @@
 """The push: what /metrics shows, sent to an OTLP receiver.
 
-``settings`` says what to do, ``capture`` takes readings, ``queue`` keeps them, ``points`` spells them in the
-SDK's data classes, ``client`` hands them to the SDK's exporter, ``push`` runs the two threads. The SDK is
-imported by ``points`` and the clients alone, and those only once a push starts.
+``settings`` says what to do, ``reader`` collects batches, ``queue`` keeps them, ``points`` converts them to the
+SDK's data classes, a client (``http_client``, ``grpc_client``) encodes and sends them, ``push`` runs the two
+threads. OpenTelemetry is imported by ``points`` and the clients alone, and those only once a push starts.
 """

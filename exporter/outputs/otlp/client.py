@@ -1,8 +1,4 @@
-"""What became of an export, in this program's words.
-
-The SDK's exporters say SUCCESS or FAILURE and write the rest to a log. Some of what they call success is none:
-a redirect, a web page, a partial refusal. So each client watches the answers on their way, and judges.
-"""
+"""What sends an export, and what became of it, in this program's words."""
 
 from __future__ import annotations
 
@@ -10,11 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.outputs.otlp.environment import hush_grpc
-from exporter.outputs.otlp.settings import GRPC, PushSettings
-
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
+
+MAX_ANSWER = 256 * 1024
+"""Bytes that are read of an answer, after decompression. A real one has some tens, an error page a few thousand."""
 
 
 class Outcome(Enum):
@@ -47,19 +43,7 @@ class Client(Protocol):
     """Sends one export at a time. Owned by one thread, but :meth:`close` may come from another."""
 
     def export(self, data: MetricsData) -> Result:
-        """Try, within the time limit, the SDK's retries included."""
+        """Try once, within the time limit as a whole. Trying again is the push's business."""
 
     def close(self) -> None:
         """Let go of connections and cut short what :meth:`export` is waiting for."""
-
-
-def connect(settings: PushSettings) -> Client:
-    """The client for the protocol. Only here is the SDK imported, and only the protocol's half of it."""
-    if settings.protocol == GRPC:
-        hush_grpc()
-        from exporter.outputs.otlp.grpc_client import GrpcClient
-
-        return GrpcClient(settings)
-    from exporter.outputs.otlp.http_client import HttpClient
-
-    return HttpClient(settings)

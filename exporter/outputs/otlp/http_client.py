@@ -1,85 +1,146 @@
-"""OTLP over HTTP: the SDK's exporter, watched."""
+"""OTLP over HTTP: the SDK's encoding, sent by ``requests``, within one time limit as a whole.
+
+Why not the SDK's exporter, and why a thread for each export: ``docs/decisions.md``.
+"""
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import TYPE_CHECKING, Any
+import gzip
+import queue
+import threading
+import time
+import zlib
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
+import requests
+import urllib3
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics.export import MetricsData
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
 
-from exporter.outputs.otlp.client import Result
-from exporter.outputs.otlp.environment import system_certificates, unread
+from exporter import __version__
+from exporter.outputs.otlp.answers import Answer, judge
+from exporter.outputs.otlp.bounded import AnswerTooLarge, BoundedAdapter, CutAnswer
+from exporter.outputs.otlp.certificates import system_certificates
+from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
 from exporter.outputs.otlp.settings import PushSettings
-from exporter.outputs.otlp.watch import Watch
 
-if TYPE_CHECKING:
-    import requests
+USER_AGENT = f"vmguest-exporter/{__version__} (Python)"
 
 
 class HttpClient:
-    """See :class:`exporter.outputs.otlp.client.Client`."""
+    """See :class:`exporter.outputs.otlp.client.Client`.
+
+    Each export runs in a thread of its own, and is waited for no longer than its time limit. Every step of it has
+    a limit too, but for the look-up of a name, which nothing can cut short: its thread is left behind, one at most.
+    """
 
     def __init__(self, settings: PushSettings) -> None:
-        self._watch = Watch()
-        with unread("OTEL_EXPORTER_OTLP_"):
-            self._exporter = OTLPMetricExporter(
-                endpoint=settings.endpoint,
-                headers=dict(settings.headers),
-                timeout=settings.timeout,
-                compression=Compression.Gzip if settings.gzip else Compression.NoCompression,
-                certificate_file=settings.ca or (system_certificates() if settings.secure else None),
-                client_certificate_file=settings.cert,
-                client_key_file=settings.key,
-                **carrier(settings, self._watch),
-            )
+        self._settings = settings
+        self._session = session(settings)
+        self._thread: threading.Thread | None = None
+        self._ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._closed = False
 
     def export(self, data: MetricsData) -> Result:
-        self._watch.forget()
-        taken = self._exporter.export(data) is MetricExportResult.SUCCESS
-        return self._watch.result(taken=taken)
+        deadline = time.monotonic() + self._settings.timeout
+        if self._thread is not None:
+            self._thread.join(self._settings.timeout)
+            if self._thread.is_alive():
+                return Result(Outcome.FAILED, "timeout", "an earlier export still waits for its connection")
+        ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._ended = ended
+        if self._closed:
+            return _CLOSED
+        body = encode_metrics(data).SerializeToString()
+        self._thread = threading.Thread(
+            target=lambda: ended.put(self._attempt(body, deadline)), name="otlp-export", daemon=True
+        )
+        self._thread.start()
+        try:
+            return ended.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return self._late()
+
+    def _late(self) -> Result:
+        return Result(Outcome.FAILED, "timeout", f"no whole answer within {self._settings.timeout:g} s")
 
     def close(self) -> None:
-        self._exporter.shutdown()
+        self._closed = True
+        self._ended.put(_CLOSED)
+        self._session.close()
 
+    def _attempt(self, body: bytes, deadline: float) -> Result:
+        try:
+            return judge(self._post(body, deadline))
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
+            return self._late()
+        except Exception as error:  # noqa: BLE001  whatever it was, the one who waits has to hear of it
+            return Result(Outcome.FAILED, type(error).__name__, cause(error))
 
-def carrier(settings: PushSettings, watch: Watch) -> dict[str, Any]:
-    """The argument of the SDK's exporter that says by what it sends.
-
-    ``session`` is public, and brings TLS and proxies. ``_transport`` is not: where this SDK has none, everything
-    goes by session.
-    """
-    if (
-        not settings.secure
-        and not settings.proxied
-        and "_transport" in signature(OTLPMetricExporter).parameters
-    ):
-        from exporter.outputs.otlp.plain import PlainTransport
-
-        return {"_transport": PlainTransport(watch)}
-    return {"session": watched_session(watch)}
-
-
-def watched_session(watch: Watch) -> requests.Session:
-    """A ``requests`` session that tells ``watch`` what it sees."""
-    import requests
-
-    class Session(requests.Session):
-        def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-            # Said with the request, or REQUESTS_CA_BUNDLE of the environment would win over our certificates.
-            kwargs.setdefault("verify", self.verify)
+    def _post(self, body: bytes, deadline: float) -> Answer:
+        headers = {**self._settings.headers, "content-type": "application/x-protobuf"}
+        if self._settings.gzip:
+            headers["content-encoding"] = "gzip"
+            body = gzip.compress(body)
+        with self._session.post(
+            self._settings.endpoint,
+            body,
+            headers=headers,
+            timeout=max(0.001, deadline - time.monotonic()),
             # A redirected POST becomes a GET, and whatever that answers would look like a success.
-            kwargs["allow_redirects"] = False
-            try:
-                response = super().request(*args, **kwargs)
-            except Exception as error:
-                watch.failed(error)
-                raise
-            watch.answered(response.status_code, response.reason, response.headers, response.content)
-            return response
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, response.reason or "", names, read_body(response.raw))
 
-    session = Session()
-    # Without this, an entry for the host in ~/.netrc would replace the Authorization header that was set here.
-    session.auth = lambda request: request
-    return session
+
+_CLOSED = Result(Outcome.FAILED, "closed", "the push has ended")
+
+
+def session(settings: PushSettings) -> requests.Session:
+    """A session that takes nothing from its surroundings but the proxy.
+
+    An entry in ~/.netrc would replace the Authorization header that was set here, and REQUESTS_CA_BUNDLE the
+    certificates.
+    """
+    made = requests.Session()
+    made.trust_env = False
+    made.proxies = get_environ_proxies(settings.endpoint)
+    made.verify = settings.ca or system_certificates() or True
+    made.cert = (settings.cert, settings.key) if settings.cert and settings.key else settings.cert
+    # Nothing of an answer is worth compressing, and a compressed one may be a bomb.
+    made.headers = CaseInsensitiveDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, BoundedAdapter(pool_connections=1, pool_maxsize=1))
+    return made
+
+
+def read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
+    """All of an answer, as it was before compression.
+
+    Raises:
+        AnswerTooLarge: it does not end within :data:`MAX_ANSWER`. What is beyond is not read.
+        CutAnswer: what was compressed is not whole.
+    """
+    body = b""
+    # Until there is nothing more: only then does urllib3 say that something is missing.
+    while piece := raw.read(MAX_ANSWER + 1 - len(body), decode_content=False):
+        body += piece
+        if len(body) > MAX_ANSWER:
+            raise AnswerTooLarge
+    if raw.headers.get("content-encoding", "").strip().lower() != "gzip":
+        return body
+    unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    body = unzip.decompress(body, MAX_ANSWER)
+    if not unzip.eof:
+        raise AnswerTooLarge if unzip.unconsumed_tail else CutAnswer
+    return body
+
+
+def cause(error: BaseException) -> str:
+    """The error at the bottom: ``requests`` and ``urllib3`` wrap it twice, with addresses of objects."""
+    while isinstance(inner := error.__cause__ or error.__context__, Exception):
+        error = inner
+    return getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""A reading in the SDK's data classes, which are public and know nothing of instruments.
+"""A batch in the SDK's data classes, which are public and know nothing of instruments.
 
 Observable instruments could not say what is said here: their points carry the time of the export, not that at
 which the host was read; their start time is fixed when they are first seen, so a session change would go
@@ -28,8 +28,8 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 from exporter import __version__
 from exporter.catalogue import Kind, Unit
 from exporter.metrics.families import Family
-from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.deltas import Deltas
+from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
 from exporter.snapshot import Histogram
 
@@ -48,8 +48,8 @@ def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-class Spelling:
-    """Turns readings into ``MetricsData``. One thread's.
+class Converter:
+    """Turns batches into ``MetricsData``. One thread's.
 
     ``started``: wall time at which this process began, the start of what it counts about itself.
     """
@@ -64,23 +64,23 @@ class Spelling:
         self._attributes: Mapping[str, str] | None = None
         self._resource = Resource({})
 
-    def spell(self, reading: Reading) -> MetricsData:
-        """The same for the same reading, until :meth:`accepted`."""
+    def convert(self, batch: Batch) -> MetricsData:
+        """The same for the same batch, until :meth:`accepted`."""
         self._deltas.begin()
-        metrics = list(self._metrics(reading))
-        if reading.attributes is not self._attributes:
-            self._attributes = reading.attributes
-            self._resource = Resource({**_SDK, **reading.attributes})
+        metrics = list(self._metrics(batch))
+        if batch.attributes is not self._attributes:
+            self._attributes = batch.attributes
+            self._resource = Resource({**_SDK, **batch.attributes})
         scope = ScopeMetrics(self._scope, metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
     def accepted(self) -> None:
-        """The receiver took what was spelt last."""
+        """The receiver took what was converted last."""
         self._deltas.accepted()
 
-    def _metrics(self, reading: Reading) -> Iterator[Metric]:
-        for family in reading.families:
-            time = family.time or reading.time
+    def _metrics(self, batch: Batch) -> Iterator[Metric]:
+        for family in batch.families:
+            time = family.time or batch.time
             data: Sum | Gauge | HistogramData
             if family.histogram is not None:
                 data = self._histogram(family.name, family.histogram, time)

@@ -1,6 +1,6 @@
-"""The push itself: one thread takes readings at fixed times, another sends them, and neither waits for the other.
+"""The push itself: one thread collects batches at fixed times, another sends them, and neither waits for the other.
 
-A receiver that is down or slow holds up the sender alone. Readings go on being taken, wait in order up to the
+A receiver that is down or slow holds up the sender alone. Batches go on being collected, wait in order up to the
 bound, and are sent when it is back; polls and scrapes know nothing of it.
 """
 
@@ -12,14 +12,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 
 from exporter import catalogue
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.capture import Capture, Gather, Reading
-from exporter.outputs.otlp.client import Client, Outcome, Result, connect
+from exporter.once import Once
+from exporter.outputs.otlp.client import Client, Outcome, Result
+from exporter.outputs.otlp.connect import connect
 from exporter.outputs.otlp.queue import Queue
-from exporter.outputs.otlp.quiet import turned_down
+from exporter.outputs.otlp.reader import Batch, Published, Reader
 from exporter.outputs.otlp.resource import machine
 from exporter.outputs.otlp.settings import PushSettings
 
@@ -30,22 +30,22 @@ FLUSH_LIMIT = 3.0
 CLOSE_LIMIT = 0.5
 """Seconds more for a call that was cut short to come back."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds between two tries at a receiver that takes nothing, doubling; the SDK's own retries are inside a try."""
+"""Seconds between two tries at a receiver that takes nothing, doubling."""
 LONGEST_WISH = 300.0
 """Seconds that a receiver may ask to be left alone: beyond it, the queue would be lost to its word."""
 
 
 class Push:
-    """Sends what ``gather`` gives, every ``settings.interval`` seconds.
+    """Sends what ``published`` has, every ``settings.interval`` seconds.
 
     ``started``: wall time at which the exporter began to count about itself. ``delay``: seconds until the first
-    reading; half a poll's interval puts readings between polls, where each finds a new one.
+    batch; half a poll's interval puts batches between polls, where each finds a new one.
     """
 
     def __init__(
         self,
         settings: PushSettings,
-        gather: Gather,
+        published: Published,
         started: float,
         *,
         delay: float = 0.0,
@@ -63,27 +63,25 @@ class Push:
         self._wall = wall
         self._jitter = jitter
         own = machine(settings.attributes) if attributes is None else attributes
-        self._capture = Capture(gather, own, wall)
+        self._reader = Reader(published, own, wall)
         self._queue = Queue(settings.capacity)
         self._tally = _Tally(started)
-        self._news = _News(settings.endpoint, clock)
+        self._outage = _Outage(settings.endpoint, clock)
         self._stopping = threading.Event()
         self._over = False
         self._threads: list[threading.Thread] = []
         self._client: Client | None = None
-        self._parts = ExitStack()
 
     def families(self) -> list[Family]:
         """What the push says about itself."""
         return self._tally.families(len(self._queue))
 
     def start(self) -> None:
-        """Import the SDK and begin. To be called before there are other threads; see ``environment.unread``."""
-        from exporter.outputs.otlp.points import Spelling
+        """Import the SDK and begin."""
+        from exporter.outputs.otlp.points import Converter
 
-        self._parts.enter_context(turned_down())
         self._client = client = self._connect(self._settings)
-        spelling = Spelling(self._settings.temporality, self._started)
+        converter = Converter(self._settings.temporality, self._started)
         log.info(
             "pushing",
             extra={
@@ -94,21 +92,21 @@ class Push:
             },
         )
 
-        def deliver(reading: Reading) -> Result:
-            result = client.export(spelling.spell(reading))
+        def deliver(batch: Batch) -> Result:
+            result = client.export(converter.convert(batch))
             if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL}:
-                spelling.accepted()
+                converter.accepted()
             return result
 
         self._threads = [
-            threading.Thread(target=self.take_readings, name="otlp-readings", daemon=True),
+            threading.Thread(target=self.collect_batches, name="otlp-reader", daemon=True),
             threading.Thread(target=self.send, args=(deliver,), name="otlp-sender", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
 
     def stop(self, limit: float = FLUSH_LIMIT) -> None:
-        """Take a last reading and send what waits, for at most ``limit`` seconds. Never raises."""
+        """Collect a last batch and send what waits, for at most ``limit`` seconds. Never raises."""
         self._stopping.set()
         deadline = self._clock() + limit
         for thread in self._threads:
@@ -122,50 +120,49 @@ class Push:
         if lost := self._queue.clear():
             self._tally.count(Outcome.DROPPED, lost)
             log.warning("exports were not sent before the end", extra={"exports": lost})
-        self._parts.close()
 
-    def take_readings(self) -> None:
-        """One thread's work: a reading at each deadline, and one at the end. Missed deadlines are skipped."""
+    def collect_batches(self) -> None:
+        """One thread's work: a batch at each deadline, and one at the end. Missed deadlines are skipped."""
         deadline = self._clock() + self._delay
         interval = self._settings.interval
         while not self._stopping.wait(max(0.0, deadline - self._clock())):
-            self.take_reading()
+            self.collect()
             deadline += interval
             late = self._clock() - deadline
             if late > 0:
                 deadline += math.ceil(late / interval) * interval
-        self.take_reading()
+        self.collect()
         self._queue.close()
 
-    def take_reading(self) -> None:
+    def collect(self) -> None:
         try:
-            reading = self._capture.read()
+            batch = self._reader.collect()
         except Exception:
-            log.exception("no reading for the push, by a mistake in this program")
+            log.exception("nothing was collected for the push, by a mistake in this program")
             return
-        if dropped := self._queue.put(reading):
+        if dropped := self._queue.put(batch):
             self._tally.count(Outcome.DROPPED, dropped)
-            self._news.dropped(dropped)
+            self._outage.dropped(dropped)
 
-    def send(self, deliver: Callable[[Reading], Result]) -> None:
-        """The other thread's work: the oldest reading first, until the queue is closed and empty."""
+    def send(self, deliver: Callable[[Batch], Result]) -> None:
+        """The other thread's work: the oldest batch first, until the queue is closed and empty."""
         pause = FIRST_PAUSE
-        while (reading := self._queue.take()) is not None:
+        while (batch := self._queue.take()) is not None:
             last_try = self._stopping.is_set()
-            result = self._attempt(deliver, reading)
+            result = self._attempt(deliver, batch)
             self._tally.count(result.outcome)
             if self._over and result.outcome is Outcome.FAILED:
                 # Cut short by us, which says nothing about the receiver.
                 return
-            self._news.ended(result)
+            self._outage.ended(result)
             if result.outcome is not Outcome.FAILED:
                 pause = FIRST_PAUSE
                 if result.outcome is not Outcome.REJECTED:
                     self._tally.succeeded(self._wall())
                 continue
-            if dropped := self._queue.give_back(reading):
+            if dropped := self._queue.give_back(batch):
                 self._tally.count(Outcome.DROPPED, dropped)
-                self._news.dropped(dropped)
+                self._outage.dropped(dropped)
             wish = min(result.retry_after, LONGEST_WISH)
             self._stopping.wait(max(self._jitter(0.8, 1.2) * pause, wish))
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -173,11 +170,11 @@ class Push:
                 return
 
     @staticmethod
-    def _attempt(deliver: Callable[[Reading], Result], reading: Reading) -> Result:
+    def _attempt(deliver: Callable[[Batch], Result], batch: Batch) -> Result:
         try:
-            return deliver(reading)
+            return deliver(batch)
         except Exception as error:
-            # The SDK's exporters let some of their dependencies' errors through.
+            # A batch that can't be encoded, say: the thread has to go on.
             log.debug("an export ended in an exception", exc_info=True)
             return Result(Outcome.FAILED, type(error).__name__, str(error)[:200])
 
@@ -212,30 +209,30 @@ class _Tally:
         return found
 
 
-class _News:
+class _Outage:
     """Says once what changed: that exports fail and why, that some are lost, that the receiver is back."""
 
     def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._since: float | None = None
-        self._codes: set[str] = set()
+        self._once = Once()
+        self._remarks = Once()
         self._lost = 0
-        self._remark = ""
 
     def ended(self, result: Result) -> None:
         if result.outcome is Outcome.SUCCESS:
             self._recovered()
-            if result.reason and result.reason != self._remark:
+            if not result.reason:
+                self._remarks.settle()
+            elif self._remarks.is_news("remark", result.reason):
                 log.warning("the OTLP receiver remarks", extra={"remark": result.reason})
-            self._remark = result.reason
             return
         if self._since is None:
             self._since = self._clock()
         # A refused port at 2 o'clock and a refused token at 3 are two things to know.
-        if result.code in self._codes:
+        if not self._once.is_news(result.code):
             return
-        self._codes.add(result.code)
         extra: dict[str, object] = {"endpoint": self._endpoint, "reason": result.reason or result.code}
         if result.outcome is Outcome.PARTIAL:
             log.warning(
@@ -256,4 +253,4 @@ class _News:
             after = round(self._clock() - self._since, 1)
             log.info("the OTLP receiver takes exports again", extra={"after": after, "dropped": self._lost})
         self._since, self._lost = None, 0
-        self._codes.clear()
+        self._once.settle()

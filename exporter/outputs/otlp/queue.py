@@ -1,23 +1,23 @@
-"""Readings that wait to be sent, oldest first, up to a bound."""
+"""Batches that wait to be sent, oldest first, up to a bound."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 
-from exporter.outputs.otlp.capture import Reading
+from exporter.outputs.otlp.reader import Batch
 
 
 class Queue:
     """One thread puts, another takes and gives back what could not be sent.
 
     ``capacity`` is how many may wait while the receiver takes none. Beyond it the oldest go: whoever looks at an
-    outage needs its end most. With 0 a reading is tried once.
+    outage needs its end most. With 0 a batch is tried once.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._waiting: deque[Reading] = deque()
+        self._waiting: deque[Batch] = deque()
         self._taken = False
         self._closed = False
         self._changed = threading.Condition()
@@ -26,10 +26,10 @@ class Queue:
         """Waiting or under way."""
         return len(self._waiting) + self._taken
 
-    def put(self, reading: Reading) -> int:
+    def put(self, batch: Batch) -> int:
         """Add the newest; how many had to be dropped for it."""
         with self._changed:
-            self._waiting.append(reading)
+            self._waiting.append(batch)
             dropped = 0
             # Whoever is ready to send takes one at once: that one does not wait.
             while len(self._waiting) > max(self._capacity, not self._taken):
@@ -38,7 +38,7 @@ class Queue:
             self._changed.notify()
             return dropped
 
-    def take(self) -> Reading | None:
+    def take(self) -> Batch | None:
         """The oldest, as soon as there is one; None once the queue is closed and empty.
 
         The one taken before counts as done with, unless it was given back.
@@ -51,13 +51,13 @@ class Queue:
             self._taken = True
             return self._waiting.popleft()
 
-    def give_back(self, reading: Reading) -> int:
+    def give_back(self, batch: Batch) -> int:
         """Put the one taken back to the front; 1 if there was no place left for it."""
         with self._changed:
             self._taken = False
             if len(self._waiting) >= self._capacity:
                 return 1
-            self._waiting.appendleft(reading)
+            self._waiting.appendleft(batch)
             return 0
 
     def close(self) -> None:

@@ -56,20 +56,10 @@ def machine(given: Mapping[str, str], root: str = "/", node: str | None = None) 
         found["host.arch"] = _ARCHITECTURES.get(architecture, architecture)
     if identity := _machine_id(root):
         found["host.id"] = identity
-        found["service.instance.id"] = _uuid5(f"{SERVICE}/{identity}/{name}")
+        found["service.instance.id"] = str(uuid.uuid5(_INSTANCE_NAMESPACE, f"{SERVICE}/{identity}/{name}"))
     else:
         found["service.instance.id"] = str(uuid.uuid4())
     return {**found, **given}
-
-
-def _uuid5(name: str) -> str:
-    """As :func:`uuid.uuid5`, which loads OpenSSL for one SHA-1: 4 MiB for as long as the process lives."""
-    try:
-        from _sha1 import sha1  # type: ignore[import-not-found]
-    except ImportError:
-        from hashlib import sha1
-    digest = sha1(_INSTANCE_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def _machine_id(root: str) -> str:
@@ -94,7 +84,7 @@ def _machine_id(root: str) -> str:
 class Facts:
     """What the host says about itself, for as long as its session lasts.
 
-    A reading may lack it: its statistics are stale, or the round that reads it has not come yet. The resource
+    A batch may lack it: its statistics are stale, or the round that reads it has not come yet. The resource
     must not change back and forth for that.
     """
 

@@ -18,14 +18,11 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def start(settings: Settings, environ: Mapping[str, str], published: Published, parts: ExitStack) -> None:
-    """Push, if a setting asks for it and no standard variable switches it off; ``parts`` ends it.
-
-    To be called before there are other threads.
-    """
+    """Push, if a setting asks for it and no standard variable switches it off; ``parts`` ends it."""
     push_settings = resolve(settings.otlp, environ) if push_wanted(settings, environ) else None
     if push_settings is None:
         return
-    push = Push(push_settings, published.collect, published.state.started, delay=settings.poll.interval / 2)
+    push = Push(push_settings, published, published.state.started, delay=settings.poll.interval / 2)
     published.add(push.families)
     push.start()
     parts.callback(push.stop)

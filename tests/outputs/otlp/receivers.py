@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
     add_MetricsServiceServicer_to_server,
 )
 
+from exporter.metrics.families import Family
+
 PROTOBUF = "application/x-protobuf"
 
 
@@ -141,10 +143,13 @@ class GrpcReceiver(MetricsServiceServicer):
 
     @contextmanager
     def running(
-        self, credentials: grpc.ServerCredentials | None = None, port: int = 0
+        self,
+        credentials: grpc.ServerCredentials | None = None,
+        port: int = 0,
+        compression: grpc.Compression | None = None,
     ) -> Iterator[GrpcReceiver]:
         with ThreadPoolExecutor(2) as pool:
-            server = grpc.server(pool)
+            server = grpc.server(pool, compression=compression)
             add_MetricsServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
             if credentials is None:
                 self.port = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -155,6 +160,13 @@ class GrpcReceiver(MetricsServiceServicer):
                 yield self
             finally:
                 server.stop(0).wait()
+
+
+@dataclass
+class Gathered:
+    """Stands for what is published."""
+
+    collect: Callable[[], list[Family]]
 
 
 def points(request: ExportMetricsServiceRequest) -> dict[str, list[Any]]:

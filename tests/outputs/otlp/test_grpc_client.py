@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import logging
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
     ExportMetricsServiceResponse,
@@ -26,17 +22,19 @@ from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.capture import Reading
-from exporter.outputs.otlp.client import Outcome, Result, connect
-from exporter.outputs.otlp.grpc_client import GrpcClient, Told
-from exporter.outputs.otlp.points import Spelling
-from exporter.outputs.otlp.settings import GRPC, PushSettings, Temporality
+from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
+from exporter.outputs.otlp.endpoint import GRPC
+from exporter.outputs.otlp.grpc_client import GrpcClient, failure
+from exporter.outputs.otlp.points import Converter
+from exporter.outputs.otlp.reader import Batch
+from exporter.outputs.otlp.settings import PushSettings, Temporality
+from tests.outputs.otlp.hostile import accepting, drip, read_head
 from tests.outputs.otlp.receivers import GrpcReceiver, Refusal, values
 
 
 def data(value: float = 1.0) -> MetricsData:
-    reading = Reading(1000.0, (Family(UP, (Point(value),)),), {})
-    return Spelling(Temporality.CUMULATIVE, 0.0).spell(reading)
+    batch = Batch(1000.0, (Family(UP, (Point(value),)),), {})
+    return Converter(Temporality.CUMULATIVE, 0.0).convert(batch)
 
 
 def settings(port: int, **more: Any) -> PushSettings:
@@ -70,7 +68,7 @@ def test_an_export_arrives_with_its_headers() -> None:
     assert result == Result(Outcome.SUCCESS)
     assert values(receiver.accepted, "vmguest.up") == [3.0]
     assert receiver.metadata[0]["authorization"] == "Basic x"
-    assert "OTel-OTLP-Exporter-Python/" in str(receiver.metadata[0]["user-agent"])
+    assert str(receiver.metadata[0]["user-agent"]).startswith("vmguest-exporter/")
 
 
 def test_a_partial_success_tells_how_many_points_were_refused() -> None:
@@ -79,25 +77,15 @@ def test_a_partial_success_tells_how_many_points_were_refused() -> None:
     assert result == Result(Outcome.PARTIAL, "partial", "too old", refused_points=3)
 
 
-def test_retry_info_where_servers_put_it_is_heeded_by_the_sdk() -> None:
-    """By itself the SDK looks for it in another place, and would wait a second here."""
-    slow_down = Refusal(
-        grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down", details(ErrorInfo(), retry_info(0, 1000))
-    )
-    result, receiver = export(slow_down, timeout=0.7)
-    assert result.outcome is Outcome.SUCCESS
-    assert len(receiver.received) == 2
-
-
 @pytest.mark.parametrize(
     "trailing",
     [
         details(retry_info(60, 500_000_000)),
-        (("google.rpc.retryinfo-bin", retry_info(60, 500_000_000).SerializeToString()),),
+        details(ErrorInfo(), retry_info(60, 500_000_000)),
         (("grpc-status-details-bin", b"\xff\xff"), ("x", b"y"), *details(retry_info(60, 500_000_000))),
     ],
 )
-def test_a_receiver_that_wants_a_long_rest_is_reported_at_once(
+def test_one_export_is_one_try_and_says_when_to_come_again(
     trailing: tuple[tuple[str, bytes], ...],
 ) -> None:
     # gRPC wants text where a name does not end in -bin.
@@ -133,15 +121,13 @@ def test_an_outage_leaves_no_line_on_standard_error_and_no_word_of_the_variables
         port = listener.getsockname()[1]
     code = f"""
 import os
-from exporter.outputs.otlp.client import connect
+from exporter.outputs.otlp.connect import connect
 from exporter.outputs.otlp.settings import PushSettings
-from exporter.outputs.otlp.quiet import turned_down
 from opentelemetry.sdk.metrics.export import MetricsData
-with turned_down():
-    for secure in (False, True):
-        client = connect(PushSettings("127.0.0.1:{port}", "grpc", secure=secure, timeout=0.3))
-        print(client.export(MetricsData([])).code)
-        client.close()
+for secure in (False, True):
+    client = connect(PushSettings("127.0.0.1:{port}", "grpc", secure=secure, timeout=5))
+    print(client.export(MetricsData([])).code)
+    client.close()
 """
     environ = {
         "PATH": "",
@@ -170,28 +156,75 @@ def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(files: Any) 
     assert len(receiver.received) == 1
 
 
-def test_closing_cuts_short_the_sdks_wait_for_its_next_try() -> None:
-    refused = Refusal(grpc.StatusCode.UNAVAILABLE, "", details(retry_info(20)))
+def test_closing_cuts_short_a_call_of_another_thread_and_closing_twice_is_fine() -> None:
     results: list[Result] = []
-    with GrpcReceiver(refused, refused).running() as receiver:
-        client = GrpcClient(settings(receiver.port, timeout=60.0))
+    over, asked = threading.Event(), threading.Event()
+
+    def silent(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65536)
+            asked.set()
+            over.wait(20)
+
+    with accepting(silent) as port:
+        client = GrpcClient(settings(port, timeout=60.0))
         thread = threading.Thread(target=lambda: results.append(client.export(data())))
         thread.start()
-        while not receiver.received:
-            time.sleep(0.005)
+        assert asked.wait(20)
         client.close()
-        thread.join(15)
+        thread.join(20)
         assert not thread.is_alive()
+        client.close()
+        over.set()
     assert [each.outcome for each in results] == [Outcome.FAILED]
 
 
-def test_a_later_sdk_that_makes_its_stub_elsewhere_is_believed_on_its_word(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("size", [MAX_ANSWER - 100, MAX_ANSWER + 1, 200 * 2**20])
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_answer_is_read_beyond_a_limit(size: int, packed: bool) -> None:
+    """Compressed or not; 200 MiB are 200 kB when packed, fewer bytes on the wire than the limit."""
+    told = ExportMetricsServiceResponse(partial_success=ExportMetricsPartialSuccess(error_message="x" * size))
+    with GrpcReceiver(told).running(compression=grpc.Compression.Gzip if packed else None) as receiver:
+        client = GrpcClient(settings(receiver.port, timeout=30.0))
+        result = client.export(data())
+        client.close()
+    if size < MAX_ANSWER:
+        assert result.outcome is Outcome.SUCCESS
+    else:
+        assert (result.outcome, result.code) == (Outcome.FAILED, "RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
+@pytest.mark.parametrize("what", ["silence", "drip", "nonsense"])
+def test_the_time_limit_holds_for_the_whole(
+    way: str, what: str, files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain: Callable[[Any], None] = OTLPMetricExporter._initialize_channel_and_stub
-    monkeypatch.setattr("exporter.outputs.otlp.grpc_client.Exporter._initialize_channel_and_stub", plain)
-    assert export()[0] == Result(Outcome.SUCCESS)
-    assert export(Refusal(grpc.StatusCode.PERMISSION_DENIED))[0] == Result(Outcome.FAILED, "unknown")
+    over = threading.Event()
+
+    def handle(connection: socket.socket) -> None:
+        with connection:
+            if way == "proxy":
+                read_head(connection)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            if what == "nonsense":
+                connection.sendall(b"220 mail ESMTP\r\n" * 1000)
+            elif what == "drip":
+                # The beginning of an HTTP/2 SETTINGS frame of 16 kB, a byte at a time.
+                connection.sendall(b"\x00\x40\x00\x04\x00\x00\x00\x00\x00")
+                drip(connection, over, b"\x00")
+            over.wait(20)
+
+    with accepting(handle) as port:
+        if way == "proxy":
+            monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{port}")
+        secure = {"secure": True, "ca": files.ca} if way == "tls" else {}
+        target = {"endpoint": f"collector.invalid:{port}"} if way == "proxy" else {}
+        client = GrpcClient(settings(port, timeout=0.5, **secure, **target))
+        result = client.export(data())
+        client.close()
+        over.set()
+    assert result.outcome is Outcome.FAILED
+    assert result.code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
 
 
 def test_an_error_without_a_word_on_retrying() -> None:
@@ -205,17 +238,4 @@ def test_an_error_without_a_word_on_retrying() -> None:
         def trailing_metadata(self) -> Any:
             return None
 
-    told = Told(Bare())
-    assert (told.code(), told.details(), told.trailing_metadata(), told.retry_after) == (
-        grpc.StatusCode.UNKNOWN,
-        "",
-        (),
-        0.0,
-    )
-
-
-def test_connect_takes_grpc_for_grpc(caplog: pytest.LogCaptureFixture) -> None:
-    client = connect(PushSettings("127.0.0.1:1", GRPC))
-    assert isinstance(client, GrpcClient)
-    client.close()
-    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert failure(Bare()) == Result(Outcome.FAILED, "UNKNOWN", "UNKNOWN: ")

@@ -13,8 +13,8 @@ from exporter import __version__
 from exporter.catalogue import BY_KEY, OTLP_EXPORTS, POLL_DURATION, SESSION, SESSION_START, STATISTICS
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.capture import Reading
-from exporter.outputs.otlp.points import Spelling, nanoseconds
+from exporter.outputs.otlp.points import Converter, nanoseconds
+from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
 from exporter.snapshot import Histogram, PollState, Snapshot
 
@@ -23,18 +23,18 @@ CUMULATIVE, DELTA = 2, 1
 """Of the protocol's AggregationTemporality."""
 
 
-def encode(spelling: Spelling, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
-    return encode_metrics(spelling.spell(Reading(now, families, {"host.name": "vm1"})))
+def encode(converter: Converter, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
+    return encode_metrics(converter.convert(Batch(now, families, {"host.name": "vm1"})))
 
 
-def metrics(spelling: Spelling, *families: Family, now: float = NOW) -> dict[str, Metric]:
-    (resource,) = encode(spelling, *families, now=now).resource_metrics
+def metrics(converter: Converter, *families: Family, now: float = NOW) -> dict[str, Metric]:
+    (resource,) = encode(converter, *families, now=now).resource_metrics
     (scope,) = resource.scope_metrics
     return {each.name: each for each in scope.metrics}
 
 
-def cumulative() -> Spelling:
-    return Spelling(Temporality.CUMULATIVE, STARTED)
+def cumulative() -> Converter:
+    return Converter(Temporality.CUMULATIVE, STARTED)
 
 
 USED = BY_KEY["cpu_used"].metric
@@ -120,17 +120,17 @@ def test_the_resource_and_the_scope_say_who_sends() -> None:
 
 def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> None:
     """The reason why the SDK's observable instruments are not used."""
-    spelling = Spelling(Temporality.DELTA, STARTED)
+    converter = Converter(Temporality.DELTA, STARTED)
     seen = []
     for value, created, read in [(900.0, 10, 1100), (905.0, 10, 1105), (2.0, 1108, 1110), (6.0, 1108, 1115)]:
-        found = metrics(spelling, used(value, float(created), float(read)))
+        found = metrics(converter, used(value, float(created), float(read)))
         if "vmguest.cpu.used" in found:
             sum_ = found["vmguest.cpu.used"].sum
             assert sum_.aggregation_temporality == DELTA
             (point,) = sum_.data_points
             start, end = point.start_time_unix_nano // 10**9, point.time_unix_nano // 10**9
             seen.append((point.as_double, start, end))
-        spelling.accepted()
+        converter.accepted()
     assert seen == [(5, 1100, 1105), (2, 1108, 1110), (4, 1110, 1115)]
     assert [
         metrics(cumulative(), used(value, created))["vmguest.cpu.used"]
@@ -140,11 +140,11 @@ def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> Non
     ] == [10 * 10**9, nanoseconds(READ)]
 
 
-def test_a_reading_is_spelt_the_same_until_it_is_accepted() -> None:
-    spelling = Spelling(Temporality.DELTA, STARTED)
-    metrics(spelling, used(900.0))
-    spelling.accepted()
-    first, again = (metrics(spelling, used(907.0, time=READ + 5)) for _ in range(2))
+def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
+    converter = Converter(Temporality.DELTA, STARTED)
+    metrics(converter, used(900.0))
+    converter.accepted()
+    first, again = (metrics(converter, used(907.0, time=READ + 5)) for _ in range(2))
     assert first == again
     assert first["vmguest.cpu.used"].sum.data_points[0].as_double == 7
 
@@ -154,14 +154,14 @@ def test_a_reading_is_spelt_the_same_until_it_is_accepted() -> None:
     [("cumulative", CUMULATIVE, CUMULATIVE), ("delta", DELTA, DELTA), ("lowmemory", CUMULATIVE, DELTA)],
 )
 def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> None:
-    spelling = Spelling(Temporality(temporality), STARTED)
+    converter = Converter(Temporality(temporality), STARTED)
     histogram = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 3, 0.5))
-    found = metrics(spelling, used(3.0, created=STARTED), histogram)
+    found = metrics(converter, used(3.0, created=STARTED), histogram)
     assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums
     assert found["vmguest.poll.duration"].histogram.aggregation_temporality == histograms
-    spelling.accepted()
+    converter.accepted()
     later = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 5, 0.9))
-    (point,) = metrics(spelling, later, now=NOW + 5)["vmguest.poll.duration"].histogram.data_points
+    (point,) = metrics(converter, later, now=NOW + 5)["vmguest.poll.duration"].histogram.data_points
     assert point.count == (2 if histograms == DELTA else 5)
 
 

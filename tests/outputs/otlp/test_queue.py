@@ -4,17 +4,17 @@ import threading
 
 import pytest
 
-from exporter.outputs.otlp.capture import Reading
 from exporter.outputs.otlp.queue import Queue
+from exporter.outputs.otlp.reader import Batch
 
 
-def reading(number: int) -> Reading:
-    return Reading(float(number), (), {})
+def batch(number: int) -> Batch:
+    return Batch(float(number), (), {})
 
 
 def filled(capacity: int, count: int) -> tuple[Queue, int]:
     queue = Queue(capacity)
-    return queue, sum(queue.put(reading(number)) for number in range(count))
+    return queue, sum(queue.put(batch(number)) for number in range(count))
 
 
 def drain(queue: Queue) -> list[float]:
@@ -51,7 +51,7 @@ def test_what_is_given_back_to_a_full_queue_was_the_oldest() -> None:
     queue, _ = filled(2, 2)
     first = queue.take()
     assert first is not None
-    assert queue.put(reading(2)) == 0
+    assert queue.put(batch(2)) == 0
     assert queue.give_back(first) == 1
     assert drain(queue) == [1, 2]
 
@@ -59,34 +59,34 @@ def test_what_is_given_back_to_a_full_queue_was_the_oldest() -> None:
 def test_the_one_under_way_takes_no_place() -> None:
     queue, _ = filled(1, 1)
     assert queue.take() is not None
-    assert queue.put(reading(1)) == 0
-    assert queue.put(reading(2)) == 1
+    assert queue.put(batch(1)) == 0
+    assert queue.put(batch(2)) == 1
     assert len(queue) == 2
 
 
-def test_without_capacity_a_reading_is_tried_once() -> None:
+def test_without_capacity_a_batch_is_tried_once() -> None:
     queue, dropped = filled(0, 1)
     assert dropped == 0
     taken = queue.take()
     assert taken is not None
-    assert queue.put(reading(1)) == 1
+    assert queue.put(batch(1)) == 1
     assert queue.give_back(taken) == 1
     assert len(queue) == 0
 
 
 def test_take_waits_for_the_next_or_for_the_end() -> None:
     queue = Queue(3)
-    found: list[Reading | None] = []
+    found: list[Batch | None] = []
 
     def work() -> None:
         found.extend([queue.take(), queue.take()])
 
     thread = threading.Thread(target=work)
     thread.start()
-    queue.put(reading(7))
+    queue.put(batch(7))
     queue.close()
     thread.join(20)
-    assert found == [reading(7), None]
+    assert found == [batch(7), None]
 
 
 @pytest.mark.parametrize("under_way", [True, False])

@@ -39,15 +39,6 @@ def test_a_machine_by_the_semantic_conventions(tmp_path: Path) -> None:
     assert found["service.instance.id"] == str(uuid.uuid5(namespace, f"vmguest-exporter/{ID}/vm1"))
 
 
-def test_a_python_without_its_own_sha1_gives_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where = root(tmp_path)
-    first = machine({}, where, "vm1")
-    monkeypatch.setitem(sys.modules, "_sha1", None)
-    assert machine({}, where, "vm1") == first
-
-
 def test_the_instance_stays_the_same_over_restarts_and_differs_between_clones(tmp_path: Path) -> None:
     where = root(tmp_path)
     first = machine({}, where, "vm1")["service.instance.id"]

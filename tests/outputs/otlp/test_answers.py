@@ -9,33 +9,25 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from exporter.outputs.otlp.answers import Answer, judge
 from exporter.outputs.otlp.client import Outcome, Result
-from exporter.outputs.otlp.watch import Watch
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
-def judged(
-    status: int,
-    headers: dict[str, str] | None = None,
-    body: bytes = b"",
-    reason: str = "",
-    *,
-    taken: bool = False,
-) -> Result:
-    watch = Watch()
-    watch.answered(status, reason, headers or {}, body)
-    return watch.result(taken=taken, now=1000.0)
+def judged(status: int, headers: dict[str, str] | None = None, body: bytes = b"", reason: str = "") -> Result:
+    lower = {name.lower(): value for name, value in (headers or {}).items()}
+    return judge(Answer(status, reason, lower, body), now=1000.0)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_taken(status: int) -> None:
-    assert judged(status, taken=True) == Result(Outcome.SUCCESS)
+    assert judged(status) == Result(Outcome.SUCCESS)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_no_success_though_the_sdk_calls_it_one(status: int) -> None:
-    result = judged(status, {"Location": "https://c/v1/metrics"}, reason="Moved", taken=True)
+def test_a_redirect_is_no_success(status: int) -> None:
+    result = judged(status, {"Location": "https://c/v1/metrics"}, reason="Moved")
     assert result == Result(
         Outcome.FAILED,
         str(status),
@@ -45,7 +37,7 @@ def test_a_redirect_is_no_success_though_the_sdk_calls_it_one(status: int) -> No
 
 def test_a_web_page_is_no_success() -> None:
     """A wrong path often ends at a page that answers 200 to everything."""
-    result = judged(200, {"content-type": "text/html; charset=utf-8"}, b"<html>", "OK", taken=True)
+    result = judged(200, {"content-type": "text/html; charset=utf-8"}, b"<html>", "OK")
     assert result.outcome is Outcome.FAILED
     assert result.reason == "HTTP 200 OK, a web page: this is no OTLP receiver"
 
@@ -57,20 +49,18 @@ def partial(points: int, message: str) -> bytes:
 
 
 def test_a_partial_success_tells_how_many_points_were_refused() -> None:
-    assert judged(200, PROTOBUF, partial(3, "too old"), taken=True) == Result(
+    assert judged(200, PROTOBUF, partial(3, "too old")) == Result(
         Outcome.PARTIAL, "partial", "too old", refused_points=3
     )
 
 
 def test_a_success_may_come_with_a_remark() -> None:
-    assert judged(200, PROTOBUF, partial(0, "deprecated"), taken=True) == Result(
-        Outcome.SUCCESS, reason="deprecated"
-    )
+    assert judged(200, PROTOBUF, partial(0, "deprecated")) == Result(Outcome.SUCCESS, reason="deprecated")
 
 
 @pytest.mark.parametrize("headers", [PROTOBUF, {"Content-Type": "application/json"}, {}])
 def test_a_success_with_another_body_is_one(headers: dict[str, str]) -> None:
-    assert judged(200, headers, b'{"partialSuccess":{}}', taken=True) == Result(Outcome.SUCCESS)
+    assert judged(200, headers, b'{"partialSuccess":{}}') == Result(Outcome.SUCCESS)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -102,25 +92,3 @@ def test_the_receivers_own_words(headers: dict[str, str], body: bytes, message: 
 )  # fmt: skip
 def test_when_to_come_again(text: str, seconds: float) -> None:
     assert judged(429, {"Retry-After": text}).retry_after == seconds
-
-
-def test_an_error_instead_of_an_answer() -> None:
-    watch = Watch()
-    watch.answered(200, "OK", {}, b"")
-    watch.failed(ConnectionRefusedError(111, "Connection refused"))
-    assert watch.result(taken=False) == Result(Outcome.FAILED, "ConnectionRefusedError", "Connection refused")
-
-
-def test_an_error_in_wrapping_paper() -> None:
-    watch = Watch()
-    error = RuntimeError("HTTPConnectionPool(host='c'): <object at 0x7f>")
-    error.__cause__ = TimeoutError("timed out")
-    watch.failed(error)
-    assert watch.result(taken=False) == Result(Outcome.FAILED, "RuntimeError", "timed out")
-    watch.failed(ValueError())
-    assert watch.result(taken=False).reason == "ValueError"
-
-
-def test_where_nothing_was_seen_the_sdks_word_counts() -> None:
-    assert Watch().result(taken=True) == Result(Outcome.SUCCESS)
-    assert Watch().result(taken=False) == Result(Outcome.FAILED, "unknown")

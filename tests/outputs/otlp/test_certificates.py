@@ -5,24 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.outputs.otlp.environment import hush_grpc, system_certificates, unread
-
-
-def test_variables_are_away_while_the_block_lasts_and_back_after_it_whatever_happens() -> None:
-    environ = {"OTEL_X_A": "1", "OTEL_X_B": "2", "HOME": "/"}
-    with pytest.raises(ValueError, match="x"), unread("OTEL_X_", environ):
-        assert environ == {"HOME": "/"}
-        raise ValueError("x")
-    assert environ == {"OTEL_X_A": "1", "OTEL_X_B": "2", "HOME": "/"}
-
-
-def test_grpc_is_quiet_unless_somebody_wants_to_hear_it() -> None:
-    environ = {"GRPC_VERBOSITY": "debug"}
-    hush_grpc(environ)
-    assert environ == {"GRPC_VERBOSITY": "debug", "GRPC_ENABLE_FORK_SUPPORT": "false"}
-    fresh: dict[str, str] = {}
-    hush_grpc(fresh)
-    assert fresh["GRPC_VERBOSITY"] == "NONE"
+from exporter.outputs.otlp.certificates import system_certificates
 
 
 def test_the_systems_certificates_are_a_file_that_openssl_loads() -> None:

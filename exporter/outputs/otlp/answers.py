@@ -1,0 +1,99 @@
+"""HTTP answers, judged.
+
+Sources: OTLP specification ``protocol/otlp.md``, "OTLP/HTTP response" (partial success, failures, throttling);
+RFC 9110, 10.2.3 (Retry-After).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+from exporter.outputs.otlp.client import Outcome, Result
+
+BAD_DATA = frozenset({400, 413, 422})
+"""Statuses that blame the export itself: sent again, it would block everything behind it for ever."""
+_PROTOBUF = ("application/x-protobuf", "application/protobuf")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``headers``: names in lower case. ``body``: as it was before compression."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def is_of_type(self, *types: str) -> bool:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower() in types
+
+
+def judge(answer: Answer, now: float | None = None) -> Result:
+    """What became of the export. ``now``: wall time in seconds."""
+    status = answer.status
+    if 200 <= status < 300 and not answer.is_of_type("text/html"):
+        return _success(answer)
+    reason = f"HTTP {status} {answer.reason}".strip()
+    if 300 <= status < 400:
+        reason += (
+            f", a redirect to {answer.headers.get('location', 'nowhere')}: an endpoint must be the final URL"
+        )
+    elif status < 300:
+        reason += ", a web page: this is no OTLP receiver"
+    elif message := _message(answer):
+        reason += f": {message}"
+    outcome = Outcome.REJECTED if status in BAD_DATA else Outcome.FAILED
+    return Result(outcome, str(status), reason, _retry_after(answer, time.time() if now is None else now))
+
+
+def _success(answer: Answer) -> Result:
+    """With status 200 the receiver may still have refused some points, which nobody may send again."""
+    if not answer.body or not answer.is_of_type(*_PROTOBUF):
+        return Result(Outcome.SUCCESS)
+    try:
+        response = ExportMetricsServiceResponse.FromString(answer.body)
+    except DecodeError:
+        return Result(Outcome.SUCCESS)
+    return partial(response)
+
+
+def _message(answer: Answer) -> str:
+    """Of a failure: a ``google.rpc.Status``, or the beginning of a text."""
+    if answer.is_of_type(*_PROTOBUF):
+        try:
+            return str(Status.FromString(answer.body).message)[:200]
+        except DecodeError:
+            return ""
+    text = answer.body[:200].decode("utf-8", "replace")
+    return "" if answer.is_of_type("text/html") else " ".join(text.split())
+
+
+def _retry_after(answer: Answer, now: float) -> float:
+    text = answer.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def partial(response: ExportMetricsServiceResponse) -> Result:
+    """Judge the message of a success; both protocols have the same."""
+    told = response.partial_success
+    if told.rejected_data_points > 0:
+        return Result(
+            Outcome.PARTIAL,
+            "partial",
+            told.error_message[:200],
+            refused_points=told.rejected_data_points,
+        )
+    return Result(Outcome.SUCCESS, reason=told.error_message[:200])

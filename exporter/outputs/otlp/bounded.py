@@ -1,0 +1,115 @@
+"""``requests`` with a time limit over all of an answer, which notices where one is cut in its head.
+
+Alone, ``http.client`` grants each byte the whole limit, takes the end of the stream for the end of the headers, and
+reads lines without end. This uses the documented extension points: transport adapters of requests, connection
+classes of urllib3, ``response_class`` and ``fp`` of http.client.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from exporter.outputs.otlp.client import MAX_ANSWER
+
+MAX_LINE = 64 * 1024
+"""Bytes, as http.client has it."""
+
+
+class CutAnswer(ConnectionError):
+    def __init__(self) -> None:
+        super().__init__("the connection ended in the middle of the answer")
+
+
+class AnswerTooLarge(ConnectionError):
+    def __init__(self) -> None:
+        super().__init__(f"the answer is larger than {MAX_ANSWER // 1024} KiB")
+
+
+class _Stream(io.RawIOBase):
+    """What a socket gives until its time limit, as it stands now, is over."""
+
+    def __init__(self, sock: Any) -> None:
+        limit = sock.gettimeout()
+        self._deadline = None if limit is None else time.monotonic() + limit
+        self._socket = sock
+        self._stream = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._socket.settimeout(left)
+        read: int | None = self._stream.readinto(buffer)
+        return read
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Reader(io.BufferedReader):
+    """Reads lines that have an end."""
+
+    _begun = False
+
+    def readline(self, size: int | None = -1) -> bytes:
+        limit = size if size is not None and size >= 0 else MAX_LINE + 1
+        line = super().readline(limit)
+        # Of a long line http.client says itself what is wrong, and of a connection without any answer.
+        if not line.endswith(b"\n") and (line or self._begun):
+            if len(line) < limit:
+                raise CutAnswer
+            if limit != size:
+                raise AnswerTooLarge
+        self._begun = True
+        return line
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = _Reader(_Stream(sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class BoundedAdapter(HTTPAdapter):
+    """To be mounted in a session for both schemes."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
+        return _bound(super().proxy_manager_for(*args, **kwargs))
+
+
+def _bound(manager: PoolManager) -> PoolManager:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager

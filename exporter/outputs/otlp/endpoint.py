@@ -1,0 +1,77 @@
+"""Where the receiver is: one text, from the setting or a variable, to the address that a client takes.
+
+Sources: OpenTelemetry specification ``protocol/exporter.md`` (endpoint URLs for OTLP/HTTP, OTLP/gRPC targets);
+grpc/grpc ``doc/naming.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from exporter.outputs.otlp.variables import Value, log
+
+GRPC, HTTP = "grpc", "http/protobuf"
+
+
+class Target(NamedTuple):
+    address: str
+    secure: bool
+
+
+_URL = re.compile(
+    r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@]+)(?::(\d{1,5}))?(/[^\s#]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_GRPC_NAME = re.compile(r"(?:dns|ipv4|ipv6|unix|unix-abstract):\S+", re.ASCII)
+"""Targets that gRPC resolves itself (grpc/grpc: doc/naming.md)."""
+_LOOPBACK = re.compile(r"localhost|127(?:\.\d+){3}|\[::1\]", re.IGNORECASE | re.ASCII)
+_PATH = "/v1/metrics"
+
+
+def target(
+    endpoint: Value, protocol: str, insecure: bool | None, *, tls: bool, problems: list[str]
+) -> Target:
+    text, where, flag = endpoint
+    match = _URL.fullmatch(text)
+    if protocol == GRPC and _GRPC_NAME.fullmatch(text):
+        return Target(text, secure=not insecure)
+    if match is None or not 0 < int(match[3] or 1) < 65536:
+        problems.append(f"{where}={shown(text)}: expected http://HOST:PORT, https://HOST:PORT or HOST:PORT")
+        return Target(text, secure=False)
+    scheme, host, port, path = (match[1] or "").lower(), match[2], match[3], match[4] or ""
+    if scheme:
+        secure = scheme == "https"
+    elif insecure is not None:
+        secure = not insecure
+    else:
+        # The specification's default is TLS. A receiver on this very machine is asked for in the clear, but only
+        # where the endpoint is a setting of this program: the variable means the same to every program.
+        secure = tls or not (flag and _LOOPBACK.fullmatch(host))
+    if protocol == GRPC:
+        if path.strip("/"):
+            problems.append(f"{where}={shown(text)}: gRPC knows no path; expected HOST:PORT")
+        return Target(f"{host}:{port or (443 if secure else 80)}", secure)
+    if not scheme and not flag:
+        problems.append(f"{where}={shown(text)}: expected http:// or https:// before the host")
+    if port == "4317":
+        log.warning("%s: port 4317 is commonly gRPC's; if exports fail, try --otlp.protocol=grpc", where)
+    authority = f"{host}:{port}" if port else host
+    return Target(
+        f"{'https' if secure else 'http'}://{authority}{_path(endpoint, path, problems)}", secure=secure
+    )
+
+
+def _path(endpoint: Value, path: str, problems: list[str]) -> str:
+    """Of the URL: the variable for metrics alone is taken as it is, the others are the base of ``/v1/metrics``."""
+    if endpoint.where == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
+        return path or "/"
+    if "?" in path:
+        problems.append(f"{endpoint.where}={shown(endpoint.text)}: a base URL has no query")
+    # People copy the whole URL from their vendor's page into the setting.
+    return path if path.endswith(_PATH) else path.rstrip("/") + _PATH
+
+
+def shown(text: str) -> str:
+    """Without a password, and without a query, where keys are put."""
+    return re.sub(r"//[^/@]*@", "//<hidden>@", text).partition("?")[0][:120]

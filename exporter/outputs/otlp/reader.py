@@ -1,0 +1,62 @@
+"""A batch: what one export carries, collected in one moment and never changed after.
+
+Batches wait as families, not as protobuf or the SDK's data classes: a waiting one costs some 20 kB, and whether
+its sums go out as differences is decided when it is sent, against what the receiver has by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.metrics.families import Family
+from exporter.outputs.otlp.resource import Facts
+
+
+class Published(Protocol):
+    """What the push needs of :class:`exporter.metrics.published.Published`."""
+
+    def collect(self) -> list[Family]:
+        """Everything that is known now. Must not reach the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``time``: when it was collected, wall clock in seconds; the time of what the exporter says about itself."""
+
+    time: float
+    families: tuple[Family, ...]
+    attributes: Mapping[str, str]
+    """Of the resource."""
+
+
+class Reader:
+    """Collects batches. What an earlier one has carried already is left out of a later one.
+
+    Points carry the time at which the host was read: between two polls there is nothing new to say about the
+    host, and the same point twice would be an error to some receivers.
+    """
+
+    def __init__(
+        self, published: Published, attributes: Mapping[str, str], wall: Callable[[], float] = time.time
+    ) -> None:
+        self._published = published
+        self._own = attributes
+        self._wall = wall
+        self._facts = Facts()
+        self._attributes: Mapping[str, str] = attributes
+        self._carried: dict[str, float] = {}
+
+    def collect(self) -> Batch:
+        families = self._published.collect()
+        # What the operator set for the resource wins over what the host says.
+        attributes = {**self._facts.update(families), **self._own}
+        if attributes != self._attributes:
+            self._attributes = attributes
+        new = tuple(
+            family for family in families if not family.time or self._carried.get(family.name) != family.time
+        )
+        self._carried |= {family.name: family.time for family in new if family.time}
+        return Batch(self._wall(), new, self._attributes)
