@@ -434,7 +434,6 @@ TABLES = frozenset({"config.settings"})
 TOO_LONG_STILL = frozenset(
     {
         "ha.host_state",
-        "outputs.web.webconfig",
     }
 )
 """Files that wait to be split."""

@@ -2,7 +2,7 @@
 
 bcrypt is slow by design, 50 ms at the usual cost, so its answers are remembered and the number of requests that
 wait for it is bounded: however many wrong passwords come in, who has been let in before is let in at once.
-Imported only where the web configuration has users, and ``bcrypt`` with it.
+``bcrypt`` is an optional dependency (extra ``web``), imported where there are users.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _NOBODY = b"$2b$%02d$oWNA8x9OO.C5r/D4nioWsOinz1Vu/9o2tznZCJzQaXNkUgz.xwtHi"
 """The hash of a random text that was thrown away, less its cost: an unknown name takes as long as a known one."""
 
 
-class Verdict(Enum):
+class Login(Enum):
     """What a request's credentials are worth."""
 
-    WELCOME = "welcome"
+    ACCEPTED = "accepted"
     REFUSED = "refused"
     BUSY = "busy"
     """Not known: too many others wait for bcrypt."""
@@ -75,19 +75,19 @@ class Passwords:
         self._room = threading.BoundedSemaphore(WAITING)
         self._one_at_a_time = threading.Lock()
 
-    def judge(self, authorization: str) -> Verdict:
-        """The verdict on an ``Authorization`` header; empty where there was none."""
+    def judge(self, authorization: str) -> Login:
+        """What an ``Authorization`` header is worth; empty where there was none."""
         credentials = _credentials(authorization)
         if credentials is None:
-            return Verdict.REFUSED
+            return Login.REFUSED
         name, password = credentials
         digest = blake2b(b"%d:%b%b" % (len(name), name, password), key=self._secret).digest()
         if digest in self._good:
-            return Verdict.WELCOME
+            return Login.ACCEPTED
         if digest in self._bad:
-            return Verdict.REFUSED
+            return Login.REFUSED
         if not self._room.acquire(blocking=False):
-            return Verdict.BUSY
+            return Login.BUSY
         try:
             with self._one_at_a_time:
                 good = self._matches(password, self._users.get(name, self._nobody)) and name in self._users
@@ -95,14 +95,14 @@ class Passwords:
             self._room.release()
         return self._remember(digest, good=good)
 
-    def _remember(self, digest: bytes, *, good: bool) -> Verdict:
+    def _remember(self, digest: bytes, *, good: bool) -> Login:
         if good:
             self._good.add(digest)
-            return Verdict.WELCOME
+            return Login.ACCEPTED
         self._bad[digest] = None
         if len(self._bad) > REMEMBERED:
             self._bad.popitem(last=False)
-        return Verdict.REFUSED
+        return Login.REFUSED
 
 
 def _credentials(authorization: str) -> tuple[bytes, bytes] | None:

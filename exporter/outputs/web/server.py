@@ -81,7 +81,7 @@ class InLoop(ThreadedTaskDispatcher):
                 log.exception("a request failed in an unforeseen way")
 
 
-class Watch:
+class Limits:
     """Closes what a connection may not do for ever. Called by the loop's thread, between two rounds."""
 
     def __init__(self, limit: int) -> None:
@@ -167,7 +167,7 @@ class WebServer:
             ident=SERVER,
             url_scheme=self._scheme,
             asyncore_use_poll=True,
-            connection_limit=2 * self._connections,  # never reached: Watch.crowd is there before
+            connection_limit=2 * self._connections,  # never reached: Limits.crowd is there before
             channel_timeout=IDLE_SECONDS,
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=1,
@@ -202,18 +202,20 @@ class WebServer:
             self._thread = None
 
     def _run(self) -> None:
-        watch = Watch(self._connections)
+        limits = Limits(self._connections)
         next_look = 0.0
+        channels: list[HTTPChannel] = []
         while not self._stopping.is_set():
-            wasyncore.loop(timeout=1.0, use_poll=True, map=self._map, count=1)
+            # Nobody connected: nothing to look after, so nothing to wake up for.
+            wasyncore.loop(timeout=1.0 if channels else None, use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
             if isinstance(self._dispatcher, InLoop):
                 self._dispatcher.run()
             channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
-            watch.crowd(channels)
+            limits.crowd(channels)
             now = self._clock()
             if now >= next_look:
                 next_look = now + 1.0
-                watch.requests(channels, now)
+                limits.requests(channels, now)
         # The loop may have ended before it was woken: the pipe that wakes it must not be closed until then.
         self._woken.wait()
         self._dispatcher.shutdown(timeout=1)

@@ -4,8 +4,6 @@ waitress speaks no TLS. The servers that do were no better fit: cheroot shakes h
 that one client that connects and says nothing holds up all others for its whole time limit; uvicorn and hypercorn
 bring an event loop of 10 MiB and no limit on the time of a request. Here a connection that has not finished its
 handshake is one more entry in the poll set, under the same limits as any other, and costs nobody else anything.
-
-Imported only where TLS is configured: ``ssl`` is 4.5 MiB.
 """
 
 from __future__ import annotations

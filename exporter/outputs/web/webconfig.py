@@ -2,18 +2,18 @@
 
 Source: prometheus/exporter-toolkit ``docs/web-configuration.md``. A file written for any exporter is taken here
 too. What can't be done is refused by line and never passed over: an unknown key may be a misspelt safeguard.
-PyYAML is imported only here, and this module only where the setting is given.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from exporter.errors import ConfigError
+from exporter.outputs.web.nodes import Nodes, compose
 
 FLAG = "--web.config.file"
 MAX_SIZE = 1 << 20
@@ -62,8 +62,6 @@ HEADERS: dict[str, tuple[str, ...]] = {
 MAX_COST = 18
 """bcrypt's cost; one check of 18 takes about 15 s."""
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+|0")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def read(path: str) -> WebConfig:
         ConfigError: it can't be read, or everything that is wrong in it, each with its line.
     """
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib is 3 ms of start-up
+        with Path(path).open(encoding="utf-8") as file:
             text = file.read(MAX_SIZE + 1)
     except OSError as error:
         raise ConfigError(f"{FLAG}={path}: can't be read: {error.strerror}") from error
@@ -125,78 +123,59 @@ def parse(text: str, path: str) -> WebConfig:
     Raises:
         ConfigError: everything that is wrong, each with its line; or PyYAML is not installed.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise ConfigError(
-            f"{FLAG} needs PyYAML; install it with: pip install 'vmguest-exporter[web]', or apt-get install python3-yaml"
-        ) from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{FLAG}={path}:{line}: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{FLAG}={path}: {error}") from error
-    return _Reader(path).config(root)
+    root = compose(text, FLAG, path)
+    return _Reader(FLAG, path).config(root)
 
 
-class _Reader:
-    """Walks the composed nodes, which know their lines. ``Any`` stands for PyYAML's nodes."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._problems: list[str] = []
+class _Reader(Nodes):
+    """What each part of the file may hold. ``Any`` stands for PyYAML's nodes."""
 
     def config(self, root: Any) -> WebConfig:
-        top = self._mapping(
+        top = self.mapping(
             root, "the file", ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
         )
-        http = self._mapping(top.get("http_server_config"), "http_server_config", ("http2", "headers"))
+        http = self.mapping(top.get("http_server_config"), "http_server_config", ("http2", "headers"))
         # HTTP/2 is never offered; a client that may use it is content with 1.1.
-        self._flag(http.get("http2"))
-        limit = self._mapping(top.get("rate_limit"), "rate_limit", ("interval", "burst"))
+        self.flag(http.get("http2"))
+        limit = self.mapping(top.get("rate_limit"), "rate_limit", ("interval", "burst"))
         config = WebConfig(
             self._tls(top.get("tls_server_config")),
             self._users(top.get("basic_auth_users")),
             self._headers(http.get("headers")),
-            self._duration(limit.get("interval")),
-            self._count(limit.get("burst")),
+            self.duration(limit.get("interval")),
+            self.count(limit.get("burst")),
         )
         if config.rate_interval and not config.rate_burst:
-            self._problem(
+            self.problem(
                 limit["interval"], "a rate_limit with a burst of 0 lets no request in; give burst: 1 or more"
             )
-        if self._problems:
-            raise ConfigError(*self._problems)
+        if self.problems:
+            raise ConfigError(*self.problems)
         return config
 
-    def _problem(self, node: Any, text: str) -> None:
-        self._problems.append(f"{FLAG}={self._path}:{node.start_mark.line + 1}: {text}")
-
     def _tls(self, node: Any) -> TLSSettings | None:
-        given = self._mapping(node, "tls_server_config", tuple(TLSSettings.__dataclass_fields__))
+        given = self.mapping(node, "tls_server_config", tuple(TLSSettings.__dataclass_fields__))
         if not given:
             return None
         values: dict[str, Any] = {}
         for name, value in given.items():
             if name in ("client_allowed_sans", "cipher_suites", "curve_preferences"):
-                values[name] = self._texts(
+                values[name] = self.texts(
                     value, {"cipher_suites": CIPHERS, "curve_preferences": CURVES}.get(name)
                 )
             elif name == "prefer_server_cipher_suites":
-                values[name] = self._flag(value)
+                values[name] = self.flag(value)
             else:
                 allowed = {
                     "client_auth_type": CLIENT_AUTH_TYPES,
                     "min_version": VERSIONS,
                     "max_version": VERSIONS,
                 }
-                values[name] = self._text(value, allowed.get(name))
-        folder = os.path.dirname(self._path)  # noqa: PTH120  as above
+                values[name] = self.text(value, allowed.get(name))
+        folder = Path(self.path).parent
         for name in ("cert_file", "key_file", "client_ca_file"):
             if values.get(name):
-                values[name] = os.path.join(folder, values[name])  # noqa: PTH118  as above
+                values[name] = str(folder / values[name])
         settings = TLSSettings(**{name: value for name, value in values.items() if value not in ("", ())})
         self._check_tls(node, given, settings)
         return settings
@@ -205,118 +184,57 @@ class _Reader:
         for name in ("cert", "key", "client_ca"):
             inline, file = getattr(tls, name), getattr(tls, f"{name}_file")
             if inline and file:
-                self._problem(given[name], f"{name} and {name}_file are both given; keep one")
+                self.problem(given[name], f"{name} and {name}_file are both given; keep one")
             elif name != "client_ca" and not inline and not file:
-                self._problem(node, f"tls_server_config has neither {name}_file nor {name}")
+                self.problem(node, f"tls_server_config has neither {name}_file nor {name}")
         kind = tls.client_auth_type
         if kind in UNVERIFIED:
-            self._problem(
+            self.problem(
                 given["client_auth_type"],
                 f"{kind} would take any certificate, even one made a minute ago; use RequireAndVerifyClientCert",
             )
         if (tls.client_ca or tls.client_ca_file) and kind == "NoClientCert":
-            self._problem(
+            self.problem(
                 node, "a client CA without client_auth_type checks nobody; add RequireAndVerifyClientCert"
             )
         if tls.client_allowed_sans and kind != "RequireAndVerifyClientCert":
-            self._problem(
+            self.problem(
                 given["client_allowed_sans"],
                 "client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert",
             )
         if VERSIONS.index(tls.min_version) > VERSIONS.index(tls.max_version):
-            self._problem(
+            self.problem(
                 given.get("min_version", node),
                 f"min_version {tls.min_version} is above max_version {tls.max_version}",
             )
 
     def _users(self, node: Any) -> dict[str, bytes]:
         users = {}
-        for name, value in self._mapping(node, "basic_auth_users").items():
-            text = self._text(value)
+        for name, value in self.mapping(node, "basic_auth_users").items():
+            text = self.text(value)
             match = _BCRYPT.fullmatch(text)
             if not match:
                 # The text is not repeated: it may be a password in clear.
-                self._problem(
+                self.problem(
                     value,
                     f"the value of user {name!r} is no bcrypt hash; make one with: htpasswd -nBC 10 '' | tr -d ':\\n'",
                 )
             elif not 4 <= int(match[1]) <= MAX_COST:
-                self._problem(
+                self.problem(
                     value,
                     f"bcrypt cost {int(match[1])} of user {name!r} is not between 4 and {MAX_COST}; 10 is usual",
                 )
             if ":" in name:
-                self._problem(value, f"a user's name can't hold a colon (RFC 7617): {name!r}")
+                self.problem(value, f"a user's name can't hold a colon (RFC 7617): {name!r}")
             users[name] = text.encode()
         return users
 
     def _headers(self, node: Any) -> tuple[tuple[str, str], ...]:
         found = []
-        for name, value in self._mapping(node, "headers", tuple(HEADERS)).items():
-            text = self._text(value, HEADERS[name] or None)
+        for name, value in self.mapping(node, "headers", tuple(HEADERS)).items():
+            text = self.text(value, HEADERS[name] or None)
             if not re.fullmatch(r"[\x20-\x7e]*", text):
-                self._problem(value, f"{name} holds characters that no header may hold")
+                self.problem(value, f"{name} holds characters that no header may hold")
             elif text:
                 found.append((name, text))
         return tuple(found)
-
-    def _mapping(self, node: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:
-        """Key to node. Absent and empty are the same."""
-        if node is None or (node.id == "scalar" and node.value in ("", "null", "~")):
-            return {}
-        if node.id != "mapping":
-            self._problem(node, f"{where} must be a mapping of keys to values")
-            return {}
-        found: dict[str, Any] = {}
-        for key, value in node.value:
-            name = key.value if key.id == "scalar" else None
-            if name is None or (known is not None and name not in known):
-                allowed = f"; {where} may hold: {', '.join(known)}" if known is not None else ""
-                self._problem(
-                    key, f"unknown key {name!r}{allowed}" if name is not None else "a key must be a word"
-                )
-            elif name in found:
-                self._problem(key, f"{name} is given twice")
-            else:
-                found[name] = value
-        return found
-
-    def _text(self, node: Any, allowed: Collection[str] | None = None) -> str:
-        if node.id != "scalar":
-            self._problem(node, "expected a text here")
-            return ""
-        text = str(node.value)
-        if text and allowed is not None and text not in allowed:
-            self._problem(node, f"{text!r} is not known; use one of: {', '.join(allowed)}")
-            return ""
-        return text
-
-    def _texts(self, node: Any, allowed: Collection[str] | None) -> tuple[str, ...]:
-        if node.id == "scalar" and node.value in ("", "null", "~"):
-            return ()
-        if node.id != "sequence":
-            self._problem(node, "expected a list here")
-            return ()
-        return tuple(text for text in (self._text(item, allowed) for item in node.value) if text)
-
-    def _flag(self, node: Any) -> bool:
-        """YAML 1.1's words, as exporter-toolkit takes them. Absent is true: both flags of the format are on then."""
-        if node is None:
-            return True
-        word = str(node.value).lower() if node.id == "scalar" else ""
-        if word not in ("true", "false", "yes", "no", "on", "off"):
-            self._problem(node, "expected true or false")
-        return word in ("true", "yes", "on")
-
-    def _duration(self, node: Any) -> float:
-        text = self._text(node) if node is not None else "0"
-        if not _DURATION.fullmatch(text):
-            self._problem(node, "expected a duration such as 1s or 500ms")
-        return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([\d.]+)(ms|s|m|h)", text))
-
-    def _count(self, node: Any) -> int:
-        text = self._text(node) if node is not None else "0"
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-            self._problem(node, "expected a whole number")
-            return 0
-        return int(text)

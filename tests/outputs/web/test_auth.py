@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import ConfigError
 from exporter.outputs.web import auth
-from exporter.outputs.web.auth import REMEMBERED, WAITING, Passwords, Verdict
+from exporter.outputs.web.auth import REMEMBERED, WAITING, Login, Passwords
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4))
 
@@ -47,21 +47,21 @@ def passwords(slow: Slow) -> Passwords:
     return Passwords({"prometheus": HASH, "grün": HASH}, slow)
 
 
-class TestVerdicts:
+class TestLogins:
     @pytest.mark.parametrize("name", ["prometheus", "grün"])
     def test_the_right_password(self, passwords: Passwords, name: str) -> None:
-        assert passwords.judge(basic(name, "secret")) is Verdict.WELCOME
+        assert passwords.judge(basic(name, "secret")) is Login.ACCEPTED
 
     def test_a_wrong_password(self, passwords: Passwords) -> None:
-        assert passwords.judge(basic("prometheus", "Secret")) is Verdict.REFUSED
+        assert passwords.judge(basic("prometheus", "Secret")) is Login.REFUSED
 
     def test_an_unknown_name_takes_as_much_work(self, passwords: Passwords, slow: Slow) -> None:
-        assert passwords.judge(basic("nobody", "secret")) is Verdict.REFUSED
+        assert passwords.judge(basic("nobody", "secret")) is Login.REFUSED
         assert len(slow.calls) == 1
         assert slow.calls[0][1].startswith(HASH[:7]), "of the users' own cost"
 
     def test_an_unknown_name_is_refused_even_if_the_hash_should_match(self) -> None:
-        assert Passwords({"a": HASH}, lambda *_: True).judge(basic("b", "x")) is Verdict.REFUSED
+        assert Passwords({"a": HASH}, lambda *_: True).judge(basic("b", "x")) is Login.REFUSED
 
     @pytest.mark.parametrize(
         "header", ["", "Basic", "Bearer abc", "Basic !!!", "Basic bm9jb2xvbg==", "Basic \xe9", "Digest x"]
@@ -69,30 +69,30 @@ class TestVerdicts:
     def test_without_name_and_password_bcrypt_is_not_asked(
         self, passwords: Passwords, slow: Slow, header: str
     ) -> None:
-        assert passwords.judge(header) is Verdict.REFUSED
+        assert passwords.judge(header) is Login.REFUSED
         assert slow.calls == []
 
     def test_the_schemes_name_has_no_case_and_a_password_may_hold_colons(self) -> None:
         hashed = bcrypt.hashpw(b"a:b:c", bcrypt.gensalt(4))
         judge = Passwords({"u": hashed}, auth.checker()).judge
-        assert judge(basic("u", "a:b:c").replace("Basic", "bAsIc")) is Verdict.WELCOME
+        assert judge(basic("u", "a:b:c").replace("Basic", "bAsIc")) is Login.ACCEPTED
 
     @given(st.text(st.characters(max_codepoint=255)))
     def test_no_header_gets_in_by_chance(self, header: str) -> None:
-        assert Passwords({"prometheus": HASH}, Slow()).judge(header) is Verdict.REFUSED
+        assert Passwords({"prometheus": HASH}, Slow()).judge(header) is Login.REFUSED
 
 
 class TestMemory:
     def test_each_pair_is_worked_out_once(self, passwords: Passwords, slow: Slow) -> None:
         for _ in range(5):
-            assert passwords.judge(basic("prometheus", "secret")) is Verdict.WELCOME
-            assert passwords.judge(basic("prometheus", "wrong")) is Verdict.REFUSED
+            assert passwords.judge(basic("prometheus", "secret")) is Login.ACCEPTED
+            assert passwords.judge(basic("prometheus", "wrong")) is Login.REFUSED
         assert len(slow.calls) == 2
 
     def test_a_name_and_a_password_can_not_be_taken_for_another_pair(self, slow: Slow) -> None:
         passwords = Passwords({"a": HASH}, slow)
         passwords.judge(basic("a", "secret"))
-        assert passwords.judge(basic("as", "ecret")) is Verdict.REFUSED
+        assert passwords.judge(basic("as", "ecret")) is Login.REFUSED
 
     def test_a_flood_of_wrong_passwords_does_not_drive_the_right_one_out(
         self, passwords: Passwords, slow: Slow
@@ -101,7 +101,7 @@ class TestMemory:
         for number in range(REMEMBERED + 20):
             passwords.judge(basic("prometheus", str(number)))
         calls = len(slow.calls)
-        assert passwords.judge(basic("prometheus", "secret")) is Verdict.WELCOME
+        assert passwords.judge(basic("prometheus", "secret")) is Login.ACCEPTED
         assert len(slow.calls) == calls
         passwords.judge(basic("prometheus", "0"))
         assert len(slow.calls) == calls + 1, "the oldest wrong one is forgotten"
@@ -113,7 +113,7 @@ class TestWaiting:
     ) -> None:
         passwords.judge(basic("prometheus", "secret"))
         slow.gate.clear()
-        found: list[Verdict] = []
+        found: list[Login] = []
         threads = [
             threading.Thread(target=lambda n=n: found.append(passwords.judge(basic("x", str(n)))))
             for n in range(WAITING)
@@ -122,14 +122,14 @@ class TestWaiting:
             for thread in threads:
                 thread.start()
             wait_until(lambda: full(passwords))
-            assert passwords.judge(basic("x", "more")) is Verdict.BUSY
-            assert passwords.judge(basic("prometheus", "secret")) is Verdict.WELCOME
+            assert passwords.judge(basic("x", "more")) is Login.BUSY
+            assert passwords.judge(basic("prometheus", "secret")) is Login.ACCEPTED
         finally:
             slow.gate.set()
             for thread in threads:
                 thread.join(10)
-        assert found == [Verdict.REFUSED] * WAITING
-        assert passwords.judge(basic("x", "after")) is Verdict.REFUSED
+        assert found == [Login.REFUSED] * WAITING
+        assert passwords.judge(basic("x", "after")) is Login.REFUSED
 
 
 def full(passwords: Passwords) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.exposition import choose_encoder
 
 from exporter.outputs.prometheus import OPENMETRICS, TEXT
 from exporter.outputs.web.negotiation import accepts_gzip, choose
@@ -104,3 +106,18 @@ def test_gzip_only_where_it_is_asked_for(header: str, expected: bool) -> None:
 def test_no_header_can_break_it(header: str) -> None:
     assert choose(header)[0] in (TEXT, OPENMETRICS)
     assert accepts_gzip(header) in (True, False)
+
+
+VICTORIAMETRICS = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+
+
+@pytest.mark.parametrize("accept", [PROMETHEUS_2, PROMETHEUS_3, VICTORIAMETRICS, ""])
+def test_real_scrapers_get_what_prometheus_client_would_give_them(accept: str) -> None:
+    """The Collector's receiver scrapes with the code of Prometheus 3."""
+    registry = CollectorRegistry()
+    Counter("polls", "Polls begun.", registry=registry).inc()
+    encoder, content_type = choose_encoder(accept)
+    form, ours = choose(accept)
+    assert form.page(registry) == encoder(registry)
+    # Its names of escaping schemes are the client's; ours says which one was used.
+    assert ours.partition("; escaping=")[0] == content_type.partition("; escaping=")[0]

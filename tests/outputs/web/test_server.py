@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, Self
 
 import pytest
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import Task
 
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
-from exporter.outputs.web.server import AHEAD, REQUEST_SECONDS, InLoop, Watch, WebServer
+from exporter.outputs.web.server import AHEAD, REQUEST_SECONDS, InLoop, Limits, WebServer
 from exporter.outputs.web.tls import TLSListener, context
 from exporter.outputs.web.webconfig import TLSSettings
 
@@ -346,6 +347,33 @@ class TestHostileClients:
             assert idle[0].closed(), "who was idle for longest went first"
 
 
+def test_with_nobody_connected_the_loop_sleeps_until_somebody_comes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a second at a time: an exporter that nobody asks does nothing."""
+    rounds: list[float | None] = []
+    real = wasyncore.loop
+    waits = threading.Semaphore(0)
+
+    def loop(timeout: Any = None, **settings: Any) -> None:
+        rounds.append(timeout)
+        waits.release()
+        real(timeout=timeout, **settings)
+
+    monkeypatch.setattr(wasyncore, "loop", loop)
+    server = serve()
+    assert waits.acquire(timeout=10)
+    assert rounds == [None]
+    with Client(server) as client:
+        client.send(REQUEST)
+        assert client.answer() == (200, PAGE)
+        assert rounds[-1] is not None, "a kept-open connection has its time limits"
+    while rounds[-1] is not None:
+        assert waits.acquire(timeout=10)
+    server.close()
+    assert rounds[-1] is None
+
+
 class FakeChannel:
     def __init__(self, last_activity: float = 0.0, *, requests: int = 0, request: object = None) -> None:
         self.last_activity = last_activity
@@ -362,35 +390,35 @@ def closed(look: Callable[[list[HTTPChannel]], None], *channels: FakeChannel) ->
     return [channel.closed for channel in channels]
 
 
-class TestWatch:
+class TestLimits:
     def test_within_the_limit_nobody_goes(self) -> None:
-        assert closed(Watch(2).crowd, FakeChannel(1), FakeChannel(2)) == [False, False]
+        assert closed(Limits(2).crowd, FakeChannel(1), FakeChannel(2)) == [False, False]
 
     def test_beyond_it_the_longest_idle_go(self) -> None:
         channels = [FakeChannel(5), FakeChannel(1), FakeChannel(9), FakeChannel(1)]
-        assert closed(Watch(2).crowd, *channels) == [False, True, False, True]
+        assert closed(Limits(2).crowd, *channels) == [False, True, False, True]
 
     def test_who_waits_for_an_answer_stays(self) -> None:
-        assert closed(Watch(1).crowd, FakeChannel(1, requests=1), FakeChannel(2)) == [False, True]
+        assert closed(Limits(1).crowd, FakeChannel(1, requests=1), FakeChannel(2)) == [False, True]
 
     def test_a_request_has_its_time(self) -> None:
-        watch, request = Watch(9), object()
+        limits, request = Limits(9), object()
         slow, idle = FakeChannel(request=request), FakeChannel()
-        assert closed(lambda channels: watch.requests(channels, 100.0), slow, idle) == [False, False]
-        assert closed(lambda channels: watch.requests(channels, 100.0 + REQUEST_SECONDS), slow, idle) == [
+        assert closed(lambda channels: limits.requests(channels, 100.0), slow, idle) == [False, False]
+        assert closed(lambda channels: limits.requests(channels, 100.0 + REQUEST_SECONDS), slow, idle) == [
             False,
             False,
         ]
-        assert closed(lambda channels: watch.requests(channels, 100.1 + REQUEST_SECONDS), slow, idle) == [
+        assert closed(lambda channels: limits.requests(channels, 100.1 + REQUEST_SECONDS), slow, idle) == [
             True,
             False,
         ]
 
     def test_the_next_request_has_its_own_time(self) -> None:
-        watch, channel = Watch(9), FakeChannel(request=object())
-        closed(lambda channels: watch.requests(channels, 100.0), channel)
+        limits, channel = Limits(9), FakeChannel(request=object())
+        closed(lambda channels: limits.requests(channels, 100.0), channel)
         channel.request = object()
-        assert closed(lambda channels: watch.requests(channels, 111.0), channel) == [False]
+        assert closed(lambda channels: limits.requests(channels, 111.0), channel) == [False]
 
 
 class FakeTask:
