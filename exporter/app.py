@@ -113,7 +113,8 @@ def supervise(
     patience = settings.poll.interval + WEDGED_AFTER * settings.guestrpc.timeout
     polls, moved = -1, clock()
     while True:
-        for number in signals.wait(notifier.watchdog_interval):
+        # Signals that come together have no order; the one that is not the end is not lost by it.
+        for number in sorted(signals.wait(notifier.watchdog_interval), key=lambda number: number != RELOAD):
             if number != RELOAD:
                 log.info("stopping", extra={"signal": number})
                 notifier.stopping()

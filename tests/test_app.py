@@ -400,7 +400,7 @@ def test_the_watchdog_is_fed_only_while_polls_go_on() -> None:
 
 
 def test_a_reload_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
-    signals = FakeSignals([(signal.SIGHUP,), (signal.SIGHUP, signal.SIGINT)], lambda: None)
+    signals = FakeSignals([(signal.SIGHUP,), (signal.SIGINT, signal.SIGHUP)], lambda: None)
     app.supervise(FakePoller(), Settings(), signals, FakeNotifier())
     assert [record.getMessage().split()[0].rstrip(":") for record in caplog.records] == [
         "SIGHUP",
