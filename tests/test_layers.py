@@ -60,7 +60,7 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking", "metrics"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "app"},
-    "commands.reference": VALUES | {"config", "doctor", "ha", "markdown"},
+    "commands.reference": VALUES | {"config", "doctor", "ha", "markdown", "simulator"},
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},

@@ -1,7 +1,7 @@
-"""The README's tables: metrics from the catalogue, settings and doctor's findings from their rows.
+"""The documentation's tables: metrics from the catalogue; settings, findings, scenarios and faults from their rows.
 
-``vmguest-exporter reference`` prints them; ``--write README.md`` replaces what stands between the markers of
-that file, ``--check README.md`` fails where it is not current.
+``vmguest-exporter reference`` prints them; ``--write docs/*.md`` replaces what stands between the markers of these
+files, ``--check docs/*.md`` fails where one is not current.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from exporter import catalogue
 from exporter.catalogue import EXTENDED, STATISTICS, Metric
+from exporter.commands.parser import PROGRAM
 from exporter.config import CHAPTERS, chapter
 from exporter.config.options import Option
 from exporter.config.values import Switch
@@ -21,16 +22,26 @@ from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError
 from exporter.ha import check_types
 from exporter.markdown import code, table
+from exporter.simulator.faults import KINDS
+from exporter.simulator.scenarios import SCENARIOS
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Of the ``reference`` command."""
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
-        "--write", metavar="FILE", type=Path, help="replace the tables between the markers of FILE"
+        "--write",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help="replace the tables between the markers of each FILE",
     )
     choice.add_argument(
-        "--check", metavar="FILE", type=Path, help="exit with 1 where FILE's tables are not current"
+        "--check",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help="exit with 1 where a table of a FILE is not current",
     )
 
 
@@ -39,33 +50,41 @@ def run(args: Namespace) -> int:
     if args.write is None and args.check is None:
         print("\n".join(make() for make in TABLES.values()))
         return 0
-    path: Path = args.write or args.check
-    try:
-        before = path.read_text(encoding="utf-8")
-        after = fill(before)
-        if args.write is not None and after != before:
-            path.write_text(after, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    if args.check is not None and after != before:
-        print(f"{path} is not current; run: vmguest-exporter reference --write {path}", file=sys.stderr)
-        return 1
-    return 0
+    stale = []
+    for path in args.write or args.check:
+        try:
+            before = path.read_text(encoding="utf-8")
+            after = fill(before)
+            if args.write is not None and after != before:
+                path.write_text(after, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        if after != before:
+            stale.append(path)
+    if args.check is None or not stale:
+        return 0
+    names = " ".join(map(str, stale))
+    print(f"not current; run: {PROGRAM} reference --write {names}", file=sys.stderr)
+    return 1
 
 
 def fill(text: str) -> str:
-    """``text`` with current tables between its markers.
+    """``text`` with current tables between its markers, whichever it has.
 
     Raises:
-        ValueError: a marker is missing, or one that no table has.
+        ValueError: a marker without its end, or of a table that there is not.
     """
     pattern = re.compile(r"(<!-- reference:(\w+) -->\n).*?(<!-- /reference:\2 -->)", re.DOTALL)
-    names = {match[2] for match in pattern.finditer(text)}
-    if names != TABLES.keys():
-        wrong = ", ".join(sorted(names ^ TABLES.keys()))
-        raise ValueError(f"expected one pair of markers for each of {', '.join(TABLES)}; look at: {wrong}")
+    found = [match[2] for match in pattern.finditer(text)]
+    marked = re.findall(r"<!-- /?reference:(\w+) -->", text)
+    if wrong := {
+        name for name in marked if marked.count(name) != 2 or name not in found or name not in TABLES
+    }:
+        raise ValueError(
+            f"expected one pair of markers for any of {', '.join(TABLES)}; look at: {', '.join(sorted(wrong))}"
+        )
     return pattern.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}{match[3]}", text)
 
 
@@ -102,11 +121,25 @@ def checks_table() -> str:
     return "\n" + table(("Type", "Key", "Default", "Meaning"), rows) + "\n"
 
 
+def scenarios_table() -> str:
+    """Every scenario of the simulated host, in Markdown."""
+    rows = [(code(name), row.summary) for name, row in SCENARIOS.items()]
+    return "\n" + table(("Scenario", "What happens"), rows) + "\n"
+
+
+def faults_table() -> str:
+    """Every kind of fault that the simulated host can be told, in Markdown."""
+    rows = [(code(name), row.summary) for name, row in KINDS.items()]
+    return "\n" + table(("Fault", "What the guest sees"), rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "settings": settings_table,
     "findings": findings_table,
     "checks": checks_table,
+    "scenarios": scenarios_table,
+    "faults": faults_table,
 }
 
 

@@ -48,7 +48,7 @@ class Check:
     code: str
     title: str
     looks_at: str
-    """For the table in the README: what it looks at."""
+    """For the table in docs/doctor.md: what it looks at."""
     run: Callable[[World], Outcome]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Every finding, a row each, in the order of the report. To add one, write its function and add a row.
 
-Codes are public API: they stand in ``--json``, in the README and in advice elsewhere.
+Codes are public API: they stand in ``--json``, in docs/doctor.md and in advice elsewhere.
 """
 
 from __future__ import annotations

@@ -74,7 +74,6 @@ def test_the_tables_stand_between_their_markers_and_nothing_else_changes() -> No
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("nothing", "metrics, settings, findings"),
         (EMPTY.replace("<!-- /reference:settings -->", ""), "look at: settings"),
         (EMPTY + "<!-- reference:alerts -->\n<!-- /reference:alerts -->", "look at: alerts"),
     ],
@@ -90,15 +89,18 @@ def test_print_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run() == 0
     assert "vmguest_cpu_used_seconds_total" in capsys.readouterr().out
     assert run("--check", str(file)) == 1
-    assert f"run: vmguest-exporter reference --write {file}" in capsys.readouterr().err
-    assert run("--write", str(file)) == 0
-    assert run("--check", str(file)) == 0
+    assert f"run: vmguest-exporter reference --write {file}\n" in capsys.readouterr().err
+    other = tmp_path / "other.md"
+    other.write_text("no tables\n")
+    assert run("--write", str(file), str(other)) == 0
+    assert run("--check", str(file), str(other)) == 0
+    assert other.read_text() == "no tables\n"
 
 
 def test_a_file_that_can_not_be_used_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         run("--check", str(tmp_path / "none"))
     file = tmp_path / "README.md"
-    file.write_text("no markers")
+    file.write_text("<!-- reference:metrics -->")
     with pytest.raises(ConfigError, match="one pair of markers"):
         run("--write", str(file))

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: the promises of the README, against the simulated vSphere HA.
+"""Whatever happens, in whatever order: the promises of docs/heartbeats.md, against the simulated vSphere HA.
 
 The heart's real loop, policy, lock, wire source and channel run on a clock of the test's own against the simulated
 host's real monitor. Each sequence mixes good and bad health, hung checks, stalls, broken connections, lost, slow and

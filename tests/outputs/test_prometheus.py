@@ -250,7 +250,7 @@ class TestRegistration:
 
     def test_the_example_of_the_readme_runs(self, short_path: Path) -> None:
         """As it stands there, on a simulated host."""
-        readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+        readme = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
         example = next(
             code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "REGISTRY" in code
         )

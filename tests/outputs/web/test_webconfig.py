@@ -30,10 +30,10 @@ def problems(text: str) -> list[str]:
     return [problem.removeprefix(prefix) for problem in caught.value.problems]
 
 
-def test_the_readme_s_example_is_taken() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+def test_the_documented_example_is_taken() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tls.md").read_text()
     (example,) = (
-        each for each in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "tls_server_config" in each
+        each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "tls_server_config" in each
     )
     found = config(example)
     assert found.tls is not None
