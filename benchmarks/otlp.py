@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.host import ROOT
-from benchmarks.scrape import Memory
+from benchmarks.programs import Memory
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
