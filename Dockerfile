@@ -17,7 +17,7 @@ RUN python3 -m venv --without-pip /opt/vmguest-exporter \
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN /pip/bin/pip --python /opt/vmguest-exporter/bin/python install --no-cache-dir --no-deps .
-# VMware's library for the road through the backdoor, which no seccomp profile blocks. Of the package only the library
+# VMware's library, which goes through the backdoor, which no seccomp profile blocks. Of the package only the library
 # and its licence: the rest are daemons that belong on the machine, not in here.
 WORKDIR /library
 RUN apt-get update \

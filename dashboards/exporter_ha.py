@@ -113,7 +113,7 @@ POLLS = Section(
         ),
         Panel(
             "Who runs what",
-            "Version of each exporter and its road to the host.",
+            "Version of each exporter and its source.",
             "none",
             _DOWN,
             (
@@ -127,7 +127,7 @@ POLLS = Section(
                 ("instance", "VM"),
                 ("version", "Version"),
                 ("python", "Python"),
-                ("source", "Road"),
+                ("source", "Source"),
                 ("transport", "Transport"),
                 ("protocol", "Reply"),
             ),

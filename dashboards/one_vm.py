@@ -348,15 +348,15 @@ HOST = Section(
             columns=(("version", "Version"), ("provider", "Provider")),
         ),
         Panel(
-            "Road to the host",
-            "By which road the exporter reads: guestrpc is its own, library is VMware's.",
+            "Source",
+            "Where the exporter reads from: guestrpc is its own, library is VMware's.",
             "none",
             "The exporter can't be scraped",
             (Query(vm("vmguest_source_info"), "info"),),
             Shape.TABLE,
             6,
             6,
-            columns=(("source", "Road"), ("transport", "Transport"), ("protocol", "Reply")),
+            columns=(("source", "Source"), ("transport", "Transport"), ("protocol", "Reply")),
         ),
         Panel(
             "How busy the whole host is",

@@ -51,7 +51,7 @@ def run(
     """Record until the time is over or Ctrl-C; the exit status, 1 where the host never gave statistics.
 
     Raises:
-        ConfigError: the file can't be written, or the settings name a road without raw replies.
+        ConfigError: the file can't be written, or the settings name a source without raw replies.
         VMGuestError: there is no host to record.
     """
     settings = load()
