@@ -95,8 +95,8 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
         return None
     labels: Labels = ((_DEVICE_LABEL[word], device),) if device else ()
     row = _BY_NAME.get((word, value.name))
-    if row is not None and (known := _known(row, value, labels)) is not None:
-        return known
+    if row is not None and _fits(row, value.units or row.units):
+        return _known(row, value.value, value.units or row.units, labels)
     if not value.type or word == "session":
         return None
     metric = _by_rule(word, value.name, value.type, value.units)
@@ -107,17 +107,21 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
         return None
     if scaled < 0 and value.type == "static" and value.name.rpartition(".")[2].lower() == "limit":
         scaled = float("inf")
+    elif scaled < 0 and value.units in _SCALES:
+        # No amount of bytes, seconds or hertz: the host's way to say that it has none to give.
+        return None
     return Mapped(metric, labels, scaled)
 
 
-def _known(row: ExtendedStatistic, value: ExtendedValue, labels: Labels) -> Mapped | None:
-    """By the catalogue's row; None where the host's unit is of another dimension than the row's."""
-    units = value.units or row.units
-    unit = _SCALES.get(units, (None, 1, 1))[0]
-    if unit is not row.metric.unit or isinstance(value.value, str):
-        return None
-    scaled = _scaled(value.value, units)
-    if value.value == -1 and row.name.endswith("limit"):
+def _fits(row: ExtendedStatistic, units: str) -> bool:
+    """Whether the host's unit is of the row's dimension; what is merely counted may have any other word."""
+    return _SCALES[units][0] is row.metric.unit if units in _SCALES else row.metric.unit is Unit.CPUS
+
+
+def _known(row: ExtendedStatistic, value: float, units: str, labels: Labels) -> Mapped | None:
+    """By the catalogue's row; None for -1 and its like, which mean *unlimited* for a limit and else nothing."""
+    scaled = _scaled(value, units)
+    if value == -1 and row.name.endswith("limit"):
         scaled = float("inf")
     elif scaled < 0:
         return None

@@ -32,8 +32,8 @@ def _ext(category: str, name: str, units: str, metric: Metric, *labels: tuple[st
     return ExtendedStatistic(category, name, metric, units, labels)
 
 
-def _instead(name: str, units: str, key: str) -> ExtendedStatistic:
-    return ExtendedStatistic("resources", name, BY_KEY[key].metric, units, (), key)
+def _instead(name: str, units: str, key: str, category: str = "resources") -> ExtendedStatistic:
+    return ExtendedStatistic(category, name, BY_KEY[key].metric, units, (), key)
 
 
 # fmt: off
@@ -70,6 +70,9 @@ EXTENDED: tuple[ExtendedStatistic, ...] = (
     _instead("guest.mem.mapped", "KB", "memory_mapped"),
     _instead("guest.mem.swapped", "KB", "memory_swapped"),
     _instead("guest.mem.ballooned", "KB", "memory_ballooned"),
+    _instead("host.cpu.processorMHz", "MHz", "host_cpu_frequency", "host"),
+    _ext("host", "host.cpu.coresPerPkg", "cores", Metric("host.cpu.cores_per_package", _G, Unit.CPUS,
+        "Physical CPU cores in each of the host's packages (sockets); a VM with more vCPUs spans NUMA nodes.")),
     _ext("vnet", "num.tx", "packets", Metric("network.transmit.packets", _C, Unit.PACKETS,
         "Packets that left this virtual NIC, by the hypervisor's count.", ("mac",))),
     _ext("vnet", "num.rx", "packets", Metric("network.receive.packets", _C, Unit.PACKETS,

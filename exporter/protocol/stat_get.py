@@ -2,222 +2,249 @@
 
 ========  ==================================================================================================
 xml       ``<metrics session="N"><metric name="…" type="…" units="…">value</metric>…</metrics>``, one line
-json      the same triples; an object keyed by name, or a list of objects with ``name``: both are taken
-yaml      ``name:`` and, indented, ``type: …``, ``units: …``, ``value: …``
+json      the same triples; an object keyed by name, or a list of objects with ``name``; words without a type are flat:
+          ``"version": "…"``
+yaml      ``name:`` and, indented, ``type: …``, ``units: …``, ``value: …``; words are flat: ``version: …``
 text      ``name = value`` lines; no type and no units
 ========  ==================================================================================================
 
-Source: Guest SDK Programming Guide, "Extended guest statistics". Names and shapes may change between ESXi
-releases, so what is not understood inside a good frame is left out, and a frame that is not understood is one
-error: :class:`~exporter.errors.RemoteProtocolError`.
+Names and shapes may change between ESXi releases, so what is not understood inside a good frame is skipped, a
+statistic that can't be used is left out and counted, and a frame that is not understood is one error:
+:class:`~exporter.errors.RemoteProtocolError`.
+Source: Guest SDK Programming Guide, "Extended guest statistics"; that words are flat in JSON is what production
+code reads (chef/ohai, vmware plugin).
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from xml.parsers import expat
 
 from exporter.errors import RemoteProtocolError
-from exporter.snapshot import ExtendedValue
+from exporter.protocol.stat_values import (
+    BLANK,
+    MAX_ELEMENTS,
+    MAX_REPLY,
+    Reply,
+    Values,
+    decode,
+    session_id,
+)
+
+__all__ = ["ENCODINGS", "MAX_REPLY", "Reply", "parse", "parse_names"]
 
 ENCODINGS = ("xml", "json", "yaml", "text")
 """In order of preference: xml's shape is documented without doubt and it carries the session id."""
 
-MAX_REPLY = 256 << 10
-"""Longest reply that is looked into, bytes; a real one has one to three KiB."""
-
-MAX_NAME = 128
-MAX_TEXT = 512
-"""Longest name, and longest value that is text, characters. Longer ones are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The statistics of one group. ``session_id`` is 0 where the encoding does not carry it."""
-
-    values: tuple[ExtendedValue, ...]
-    session_id: int = 0
+MAX_DEPTH = 16
+"""Of XML elements; a real reply has two."""
 
 
 def parse(encoding: str, reply: bytes) -> Reply:
     """Decode one reply.
 
     Raises:
-        RemoteProtocolError: it is too long, or not of that encoding.
+        RemoteProtocolError: it is too long, too deep, has too many parts, or is not of that encoding.
     """
-    if len(reply) > MAX_REPLY:
-        raise RemoteProtocolError(f"extended statistics of {len(reply)} bytes: {MAX_REPLY} are looked into")
-    text = reply.rstrip(b"\0").decode("utf-8", "replace")
-    return _PARSERS[encoding](text)
+    return _PARSERS[encoding](decode(reply))
 
 
 def parse_names(reply: bytes) -> tuple[str, ...]:
-    """The groups that the host offers: the text reply to an empty name, one a line, repetitions left out."""
-    if len(reply) > MAX_REPLY:
-        raise RemoteProtocolError(f"a list of groups of {len(reply)} bytes: {MAX_REPLY} are looked into")
-    lines = reply.rstrip(b"\0").decode("utf-8", "replace").splitlines()
-    return tuple(dict.fromkeys(name for line in lines if (name := line.strip())))
+    """The groups that the host offers: the text reply to an empty name, one a line, repetitions left out.
+
+    Raises:
+        RemoteProtocolError: it is too long, or goes on after a NUL.
+    """
+    lines = decode(reply).split("\n")
+    return tuple(dict.fromkeys(name for line in lines if (name := line.strip(BLANK))))
 
 
-def _value(name: str, raw: object, type_: object = "", units: object = "") -> ExtendedValue | None:
-    """One statistic; None where name or value can't be used."""
-    if not name or len(name) > MAX_NAME:
-        return None
-    value: float | int | str
-    if isinstance(raw, bool) or raw is None:
-        return None
-    if isinstance(raw, str):
-        raw = raw.strip()
-        if len(raw) > MAX_TEXT:
-            return None
-        value = _number(raw)
-    elif isinstance(raw, int | float) and math.isfinite(raw):
-        value = raw
-    else:
-        return None
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        return None
-    return ExtendedValue(name, value, str(type_)[:MAX_NAME].strip(), str(units)[:MAX_NAME].strip())
+class _Xml:
+    """By expat's events: no tree, no entities, no document type, nothing outside the text."""
 
+    def __init__(self) -> None:
+        self.values = Values()
+        self.session_id = 0
+        self._elements = 0
+        self._depth = 0
+        self._attributes: dict[str, str] | None = None
+        self._texts: list[str] = []
 
-def _number(text: str) -> float | int | str:
-    """``text`` as a number where it is a plain decimal one, else as it stands."""
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and len(digits) <= 20:
-        return int(text)
-    if digits.isascii() and digits.replace(".", "", 1).isdigit() and digits[0] != "." and digits[-1] != ".":
-        return float(text)
-    return text
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._elements += 1
+        if self._depth > MAX_DEPTH or self._elements > MAX_ELEMENTS:
+            raise RemoteProtocolError(
+                f"extended statistics in XML of more than {MAX_ELEMENTS} elements or {MAX_DEPTH} levels"
+            )
+        if self._depth == 1:
+            if tag != "metrics":
+                raise RemoteProtocolError(
+                    f"extended statistics in XML begin with <{tag}>, not with <metrics>"
+                )
+            self.session_id = session_id(attributes.get("session"))
+        elif self._depth == 2:
+            # Any other element beside <metric> is one that nobody knows yet.
+            self._attributes = attributes if tag == "metric" else None
+            self._texts = [""]
+        elif self._depth == 3:
+            self._texts.append("")
 
+    def text(self, text: str) -> None:
+        if self._depth == 2:
+            self._texts[-1] += text
 
-def _collect(values: Iterable[ExtendedValue | None]) -> tuple[ExtendedValue, ...]:
-    """Usable ones, the first of each name."""
-    found: dict[str, ExtendedValue] = {}
-    for value in values:
-        if value is not None:
-            found.setdefault(value.name, value)
-    return tuple(found.values())
+    def end(self, _tag: str) -> None:
+        if self._depth == 2 and self._attributes is not None:
+            get = self._attributes.get
+            # A child is skipped. Pieces of text on both sides of one are not put together to a number.
+            texts = [text for each in self._texts if (text := each.strip(BLANK))]
+            value = None if len(texts) > 1 else "".join(texts)
+            self.values.add(get("name"), value, get("type"), get("units"))
+        self._depth -= 1
+
+    def doctype(self, *_: object) -> None:
+        raise RemoteProtocolError("a document type declaration: a host sends none")
 
 
 def _xml(text: str) -> Reply:
-    """By expat's events: no tree, no entities, no document type, nothing outside the text."""
-    session_id = 0
-    depth = 0
-    attributes: dict[str, str] = {}
-    content: list[str] = []
-    values: list[ExtendedValue | None] = []
-
-    def start(tag: str, found: dict[str, str]) -> None:
-        nonlocal depth, session_id, attributes
-        depth += 1
-        if (depth, tag) == (1, "metrics"):
-            session = found.get("session", "0")
-            if session.isascii() and session.isdigit() and len(session) <= 20:
-                session_id = int(session)
-        elif (depth, tag) == (2, "metric"):
-            attributes = found
-            content.clear()
-        else:
-            raise RemoteProtocolError(f"<{tag}> at depth {depth}: <metrics> with <metric> in it is expected")
-
-    def end(_tag: str) -> None:
-        nonlocal depth
-        if depth == 2:
-            get = attributes.get
-            values.append(_value(get("name", ""), "".join(content), get("type", ""), get("units", "")))
-        depth -= 1
-
-    def doctype(*_: object) -> None:
-        raise RemoteProtocolError("a document type declaration: a host sends none")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = content.append
-    parser.StartDoctypeDeclHandler = doctype
+    found = _Xml()
+    # The text is UTF-8 by now, whatever its declaration says.
+    parser = expat.ParserCreate("UTF-8")
+    parser.buffer_text = True
+    parser.StartElementHandler = found.start
+    parser.EndElementHandler = found.end
+    parser.CharacterDataHandler = found.text
+    parser.StartDoctypeDeclHandler = found.doctype
     try:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
         raise RemoteProtocolError(f"extended statistics are no XML: {error}") from error
-    return Reply(_collect(values), session_id)
+    return found.values.reply(found.session_id)
+
+
+def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(pairs) > MAX_ELEMENTS:
+        raise RemoteProtocolError(f"an object of {len(pairs)} keys: {MAX_ELEMENTS} are looked at")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
+
+
+def _integer(digits: str) -> int | None:
+    """None for more than 64 bits: Python refuses the longest ones, and takes its time for long ones."""
+    return int(digits) if len(digits) <= 20 else None
 
 
 def _json(text: str) -> Reply:
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_each)
     except (ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"extended statistics are no JSON: {error}") from error
-    session_id = 0
-    if isinstance(document, dict):
-        session = document.get("session")
-        if isinstance(session, str) and session.isascii() and session.isdigit():
-            session = int(session)
-        if isinstance(session, int) and 0 < session < 1 << 64 and "metrics" in document:
-            session_id = session
-        document = document.get("metrics", document)
-    values: list[ExtendedValue | None] = []
+    session = 0
+    metrics = document.get("metrics") if isinstance(document, dict) else None
+    if isinstance(metrics, list) or (isinstance(metrics, dict) and "value" not in metrics):
+        session = session_id(document.get("session"))
+        document = metrics
+    values = Values()
     if isinstance(document, dict):
         for name, entry in document.items():
-            if isinstance(entry, dict):
-                values.append(_value(name, entry.get("value"), entry.get("type", ""), entry.get("units", "")))
-            else:
-                values.append(_value(name, entry))
+            _json_entry(values, name, entry)
     elif isinstance(document, list):
         for entry in document:
-            if isinstance(entry, dict):
-                name = entry.get("name")
-                name = name if isinstance(name, str) else ""
-                values.append(_value(name, entry.get("value"), entry.get("type", ""), entry.get("units", "")))
+            _json_entry(values, entry.get("name") if isinstance(entry, dict) else None, entry)
     else:
         raise RemoteProtocolError("extended statistics in JSON are neither an object nor a list")
-    return Reply(_collect(values), session_id)
+    return values.reply(session)
+
+
+def _json_entry(values: Values, name: object, entry: object) -> None:
+    if isinstance(entry, dict):
+        values.add(name, entry.get("value"), entry.get("type"), entry.get("units"))
+    else:
+        values.add(name, entry)
+
+
+class _Yaml:
+    """The two shapes that hosts send; not YAML at large, which would be a way to send us anything."""
+
+    def __init__(self) -> None:
+        self.values = Values()
+        self._name: str | None = None
+        self._flat = ""
+        self._fields: dict[str, str] = {}
+        self._indent = 0
+
+    def line(self, line: str) -> None:
+        indent = len(line) - len(line.lstrip(" \t"))
+        key, value = _yaml_pair(line.strip(BLANK))
+        if not indent:
+            self.finish()
+            if key is None:
+                # Nothing that anybody knows; what is indented below belongs to it.
+                self.values.drop()
+            self._name, self._flat, self._fields, self._indent = key, value, {}, indent
+            return
+        self._indent = self._indent or indent
+        # What is indented further belongs to a field that nobody knows yet.
+        if indent <= self._indent and key is not None:
+            self._fields.setdefault(key, value)
+
+    def finish(self) -> None:
+        if self._name is None:
+            return
+        get = self._fields.get
+        if self._fields and self._flat:
+            self.values.drop()
+        elif self._fields:
+            self.values.add(self._name, get("value"), get("type"), get("units"))
+        else:
+            self.values.add(self._name, self._flat)
+        self._name = None
+
+
+def _yaml_pair(line: str) -> tuple[str | None, str]:
+    """``key: value`` or ``key:``; no key for anything else. A colon without a space belongs to the key."""
+    key, colon, value = line.partition(": ")
+    if not colon:
+        if not line.endswith(":"):
+            return None, ""
+        key = line[:-1]
+    return _unquoted(key.strip(BLANK)), _unquoted(value.strip(BLANK))
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
 
 
 def _yaml(text: str) -> Reply:
-    """The one shape that hosts send; not YAML at large, which would be a way to send us anything."""
-    values: list[ExtendedValue | None] = []
-    name = ""
-    fields: dict[str, str] = {}
-
-    def finish() -> None:
-        if name:
-            get = fields.get
-            values.append(_value(name, get("value"), get("type", ""), get("units", "")))
-
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.strip() in ("---", "...") or line.lstrip().startswith("#"):
-            continue
-        key, colon, rest = (
-            line.strip().rpartition(":") if line[0] not in " \t" else line.strip().partition(":")
-        )
-        if not colon:
-            raise RemoteProtocolError(f"extended statistics are no YAML: line {number} has no colon")
-        if line[0] in " \t":
-            fields[key.strip()] = rest.strip().strip("\"'")
-        elif rest.strip():
-            raise RemoteProtocolError(
-                f"extended statistics in YAML: line {number} has a value where fields are expected"
-            )
-        else:
-            finish()
-            name, fields = key.strip().strip("\"'"), {}
-    finish()
-    return Reply(_collect(values))
+    found = _Yaml()
+    for line in text.split("\n"):
+        word = line.strip(BLANK)
+        if word and word not in {"---", "..."} and not word.startswith("#"):
+            found.line(line)
+    found.finish()
+    return _understood(found.values, "YAML")
 
 
 def _text(text: str) -> Reply:
-    values: list[ExtendedValue | None] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+    values = Values()
+    for line in text.split("\n"):
         name, equals, value = line.partition("=")
-        if not equals:
-            raise RemoteProtocolError(f"extended statistics in text: line {number} is no 'name = value'")
-        values.append(_value(name.strip(), value))
-    return Reply(_collect(values))
+        if equals:
+            values.add(name, value)
+        elif line.strip(BLANK):
+            values.drop()
+    return _understood(values, "text")
+
+
+def _understood(values: Values, encoding: str) -> Reply:
+    """These two have no frame: lines of which none can be used are another encoding's, or nonsense."""
+    if values.dropped and not values.found:
+        raise RemoteProtocolError(f"extended statistics of which no line is understood as {encoding}")
+    return values.reply()
 
 
 _PARSERS: dict[str, Callable[[str], Reply]] = {"xml": _xml, "json": _json, "yaml": _yaml, "text": _text}

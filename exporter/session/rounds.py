@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from exporter.catalogue.extended_names import accept, category
-from exporter.errors import RpcError, VMGuestError
+from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
@@ -64,6 +64,7 @@ class ExtendedReader:
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
         self._failed = ""
+        self._foreign = False
         self.state = ExtendedState()
 
     @property
@@ -102,6 +103,7 @@ class ExtendedReader:
         self._encodings = list(stat_get.ENCODINGS)
         self._listed = self._due = float("-inf")
         self._pending = []
+        self._foreign = False
         self.state = replace(self.state, snapshot=None, up=None)
 
     def _begin(self, source: Source, now: float, deadline: float) -> None:
@@ -140,27 +142,56 @@ class ExtendedReader:
             if reply is None:
                 continue
             if reply.session_id not in (0, self._session_id):
-                # The session changed between the basic poll and this one, which the next poll will see.
-                self._pending = []
-                self._due = float("-inf")
+                self._leave(reply.session_id)
                 return False
+            self._drop(reply.dropped)
             self._round[group] = reply.values
+        self._foreign = False
         return True
 
+    def _leave(self, session_id: int) -> None:
+        """A reply of another session: it changed since the basic poll, which the next one will see.
+
+        Raises:
+            RemoteProtocolError: that one did not see it.
+        """
+        if self._foreign:
+            raise RemoteProtocolError(
+                f"extended statistics are of session {session_id}, the basic ones of {self._session_id}"
+            )
+        self._foreign = True
+        self._pending = []
+        self._due = float("-inf")
+
     def _ask(self, source: Source, group: str, deadline: float) -> stat_get.Reply | None:
-        """One group in the first encoding that the host gives it in; None where it gives none."""
+        """One group in the first encoding that the host gives it in; None where it gives none.
+
+        Raises:
+            RemoteProtocolError: what it gives is understood in no encoding.
+        """
         refusal: RpcError | None = None
+        malformed: RemoteProtocolError | None = None
         for encoding in tuple(self._encodings):
             try:
-                raw = source.stat(encoding, group, self._left(deadline))
+                reply = stat_get.parse(encoding, source.stat(encoding, group, self._left(deadline)))
             except RpcError as error:
                 refusal = error
                 continue
+            except RemoteProtocolError as error:
+                # The first one tells most: it is of the encoding that should work.
+                malformed = malformed or error
+                continue
             if encoding != self._encodings[0]:
-                log.info("extended statistics in another encoding", extra={"encoding": encoding})
+                log.info(
+                    "extended statistics in another encoding",
+                    extra={"encoding": encoding, "why": str(malformed or refusal)},
+                )
+                # Remembered until the next session, which may be another host's.
                 self._encodings.remove(encoding)
                 self._encodings.insert(0, encoding)
-            return stat_get.parse(encoding, raw)
+            return reply
+        if malformed is not None:
+            raise malformed
         if category(group)[1]:
             # A device that was just taken away: its series stop, and the list is asked for anew.
             self._listed = float("-inf")

@@ -1,7 +1,8 @@
 """Extended statistics, the host's side: ``guestlib.stat.get <encoding> <name>`` in four encodings.
 
 Forms and names as the Guest SDK Programming Guide shows them. What it leaves open is chosen here: the fields of
-``vscsi`` (no public list), most of ``host``, and the nesting of JSON, of which both plausible forms can be had.
+``vscsi`` (no public list), most of ``host``, and the nesting of JSON, of which both plausible forms can be had. Words
+are flat in JSON and YAML, as parsers in production expect them.
 Where a basic statistic holds the same quantity, both agree: the finer unit is used unless the scenario set the
 basic one to something else.
 """
@@ -239,7 +240,8 @@ def _triple(row: Row) -> dict[str, int | str]:
 
 
 def json_object(_session_id: int, found: Sequence[Row]) -> bytes:
-    return json.dumps({row.name: _triple(row) for row in found}).encode()
+    """Words are flat, and so is the session's id, which JSON's numbers could not hold everywhere."""
+    return json.dumps({row.name: _triple(row) if row.type else str(row.value) for row in found}).encode()
 
 
 def json_list(found: Sequence[Row]) -> bytes:
@@ -249,8 +251,8 @@ def json_list(found: Sequence[Row]) -> bytes:
 def yaml(_session_id: int, found: Sequence[Row]) -> bytes:
     lines = []
     for row in found:
-        lines.append(f"{row.name}:")
-        lines += [f"  {key}: {value}".rstrip() for key, value in _triple(row).items()]
+        lines.append(f"{row.name}:" if row.type else f"{row.name}: {row.value}")
+        lines += [f"    {key}: {value}" for key, value in _triple(row).items() if row.type]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -41,6 +41,9 @@ def by_name(found: list[Family]) -> dict[str, Family]:
         ("vnet m", value("size.rx", 9, "accumulate", "bytes"), "vmguest_network_receive_bytes_total", {"mac": "m"}, 9),
         ("vnet m", value("limit", -1, "static", "MBps"), "vmguest_network_limit_bytes_per_second", {"mac": "m"}, INF),
         ("vnet m", value("reservation", 2, "static", "MBps"), "vmguest_network_reservation_bytes_per_second", {"mac": "m"}, 2 * 2**20),
+        ("host", value("host.cpu.processorMHz", 2593, "static", "MHz"), "vmguest_host_cpu_frequency_hertz", {}, 2.593e9),
+        ("host", value("host.cpu.coresPerPkg", 14, "static"), "vmguest_host_cpu_cores_per_package", {}, 14),
+        ("host", value("host.cpu.coresPerPkg", 14, "static", "count"), "vmguest_host_cpu_cores_per_package", {}, 14),
     ],
 )  # fmt: skip
 def test_known_statistics(
@@ -64,8 +67,8 @@ def test_a_text_reply_has_the_documented_units(row: catalogue.ExtendedStatistic)
 @pytest.mark.parametrize(
     ("group", "statistic", "name", "scaled"),
     [
-        ("host", value("host.cpu.processorMHz", 2600, "static", "MHz"), "vmguest_host_cpu_processor_hertz", 2.6e9),
-        ("host", value("host.cpu.coresPerPkg", 16, "static"), "vmguest_host_cpu_cores_per_pkg", 16),
+        ("host", value("host.cpu.turboMHz", 2600, "static", "MHz"), "vmguest_host_cpu_turbo_hertz", 2.6e9),
+        ("host", value("host.cpu.packages", 2, "static"), "vmguest_host_cpu_packages", 2),
         ("vscsi scsi0:0", value("num.reads", 7, "accumulate", "reads"), "vmguest_disk_num_reads_total", 7),
         ("vscsi scsi0:0", value("readLatency", 7, "accumulate", "us"), "vmguest_disk_read_latency_seconds_total", 7e-6),
         ("vscsi scsi0:0", value("size.read", 2, "accumulate", "KB"), "vmguest_disk_size_read_bytes_total", 2048),
@@ -116,6 +119,27 @@ def test_a_known_name_with_a_unit_of_another_dimension_is_an_unknown_statistic()
 def test_what_is_not_published(group: str, statistic: ExtendedValue) -> None:
     """The last one would take a catalogue name (vmguest_host_cpu_used_seconds_total) by rule."""
     assert map_value(group, statistic) is None
+
+
+@pytest.mark.parametrize("row", EXTENDED, ids=lambda row: f"{row.category} {row.name}")
+@pytest.mark.parametrize("units", ["", "the row's"])
+def test_minus_one_is_unlimited_for_a_limit_and_else_nothing(
+    row: catalogue.ExtendedStatistic, units: str
+) -> None:
+    """Not -1,000,000 Hz, and not under another name either."""
+    group = row.category + (" device" if row.category in ("vscsi", "vnet") else "")
+    mapped = map_value(group, ExtendedValue(row.name, -1, "static", units and row.units))
+    if row.name.endswith("limit"):
+        assert mapped is not None
+        assert mapped.value == INF
+    else:
+        assert mapped is None
+
+
+@pytest.mark.parametrize("units", ["KB", "us", "MHz", "MBps", "packets", "bytes"])
+@pytest.mark.parametrize("type_", ["static", "instant", "accumulate"])
+def test_no_unknown_statistic_is_less_than_nothing(units: str, type_: str) -> None:
+    assert map_value("resources", ExtendedValue("vm.new.thing", -1, type_, units)) is None
 
 
 @pytest.mark.parametrize(

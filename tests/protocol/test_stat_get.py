@@ -184,8 +184,11 @@ def test_one_value_from_every_encoding(rows: list[tuple[str, str, str, int]]) ->
         ("xml", b""),
         ("xml", b"<metrics>"),
         ("xml", b"<other/>"),
-        ("xml", b"<metrics><other/></metrics>"),
-        ("xml", b"<metrics><metric><metric/></metric></metrics>"),
+        ("xml", b"<metrics>" + b"<m>" * 16),
+        ("xml", b"<metrics>" + b"<m/>" * 1024 + b"</metrics>"),
+        ("xml", b"<metrics><metric name='version'>A&B</metric></metrics>"),
+        ("xml", b"<metrics><metric name='version'>A\x01B</metric></metrics>"),
+        ("xml", b"<metrics/>\0<metrics/>"),
         ("xml", b'<!DOCTYPE m [<!ENTITY a "aaaa">]><metrics><metric name="x">&a;</metric></metrics>'),
         ("xml", b'<!DOCTYPE m SYSTEM "file:///etc/passwd"><metrics/>'),
         ("xml", b'<metrics><metric name="x">&undefined;</metric></metrics>'),
@@ -193,9 +196,12 @@ def test_one_value_from_every_encoding(rows: list[tuple[str, str, str, int]]) ->
         ("json", b""),
         ("json", b"{"),
         ("json", b"5"),
-        ("json", b"[" * 100_000),
+        ("json", b"[" * 60_000),
+        ("json", b"[" + b"0," * 1024 + b"0]"),
+        ("json", b"{" + b",".join(b'"%d": 1' % n for n in range(1025)) + b"}"),
+        ("text", b"".join(b"a%d = 1\n" % n for n in range(1025))),
+        ("text", b"a = 1\0\nb = 2"),
         ("yaml", b"no colon"),
-        ("yaml", b"name: value"),
         ("text", b"no equals sign"),
     ],
 )
@@ -295,3 +301,134 @@ def test_a_flipped_bit_in_xml(bit: int) -> None:
         parse("xml", bytes(reply))
     except RemoteProtocolError:
         return
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        '<string name="b">word</string>',
+        '<metric name="b" type="instant" units="KB"><unit/>7<!-- a --></metric>',
+        '<metric name="b" type="instant" units="KB">7<of><what>8</what></of></metric>',
+        '<group><metric name="c">8</metric></group>',
+    ],
+)
+def test_what_xml_has_besides_is_skipped(strange: str) -> None:
+    """One unknown element must not cost the statistics beside it."""
+    before, after = (f'<metric name="{name}" type="instant" units="KB">5</metric>' for name in "ad")
+    reply = parse("xml", f'<metrics session="9">{before}{strange}{after}</metrics>'.encode())
+    known = {value.name: value.value for value in reply.values}
+    assert known.pop("b", 7) == 7
+    assert known == {"a": 5, "d": 5}
+    assert (reply.session_id, reply.dropped) == (9, 0)
+
+
+def test_pieces_around_a_child_make_no_number() -> None:
+    reply = parse("xml", b'<metrics><metric name="a">2<b/>09</metric></metrics>')
+    assert reply == Reply((), dropped=1)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-7", "iso-8859-15", "cp037", "idna", "nonsense", "x" * 99]
+)
+def test_the_encoding_that_xml_declares_changes_nothing(encoding: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    assert parse("xml", declared + NIC_XML) == parse("xml", NIC_XML)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("9" * 5000, "-" + "9" * 5000, "9" * 25, "18446744073709551616", "-9223372036854775809"),
+        *("9" * 400 + ".5", "99999999999999999999.5"),
+    ],
+    ids=lambda number: number[:8],
+)
+def test_a_number_of_more_than_64_bits_is_left_out_and_counted(encoding: str, number: str) -> None:
+    written = {
+        "xml": f'<metrics><metric name="a" type="instant" units="KB">{number}</metric><metric name="b">1</metric></metrics>',
+        "json": f'{{"a": {{"type": "instant", "units": "KB", "value": {number}}}, "b": 1}}',
+        "yaml": f"a:\n  type: instant\n  units: KB\n  value: {number}\nb: 1\n",
+        "text": f"a = {number}\nb = 1\n",
+    }
+    assert parse(encoding, written[encoding].encode()) == Reply((ExtendedValue("b", 1),), dropped=1)
+
+
+@pytest.mark.parametrize(
+    "session", ["true", "-5", "0", "1.5", "null", "[]", '"9e9"', '"' + "9" * 5000 + '"', "9" * 5000, "1e400"]
+)
+def test_what_is_no_session_id_is_none(session: str) -> None:
+    reply = parse("json", f'{{"session": {session}, "metrics": {{"a": 1}}}}'.encode())
+    assert reply == Reply((ExtendedValue("a", 1),))
+
+
+@pytest.mark.parametrize("session", ["true", "-5", "", "9" * 5000, "\u0663", "1.5"])
+def test_an_xml_session_that_is_no_number_is_none(session: str) -> None:
+    assert parse("xml", f'<metrics session="{session}"/>'.encode()) == Reply(())
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        r'"\ud800": 1',
+        r'"a": "\udfff"',
+        r'"a": {"type": "instant", "units": "\ud800", "value": 1}',
+        r'"a": "line\nline"',
+        r'"a": "\u0007"',
+        r'"a\u2028": 1',
+        r'"a": {"type": ["instant"], "units": "KB", "value": 1}',
+        r'"a": {"type": "instant", "units": {"KB": 1}, "value": 1}',
+        r'"a": {"units": "KB"}',
+        r'"a": true',
+        r'"b": 2',
+    ],
+)
+def test_a_sample_that_no_output_could_carry_is_left_out_and_counted(sample: str) -> None:
+    assert parse("json", f'{{"b": 1, {sample}}}'.encode()).values == (ExtendedValue("b", 1),)
+
+
+SESSION_JSON = b"""{"session": "4004861987670969122", "uptime": {"type": "accumulate", "units": "us", "value":
+ 1036293956}, "version": "VMware ESX 7.0.0 build-15843807", "provider": "", "uuid.bios": "56 4d 00"}"""
+SESSION_YAML = b"""\
+session: 4004861987670969122
+uptime:
+    type: accumulate
+    units: us
+    value: 1036293956
+    more:
+        value: 5
+version: VMware ESX 7.0.0 build-15843807
+provider:
+uuid.bios: '56 4d 00'
+"""
+
+
+@pytest.mark.parametrize(("encoding", "reply"), [("json", SESSION_JSON), ("yaml", SESSION_YAML)])
+def test_words_are_flat_in_json_and_yaml(encoding: str, reply: bytes) -> None:
+    assert parse(encoding, reply).values == (
+        ExtendedValue("session", 4004861987670969122),
+        ExtendedValue("uptime", 1036293956, "accumulate", "us"),
+        ExtendedValue("version", "VMware ESX 7.0.0 build-15843807"),
+        ExtendedValue("provider", ""),
+        ExtendedValue("uuid.bios", "56 4d 00"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("text", "version = a\u2028vm.cpu.used = 5\n"),
+        ("text", "version = a\x0bvm.cpu.used = 5\n"),
+        ("text", "version = a\x85vm.cpu.used = 5\n"),
+        ("yaml", "version: a\u2028vm.cpu.used: 5\n"),
+    ],
+)
+def test_only_a_line_feed_ends_a_line(encoding: str, reply: str) -> None:
+    """A word of the host must not become a statistic of its own."""
+    with pytest.raises(RemoteProtocolError, match="no line is understood"):
+        parse(encoding, reply.encode())
+
+
+def test_a_line_that_is_not_understood_costs_no_other() -> None:
+    assert parse("text", b"# nothing\na = 1\n") == Reply((ExtendedValue("a", 1),), dropped=1)
+    assert parse("yaml", b"nothing\n  x: 1\na: 1\n- b\n") == Reply((ExtendedValue("a", 1),), dropped=2)

@@ -306,3 +306,95 @@ def test_unknown_statistics_can_be_left_out(clock: Clock) -> None:
     assert state.snapshot is not None
     assert state.snapshot.groups["resources"] == ()
     assert reader.interval == 15.0
+
+
+JSON = b'{"vm.numa.local": {"type": "instant", "units": "KB", "value": 5}}'
+BROKEN = b'<metrics session="7"><metric name="version">A & B</metric></metrics>'
+
+
+def speaks(xml: bytes | Exception, json: bytes | Exception = JSON) -> Host:
+    """Lists its groups, and gives each in XML and JSON alone."""
+    host = Host({("text", ""): LIST}, RpcError("Unsupported encoding"))
+    for group in LIST.decode().splitlines():
+        host.answers["xml", group], host.answers["json", group] = xml, json
+    return host
+
+
+def test_a_malformed_encoding_is_followed_by_the_next_one(
+    reader: ExtendedReader, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "exporter.extended")
+    host = speaks(BROKEN)
+    state = reader.step(host, 7, FAR)
+    assert state.up is True
+    assert state.snapshot is not None
+    assert len(state.snapshot.groups) == 4
+    # Asked in XML once; then JSON is known to work.
+    assert [encoding for encoding, _ in host.asked] == ["text", "xml", *["json"] * 4]
+    assert [record.message for record in caplog.records].count("extended statistics in another encoding") == 1
+    host.asked.clear()
+    clock.now = 15.0
+    reader.step(host, 7, FAR)
+    assert {encoding for encoding, _ in host.asked} == {"json"}
+
+
+def test_the_better_encoding_is_tried_again_after_a_session_change(reader: ExtendedReader) -> None:
+    reader.step(speaks(BROKEN), 7, FAR)
+    host = offers()
+    host.default = xml(8)
+    assert reader.step(host, 8, FAR).up is True
+    assert {encoding for encoding, _ in host.asked} == {"text", "xml"}
+
+
+def test_a_host_that_is_understood_in_no_encoding_is_malformed(
+    reader: ExtendedReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = speaks(BROKEN, b"{")
+    assert reader.step(host, 7, FAR).up is False
+    assert [getattr(record, "kind", "") for record in caplog.records][-1] == "malformed"
+    assert [encoding for encoding, _ in host.asked] == ["text", "xml", "json", "yaml", "text"]
+
+
+def test_one_malformed_group_does_not_cost_the_others_their_encoding_for_ever(reader: ExtendedReader) -> None:
+    host = offers()
+    host.answers["xml", "session"] = BROKEN
+    host.answers["json", "session"] = b'{"version": "A & B"}'
+    for group in ("host", "resources", "vscsi scsi0:0"):
+        host.answers["json", group] = JSON
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert state.snapshot.groups["session"] == (ExtendedValue("version", "A & B"),)
+    assert state.up is True
+
+
+def test_a_session_id_that_never_matches_is_told_once_and_asked_no_more_than_once_a_round(
+    reader: ExtendedReader, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host({("text", ""): LIST}, xml(9))
+    first = reader.step(host, 7, FAR)
+    assert first.up is None
+    for second in range(5, 65, 5):
+        clock.now = float(second)
+        state = reader.step(host, 7, FAR)
+        assert state.up is False
+    asked = [name for _, name in host.asked if name]
+    # The first round, once more at the next poll, and then one question in each interval.
+    assert len(asked) == 2 + 3
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "of session 9, the basic ones of 7" in getattr(told[0], "reason", "")
+    host.default = xml(7)
+    clock.now = 80.0
+    assert reader.step(host, 7, FAR).up is True
+
+
+def test_what_a_parser_leaves_out_is_counted(reader: ExtendedReader) -> None:
+    host = offers()
+    host.answers["xml", "resources"] = (
+        b'<metrics session="7"><metric name="vm.numa.local" type="instant" units="KB">5</metric>'
+        b'<metric name="vm.numa.remote" type="instant" units="KB">99999999999999999999999</metric></metrics>'
+    )
+    state = reader.step(host, 7, FAR)
+    assert state.snapshot is not None
+    assert len(state.snapshot.groups["resources"]) == 1
+    assert state.dropped == 1

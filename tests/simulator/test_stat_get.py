@@ -68,7 +68,9 @@ def test_xml_is_as_the_guide_shows_it() -> None:
 
 
 def test_yaml_is_as_the_guide_shows_it() -> None:
-    assert extended.yaml(0, NIC[:1]) == b"num.tx:\n  type: accumulate\n  units: packets\n  value: 209\n"
+    assert extended.yaml(0, NIC[:1]) == (
+        b"num.tx:\n    type: accumulate\n    units: packets\n    value: 209\n"
+    )
 
 
 def test_text_is_as_the_guide_shows_it() -> None:
