@@ -74,6 +74,9 @@ RULES: dict[str, frozenset[str]] = {
     "ha.start": VALUES | {"config", "ha", "machine", "metrics", "simulator"},
     # Where the settings' tables become checks.
     "ha.check_types": VALUES | {"config", "ha"},
+    # For programs: puts parts together, as app does.
+    "api": VALUES
+    | {"config", "session", "poller", "metrics", "outputs", "ha", "library", "protocol", "simulator"},
     "__main__": frozenset({"commands"}),
     "__init__": frozenset(),
 }

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric, generate_latest
@@ -25,10 +21,8 @@ from exporter.outputs.prometheus import MAX_AGE, OPENMETRICS, TEXT, Page, VMGues
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
-from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS
-from exporter.simulator.server import Server, serve_unix
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot, SourceInfo, Value
 
 SESSION = 0x1122334455667788
@@ -247,32 +241,6 @@ class TestRegistration:
         assert {"vmguest_up", "vmguest_hypervisor", "vmguest_otlp_exports"} <= described
         for metric in collector.collect():
             assert metric.name in described or "not in this exporter's catalogue" in metric.documentation
-
-    def test_the_example_of_the_readme_runs(self, short_path: Path) -> None:
-        """As it stands there, on a simulated host."""
-        readme = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
-        example = next(
-            code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "REGISTRY" in code
-        )
-        socket = short_path / "host"
-        program = example.replace('choose("auto")', f'choose("guestrpc", socket_path={str(socket)!r})')
-        assert program != example
-        program += (
-            "\nimport prometheus_client, time"
-            "\nwhile b'vmguest_up 1.0' not in (page := prometheus_client.generate_latest()): time.sleep(0.02)"
-            "\nprint(page.decode())"
-        )
-        with serve_unix(socket, Server(SimulatedHost())):
-            done = subprocess.run(
-                [sys.executable, "-W", "error", "-c", program],
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=30,
-            )
-        assert done.stderr == ""
-        assert "vmguest_memory_ballooned_bytes " in done.stdout
-        assert "python_info" in done.stdout
 
 
 class World:

@@ -1,0 +1,237 @@
+"""For programs: the host's statistics, a collector for prometheus_client's registries, and heartbeats.
+
+What ``__all__`` names is public and changes only as the changelog promises; nothing else of this package is.
+``docs/python.md`` shows each of them at work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from exporter.catalogue import BY_KEY
+from exporter.catalogue import Statistic as _Row
+from exporter.config import Settings
+from exporter.config.settings import GuestRpc, Library, Replay, Simulated
+from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
+from exporter.ha import lock
+from exporter.ha.base import AppMonitor
+from exporter.ha.wire import WireAppMonitor
+from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.metrics.published import Published
+from exporter.outputs.prometheus import VMGuestCollector
+from exporter.poller import Poller
+from exporter.protocol.appmonitor import AppState, AppStatus, Code
+from exporter.session.choose import connector
+from exporter.session.hosts import Host, find_host
+from exporter.session.rounds import ExtendedReader
+from exporter.session.wire import Channel
+from exporter.simulator.in_process import in_process
+
+__all__ = [
+    "AppState",
+    "AppStatus",
+    "Code",
+    "Collector",
+    "ConfigError",
+    "Heartbeats",
+    "LibraryNotFound",
+    "NotVMwareError",
+    "Reading",
+    "Source",
+    "Statistic",
+    "Statistics",
+    "VMGuestError",
+    "heartbeats",
+]
+
+Source = Literal["auto", "guestrpc", "library", "simulated", "replay"]
+"""Where statistics come from, as ``--source``."""
+
+CALL_LIMIT = 2.0
+"""Seconds for one call to the host."""
+
+Heartbeats = AppMonitor
+"""What :func:`heartbeats` gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One statistic of the host."""
+
+    value: float | str
+    """In base units; ``inf`` means *unlimited*. Text for the resource pool's path."""
+    unit: str
+    """UCUM: ``By``, ``s``, ``Hz``, ``{share}``, ``{cpu}``, or empty."""
+    kind: str
+    """``gauge``, ``counter`` or ``info``. A counter is 0 at the beginning of the session and grows."""
+    help: str
+    """What a high value means for the VM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the host said at one time. ``reading["memory.ballooned"]`` is a :class:`Statistic`.
+
+    Names are those of OTLP without ``vmguest.`` in front. What the host does not give is absent.
+    """
+
+    statistics: Mapping[str, Statistic]
+    session_id: int
+    """Another one than before: counters began anew (power-on, vMotion, resume, revert, reset)."""
+    time: float
+    """Seconds since the epoch."""
+
+    def __getitem__(self, name: str) -> Statistic:
+        """Raises KeyError where the host does not give the statistic, or there is none of this name."""
+        return self.statistics[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.statistics
+
+
+class _Closing:
+    """A context manager that closes itself."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything that was opened. Never raises."""
+        raise NotImplementedError
+
+
+class Statistics(_Closing):
+    """The host's statistics, read when asked for; for one thread at a time.
+
+    ``source`` as ``--source``. ``socket``: a unix socket to speak GuestRPC over, of a simulated host. ``library``: the
+    file of VMware's library. ``scenario``: of the simulated host. ``file``: the recording to replay.
+
+    Raises:
+        NotVMwareError: this machine is no VMware guest.
+        LibraryNotFound: the library was asked for, and there is none that can be loaded.
+        ConfigError: a scenario or recording that can't be used.
+    """
+
+    def __init__(
+        self,
+        source: Source = "auto",
+        *,
+        socket: str | None = None,
+        library: str | None = None,
+        scenario: str = "steady",
+        file: str | None = None,
+    ) -> None:
+        self._source = _host(source, socket, library, scenario, file).source
+
+    def read(self) -> Reading:
+        """Ask the host.
+
+        Raises:
+            VMGuestError: it does not answer, or refuses; ``kind`` is a stable word for the reason.
+        """
+        snapshot = self._source.read()
+        statistics = {
+            row.metric.name: _statistic(row, snapshot.values[key])
+            for key, row in BY_KEY.items()
+            if key in snapshot.values
+        }
+        return Reading(statistics, snapshot.session_id, time.time())
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class Collector(VMGuestCollector, _Closing):
+    """Everything that the exporter publishes, for any registry of prometheus_client.
+
+    A thread of its own polls the host every ``interval`` seconds until :meth:`close`; a scrape never reaches the host.
+    Arguments and errors as :class:`Statistics`.
+    """
+
+    def __init__(
+        self,
+        source: Source = "auto",
+        *,
+        interval: float = 5.0,
+        socket: str | None = None,
+        library: str | None = None,
+        scenario: str = "steady",
+        file: str | None = None,
+    ) -> None:
+        host = _host(source, socket, library, scenario, file)
+        self._poller = Poller(host.source, interval, extended=ExtendedReader(max(interval, 15.0)))
+        super().__init__(Published(lambda: self._poller.state, guest=host.guest).collect)
+        self._poller.start()
+
+    def close(self) -> None:
+        self._poller.stop()
+
+
+@contextmanager
+def heartbeats(
+    source: Literal["guestrpc", "library", "simulated"] = "guestrpc",
+    *,
+    socket: str | None = None,
+    library: str | None = None,
+    lock_file: str | None = None,
+) -> Iterator[Heartbeats]:
+    """The calls of vSphere HA Application Monitoring, for as long as the block lasts.
+
+    After ``enable()`` the host expects ``mark_active()`` every 30 s **and resets this machine where none comes**. Leaving
+    the block changes nothing at the host: call ``disable()`` where the end is a planned one.
+
+    Raises:
+        NotVMwareError: this machine is no VMware guest.
+        ConfigError: another process sends the heartbeats of this VM: two would mask each other.
+    """
+    with ExitStack() as parts:
+        if source != "simulated":
+            path = lock_file or lock.DEFAULT_PATH
+            taken = lock.acquire(path)
+            if taken is None:
+                raise ConfigError(
+                    f"another process, pid {lock.holder(path) or 'unknown'}, sends the heartbeats"
+                )
+            parts.callback(taken.release)
+        monitor = _monitor(source, socket, library)
+        parts.callback(monitor.close)
+        yield monitor
+
+
+def _monitor(source: str, socket: str | None, library: str | None) -> AppMonitor:
+    if source == "library":
+        return LibraryAppMonitor(library, CALL_LIMIT)
+    return WireAppMonitor(
+        Channel(in_process() if source == "simulated" else connector(socket or ""), CALL_LIMIT)
+    )
+
+
+def _host(source: Source, socket: str | None, library: str | None, scenario: str, file: str | None) -> Host:
+    return find_host(
+        Settings(
+            source=source,
+            guestrpc=GuestRpc(socket=socket),
+            library=Library(path=library),
+            simulated=Simulated(scenario=scenario),
+            replay=Replay(file=file),
+        )
+    )
+
+
+def _statistic(row: _Row, value: int | str) -> Statistic:
+    return Statistic(
+        row.scaled(value) if isinstance(value, int) else value,
+        row.metric.unit.ucum,
+        row.metric.kind.value,
+        row.metric.help,
+    )

@@ -1,0 +1,126 @@
+"""The public face, as docs/python.md writes it and on the simulated host."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter import api
+from exporter.ha import lock
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+
+PAGE = (Path(__file__).parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SIMULATED = {
+    "Statistics()": 'Statistics("simulated")',
+    "Collector()": 'Collector("simulated")',
+    "heartbeats()": 'heartbeats("simulated")',
+    "sleep(10)": "sleep(0.01)",
+    "sleep(2)": "sleep(1.1)",
+}
+"""What the tests put in the place of the real host, and of real waiting."""
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=["read", "rate", "collector", "heartbeats"])
+def test_a_documented_example_runs(block: str) -> None:
+    program = block
+    for real, simulated in SIMULATED.items():
+        program = program.replace(real, simulated)
+    assert '"simulated"' in program
+    if "REGISTRY" in program:
+        program += (
+            "\nimport prometheus_client, time"
+            "\nwhile b'vmguest_up 1.0' not in (page := prometheus_client.generate_latest()): time.sleep(0.02)"
+            "\nprint(page.decode())"
+        )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    if "print" in block:
+        assert re.match(r"\d+ bytes|\d\.\d\d CPUs", done.stdout)
+    if "REGISTRY" in program:
+        assert "vmguest_memory_ballooned_bytes " in done.stdout
+        assert "python_info" in done.stdout
+
+
+def test_every_public_name_is_documented_and_there() -> None:
+    (listed,) = re.findall(r"## What is public\n\n(.*)", PAGE, re.DOTALL)
+    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(api.__all__)
+    assert all(hasattr(api, name) for name in api.__all__)
+
+
+def test_values_are_in_base_units_with_their_unit() -> None:
+    with api.Statistics("simulated", scenario="cpu-limit") as vm:
+        reading = vm.read()
+    assert reading["cpu.limit"] == api.Statistic(2.6e9, "Hz", "gauge", reading["cpu.limit"].help)
+    assert reading["memory.limit"].value == float("inf")
+    assert (reading["cpu.used"].kind, reading["cpu.used"].unit) == ("counter", "s")
+    assert isinstance(reading["resource_pool"].value, str)
+
+
+def test_what_the_host_does_not_give_is_absent() -> None:
+    with api.Statistics("simulated", scenario="host-stats-disabled") as vm:
+        reading = vm.read()
+    assert "memory.used" in reading
+    assert "host.memory.used" not in reading
+    with pytest.raises(KeyError):
+        reading["host.memory.used"]
+
+
+def test_a_simulated_host_on_a_socket(short_path: Path) -> None:
+    path = str(short_path / "host")
+    host = Server(SimulatedHost("ballooning"))
+    with serve_unix(path, host), api.Statistics("guestrpc", socket=path) as vm:
+        assert vm.read().session_id == host.host.session_id
+        lock_file = str(short_path / "lock")
+        with api.heartbeats(socket=path, lock_file=lock_file) as monitor:
+            assert monitor.enable() is api.Code.OK
+            assert monitor.mark_active() is api.Code.OK
+            assert monitor.get_app_status() is api.AppStatus.GREEN
+        assert host.host.ha.enabled, "leaving the block changes nothing at the host"
+
+
+def test_two_senders_of_heartbeats_are_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    taken = lock.acquire(path)
+    assert taken is not None
+    with pytest.raises(api.ConfigError, match="another process, pid"), api.heartbeats(lock_file=path):
+        pass
+    taken.release()
+
+
+def test_the_lock_is_let_go_of(short_path: Path) -> None:
+    path = str(short_path / "lock")
+    for _ in range(2):
+        with (
+            pytest.raises(api.VMGuestError),
+            api.heartbeats(socket=str(short_path / "none"), lock_file=path) as monitor,
+        ):
+            monitor.mark_active()
+
+
+def test_a_collector_in_a_registry_of_its_own() -> None:
+    registry = CollectorRegistry()
+    with api.Collector("simulated", interval=0.1) as collector:
+        registry.register(collector)
+        while b"vmguest_up 1.0" not in (page := generate_latest(registry)):
+            pass
+    assert b"vmguest_memory_ballooned_bytes " in page
+
+
+def test_a_wrong_scenario_is_told() -> None:
+    with pytest.raises(api.ConfigError, match="ballooning"):
+        api.Statistics("simulated", scenario="baloning")
+
+
+def test_replay_of_a_recording_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(api.VMGuestError):
+        api.Statistics("replay", file=str(tmp_path / "none"))
