@@ -20,7 +20,7 @@ from exporter import __version__
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.ha import start as heartbeats
-from exporter.machine.signals import RELOAD, Signals
+from exporter.machine.signals import FAILED, RELOAD, Signals
 from exporter.machine.systemd import Notifier
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
@@ -41,7 +41,7 @@ PARTS = (hosts, push, web, heartbeats)
 
 
 def serve(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Publish until SIGTERM or SIGINT; the exit status.
+    """Publish until SIGTERM or SIGINT; the exit status, 1 after a part has failed for good.
 
     Raises:
         ConfigError: settings that only their parts could check.
@@ -51,12 +51,12 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     notifier = Notifier(environ)
     try:
         with Signals() as signals, ExitStack() as parts:
-            poller = start(settings, environ, notifier, parts)
-            supervise(poller, settings, signals, notifier)
+            poller = start(settings, environ, notifier, parts, signals.fail)
+            status = supervise(poller, settings, signals, notifier)
     except ConfigError as error:
         raise ConfigError(*dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))) from error
     log.info("stopped")
-    return 0
+    return status
 
 
 def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
@@ -70,8 +70,14 @@ def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, parts: ExitStack) -> Poller:
-    """Build and start every part; ``parts`` ends them."""
+def start(
+    settings: Settings,
+    environ: Mapping[str, str],
+    notifier: Notifier,
+    parts: ExitStack,
+    failed: Callable[[], None],
+) -> Poller:
+    """Build and start every part; ``parts`` ends them. ``failed``: called when one of them fails for good."""
     host = hosts.find_host(settings)
     listeners: list[Callable[[PollState], None]] = []
 
@@ -86,7 +92,7 @@ def start(settings: Settings, environ: Mapping[str, str], notifier: Notifier, pa
         lambda: poller.state, Options(settings.expose_identity, settings.deprecated_metrics), guest=host.guest
     )
     push.start(settings, environ, published, parts)
-    server, record = web.start(settings, published, parts)
+    server, record = web.start(settings, published, parts, failed)
     listeners.append(record)
     poller.start()
     parts.callback(poller.stop)
@@ -108,17 +114,17 @@ def supervise(
     signals: Signals,
     notifier: Notifier,
     clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """The main thread's whole work: wait for the end, and tell systemd that polls go on."""
+) -> int:
+    """The main thread's whole work: wait for the end, and tell systemd that polls go on. The exit status."""
     patience = settings.poll.interval + WEDGED_AFTER * settings.guestrpc.timeout
     polls, moved = -1, clock()
     while True:
         # Signals that come together have no order; the one that is not the end is not lost by it.
         for number in sorted(signals.wait(notifier.watchdog_interval), key=lambda number: number != RELOAD):
             if number != RELOAD:
-                log.info("stopping", extra={"signal": number})
+                log.info("stopping", extra={"signal": number} if number != FAILED else None)
                 notifier.stopping()
-                return
+                return int(number == FAILED)
             log.info(
                 "SIGHUP: settings are read at the start only; certificates and users are read when their files change"
             )

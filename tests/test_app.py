@@ -148,7 +148,7 @@ def test_a_web_configuration_that_can_not_be_used_ends_the_start(tmp_path: Path)
     file.write_text("tls_server_confg: {}\n")
     settings = Settings(source="simulated", web=Web(listen=LOCAL, config_file=str(file)))
     with ExitStack() as parts, pytest.raises(ConfigError, match=r"web\.yml:1: unknown key"):
-        app.start(settings, {}, Notifier({}), parts)
+        app.start(settings, {}, Notifier({}), parts, pytest.fail)
 
 
 def test_the_push_sends_what_the_page_shows(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,13 +188,13 @@ def test_a_push_that_can_not_be_ends_the_start() -> None:
     environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}
     settings = replace_web(*LOCAL, otlp=Otlp(endpoint="localhost:4317"))
     with ExitStack() as parts, pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_PROTOCOL"):
-        app.start(settings, environ, Notifier({}), parts)
+        app.start(settings, environ, Notifier({}), parts, pytest.fail)
 
 
 def test_a_standard_variable_can_switch_the_push_off(caplog: pytest.LogCaptureFixture) -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}
     with ExitStack() as parts:
-        app.start(replace_web(*LOCAL), environ, Notifier({}), parts)
+        app.start(replace_web(*LOCAL), environ, Notifier({}), parts, pytest.fail)
         assert "vmguest_otlp" not in get(address(caplog))
 
 
@@ -225,7 +225,7 @@ def test_a_port_in_use_is_an_error_of_that_setting() -> None:
         other.listen()
         taken = Address(*other.getsockname())
         with ExitStack() as parts, pytest.raises(ConfigError, match=f"--web.listen-address={taken}"):
-            app.start(replace_web(taken), {}, Notifier({}), parts)
+            app.start(replace_web(taken), {}, Notifier({}), parts, pytest.fail)
 
 
 def replace_web(*listen: Address, otlp: Otlp = Otlp(), poll: Poll = Poll()) -> Settings:  # noqa: B008  frozen
@@ -344,7 +344,7 @@ def test_a_forced_library_away_from_vmware_ends_the_start() -> None:
 def test_without_web_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(source="simulated", web=Web(enabled=False, listen=LOCAL))
     with ExitStack() as parts:
-        poller = app.start(settings, {}, Notifier({}), parts)
+        poller = app.start(settings, {}, Notifier({}), parts, pytest.fail)
         while not poller.state.polls:
             threading.Event().wait(0.01)
     assert not any("listening" in record.getMessage() for record in caplog.records)

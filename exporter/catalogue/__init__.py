@@ -55,6 +55,8 @@ from exporter.catalogue.own import (
     SOURCE,
     UP,
     VCPUS,
+    WEB_CONNECTIONS_REFUSED,
+    WEB_METRICS,
 )
 from exporter.catalogue.statistics import (
     BY_ID,
@@ -130,6 +132,8 @@ __all__ = [
     "STATISTICS",
     "UP",
     "VCPUS",
+    "WEB_CONNECTIONS_REFUSED",
+    "WEB_METRICS",
     "ExtendedStatistic",
     "HostUnit",
     "Kind",

@@ -39,6 +39,9 @@ OTLP_EXPORTS = Metric("otlp.exports", _C, _EV, "OTLP exports, by outcome.", ("ou
 OTLP_QUEUE_LENGTH = Metric("otlp.queue_length", _G, _NO, "Exports that wait to be sent or sent again; near its bound, data is about to be lost.")
 OTLP_LAST_SUCCESS = Metric("otlp.last_success", _G, Unit.TIMESTAMP, "When the receiver last took an export.")
 
+# The web server.
+WEB_CONNECTIONS_REFUSED = Metric("web.connections_refused", _C, _EV, "Connections that the web server refused or cut off, by reason: certificate, handshake, limit (too many), protocol (TLS and plain HTTP mixed up), timeout.", ("reason",))
+
 # vSphere HA Application Monitoring.
 HA_ENABLED = Metric("ha.enabled", _G, _NO, "1 when the host has confirmed that application monitoring is on: silence then resets this VM.")
 HA_HEALTHY = Metric("ha.healthy", _G, _NO, "1 when the exporter's health and every check are good.")
@@ -70,6 +73,7 @@ SELF_METRICS = (
     EXTENDED_DROPPED,
 )
 OTLP_METRICS = (OTLP_EXPORTS, OTLP_QUEUE_LENGTH, OTLP_LAST_SUCCESS)
+WEB_METRICS = (WEB_CONNECTIONS_REFUSED,)
 HA_METRICS = (
     HA_ENABLED,
     HA_HEALTHY,
@@ -89,6 +93,7 @@ OWN: Mapping[str, tuple[Metric, ...]] = {
     "The session": SESSION_METRICS,
     "The exporter itself": SELF_METRICS,
     "OTLP push": OTLP_METRICS,
+    "Web server": WEB_METRICS,
     "Heartbeats": HA_METRICS,
 }
 """All of them, by the heading that they have in the reference."""

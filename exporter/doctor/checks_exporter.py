@@ -11,8 +11,8 @@ from exporter.config.places import Address
 from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
+from exporter.outputs.web.connections import SERVER
 from exporter.outputs.web.listen import bind
-from exporter.outputs.web.server import SERVER
 
 PROGRAM = "vmguest-exporter"
 NOT_SERVING = {

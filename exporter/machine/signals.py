@@ -19,6 +19,8 @@ STOP = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK")
 """Asks for an orderly end. SIGBREAK is Windows' Ctrl-Break."""
 RELOAD: int | None = getattr(signal, "SIGHUP", None)
 """Not fatal. None: this system has no such signal."""
+FAILED = 0
+"""No signal's number: a part of the program has failed (:meth:`Signals.fail`)."""
 
 
 class Signals:
@@ -47,14 +49,18 @@ class Signals:
         self._reader.close()
         self._writer.close()
 
+    def fail(self) -> None:
+        """Ask for the end because a part has failed. From any thread."""
+        self._writer.send(bytes([FAILED]))
+
     def wait(self, timeout: float | None = None) -> tuple[int, ...]:
-        """The signals that came, in order; none after ``timeout`` seconds (None: wait for ever)."""
+        """The signals (or :data:`FAILED`) that came, in order; none after ``timeout`` seconds (None: wait for ever)."""
         select.select([self._reader], [], [], timeout)
         try:
             numbers = self._reader.recv(4096)
         except BlockingIOError:
             return ()
-        return tuple(number for number in numbers if number in self._numbers)
+        return tuple(number for number in numbers if number in self._numbers or number == FAILED)
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

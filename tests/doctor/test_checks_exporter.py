@@ -117,7 +117,11 @@ def test_an_exporter_that_already_serves_is_no_fault(guest: Guest, tmp_path: Pat
     (tmp_path / "web.yml").write_text(web_config)
     secured = Secured(str(tmp_path / "web.yml"))
     server = WebServer(
-        secured.guard(page), [("127.0.0.1", 0)], listener=secured.listener, scheme=secured.scheme
+        secured.with_headers(page),
+        [("127.0.0.1", 0)],
+        admit=secured.admit,
+        listener=secured.listener,
+        scheme=secured.scheme,
     )
     server.start()
     try:

@@ -90,7 +90,7 @@ def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(
 ) -> None:
     caplog.set_level(logging.INFO, "exporter")
     with ExitStack() as parts:
-        poller = app.start(SIMULATED, {}, Notifier({}), parts)
+        poller = app.start(SIMULATED, {}, Notifier({}), parts, pytest.fail)
         deadline = time.monotonic() + PATIENCE
         while "sees this application as Green" not in caplog.text:
             assert time.monotonic() < deadline

@@ -38,6 +38,11 @@ def answer(response: Response, method: str, start_response: StartResponse) -> It
     return (response.body,) if method != "HEAD" else ()
 
 
+def responding(response: Response) -> WSGI:
+    """An application that knows one answer."""
+    return lambda environ, start_response: answer(response, environ["REQUEST_METHOD"], start_response)
+
+
 class Application:
     """Routes by path. ``ready`` tells whether a first poll has ended, well or badly.
 

@@ -1,7 +1,6 @@
 """Passwords: HTTP basic authentication (RFC 7617) against bcrypt hashes.
 
-bcrypt is slow by design, 50 ms at the usual cost, so its answers are remembered and the number of requests that
-wait for it is bounded: however many wrong passwords come in, who has been let in before is let in at once.
+bcrypt is slow by design, so its answers are remembered: who has been let in before is let in at once.
 ``bcrypt`` is an optional dependency (extra ``web``), imported where there are users.
 """
 
@@ -10,33 +9,51 @@ from __future__ import annotations
 import binascii
 import os
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
+from typing import NamedTuple
 
 from exporter.errors import ConfigError
-from exporter.outputs.web.webconfig import FLAG
+from exporter.outputs.web.webconfig import FLAG, cost
 
 REMEMBERED = 100
 """Refused pairs of name and password that are remembered; those let in are as few as there are users."""
-WAITING = 2
-"""Requests that may be at bcrypt or wait for it, of the server's four threads."""
+SIGNIFICANT = 72
+"""Bytes of a password that bcrypt looks at, here as in Go's, by which other exporters judge."""
+DEAR = 1.0
+"""Seconds that one check may take before the operator is told."""
 
 _NOBODY = b"$2b$%02d$oWNA8x9OO.C5r/D4nioWsOinz1Vu/9o2tznZCJzQaXNkUgz.xwtHi"
-"""The hash of a random text that was thrown away, less its cost: an unknown name takes as long as a known one."""
+"""The hash of a random text that was thrown away, less its cost."""
+_TRIAL = 6
+"""Cost of the check by which others are estimated: 4 ms."""
+
+Matches = Callable[[bytes, bytes], bool]
+"""Compares a password with a hash."""
 
 
-class Login(Enum):
-    """What a request's credentials are worth."""
+class Credentials(NamedTuple):
+    """What a client gave."""
 
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    BUSY = "busy"
-    """Not known: too many others wait for bcrypt."""
+    name: bytes
+    password: bytes
 
 
-def checker() -> Callable[[bytes, bytes], bool]:
+def credentials(authorization: str) -> Credentials | None:
+    """Those in an ``Authorization`` header, or None where it holds none."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, password = binascii.a2b_base64(encoded.encode("ascii")).partition(b":")
+    except ValueError:
+        return None
+    return Credentials(name, password[:SIGNIFICANT]) if colon else None
+
+
+def checker() -> Matches:
     """Give bcrypt's comparison of a password with a hash.
 
     Raises:
@@ -52,66 +69,83 @@ def checker() -> Callable[[bytes, bytes], bool]:
 
     def matches(password: bytes, hashed: bytes) -> bool:
         try:
-            # Go's bcrypt, by which other exporters judge, looks at 72 bytes too.
-            return bcrypt.checkpw(password[:72], hashed)
+            return bcrypt.checkpw(password, hashed)
         except ValueError:
             return False
 
     return matches
 
 
+def remarks(
+    users: Mapping[str, bytes], matches: Matches, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[str]:
+    """What the operator should know about the costs of the hashes."""
+    costs = {name: cost(hashed) for name, hashed in users.items()}
+    if len(set(costs.values())) > 1:
+        dearer = sorted(name for name, each in costs.items() if each > min(costs.values()))
+        yield (
+            "the hashes of basic_auth_users differ in cost, so the time of a wrong password tells that these names"
+            f" exist: {', '.join(dearer)}; give all the same"
+        )
+    begun = clock()
+    matches(b"", _NOBODY % _TRIAL)
+    trial = clock() - begun
+    for name, each in costs.items():
+        if (seconds := trial * 2.0 ** (each - _TRIAL)) > DEAR:
+            yield (
+                f"to check the password of {name} takes about {seconds:.0f} s on this machine (bcrypt cost {each})"
+                " and other logins wait meanwhile; 10 is usual"
+            )
+
+
+class Admitted:
+    """Who has been let in. Outlives a change of the users: each is let in as long as the hash stays the same."""
+
+    def __init__(self) -> None:
+        # Only a keyed digest of a password stays in memory.
+        self.secret = os.urandom(32)
+        self.hashes: dict[bytes, bytes] = {}
+        """Digest of name and password to the hash that they matched."""
+
+
 class Passwords:
     """The users of one web configuration. Any thread may ask."""
 
-    def __init__(self, users: Mapping[str, bytes], matches: Callable[[bytes, bytes], bool]) -> None:
+    def __init__(self, users: Mapping[str, bytes], matches: Matches, admitted: Admitted) -> None:
         self._users = {name.encode(): hashed for name, hashed in users.items()}
         self._matches = matches
-        cost = max(int(hashed[4:6]) for hashed in users.values())
-        self._nobody = _NOBODY % cost
-        # Only a keyed digest of a password stays in memory.
-        self._secret = os.urandom(32)
-        self._good: set[bytes] = set()
-        self._bad: OrderedDict[bytes, None] = OrderedDict()
-        self._room = threading.BoundedSemaphore(WAITING)
-        self._one_at_a_time = threading.Lock()
+        self._admitted = admitted
+        # As cheap as the cheapest: a stranger must not make this machine work harder than a user could.
+        self._nobody = _NOBODY % min(map(cost, users.values()))
+        self._lock = threading.Lock()
+        self._refused: OrderedDict[bytes, None] = OrderedDict()
 
-    def judge(self, authorization: str) -> Login:
-        """What an ``Authorization`` header is worth; empty where there was none."""
-        credentials = _credentials(authorization)
-        if credentials is None:
-            return Login.REFUSED
-        name, password = credentials
-        digest = blake2b(b"%d:%b%b" % (len(name), name, password), key=self._secret).digest()
-        if digest in self._good:
-            return Login.ACCEPTED
-        if digest in self._bad:
-            return Login.REFUSED
-        if not self._room.acquire(blocking=False):
-            return Login.BUSY
-        try:
-            with self._one_at_a_time:
-                good = self._matches(password, self._users.get(name, self._nobody)) and name in self._users
-        finally:
-            self._room.release()
-        return self._remember(digest, good=good)
+    def known(self, given: Credentials) -> bool | None:
+        """Whether ``given`` are a user's, as far as that is remembered; None where only bcrypt can tell."""
+        digest = self._digest(given)
+        with self._lock:
+            matched = self._admitted.hashes.get(digest)
+            if matched is not None and self._users.get(given.name) == matched:
+                return True
+            return False if digest in self._refused else None
 
-    def _remember(self, digest: bytes, *, good: bool) -> Login:
-        if good:
-            self._good.add(digest)
-            return Login.ACCEPTED
-        self._bad[digest] = None
-        if len(self._bad) > REMEMBERED:
-            self._bad.popitem(last=False)
-        return Login.REFUSED
+    def check(self, given: Credentials) -> bool:
+        """The same by bcrypt, unless it has become known meanwhile; slow."""
+        known = self.known(given)
+        if known is not None:
+            return known
+        hashed = self._users.get(given.name, self._nobody)
+        good = self._matches(given.password, hashed) and given.name in self._users
+        digest = self._digest(given)
+        with self._lock:
+            if good:
+                self._admitted.hashes[digest] = hashed
+            else:
+                self._refused[digest] = None
+                if len(self._refused) > REMEMBERED:
+                    self._refused.popitem(last=False)
+        return good
 
-
-def _credentials(authorization: str) -> tuple[bytes, bytes] | None:
-    """Name and password, or None where the header holds none."""
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        name, colon, password = binascii.a2b_base64(encoded.encode("ascii")).partition(b":")
-    except ValueError:
-        return None
-    return (name, password) if colon else None
+    def _digest(self, given: Credentials) -> bytes:
+        name, password = given
+        return blake2b(b"%d:%b%b" % (len(name), name, password), key=self._admitted.secret).digest()

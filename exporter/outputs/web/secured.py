@@ -10,16 +10,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from exporter.errors import ConfigError
+from exporter.once import Once
 from exporter.outputs.web import auth, tls, webconfig
-from exporter.outputs.web.application import WSGI, Environ, Headers, Response, StartResponse, answer
-from exporter.outputs.web.auth import Login, Passwords
-from exporter.outputs.web.server import Listener
+from exporter.outputs.web.application import (
+    WSGI,
+    Environ,
+    Headers,
+    Response,
+    StartResponse,
+    responding,
+)
+from exporter.outputs.web.auth import Passwords
+from exporter.outputs.web.connections import Listener
+from exporter.outputs.web.login_queue import WAITING, Login, LoginQueue
+from exporter.outputs.web.server import Decide
 from exporter.outputs.web.tls import Context, TLSListener
 from exporter.outputs.web.webconfig import FLAG, WebConfig
 
@@ -71,10 +81,18 @@ class Secured:
         ConfigError: at the start, everything that is wrong with it.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str, clock: Callable[[], float] = time.monotonic, *, waiting: int = WAITING
+    ) -> None:
+        """``waiting``: how many logins may wait for their turn."""
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
+        self._logins = LoginQueue(waiting)
+        self._too_many = self.with_headers(responding(TOO_MANY))
+        self._unauthorized = self.with_headers(responding(UNAUTHORIZED))
+        self._once = Once()
+        self._admitted = auth.Admitted()
         self._rules = self._read()
         self._problem = ""
         self._next_look = clock() + LOOK_SECONDS
@@ -91,24 +109,45 @@ class Secured:
             return Listener
         return partial(TLSListener, context=lambda: self.rules().context or first)
 
-    def guard(self, application: WSGI) -> WSGI:
-        """``application`` for those who may, with the headers asked for."""
+    def admit(self, headers: Mapping[str, str], address: str, decide: Decide) -> None:
+        """Whether a request may ask the application; a new login waits for its turn."""
+        rules = self.rules()
+        if rules.limiter is not None and not rules.limiter.allows():
+            decide(self._too_many)
+            return
+        passwords = rules.passwords
+        if passwords is None:
+            decide(None)
+            return
+        given = auth.credentials(headers.get("AUTHORIZATION", ""))
+        known = False if given is None else passwords.known(given)
+        if given is None or known is not None:
+            decide(None if known else self._unauthorized)
+            return
 
-        def guarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            rules = self.rules()
-            asked = {name for name, _ in rules.config.headers}
+        def check() -> None:
+            # The users may have changed while it waited.
+            current = self._rules.passwords
+            decide(None if current is None or current.check(given) else self._unauthorized)
 
-            def with_headers(status: str, headers: Headers) -> object:
+        self._logins.put(address, Login(check, lambda: decide(self._too_many)))
+
+    def with_headers(self, application: WSGI) -> WSGI:
+        """``application``, with the headers that the configuration asks for."""
+
+        def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            asked = self.rules().config.headers
+            names = {name for name, _ in asked}
+
+            def start(status: str, headers: Headers) -> object:
                 # The operator's word replaces the page's own.
-                own = [field for field in headers if field[0] not in asked]
-                return start_response(status, [*own, *rules.config.headers])
+                return start_response(
+                    status, [*(field for field in headers if field[0] not in names), *asked]
+                )
 
-            refusal = _refusal(rules, environ)
-            if refusal is not None:
-                return answer(refusal, environ["REQUEST_METHOD"], with_headers)
-            return application(environ, with_headers)
+            return application(environ, start)
 
-        return guarded
+        return answer
 
     def rules(self) -> Rules:
         """What is in force now. Any thread may ask."""
@@ -149,10 +188,17 @@ class Secured:
         if config.tls is not None:
             context = tls.context(config.tls)
         if config.users:
-            passwords = auth.Passwords(config.users, auth.checker())
+            passwords = self._passwords(config.users)
         if config.rate_interval:
             limiter = Limiter(config.rate_interval, config.rate_burst, self._clock)
         return Rules(config, stamps, context, passwords, limiter)
+
+    def _passwords(self, users: Mapping[str, bytes]) -> Passwords:
+        matches = auth.checker()
+        for remark in auth.remarks(users, matches):
+            if self._once.is_news(remark):
+                log.warning(remark)
+        return Passwords(users, matches, self._admitted)
 
     def _stamps(self, config: WebConfig) -> tuple[Stamp, ...]:
         return tuple(_stamp(file) for file in (self._path, *(config.tls.files if config.tls else ())))
@@ -166,19 +212,10 @@ def _stamp(path: str) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _refusal(rules: Rules, environ: Environ) -> Response | None:
-    if rules.limiter is not None and not rules.limiter.allows():
-        return _TOO_MANY
-    if rules.passwords is None:
-        return None
-    login = rules.passwords.judge(environ.get("HTTP_AUTHORIZATION", ""))
-    return {Login.ACCEPTED: None, Login.BUSY: _TOO_MANY, Login.REFUSED: _UNAUTHORIZED}[login]
-
-
-_TOO_MANY = Response(
+TOO_MANY = Response(
     b"Too many requests; try again\n", status="429 Too Many Requests", headers=(("Retry-After", "1"),)
 )
-_UNAUTHORIZED = Response(
+UNAUTHORIZED = Response(
     b"Name and password, please\n",
     status="401 Unauthorized",
     headers=(("WWW-Authenticate", 'Basic realm="vmguest-exporter"'),),

@@ -1,121 +1,105 @@
-"""The web server: waitress, with limits that no client can get around.
+"""The web server: one thread, which runs waitress's own loop over all connections and the application too.
 
-One thread runs waitress's own loop over all connections and, since the application never blocks, the application
-too: there is no worker that a slow client could hold, and a scrape costs no switch between threads. What a
-client can take is bounded in number (connections, bytes of a request, requests sent ahead) and in time (silence,
-an unfinished request). At the limit of connections the one that has been idle for longest is closed: a newcomer
-is always served. An application that does block (passwords are slow by design) gets worker threads.
+There is no worker that a slow client could hold, and a scrape costs no switch between threads. At the limit of
+connections the one that has been idle for longest is closed: a newcomer is always served. Who has to wait before
+it may ask (passwords are slow to check by design) waits outside of the loop, and nobody waits behind it.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.server import TcpWSGIServer
-from waitress.task import Task, ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher
 
-from exporter.outputs.web.application import WSGI
+from exporter.outputs.web.application import WSGI, Environ, StartResponse
+from exporter.outputs.web.connections import (
+    REFUSAL,
+    Channel,
+    Limits,
+    Listener,
+    OpenFiles,
+    Refusals,
+    adjustments,
+    connection_limit,
+)
 from exporter.outputs.web.listen import bind, shown
 
 log = logging.getLogger("exporter.web")
 
-SERVER = "vmguest-exporter"
-"""The header of that name: by it ``doctor`` knows that an exporter has the port already."""
-CONNECTIONS = 512
-"""Connections at a time; half of the usual limit of 1024 open files."""
-HEADER_BYTES = 16384
-"""Request line and headers together; Prometheus sends about 400 bytes."""
-AHEAD = 4
-"""Requests that a client may send before it has read the answers. No scraper sends more than one."""
-IDLE_SECONDS = 120
-"""A kept-open connection without traffic is closed; a scraper that is slower than that connects anew."""
-REQUEST_SECONDS = 10.0
-"""A request that has begun must be complete by then, however busily its bytes drip in."""
-WORKERS = 4
-"""Threads for an application that blocks."""
+Decide = Callable[[WSGI | None], None]
+"""Takes what answers a request instead of the application, or None: it may ask the application."""
+Admit = Callable[[Mapping[str, str], str, Decide], None]
+"""Is asked before each request with its headers (as waitress names them: ``AUTHORIZATION``) and the client's
+address; decides at once or later, from any thread."""
 
 
-class Channel(HTTPChannel):
-    """One connection."""
-
-    def received(self, data: bytes) -> bool:
-        taken = super().received(data)
-        if len(self.requests) > AHEAD:
-            self.handle_close()
-        return bool(taken)
-
-
-class Listener(TcpWSGIServer):
-    """One address that is listened on."""
-
-    channel_class: type[Channel] = Channel
+def everybody(_headers: Mapping[str, str], _address: str, decide: Decide) -> None:
+    """The :data:`Admit` of a server that asks for nothing."""
+    decide(None)
 
 
 class InLoop(ThreadedTaskDispatcher):
     """A task dispatcher without threads: tasks run between two rounds of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, admit: Admit = everybody) -> None:
         super().__init__()
-        self._tasks: deque[Task] = deque()
+        self._admit = admit
+        self._asked: deque[Channel] = deque()
+        self._decided: deque[tuple[Channel, WSGI | None]] = deque()
+        self._lock = threading.Lock()
+        self._loop = threading.get_ident()
+        self._closed = False
 
-    def add_task(self, task: Task) -> None:
-        self._tasks.append(task)
+    def add_task(self, task: Any) -> None:
+        """Called by the loop's thread, with a channel that has a request."""
+        self._asked.append(task)
 
     def run(self) -> None:
         """Serve what is waiting now; what these requests let in waits for the next round."""
-        for _ in range(len(self._tasks)):
+        self._loop = threading.get_ident()
+        for _ in range(len(self._asked)):
+            channel = self._asked.popleft()
+            request = channel.requests[0]
+            if request.error or channel.barred is not None:
+                self._decide(channel, channel.barred)
+            else:
+                self._admit(request.headers, channel.addr[0], partial(self._decide, channel))
+        while self._decided:
+            channel, channel.refusal = self._decided.popleft()
             try:
-                self._tasks.popleft().service()
+                channel.service()
             except Exception:
                 # As waitress's own threads do: one connection's mishap is not the end of all.
                 log.exception("a request failed in an unforeseen way")
 
+    def _decide(self, channel: Channel, refusal: WSGI | None) -> None:
+        with self._lock:
+            if not self._closed:
+                self._decided.append((channel, refusal))
+                if threading.get_ident() != self._loop:
+                    channel.server.pull_trigger()
 
-class Limits:
-    """Closes what a connection may not do for ever. Called by the loop's thread, between two rounds."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._begun: dict[object, float] = {}
-        """Unfinished request to the time at which it was first seen."""
-
-    def crowd(self, channels: Sequence[HTTPChannel]) -> None:
-        """Beyond the limit, close those that have been idle for longest."""
-        excess = len(channels) - self._limit
-        if excess > 0:
-            idle = sorted(
-                (channel.last_activity, id(channel), channel) for channel in channels if not channel.requests
-            )
-            for _, _, channel in idle[:excess]:
-                channel.handle_close()
-
-    def requests(self, channels: Iterable[HTTPChannel], now: float) -> None:
-        """Close where a request is unfinished for too long. waitress itself looks at silence alone."""
-        begun: dict[object, float] = {}
-        for channel in channels:
-            if channel.request is not None:
-                since = begun[channel.request] = self._begun.get(channel.request, now)
-                if now - since > REQUEST_SECONDS:
-                    channel.handle_close()
-        self._begun = begun
+    def shutdown(self, cancel_pending: bool = True, timeout: int = 5) -> bool:
+        with self._lock:
+            self._closed = True
+        return bool(super().shutdown(cancel_pending, timeout))
 
 
 class WebServer:
     """Serves ``application`` on every address of ``listen``, pairs of host and port.
 
     An empty host is every address of the machine, IPv6 and IPv4; port 0 lets the system choose.
-    ``blocking``: calls of the application may take long, so they need threads. ``listener`` makes what listens
-    on a bound socket, with the arguments of :class:`Listener`; ``scheme`` is that of its URLs.
+    ``admit`` is asked before each request. ``listener`` makes what listens on a bound socket, with the arguments
+    of :class:`Listener`; ``scheme`` is that of its URLs. ``failed`` is called by the server's thread where it
+    ends though nobody closed the server.
     """
 
     def __init__(
@@ -123,26 +107,29 @@ class WebServer:
         application: WSGI,
         listen: Sequence[tuple[str, int]],
         *,
-        blocking: bool = False,
+        admit: Admit = everybody,
         listener: Callable[..., Listener] = Listener,
         scheme: str = "http",
-        connections: int = CONNECTIONS,
+        connections: int | None = None,
+        failed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._application = application
         self._listen = listen
-        self._blocking = blocking
-        self._dispatcher = ThreadedTaskDispatcher() if blocking else InLoop()
+        self._dispatcher = InLoop(admit)
         self._make_listener = listener
         self._scheme = scheme
-        self._connections = connections
+        self._connections = connection_limit() if connections is None else connections
+        self._failed = failed
         self._clock = clock
         self._map: dict[int, Any] = {}
         """File descriptor to what waitress's loop serves: listeners, connections, its wake-up pipe."""
+        self._files = OpenFiles()
         self._sockets: list[socket.socket] = []
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
+        self.refusals = Refusals()
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -161,33 +148,19 @@ class WebServer:
             ConfigError: with every address that can't be listened on and what to do about it.
         """
         logging.getLogger("waitress").setLevel(logging.WARNING)
-        # It warns of each request that waits for a thread, which is what a queue is for.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        settings = Adjustments(
-            ident=SERVER,
-            url_scheme=self._scheme,
-            asyncore_use_poll=True,
-            connection_limit=2 * self._connections,  # never reached: Limits.crowd is there before
-            channel_timeout=IDLE_SECONDS,
-            max_request_header_size=HEADER_BYTES,
-            max_request_body_size=1,
-            outbuf_overflow=sys.maxsize,  # no temporary files,
-            outbuf_high_watermark=sys.maxsize,  # and no waiting for a reader: AHEAD bounds what is held
-            log_socket_errors=False,
-            clear_untrusted_proxy_headers=False,  # no header of a proxy is ever read
-        )
         self._sockets = bind(self._listen)
-        self._dispatcher.set_thread_count(WORKERS if self._blocking else 0)
         for bound in self._sockets:
             self._listener = self._make_listener(
-                self._application,
+                self._answer,
                 self._map,
                 True,
                 bound,
                 dispatcher=self._dispatcher,
-                adj=settings,
+                adj=adjustments(self._scheme, self._connections),
                 sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
                 bind_socket=False,
+                refusals=self.refusals,
+                files=self._files,
             )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
@@ -196,27 +169,44 @@ class WebServer:
         """Stop listening and drop every connection; done within a second. Never raises; may be called twice."""
         if self._thread is not None:
             self._stopping.set()
-            self._listener.pull_trigger()
+            if self._thread.is_alive():
+                self._listener.pull_trigger()
             self._woken.set()
             self._thread.join(1.0)
             self._thread = None
 
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        refusal: WSGI | None = environ[REFUSAL]
+        return (self._application if refusal is None else refusal)(environ, start_response)
+
     def _run(self) -> None:
-        limits = Limits(self._connections)
-        next_look = 0.0
-        channels: list[HTTPChannel] = []
-        while not self._stopping.is_set():
-            # Nobody connected: nothing to look after, so nothing to wake up for.
-            wasyncore.loop(timeout=1.0 if channels else None, use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
-            if isinstance(self._dispatcher, InLoop):
-                self._dispatcher.run()
-            channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
-            limits.crowd(channels)
-            now = self._clock()
-            if now >= next_look:
-                next_look = now + 1.0
-                limits.requests(channels, now)
+        try:
+            self._serve()
+        except Exception:
+            log.critical("the web server failed", exc_info=True)
+            self._failed()
         # The loop may have ended before it was woken: the pipe that wakes it must not be closed until then.
         self._woken.wait()
         self._dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)
+
+    def _serve(self) -> None:
+        limits = Limits(self._connections)
+        next_look = 0.0
+        channels: list[Channel] = []
+        while not self._stopping.is_set():
+            # Nobody connected: nothing to look after, so nothing to wake up for.
+            timeout = 1.0 if channels or self._files.waiting else None
+            wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
+            self._dispatcher.run()
+            channels = [one for one in self._map.values() if isinstance(one, Channel)]
+            if self._files.waiting:
+                limits.lower(channels)
+            room = limits.crowd(channels)
+            now = self._clock()
+            if now >= next_look:
+                next_look = now + 1.0
+                limits.unfinished(channels, now)
+                room = True
+            if room:
+                self._files.waiting = False

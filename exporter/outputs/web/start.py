@@ -14,7 +14,9 @@ from exporter.outputs.page.status import Status
 from exporter.outputs.process import StandardCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
+from exporter.outputs.web.connections import connection_limit
 from exporter.outputs.web.listen import bind
+from exporter.outputs.web.login_queue import WAITING
 from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
 from exporter.snapshot import PollState
@@ -37,9 +39,12 @@ def check(settings: Settings, _environ: Mapping[str, str]) -> None:
 
 
 def start(
-    settings: Settings, published: Published, parts: ExitStack
+    settings: Settings, published: Published, parts: ExitStack, failed: Callable[[], None]
 ) -> tuple[WebServer | None, Callable[[PollState], None]]:
-    """Listen, unless the web server is off; ``parts`` ends it. Gives it and what wants to be told after each poll."""
+    """Listen, unless the web server is off; ``parts`` ends it. Gives it and what wants to be told after each poll.
+
+    ``failed`` is called from the server's thread should that fail later on.
+    """
     if not settings.web.enabled:
         return None, lambda _state: None
     path = settings.web.telemetry_path
@@ -47,17 +52,19 @@ def start(
     status = Status(published)
     application = Application(page, lambda: published.state.polls > 0, path, views(path, status.view))
     if settings.web.config_file is None:
-        server = WebServer(application, settings.web.listen)
+        server = WebServer(application, settings.web.listen, failed=failed)
     else:
-        secured = Secured(settings.web.config_file)
-        # Passwords are slow to check by design, so the application may block.
+        # Who waits for a login keeps a connection.
+        secured = Secured(settings.web.config_file, waiting=min(WAITING, connection_limit() // 2))
         server = WebServer(
-            secured.guard(application),
+            secured.with_headers(application),
             settings.web.listen,
-            blocking=True,
+            admit=secured.admit,
             listener=secured.listener,
             scheme=secured.scheme,
+            failed=failed,
         )
+    published.add(server.refusals.families)
     server.start()
     parts.callback(server.close)
     for url in server.urls:

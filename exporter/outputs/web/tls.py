@@ -9,18 +9,19 @@ handshake is one more entry in the poll set, under the same limits as any other,
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import socket
 import ssl
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from exporter.errors import ConfigError
-from exporter.outputs.web.server import SERVER, Channel, Listener
+from exporter.outputs.web.application import Response, responding
+from exporter.outputs.web.connections import SERVER, Channel, Listener
 from exporter.outputs.web.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
 
 RECORD = 16384
@@ -149,47 +150,66 @@ def _as_file(text: str, path: str) -> Iterator[str]:
 
 
 class TLSChannel(Channel):
-    """A connection whose socket is an :class:`ssl.SSLSocket` that has yet to shake hands.
-
-    The loop reads and, where an application has threads, those write: OpenSSL allows one of them at a time.
-    """
+    """A connection whose socket is an :class:`ssl.SSLSocket` that has yet to shake hands."""
 
     def __init__(self, server: Any, sock: ssl.SSLSocket, *others: Any, **settings: Any) -> None:
         self._tls = sock
-        self._openssl = threading.Lock()
+        self._shaken = False
+        """Whether the handshake is done."""
         self._stuck = False
         """Whether the handshake waits for room to send; nothing else is read meanwhile."""
-        self._admitted = False
         super().__init__(server, sock, *others, **settings)
+
+    @property
+    def unfinished(self) -> object | None:
+        return self.request if self._shaken else self._tls
 
     def handle_read(self) -> None:
         try:
-            with self._openssl:
-                self._stuck = False
-                data = self._tls.recv(RECORD)
+            if not self._shaken:
+                self._shake_hands()
+            data = self._tls.recv(RECORD)
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
             self._stuck = True
             return
         except OSError as error:
-            if getattr(error, "reason", "") == "HTTP_REQUEST":
-                self._explain()
-            self.handle_close()
+            self._refused(error)
             return
-        self._admitted = self._admitted or _admits(self._tls)
-        if not data or not self._admitted:
+        if not data:
             self.handle_close()
             return
         self.last_activity = time.time()
         self.received(data)
 
-    def _explain(self) -> None:
-        """Say in the client's own language what is wrong."""
+    def _shake_hands(self) -> None:
+        self._stuck = False
+        self._tls.do_handshake()
+        self._shaken = True
+        if not admits(getattr(self._tls.context, "allowed_sans", frozenset()), self._tls.getpeercert()):
+            # Python can't send an alert of its own; a client that shook hands understands this as well.
+            self.barred = responding(FORBIDDEN)
+            self.server.refusals.count("certificate", self.addr, "none of client_allowed_sans is in it")
+
+    def _refused(self, error: OSError) -> None:
+        """Close after an error. OpenSSL has sent its alert; unread bytes would take that back on closing."""
+        reason = str(getattr(error, "reason", None) or "")
+        if self._shaken or not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+            # The end of a connection like any other: a port scan, a reset.
+            self.handle_close()
+            return
         with contextlib.suppress(OSError):
-            # Read what is left of the request first: closing over unread data would take the answer back.
             socket.socket.recv(self._tls, RECORD)
-            socket.socket.send(self._tls, PLAIN_HTTP)
+            if reason == "HTTP_REQUEST":
+                # In the client's own language.
+                socket.socket.send(self._tls, PLAIN_HTTP)
+        if reason == "HTTP_REQUEST":
+            self.refuse("protocol", "plain HTTP on a port of TLS")
+        elif isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE" in reason:
+            self.refuse("certificate", getattr(error, "verify_message", "") or reason)
+        else:
+            self.refuse("handshake", reason or str(error))
 
     def writable(self) -> bool:
         return bool(self._stuck or super().writable())
@@ -202,19 +222,40 @@ class TLSChannel(Channel):
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         try:
-            with self._openssl:
-                return int(super().send(data, do_close))
+            return int(super().send(data, do_close))
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
+    def handle_close(self) -> None:
+        if self._shaken and self.connected:
+            # Sends close_notify and does not wait for the other's: whoever reads on knows that nothing is missing.
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
+        super().handle_close()
 
-def _admits(sock: ssl.SSLSocket) -> bool:
-    """Whether the client's certificate bears one of the names asked for, where there are such."""
-    asked: frozenset[str] = getattr(sock.context, "allowed_sans", frozenset())
-    if not asked:
+
+FORBIDDEN = Response(
+    b"The client certificate bears none of the names of client_allowed_sans\n", status="403 Forbidden"
+)
+
+
+def admits(allowed: frozenset[str], certificate: Any) -> bool:
+    """Whether a certificate (as :meth:`ssl.SSLSocket.getpeercert` gives it) bears a name of ``allowed``.
+
+    Addresses are compared as addresses, host names without case. Nothing asked for: any certificate, or none.
+    """
+    if not allowed:
         return True
-    certificate: Any = sock.getpeercert()
-    return any(name in asked for _, name in certificate.get("subjectAltName", ()))
+    asked = {_san(text) for text in allowed}
+    return any(_san(text) in asked for _, text in (certificate or {}).get("subjectAltName", ()))
+
+
+def _san(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        # The other kinds are e-mail addresses and URIs, which nobody tells apart by case either.
+        return text.lower()
 
 
 class TLSListener(Listener):

@@ -99,6 +99,11 @@ class WebConfig:
     rate_burst: int = 0
 
 
+def cost(hashed: bytes) -> int:
+    """The cost of a bcrypt hash, as a power of two."""
+    return int(hashed[4:6])
+
+
 def read(path: str) -> WebConfig:
     """The file at ``path``; the files that it names are not read.
 

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import bcrypt
@@ -17,9 +18,11 @@ import pytest
 import trustme
 
 from exporter.errors import ConfigError
-from exporter.outputs.web.application import Environ, StartResponse
+from exporter.outputs.web.application import WSGI, Environ, StartResponse
+from exporter.outputs.web.connections import Listener
+from exporter.outputs.web.login_queue import Login, LoginQueue
 from exporter.outputs.web.secured import LOOK_SECONDS, Limiter, Secured
-from exporter.outputs.web.server import Listener, WebServer
+from exporter.outputs.web.server import WebServer
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 OTHER = bcrypt.hashpw(b"changed", bcrypt.gensalt(4)).decode()
@@ -43,7 +46,7 @@ class Site:
         self.writes = 0
         self.write(text)
         self.secured = Secured(str(path), clock=lambda: self.now)
-        self.guarded = self.secured.guard(application)
+        self.application = self.secured.with_headers(application)
 
     def write(self, text: str) -> None:
         self.path.write_text(text)
@@ -56,11 +59,14 @@ class Site:
         self.now += LOOK_SECONDS
 
     def ask(self, authorization: str = "", method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        decided: SimpleQueue[WSGI | None] = SimpleQueue()
+        headers = {"AUTHORIZATION": authorization} if authorization else {}
+        self.secured.admit(headers, "192.0.2.1", decided.put)
+        refusal = decided.get(timeout=10)
         answer: list[Any] = []
         environ = {"REQUEST_METHOD": method, "PATH_INFO": "/metrics"}
-        if authorization:
-            environ["HTTP_AUTHORIZATION"] = authorization
-        body = b"".join(self.guarded(environ, lambda status, headers: answer.extend((status, headers))))
+        chosen = self.application if refusal is None else refusal
+        body = b"".join(chosen(environ, lambda status, headers: answer.extend((status, headers))))
         return int(answer[0][:3]), dict(answer[1]), body
 
 
@@ -86,14 +92,27 @@ class TestGuard:
     def test_a_refusal_to_head_has_no_body(self, tmp_path: Path) -> None:
         assert Site(tmp_path / "web.yml", users(a=HASH)).ask(method="HEAD")[2] == b""
 
-    def test_too_many_at_bcrypt_are_told_to_come_again(self, tmp_path: Path) -> None:
+    def test_who_finds_no_room_to_wait_is_told_to_come_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         site = Site(tmp_path / "web.yml", users(a=HASH))
-        passwords = site.secured.rules().passwords
-        assert passwords is not None
-        while passwords._room.acquire(blocking=False):
-            pass
+        monkeypatch.setattr(LoginQueue, "put", lambda _self, _address, login: login.turn_away())
         status, headers, _ = site.ask(basic("a", "secret"))
         assert (status, headers["Retry-After"]) == (429, "1")
+
+    def test_a_login_is_judged_by_the_users_of_its_turn(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site = Site(tmp_path / "web.yml", users(a=HASH))
+        waiting: list[Login] = []
+        monkeypatch.setattr(LoginQueue, "put", lambda _self, _address, login: waiting.append(login))
+        decided: list[WSGI | None] = []
+        site.secured.admit({"AUTHORIZATION": basic("a", "secret")}, "192.0.2.1", decided.append)
+        site.change(users(a=OTHER))
+        site.secured.rules()
+        waiting[0].check()
+        assert decided[0] is not None
+        assert b"Name and password" in b"".join(decided[0]({"REQUEST_METHOD": "GET"}, lambda *_: None))
 
     def test_headers_go_with_every_answer(self, tmp_path: Path) -> None:
         text = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n" + users(a=HASH)
@@ -110,9 +129,19 @@ class TestGuard:
             start_response("200 OK", [("Content-Security-Policy", "default-src 'none'"), ("Vary", "Accept")])
             return []
 
-        guarded = site.secured.guard(page)
-        guarded({"REQUEST_METHOD": "GET"}, lambda _, headers: found.extend(headers))
+        with_headers = site.secured.with_headers(page)
+        with_headers({"REQUEST_METHOD": "GET"}, lambda _, headers: found.extend(headers))
         assert found == [("Vary", "Accept"), ("Content-Security-Policy", "default-src 'self'")]
+
+    def test_what_is_wrong_with_the_costs_is_said_at_the_start(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site = Site(tmp_path / "web.yml", users(a=HASH, b=HASH.replace("$04$", "$05$")))
+        site.change(users(a=HASH, b=HASH.replace("$04$", "$05$"), c=HASH))
+        site.secured.rules()
+        warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "these names exist: b;" in warnings[0].getMessage()
 
     def test_a_rate_limit(self, tmp_path: Path) -> None:
         site = Site(tmp_path / "web.yml", "rate_limit: {interval: 10s, burst: 2}\n")
@@ -133,6 +162,15 @@ def test_a_limiter_saves_up_no_more_than_its_burst() -> None:
 
 
 class TestChanges:
+    def test_who_was_let_in_does_not_wait_again_after_a_change_of_something_else(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site = Site(tmp_path / "web.yml", users(a=HASH))
+        assert site.ask(basic("a", "secret"))[0] == 200
+        site.change(users(a=HASH, b=OTHER))
+        monkeypatch.setattr(LoginQueue, "put", lambda *_: pytest.fail("it had to wait"))
+        assert site.ask(basic("a", "secret"))[0] == 200
+
     def test_a_changed_password_counts_from_the_next_look_on(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -215,9 +253,9 @@ class TestTLS:
     @contextlib.contextmanager
     def serving(self, secured: Secured) -> Iterator[WebServer]:
         server = WebServer(
-            secured.guard(application),
+            secured.with_headers(application),
             [("127.0.0.1", 0)],
-            blocking=True,
+            admit=secured.admit,
             listener=secured.listener,
             scheme=secured.scheme,
         )

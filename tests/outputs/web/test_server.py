@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import resource
+import select
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.task import Task
 
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
-from exporter.outputs.web.server import AHEAD, REQUEST_SECONDS, InLoop, Limits, WebServer
+from exporter.outputs.web.connections import (
+    AHEAD,
+    CONNECTIONS,
+    FEWEST,
+    UNFINISHED_SECONDS,
+    WITHOUT_POLL,
+    Limits,
+    connection_limit,
+)
+from exporter.outputs.web.server import Decide, InLoop, WebServer
 from exporter.outputs.web.tls import TLSListener, context
 from exporter.outputs.web.webconfig import TLSSettings
 
@@ -209,22 +221,119 @@ class TestServing:
         assert "so it goes" in caplog.text
         assert scrapes(server)
 
-    def test_an_application_that_blocks_does_not_hold_others_up(self, serve: Serve, site: Site) -> None:
-        server = serve(blocking=True)
-        with clients(server, 3) as waiting:
-            for client in waiting:
-                client.send(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    def test_who_has_to_wait_before_it_may_ask_holds_nobody_up(self, serve: Serve) -> None:
+        waiting: list[Decide] = []
+        more = threading.Semaphore(0)
+
+        def admit(headers: Mapping[str, str], address: str, decide: Decide) -> None:
+            assert address == "127.0.0.1"
+            if headers.get("AUTHORIZATION"):
+                waiting.append(decide)
+                more.release()
+            else:
+                decide(None)
+
+        server = serve(admit=admit)
+        with clients(server, 3) as slow:
+            for client in slow:
+                client.send(REQUEST.replace(b"\r\n\r\n", b"\r\nAuthorization: x\r\n\r\n"))
+                assert more.acquire(timeout=10)
             assert scrapes(server)
-            site.release.set()
-            assert all(client.answer() == (200, PAGE) for client in waiting)
+            for decide in waiting:
+                decide(None)
+            assert all(client.answer() == (200, PAGE) for client in slow)
+        server.close()
+        for decide in waiting:
+            # Nobody is there any more, which a login that took long can't know.
+            decide(None)
+
+    def test_a_server_thread_that_fails_says_so(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def loop(**_: Any) -> None:
+            raise ValueError("too many file descriptors in select()")
+
+        monkeypatch.setattr(wasyncore, "loop", loop)
+        failed = threading.Event()
+        server = serve(failed=failed.set)
+        assert failed.wait(10)
+        assert "too many file descriptors" in caplog.text
+        server.close()
+
+    def test_a_server_that_is_closed_has_not_failed(self, serve: Serve) -> None:
+        failed = threading.Event()
+        serve(failed=failed.set).close()
+        assert not failed.is_set()
+
+    @pytest.mark.parametrize(
+        ("request_", "status"),
+        [
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n", 400),
+            (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 200),
+            (b"GET / HTTP/1.0\r\n\r\n", 200),
+        ],
+    )
+    def test_host_stands_there_once(self, serve: Serve, request_: bytes, status: int) -> None:
+        """RFC 9112 section 3.2."""
+        with Client(serve()) as client:
+            client.send(request_)
+            assert client.answer()[0] == status
+
+
+@pytest.mark.usefixtures("silence")
+class TestRefusals:
+    """Those that no test of TLS is about."""
+
+    def test_tls_on_a_plain_port_is_told_at_once_what_this_port_speaks(self, serve: Serve) -> None:
+        server = serve()
+        with (
+            socket.create_connection(server.addresses[0], timeout=10) as plain,
+            pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"),
+        ):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_socket(plain, server_hostname="localhost")
+        with socket.create_connection(server.addresses[0], timeout=10) as sock:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            answer = b"".join(iter(lambda: sock.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+        assert b"plain HTTP" in answer
+        assert refused(server)["protocol"] == 2
+
+    def test_a_mere_connect_and_close_is_neither_counted_nor_logged(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        server = serve()
+        with clients(server, 5, silent=True):
+            pass
+        assert scrapes(server)
+        assert set(refused(server).values()) == {0.0}
+        assert caplog.records == []
+
+    def test_who_gives_way_to_a_newcomer_is_counted(
+        self, serve: Serve, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        server = serve(connections=2)
+        with clients(server, 3) as idle:
+            assert idle[0].closed()
+        assert refused(server)["limit"] == 1
+        (record,) = [one for one in caplog.records if one.getMessage() == "connection refused"]
+        assert (record.reason, record.client[0]) == ("limit", "127.0.0.1")  # type: ignore[attr-defined]
+
+
+def refused(server: WebServer) -> dict[str, float]:
+    (family,) = server.refusals.families()
+    return {point.labels[0][1]: point.value for point in family.points}
 
 
 @pytest.mark.usefixtures("silence")
 class TestHostileClients:
-    @pytest.fixture(params=["plain, in the loop", "plain, in threads", "TLS, in the loop", "TLS, in threads"])
+    @pytest.fixture(params=["plain", "TLS"])
     def settings(self, request: pytest.FixtureRequest, certificate: TLSSettings) -> dict[str, Any]:
-        found: dict[str, Any] = {"listen": [("127.0.0.1", 0)], "blocking": request.param.endswith("threads")}
-        if request.param.startswith("TLS"):
+        found: dict[str, Any] = {"listen": [("127.0.0.1", 0)]}
+        if request.param == "TLS":
             made = context(certificate)
             found |= {"listener": partial(TLSListener, context=lambda: made), "scheme": "https"}
         return found
@@ -260,7 +369,7 @@ class TestHostileClients:
         server = serve(clock=lambda: now[0])
         with Client(server) as slow:
             slow.send(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
-            for seconds in (2, 2, REQUEST_SECONDS):
+            for seconds in (2, 2, UNFINISHED_SECONDS):
                 assert scrapes(server)
                 slow.send(b"still here")
                 now[0] += seconds
@@ -375,55 +484,123 @@ def test_with_nobody_connected_the_loop_sleeps_until_somebody_comes(
 
 
 class FakeChannel:
-    def __init__(self, last_activity: float = 0.0, *, requests: int = 0, request: object = None) -> None:
+    def __init__(self, last_activity: float = 0.0, *, requests: int = 0, unfinished: object = None) -> None:
         self.last_activity = last_activity
         self.requests = [object()] * requests
-        self.request = request
-        self.closed = False
+        self.unfinished = unfinished
+        self.refused = ""
 
-    def handle_close(self) -> None:
-        self.closed = True
+    def refuse(self, reason: str, why: str) -> None:
+        self.refused = reason
 
 
-def closed(look: Callable[[list[HTTPChannel]], None], *channels: FakeChannel) -> list[bool]:
-    look(list(channels))  # type: ignore[arg-type]
-    return [channel.closed for channel in channels]
+def refusals(look: Callable[..., Any], *channels: FakeChannel, **more: Any) -> list[str]:
+    look(list(channels), **more)
+    return [channel.refused for channel in channels]
 
 
 class TestLimits:
     def test_within_the_limit_nobody_goes(self) -> None:
-        assert closed(Limits(2).crowd, FakeChannel(1), FakeChannel(2)) == [False, False]
+        assert refusals(Limits(2).crowd, FakeChannel(1), FakeChannel(2)) == ["", ""]
 
     def test_beyond_it_the_longest_idle_go(self) -> None:
         channels = [FakeChannel(5), FakeChannel(1), FakeChannel(9), FakeChannel(1)]
-        assert closed(Limits(2).crowd, *channels) == [False, True, False, True]
+        assert refusals(Limits(2).crowd, *channels) == ["", "limit", "", "limit"]
 
     def test_who_waits_for_an_answer_stays(self) -> None:
-        assert closed(Limits(1).crowd, FakeChannel(1, requests=1), FakeChannel(2)) == [False, True]
+        assert refusals(Limits(1).crowd, FakeChannel(1, requests=1), FakeChannel(2)) == ["", "limit"]
 
-    def test_a_request_has_its_time(self) -> None:
-        limits, request = Limits(9), object()
-        slow, idle = FakeChannel(request=request), FakeChannel()
-        assert closed(lambda channels: limits.requests(channels, 100.0), slow, idle) == [False, False]
-        assert closed(lambda channels: limits.requests(channels, 100.0 + REQUEST_SECONDS), slow, idle) == [
-            False,
-            False,
-        ]
-        assert closed(lambda channels: limits.requests(channels, 100.1 + REQUEST_SECONDS), slow, idle) == [
-            True,
-            False,
-        ]
+    def test_a_limit_that_was_too_high_is_lowered_for_good(self) -> None:
+        limits, channels = Limits(99), [FakeChannel(number) for number in range(8)]
+        refusals(limits.lower, *channels)
+        assert refusals(limits.crowd, *channels) == ["limit", *[""] * 7]
+        refusals(limits.lower, *channels[:2])
+        assert refusals(limits.crowd, *channels[2:]) == ["limit"] * 2 + [""] * FEWEST
+
+    def test_what_has_begun_has_its_time(self) -> None:
+        limits = Limits(9)
+        slow, idle = FakeChannel(unfinished=object()), FakeChannel()
+        for now, expected in (
+            (100.0, ""),
+            (100.0 + UNFINISHED_SECONDS, ""),
+            (100.1 + UNFINISHED_SECONDS, "timeout"),
+        ):
+            assert refusals(limits.unfinished, slow, idle, now=now) == [expected, ""]
 
     def test_the_next_request_has_its_own_time(self) -> None:
-        limits, channel = Limits(9), FakeChannel(request=object())
-        closed(lambda channels: limits.requests(channels, 100.0), channel)
-        channel.request = object()
-        assert closed(lambda channels: limits.requests(channels, 111.0), channel) == [False]
+        limits, channel = Limits(9), FakeChannel(unfinished=object())
+        refusals(limits.unfinished, channel, now=100.0)
+        channel.unfinished = object()
+        assert refusals(limits.unfinished, channel, now=111.0) == [""]
+
+
+class TestConnectionLimit:
+    @pytest.mark.parametrize(
+        ("files", "expected"),
+        [
+            (40, 20),
+            (1024, CONNECTIONS),
+            (10**6, CONNECTIONS),
+            (1, FEWEST),
+            (resource.RLIM_INFINITY, CONNECTIONS),
+        ],
+    )
+    def test_it_follows_the_limit_of_open_files(
+        self, monkeypatch: pytest.MonkeyPatch, files: int, expected: int
+    ) -> None:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+        assert connection_limit() == expected
+
+    def test_without_poll_it_stays_below_what_select_takes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(select, "poll")
+        assert connection_limit() == WITHOUT_POLL < 512
+
+    def test_with_no_more_open_files_newcomers_are_served_and_it_is_said_once(self) -> None:
+        """In a process of its own, with ``ulimit -n 40`` and a limit of connections that does not know of it."""
+        program = """
+import resource, socket, sys, logging
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+from exporter.outputs.web.server import WebServer
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"page\\n"]
+server = WebServer(application, [("127.0.0.1", 0)], connections=500)
+server.start()
+print(server.addresses[0][1], flush=True)
+sys.stdin.read()
+server.close()
+print("closed", flush=True)
+"""
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with contextlib.ExitStack() as stack:
+                idle = [
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+                    for _ in range(60)
+                ]
+                for _ in range(5):
+                    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+                        sock.sendall(REQUEST)
+                        assert sock.recv(12) == b"HTTP/1.1 200"
+                assert idle
+            out, _ = process.communicate("", timeout=20)
+        assert out.count("no more open files") == out.count("\n") - 1 == 1
+        assert out.endswith("closed\n")
 
 
 class FakeTask:
+    """A channel that was asked something."""
+
     def __init__(self, served: list[str], name: str, then: Callable[[], None] | None = None) -> None:
         self.served, self.name, self.then = served, name, then
+        self.requests = [SimpleNamespace(error=None, headers={})]
+        self.addr = ("127.0.0.1", 1)
+        self.barred = self.refusal = None
 
     def service(self) -> None:
         self.served.append(self.name)
@@ -450,8 +627,7 @@ class TestInLoop:
         def fail() -> None:
             raise RuntimeError("so it goes")
 
-        tasks: list[Task] = [FakeTask(served, "bad", fail), FakeTask(served, "good")]  # type: ignore[list-item]
-        for task in tasks:
+        for task in (FakeTask(served, "bad", fail), FakeTask(served, "good")):
             loop.add_task(task)
         loop.run()
         assert served == ["bad", "good"]

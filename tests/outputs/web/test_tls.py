@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -25,8 +27,9 @@ from waitress.adjustments import Adjustments
 
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import Environ, StartResponse
+from exporter.outputs.web.connections import OpenFiles, Refusals
 from exporter.outputs.web.server import InLoop, WebServer
-from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener, context
+from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener, admits, context
 from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 20_000
@@ -46,10 +49,12 @@ Serve = Callable[..., WebServer]
 def serve(certificate: TLSSettings) -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
-        def start(**changes: Any) -> WebServer:
+        def start(*, clock: Callable[[], float] = time.monotonic, **changes: Any) -> WebServer:
             made = context(replace(certificate, **changes))
             listener = partial(TLSListener, context=lambda: made)
-            server = WebServer(application, [("127.0.0.1", 0)], listener=listener, scheme="https")
+            server = WebServer(
+                application, [("127.0.0.1", 0)], listener=listener, scheme="https", clock=clock
+            )
             server.start()
             stack.callback(server.close)
             return server
@@ -124,7 +129,13 @@ class TestServing:
         assert b"HTTPS" in answer
 
     def test_a_request_in_many_records(self, serve: Serve, trusting: ssl.SSLContext) -> None:
-        parts = (b"GET /metrics HTTP/1.1\r\n", b"X-Filler: " + b"x" * 9000, b"x" * 6000, b"\r\n\r", b"\n")
+        parts = (
+            b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n",
+            b"X-Filler: " + b"x" * 9000,
+            b"x" * 6000,
+            b"\r\n\r",
+            b"\n",
+        )
         with connected(serve(), trusting) as sock:
             assert page(sock, *parts) == PAGE
 
@@ -241,7 +252,14 @@ class TestClientCertificates:
         assert not served(server, self.bearing(trusting, authority, "prometheus.example"))
 
     @pytest.mark.parametrize(
-        ("name", "expected"), [("prometheus.example", True), ("10.1.2.3", True), ("grafana.example", False)]
+        ("name", "expected"),
+        [
+            ("prometheus.example", True),
+            ("10.1.2.3", True),
+            ("2001:db8::1", True),
+            ("grafana.example", False),
+            ("10.1.2.4", False),
+        ],
     )
     def test_names(
         self,
@@ -254,10 +272,136 @@ class TestClientCertificates:
     ) -> None:
         server = serve(
             client_auth_type="RequireAndVerifyClientCert",
-            client_allowed_sans=("prometheus.example", "10.1.2.3"),
+            client_allowed_sans=("Prometheus.EXAMPLE", "10.1.2.3", "2001:DB8:0::1"),
             **trusted,
         )
         assert served(server, self.bearing(trusting, authority, name)) is expected
+        assert refused(server)["certificate"] == (not expected)
+
+    def test_one_without_an_allowed_name_is_told_so(
+        self,
+        serve: Serve,
+        trusting: ssl.SSLContext,
+        authority: trustme.CA,
+        trusted: dict[str, str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        server = serve(
+            client_auth_type="RequireAndVerifyClientCert", client_allowed_sans=("a.example",), **trusted
+        )
+        with connected(server, self.bearing(trusting, authority, "b.example")) as sock:
+            for _ in range(2):
+                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                answer = b""
+                while not answer.endswith(b"client_allowed_sans\n"):
+                    answer += sock.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+        assert refused(server)["certificate"] == 1
+        (record,) = [one for one in caplog.records if one.getMessage() == "connection refused"]
+        assert record.why == "none of client_allowed_sans is in it"  # type: ignore[attr-defined]
+
+    def test_one_that_is_missing_gets_an_alert(
+        self, serve: Serve, trusting: ssl.SSLContext, trusted: dict[str, str]
+    ) -> None:
+        server = serve(client_auth_type="RequireAndVerifyClientCert", **trusted)
+        with (
+            pytest.raises(ssl.SSLError, match="ALERT_CERTIFICATE_REQUIRED"),
+            connected(server, trusting) as sock,
+        ):
+            page(sock)
+        counted(server, "certificate")
+
+    def test_one_of_a_stranger_gets_an_alert(
+        self, serve: Serve, trusting: ssl.SSLContext, trusted: dict[str, str]
+    ) -> None:
+        server = serve(client_auth_type="RequireAndVerifyClientCert", **trusted)
+        with (
+            pytest.raises(ssl.SSLError, match="ALERT_UNKNOWN_CA"),
+            connected(server, self.bearing(trusting, trustme.CA(), "a.example")) as sock,
+        ):
+            page(sock)
+        counted(server, "certificate")
+
+
+def refused(server: WebServer) -> dict[str, float]:
+    (family,) = server.refusals.families()
+    return {point.labels[0][1]: point.value for point in family.points}
+
+
+def counted(server: WebServer, reason: str) -> None:
+    """Wait for it: the alert may reach the client before it is counted."""
+    for _ in range(1000):
+        if refused(server)[reason] == 1:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"never counted: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "allowed", "expected"),
+    [
+        ("IP Address", "2001:DB8:0:0:0:0:0:1", "2001:db8::1", True),
+        ("IP Address", "2001:DB8:0:0:0:0:0:1", "2001:0db8:0000::0001", True),
+        ("IP Address", "10.0.0.1", "10.0.0.1", True),
+        ("IP Address", "10.0.0.1", "10.0.0.10", False),
+        ("DNS", "Prometheus.example", "prometheus.EXAMPLE", True),
+        ("DNS", "*.example", "prometheus.example", False),
+        ("URI", "spiffe://example/ns/a", "spiffe://example/ns/a", True),
+        ("email", "a@example", "b@example", False),
+    ],
+)
+def test_what_a_certificate_bears_is_compared_by_what_it_means(
+    kind: str, text: str, allowed: str, expected: bool
+) -> None:
+    assert admits(frozenset({allowed}), {"subjectAltName": ((kind, text),)}) is expected
+
+
+def test_without_a_certificate_no_name_is_borne() -> None:
+    assert not admits(frozenset({"a"}), None)
+    assert admits(frozenset(), None)
+
+
+class TestEndings:
+    def test_the_end_is_announced(self, serve: Serve, trusting: ssl.SSLContext) -> None:
+        """Without close_notify a client that insists on it gets an error instead of an end."""
+        with (
+            socket.create_connection(serve().addresses[0], timeout=10) as plain,
+            trusting.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as sock,
+        ):
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            data = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert data.endswith(PAGE[-30:])
+
+    def test_a_handshake_that_drips_has_ten_seconds(self, serve: Serve, trusting: ssl.SSLContext) -> None:
+        now = [0.0]
+        server = serve(clock=lambda: now[0])
+        with socket.create_connection(server.addresses[0], timeout=10) as sock:
+            sock.sendall(b"\x16\x03\x01")
+            for seconds in (2.0, 2.0, 10.0):
+                assert served(server, trusting)
+                sock.sendall(b"\x02")
+                now[0] += seconds
+            assert served(server, trusting)
+            assert sock.recv(100) == b""
+        assert refused(server)["timeout"] == 1
+
+    def test_a_mere_connect_and_close_is_neither_counted_nor_logged(
+        self, serve: Serve, trusting: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        server = serve()
+        for _ in range(5):
+            socket.create_connection(server.addresses[0], timeout=10).close()
+        assert served(server, trusting)
+        assert set(refused(server).values()) == {0.0}
+        assert caplog.records == []
+
+    def test_a_handshake_that_fails_is_counted(self, serve: Serve, trusting: ssl.SSLContext) -> None:
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        server = serve(min_version="TLS13")
+        assert not served(server, trusting)
+        counted(server, "handshake")
 
 
 def changed(settings: TLSSettings, **texts: Any) -> TLSSettings:
@@ -318,6 +462,15 @@ class FakeSocket:
         self.outcomes = list(outcomes)
         self.closed = False
 
+    def do_handshake(self) -> None:
+        """Is done with the first outcome that is no error."""
+        outcome = self.outcomes[0] if self.outcomes else b""
+        if isinstance(outcome, Exception):
+            self.outcomes.pop(0)
+            raise outcome
+
+    def getpeercert(self) -> None: ...
+
     def recv(self, size: int) -> bytes:
         assert size == RECORD
         outcome = self.outcomes.pop(0)
@@ -346,7 +499,7 @@ class FakeSocket:
 
 
 def channel_of(sock: FakeSocket) -> TLSChannel:
-    server = SimpleNamespace(active_channels={})
+    server = SimpleNamespace(active_channels={}, refusals=Refusals())
     settings = SimpleNamespace(
         outbuf_overflow=1, outbuf_high_watermark=1, channel_request_lookahead=0, log_socket_errors=False
     )
@@ -388,8 +541,9 @@ class TestOpenSSLsOwnMind:
         channel.handle_write()
         assert sock.closed
 
-    def test_an_error_closes_this_connection(self) -> None:
-        sock = FakeSocket(ssl.SSLError("bad record"))
+    @pytest.mark.parametrize("error", [ConnectionResetError(), ssl.SSLEOFError(8, "EOF")])
+    def test_an_end_that_is_none_of_ours_closes_this_connection(self, error: Exception) -> None:
+        sock = FakeSocket(error)
         channel_of(sock).handle_read()
         assert sock.closed
 
@@ -425,6 +579,8 @@ def test_nobody_there_to_accept(certificate: TLSSettings) -> None:
         adj=Adjustments(),
         sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
         bind_socket=False,
+        refusals=Refusals(),
+        files=OpenFiles(),
     )
     try:
         assert listener.accept() is None
