@@ -12,11 +12,13 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from waitress import wasyncore
 
 from exporter import app
 from exporter.config import Address, RawTable, Settings
@@ -407,6 +409,35 @@ def test_a_reload_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None
         "SIGHUP",
         "stopping",
     ]
+
+
+def test_a_part_that_fails_ends_the_process_in_order_and_with_1(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather a process that its service manager starts anew than one that lives and answers nobody."""
+    caplog.set_level(logging.INFO, "exporter")
+    real, scraped = wasyncore.loop, threading.Event()
+
+    def loop(**settings: Any) -> None:
+        if scraped.is_set():
+            raise ValueError("too many file descriptors in select()")
+        real(**settings)
+
+    monkeypatch.setattr(wasyncore, "loop", loop)
+
+    def scrape() -> None:
+        url = address(caplog)
+        get(url)
+        scraped.set()
+        with suppress(OSError):
+            get(url)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    assert app.serve(SIMULATED, {}) == 1
+    thread.join()
+    assert "too many file descriptors" in caplog.text
+    assert caplog.records[-1].getMessage() == "stopped"
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

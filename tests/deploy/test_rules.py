@@ -166,6 +166,7 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestSessionChurn": "About 5",
     "VMGuestLibraryCrashing": "about 5",
     "VMGuestOTLPBacklog": "21 exports",
+    "VMGuestConnectionsRefused": "About 60",
     "VMGuestHAHeartbeatNotGreen": '"red"} is 1',
     "VMGuestHAHeartbeatLate": "0 heartbeats",
     "VMGuestHAUnhealthy": "is 0",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 
-from exporter.machine.signals import RELOAD, STOP, Signals
+from exporter.machine.signals import FAILED, RELOAD, STOP, Signals
 
 
 def test_signals_are_waited_for_in_order() -> None:
@@ -12,6 +12,12 @@ def test_signals_are_waited_for_in_order() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.wait(5) == (RELOAD, signal.SIGTERM)
     assert signal.SIGTERM in STOP
+
+
+def test_a_failure_is_waited_for_like_a_signal() -> None:
+    with Signals() as signals:
+        signals.fail()
+        assert signals.wait(5) == (FAILED,)
 
 
 def test_nothing_comes_within_the_time() -> None:
