@@ -5,8 +5,9 @@ Each fault of the real library (open-vm-tools 12.2.0 and 13.1.0) has its defence
 - a second update on one handle decodes texts into the buffers of the first: a longer pool path overflows the heap.
   Hence a fresh handle each time.
 - an update that could not decode the reply answers success. Hence the session id must be readable after it.
-- GetResourcePoolPath reads past a list that is too short. Hence it is called only where the statistic after the
-  path is in the list.
+- GetResourcePoolPath does not look how long the list is. Hence it is called only where the statistic before the
+  path is in the list. That leaves a list that ends right before the path, which no host was ever seen to send: V2
+  replies and the first V3 hosts had the path as their last one.
 - GetHostMemKernOvhdMB answers 0 whatever the host sent. Hence it is not called.
 - GetMemShares64 has no value where the host marks it as not valid. Hence GetMemShares then.
 - StatGet executes an instruction that kills the process where there is no VMware. Hence a handle is opened first,
@@ -21,7 +22,7 @@ import ctypes
 from types import TracebackType
 from typing import Any, Self
 
-from exporter.catalogue import STATISTICS, Wire
+from exporter.catalogue import BY_ID, STATISTICS, Statistic, Wire
 from exporter.errors import (
     ConnectionLost,
     LibraryStatus,
@@ -34,6 +35,7 @@ from exporter.errors import (
 )
 from exporter.library.loader import Library
 from exporter.library.signatures import HANDLE, OUT, PREFIX, REPLY, Status
+from exporter.protocol.rpci import words
 from exporter.snapshot import Snapshot, Value
 
 PATH_SIZE = 513
@@ -46,6 +48,7 @@ _ABSENT = (Status.NOT_AVAILABLE, Status.UNSUPPORTED_VERSION)
 """A getter's way to say that the host does not give this statistic."""
 
 _CHANNEL_TEXTS: tuple[tuple[str, type[VMGuestError]], ...] = (
+    ("RpcChannel: Unable to create", RefusedError),
     ("RpcChannel: Unable to open", RefusedError),
     ("VSockOut: Invalid format", RemoteProtocolError),
     ("RpcOut: Invalid format", RemoteProtocolError),
@@ -96,7 +99,7 @@ def stat(library: Library, encoding: str, name: str) -> bytes:
             finally:
                 library.functions["StatFree"](reply, size)
     if code == Status.NOT_AVAILABLE:
-        raise _refusal(data.decode("utf-8", "replace"), command)
+        raise _refusal(words(data).decode("utf-8", "replace"), command)
     if code != Status.SUCCESS:
         raise _error("StatGet", code)
     if length > MAX_REPLY:
@@ -139,26 +142,28 @@ class Handle:
     def values(self) -> dict[str, Value]:
         """Every statistic that the host gives, by its key.
 
-        Walked backwards: of two rows with one key the later one wins, and the statistic after the pool path
-        is known before the path is asked for.
+        Walked backwards: of two rows with one key the later one wins.
         """
         values: dict[str, Value] = {}
-        in_list = False
         for row in reversed(STATISTICS):
             if row.symbol is None or row.symbol not in self._library.functions:
                 continue
             if row.key in values or row.deprecated:
                 continue
             if row.wire is Wire.STRING:
-                code, value = self._path(row.symbol) if in_list else (Status.UNSUPPORTED_VERSION, "")
+                code, value = self._path(row.symbol) if self._in_list(BY_ID[row.id - 1]) else (_ABSENT[0], "")
             else:
                 code, value = self._number(row.symbol, OUT[row.wire])
-            in_list = code != Status.UNSUPPORTED_VERSION
             if code in _ABSENT:
                 continue
             self._check(row.symbol, code)
             values[row.key] = value
         return values
+
+    def _in_list(self, row: Statistic) -> bool:
+        if row.symbol is None or row.symbol not in self._library.functions:
+            return False
+        return self._number(row.symbol, OUT[row.wire])[0] != Status.UNSUPPORTED_VERSION
 
     def _number(self, symbol: str, out: Any) -> tuple[int, Value]:
         variable = out()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 
 from exporter.errors import RemoteProtocolError
+from exporter.protocol.rpci import words
 
 PREFIX = "GuestAppMonitor.Cmd."
 
@@ -94,8 +95,9 @@ def parse_code(data: bytes) -> Code:
     Raises:
         RemoteProtocolError: it is none of the six codes.
     """
-    if len(data) == 1 and data in b"012345":
-        return Code(int(data))
+    code = words(data)
+    if len(code) == 1 and code in b"012345":
+        return Code(int(code))
     raise RemoteProtocolError(f"a reply code of {_shown(data)}: 0 to 5 are expected")
 
 
@@ -105,9 +107,9 @@ def parse_is_enabled(data: bytes) -> bool:
     Raises:
         RemoteProtocolError: it is neither ``true`` nor ``false``.
     """
-    if data not in {b"true", b"false"}:
+    if words(data) not in {b"true", b"false"}:
         raise RemoteProtocolError(f"IsEnabled was answered with {_shown(data)}: true or false is expected")
-    return data == b"true"
+    return words(data) == b"true"
 
 
 def parse_app_status(data: bytes) -> AppStatus:
@@ -118,7 +120,7 @@ def parse_app_status(data: bytes) -> AppStatus:
     Raises:
         RemoteProtocolError: it names no colour.
     """
-    colour = data.strip(b" \0\r\n").lower().removeprefix(b"appstatus").decode("ascii", "replace")
+    colour = words(data).strip(b" \r\n").lower().removeprefix(b"appstatus").decode("ascii", "replace")
     if colour not in {each.value for each in AppStatus}:
         raise RemoteProtocolError(f"an application status of {_shown(data)}: Green, Red or Gray is expected")
     return AppStatus(colour)

@@ -55,6 +55,11 @@ def parse_request(body: bytes) -> Request:
     return Request(_payload(fields), fields.get(datamap.FAST_CLOSE) == 1)
 
 
+def words(data: bytes) -> bytes:
+    """``data`` up to its first NUL, which is as far as VMware's library compares words of the host."""
+    return data.split(b"\0", 1)[0]
+
+
 def parse_reply(body: bytes, command: bytes = b"") -> bytes:
     """The data of a packet's body that answers ``command`` (named in errors only).
 
@@ -66,5 +71,5 @@ def parse_reply(body: bytes, command: bytes = b"") -> bytes:
     if payload.startswith(b"1 "):
         return payload[2:]
     if payload.startswith(b"0 "):
-        raise RpcError(payload[2:].decode("utf-8", "replace"), command.decode("utf-8", "replace"))
+        raise RpcError(words(payload[2:]).decode("utf-8", "replace"), command.decode("utf-8", "replace"))
     raise RemoteProtocolError(f"a reply that begins with {payload[:2]!r}: '1 ' or '0 ' is expected")

@@ -48,7 +48,8 @@ def decode(reply: bytes) -> Snapshot:
     pairs = zip(_ROWS, fields[::2], fields[1::2], strict=True)
     values: dict[str, Value] = {row.key: value for row, valid, value in pairs if valid}
     if path_valid:
-        values[_PATH.key] = path.split(b"\0", 1)[0].decode("utf-8", "replace")
+        # VMware's library makes the last byte a NUL, whatever it was.
+        values[_PATH.key] = path[: MAX_STRING - 1].split(b"\0", 1)[0].decode("utf-8", "replace")
     return Snapshot(session_id, VERSION, values)
 
 

@@ -11,7 +11,7 @@
     u32 4 bytes; u64 8 bytes; text: length be32, bytes, zeros up to a multiple of 4
 
 Ids run 1, 2, 3 … without gaps; older hosts send shorter lists. The value stands there also when it is not
-valid. New ids are only ever appended, and an unknown id has an unknown length: the list ends there.
+valid. New ids are only ever appended: the list is read as far as the catalogue knows it.
 Source: open-vm-tools libguestlib/guestlibV3.x, vmGuestLibInt.h.
 """
 
@@ -36,7 +36,6 @@ _U32 = struct.Struct(">I3xBI")
 _U64 = struct.Struct(">I3xBQ")
 _WORD = struct.Struct(">I")
 _TEXTS = (Wire.STRING, Wire.OPAQUE)
-_LAST = STATISTICS[-1].id
 
 
 class _Run(NamedTuple):
@@ -95,10 +94,8 @@ def decode(reply: bytes) -> Snapshot:
         raise RemoteProtocolError(f"a V3 body of {size} bytes in a reply of {len(reply)}")
     (count,) = _WORD.unpack_from(reply, _HEADER.size)
     values: dict[str, Value] = {}
-    at: int | None = _HEADER.size + _WORD.size
+    at = _HEADER.size + _WORD.size
     for part in _PARTS:
-        if at is None:
-            break
         if isinstance(part, _Run):
             at = _decode_run(reply, at, end, part, count, values)
         elif part.id <= count:
@@ -106,12 +103,10 @@ def decode(reply: bytes) -> Snapshot:
     return Snapshot(session_id, VERSION, values)
 
 
-# Each of the three below returns where the next statistic begins, or None (False) where an unknown one ends the list.
+# Both return where the next statistic begins.
 
 
-def _decode_run(
-    reply: bytes, at: int, end: int, run: _Run, count: int, values: dict[str, Value]
-) -> int | None:
+def _decode_run(reply: bytes, at: int, end: int, run: _Run, count: int, values: dict[str, Value]) -> int:
     if run.ids[-1] <= count and at + run.layout.size <= end:
         fields = run.layout.unpack_from(reply, at)
         if fields[::3] == run.ids:
@@ -122,8 +117,7 @@ def _decode_run(
         if row.id > count:
             break
         number = _number(row)
-        if not _stands(reply, at, end, row):
-            return None
+        _check(reply, at, end, row)
         if at + number.size > end:
             raise RemoteProtocolError(f"statistic {row.id} is cut off")
         _, valid, value = number.unpack_from(reply, at)
@@ -133,9 +127,8 @@ def _decode_run(
     return at
 
 
-def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[str, Value]) -> int | None:
-    if not _stands(reply, at, end, row):
-        return None
+def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[str, Value]) -> int:
+    _check(reply, at, end, row)
     if at + _U32.size > end:
         raise RemoteProtocolError(f"statistic {row.id} is cut off")
     length: int
@@ -147,18 +140,19 @@ def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[s
     if after > end:
         raise RemoteProtocolError(f"statistic {row.id} of {length} bytes is cut off")
     if valid:
-        values[row.key] = _text(reply[start : start + length])
+        text = _text(reply[start : start + length])
+        # An empty long path says nothing; the short one stands.
+        values[row.key] = text or values.get(row.key, "")
     return after
 
 
-def _stands(reply: bytes, at: int, end: int, row: Statistic) -> bool:
-    """Whether ``row`` stands at ``at``. A known id out of its order is an error, as VMware's library has it."""
+def _check(reply: bytes, at: int, end: int, row: Statistic) -> None:
+    """Raise where another statistic than ``row`` stands at ``at``, as VMware's library does."""
     if at + _WORD.size > end:
         raise RemoteProtocolError(f"the list is cut off before statistic {row.id}")
     (id_,) = _WORD.unpack_from(reply, at)
-    if id_ != row.id and id_ <= _LAST:
+    if id_ != row.id:
         raise RemoteProtocolError(f"statistic {id_} stands where {row.id} is expected")
-    return bool(id_ == row.id)
 
 
 def _text(raw: bytes) -> str:

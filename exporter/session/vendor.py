@@ -16,7 +16,7 @@ class LibrarySource:
     """Reads the statistics through VMware's library.
 
     What it can't give, for want of a way in the library: the version of the host's reply, the pool path where it
-    is longer than 512 bytes or comes from ESX 3.x, the host kernel's memory overhead, and the host's own words
+    is longer than 512 bytes, the host kernel's memory overhead, and the host's own words
     when it refuses.
 
     ``path``: the library's file, None to search. ``timeout``: seconds for one question. ``process`` is for tests.

@@ -20,7 +20,7 @@ class FakeLibrary:
 
     def __init__(self) -> None:
         self.statuses: dict[str, int] = {}
-        self.values: dict[str, int] = {"GetCpuStolenMs": 7}
+        self.values: dict[str, int] = {"GetElapsedMs": 7}
         self.path: bytes | None = None
         self.session_id = 5
         self.reply: bytes | None = b"<metrics/>"

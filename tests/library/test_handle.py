@@ -74,12 +74,14 @@ def test_shares_of_32_bits_step_in(fake: Any) -> None:
     assert handle.read(fake.library()).values["memory_shares"] == 8
 
 
-def test_the_pool_path_is_asked_for_only_where_the_list_reaches_beyond_it(fake: Any) -> None:
+def test_the_pool_path_is_asked_for_only_where_the_list_reaches_it(fake: Any) -> None:
+    """The path may be the list's last statistic, as it was on the first hosts."""
     fake.path = b"/pool"
     assert handle.read(fake.library()).values["resource_pool_path"] == "/pool"
-    fake.statuses["GetCpuStolenMs"] = 4
+    fake.statuses |= {str(row.symbol): 10 for row in STATISTICS if row.id > 18 and row.symbol}
+    fake.statuses["GetElapsedMs"] = 4
     assert handle.read(fake.library()).values["resource_pool_path"] == "/pool"
-    fake.statuses["GetCpuStolenMs"] = 10
+    fake.statuses["GetElapsedMs"] = 10
     fake.calls.clear()
     assert "resource_pool_path" not in handle.read(fake.library()).values
     assert "GetResourcePoolPath" not in fake.calls
@@ -87,7 +89,7 @@ def test_the_pool_path_is_asked_for_only_where_the_list_reaches_beyond_it(fake: 
 
 def test_the_pool_path_is_not_asked_for_when_nothing_tells_how_long_the_list_is(fake: Any) -> None:
     fake.path = b"/pool"
-    fake.without = {str(row.symbol) for row in STATISTICS if row.id > 18 and row.symbol}
+    fake.without = {"GetElapsedMs"}
     assert "resource_pool_path" not in handle.read(fake.library()).values
 
 
@@ -176,6 +178,8 @@ def test_stat_without_vmware_does_not_reach_stat_get(fake: Any) -> None:
         (b"Unknown command", RpcError),
         (b"", RpcError),
         (b"\xff", RpcError),
+        (b"Unknown command\0", RpcError),
+        (b"RpcChannel: Unable to create the RpcChannel object", RefusedError),
         (b"RpcChannel: Unable to open the communication channel", RefusedError),
         (b"VSockOut: Unable to send data for the RPCI command", ConnectionLost),
         (b"RpcOut: Unable to receive the result of the RPCI command", ConnectionLost),
@@ -189,7 +193,7 @@ def test_a_failed_stat_says_why_and_frees_the_text(fake: Any, text: bytes, error
         handle.stat(fake.library(), "xml", "resources")
     assert (fake.open, fake.allocated) == (0, {})
     if isinstance(caught.value, RpcError):
-        assert caught.value.text == text.decode("utf-8", "replace")
+        assert caught.value.text == text.rstrip(b"\0").decode("utf-8", "replace")
         assert caught.value.command == "guestlib.stat.get xml resources"
 
 

@@ -100,7 +100,7 @@ def test_the_code_that_the_library_folds_has_words_but_is_never_read() -> None:
         appmonitor.parse_code(b"-1")
 
 
-@pytest.mark.parametrize("data", [b"", b"6", b"00", b"0 ", b"0\0", b"01", b"true", b"\xb2", b"x" * 1000])
+@pytest.mark.parametrize("data", [b"", b"6", b"00", b"0 ", b"01", b"true", b"\xb2", b"x" * 1000])
 def test_any_other_code_is_an_error_that_shows_a_little_of_it(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="0 to 5 are expected") as caught:
         appmonitor.parse_code(data)
@@ -139,3 +139,18 @@ def test_any_bytes_give_a_value_or_the_one_error(data: bytes) -> None:
         except RemoteProtocolError:
             continue
         assert isinstance(value, Code | bool | AppStatus)
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\0\0", b"\0more"])
+def test_words_end_at_their_first_nul(rest: bytes) -> None:
+    """As VMware's library reads them."""
+    assert appmonitor.parse_code(b"0" + rest) is Code.OK
+    assert appmonitor.parse_is_enabled(b"true" + rest) is True
+    assert appmonitor.parse_is_enabled(b"false" + rest) is False
+    assert appmonitor.parse_app_status(b"Green" + rest) is AppStatus.GREEN
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\x000", b"00", b"0 \0"])
+def test_what_stands_before_the_nul_must_be_a_code(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        appmonitor.parse_code(data)

@@ -49,6 +49,7 @@ def test_refusal_is_the_documented_packet() -> None:
         ("Unsupported version", "unsupported_version"),
         ("Permission denied", "permission_denied"),
         ("", "other"),
+        ("Unknown command x", "other"),
     ],
 )
 def test_refusals_keep_the_hosts_words(text: str, reason: str) -> None:
@@ -56,6 +57,13 @@ def test_refusals_keep_the_hosts_words(text: str, reason: str) -> None:
         rpci.parse_reply(rpci.reply(text.encode(), ok=False)[4:], b"guestlib.info.get 3")
     assert (caught.value.text, caught.value.reason, caught.value.kind) == (text, reason, "not_enabled")
     assert "guestlib.info.get 3" in str(caught.value)
+
+
+@pytest.mark.parametrize("rest", ["\0", "\0\0", "\0and more"])
+def test_a_refusal_ends_at_its_first_nul(rest: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        rpci.parse_reply(rpci.reply(f"Unknown command{rest}".encode(), ok=False)[4:])
+    assert (caught.value.text, caught.value.reason) == ("Unknown command", "unknown_command")
 
 
 @given(st.binary(max_size=100))

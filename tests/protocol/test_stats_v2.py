@@ -66,3 +66,11 @@ def test_malformed(reply: bytes, message: str) -> None:
 def test_any_bytes_give_a_snapshot_or_one_error(reply: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         stats_v2.decode(b"\x02\0\0\0" + reply[4:])
+
+
+@pytest.mark.parametrize("length", [510, 511, 512])
+def test_a_path_has_511_bytes_at_most(length: int) -> None:
+    """VMware's library overwrites the last of the 512 with a NUL."""
+    reply = stats_v2.encode(1, {18: (True, b"")})
+    reply = reply[:-512] + (b"p" * length).ljust(512, b"\0")
+    assert stats_v2.decode(reply).values["resource_pool_path"] == "p" * min(length, 511)
