@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from exporter.clock import Instant
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family
 from exporter.snapshot import Guest, PollState
@@ -54,7 +55,7 @@ def fresh_families(state: PollState) -> Callable[[], list[Family]]:
             read_monotonic=monotonic,
             extended=replace(extended, read_time=wall, read_monotonic=monotonic),
         )
-        return collect(now, wall, monotonic, guest=guest)
+        return collect(now, monotonic, guest=guest)
 
     return families
 
@@ -69,8 +70,18 @@ def push(
     from exporter.outputs.otlp.settings import PushSettings
 
     class Published:
+        begun = time.monotonic()
+
         @staticmethod
-        def collect() -> list[Family]:
+        def now() -> Instant:
+            return Instant(time.time(), time.monotonic())
+
+        @staticmethod
+        def started(now: Instant) -> float:
+            return now.wall - (now.monotonic - Published.begun)
+
+        @staticmethod
+        def collect(_now: Instant) -> list[Family]:
             return families()
 
     class Counted:
@@ -88,7 +99,7 @@ def push(
 
     endpoint = f"127.0.0.1:{port}" if protocol == GRPC else f"http://127.0.0.1:{port}/v1/metrics"
     settings = PushSettings(endpoint, protocol, interval=interval)
-    pushing = Push(settings, Published(), time.time(), client=Counted)
+    pushing = Push(settings, Published(), client=Counted)
     pushing.start()
     return pushing.stop
 

@@ -365,7 +365,8 @@ HOST = Section(
             _HOST,
             (
                 Query(
-                    f"{vm.rate('vmguest_host_cpu_used_seconds_total')} / {vm('vmguest_host_cpu_cores')}",
+                    f"sum without (session_id) ({vm.rate('vmguest_host_cpu_used_seconds_total')})"
+                    f" / {vm('vmguest_host_cpu_cores')}",
                     "host CPU",
                 ),
             ),

@@ -87,7 +87,13 @@ def start(
         for tell in listeners:
             tell(state)
 
-    poller = Poller(host.source, settings.poll.interval, on_poll=polled, extended=extended(settings))
+    poller = Poller(
+        host.source,
+        settings.poll.interval,
+        on_poll=polled,
+        extended=extended(settings),
+        memory=hosts.memory(settings, environ),
+    )
     published = Published(
         lambda: poller.state, Options(settings.expose_identity, settings.deprecated_metrics), guest=host.guest
     )

@@ -16,8 +16,11 @@ from dataclasses import replace
 
 from exporter.advice import Advice, advice
 from exporter.catalogue.extended_names import uptime as session_uptime
+from exporter.clock import Instant, words
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
 from exporter.session.base import Source
+from exporter.session.epoch import SessionClock
+from exporter.session.memory import SessionFile
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import PollState, Snapshot
 
@@ -31,7 +34,8 @@ class Poller:
     """Polls ``source`` every ``interval`` seconds.
 
     ``on_poll`` is called by the polling thread after each poll, good or bad, with the new state. ``extended``
-    reads the extended statistics in what time is left between polls.
+    reads the extended statistics in what time is left between polls. ``memory`` outlives this process, so that a
+    session that goes on keeps its start.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Poller:
         wall: Callable[[], float] = time.time,
         on_poll: Callable[[PollState], None] | None = None,
         extended: ExtendedReader | None = None,
+        memory: SessionFile | None = None,
     ) -> None:
         self._source = source
         self._interval = interval
@@ -50,10 +55,11 @@ class Poller:
         self._wall = wall
         self._on_poll = on_poll
         self._extended = extended
+        self._memory = memory
+        self._session = SessionClock(memory.recall() if memory is not None else None)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = PollState(
-            started=wall(),
             interval=interval,
             errors=dict.fromkeys(POLL_ERROR_KINDS, 0),
             source=source.info,
@@ -111,13 +117,18 @@ class Poller:
             state = self._succeeded(before, snapshot)
         now = self._clock()
         log.debug("poll", extra={"seconds": now - begun, "outcome": state.last_error or "good"})
-        self._state = replace(
+        state = replace(
             state,
             polls=state.polls + 1,
             duration=state.duration.observe(now - begun),
             source=self._source.info,
             library_restarts=self._source.restarts,
         )
+        session = state.lives.session
+        if session.number != before.lives.session.number and session.start is None:
+            # Without elapsed, the host's uptime is the only word on when this session began: before it is shown.
+            state = self._with_extended(state, now + self._interval, shown=False)
+        self._publish(state)
         try:
             if self._on_poll is not None:
                 self._on_poll(self._state)
@@ -128,24 +139,53 @@ class Poller:
 
     def poll_extended(self, deadline: float) -> None:
         """Go on with the extended statistics until ``deadline``, after a good basic poll, and publish them."""
-        state = self._state
-        if self._extended is None or state.snapshot is None or state.last_error:
-            return
-        extended = self._extended.step(self._source, state.snapshot.session_id, deadline)
-        start = state.session_start
-        if extended.snapshot is not None and extended.snapshot is not state.extended:
-            uptime = session_uptime(extended.snapshot.groups)
-            # The host's own word on its session's start, where it differs from the one derived from elapsed by
-            # more than the time between the two reads can explain. Small steps would move it for nothing.
-            if uptime is not None and abs(extended.snapshot.read_time - uptime - start) > 1:
-                start = extended.snapshot.read_time - uptime
-        self._state = replace(
+        if self._extended is not None and self._state.snapshot is not None and not self._state.last_error:
+            self._publish(self._with_extended(self._state, deadline, shown=True))
+
+    def _with_extended(self, state: PollState, deadline: float, *, shown: bool) -> PollState:
+        """A good poll's ``state`` with what extended statistics there are by ``deadline``.
+
+        ``shown``: whether an output may have shown something of the session already.
+        """
+        if self._extended is None or state.snapshot is None:
+            return state
+        extended = self._extended.step(
+            self._source, state.snapshot.session_id, deadline, state.lives.session.number
+        )
+        now = Instant(self._wall(), self._clock())
+        latest = extended.snapshot
+        if latest is not None and latest is not state.extended:
+            self._session.read_extended(latest)
+            uptime = session_uptime(latest.groups)
+            if uptime is not None and latest.session_monotonic is not None:
+                self._uptime(uptime, latest.session_monotonic, now, shown=shown)
+        self._session.tick(now)
+        return replace(
             state,
-            session_start=start,
-            extended=extended.snapshot,
+            lives=self._session.lives,
+            extended=latest,
             extended_up=extended.up,
             extended_dropped=extended.dropped,
         )
+
+    def _uptime(self, uptime: float, answered: float, now: Instant, *, shown: bool) -> None:
+        """What the host's ``uptime`` says of the session's start: all there is, or a second opinion."""
+        if not shown:
+            self._session.read_uptime(uptime, answered, now)
+        elif (start := self._session.lives.session.start) is not None:
+            by_uptime = now.wall - (now.monotonic - answered) - uptime
+            log.debug(
+                "the session's start by the host's uptime", extra={"differs": round(by_uptime - start, 3)}
+            )
+
+    def _publish(self, state: PollState) -> None:
+        """From here on this is what is known."""
+        before, self._state = self._state.lives.session, state
+        session = state.lives.session
+        if session.number == before.number and (why := words(before.start, session.start)):
+            log.warning("the session's start changes", extra={"why": why})
+        if self._memory is not None and session != before and state.snapshot is not None:
+            self._memory.keep(state.snapshot, session.start)
 
     def _failed(self, before: PollState, kind: str, text: str, what: Advice | None = None) -> PollState:
         if kind != before.last_error:
@@ -161,23 +201,24 @@ class Poller:
         )
 
     def _succeeded(self, before: PollState, snapshot: Snapshot) -> PollState:
-        wall, monotonic = self._wall(), self._clock()
+        now = Instant(self._wall(), self._clock())
         last = before.snapshot
+        self._session.read(snapshot, now)
         state = replace(
             before,
             last_error="",
             last_error_text="",
             last_error_advice="",
-            read_time=wall,
-            read_monotonic=monotonic,
+            read_time=now.wall,
+            read_monotonic=now.monotonic,
+            lives=self._session.lives,
         )
         elapsed = snapshot.values.get("elapsed")
-        new_session = last is None or last.session_id != snapshot.session_id
+        new_session = state.lives.session.number != before.lives.session.number
         if new_session:
-            ran = elapsed / 1000 if isinstance(elapsed, int) else 0.0
-            state = replace(
-                state, session_start=wall - ran, session_changes=before.session_changes + (last is not None)
-            )
+            # What was read of the session before is nobody's any more.
+            changes = before.session_changes + (last is not None)
+            state = replace(state, session_changes=changes, extended=None, extended_up=None)
         elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
             state = replace(state, unchanged=before.unchanged + 1)
         if last is None:
@@ -191,8 +232,11 @@ class Poller:
                 },
             )
         elif new_session:
+            why = "a new id" if last.session_id != snapshot.session_id else "elapsed fell under the same id"
             session = f"{snapshot.session_id:#x}"
-            log.info("session change", extra={"session": session, "changes": state.session_changes})
+            log.info(
+                "session change", extra={"session": session, "why": why, "changes": state.session_changes}
+            )
         if before.last_error:
             log.info("statistics from the host are back", extra={"after": before.last_error})
         return replace(state, snapshot=snapshot)

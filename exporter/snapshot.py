@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.clock import Lives
+
 STALE_INTERVALS = 3
 """A snapshot older than this many poll intervals is withheld: blank is honest, flat is a lie."""
 
@@ -55,8 +57,10 @@ class ExtendedSnapshot:
     session_id: int
     groups: Mapping[str, tuple[ExtendedValue, ...]]
     read_time: float
-    """Wall clock, seconds since the epoch."""
+    """Wall clock at which the last group was answered, seconds since the epoch."""
     read_monotonic: float
+    session_monotonic: float | None = None
+    """Monotonic clock at which the group ``session``, with the host's ``uptime``, was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +109,13 @@ class Histogram:
 class PollState:
     """Everything that an output may know. Times in seconds; ``*_monotonic`` by the monotonic clock."""
 
-    started: float
-    """Wall clock at which polling began."""
     interval: float
     snapshot: Snapshot | None = None
     """The last good answer. Whether it is still fresh is for the reader to ask: :meth:`fresh`."""
     read_time: float = 0.0
     read_monotonic: float = 0.0
-    session_start: float = 0.0
-    """Wall clock at which the host began to count: read time minus elapsed when the id was first seen."""
+    lives: Lives = field(default_factory=Lives)
+    """When each counter of the host began to count (:mod:`exporter.session.epoch`)."""
     session_changes: int = 0
     last_error: str = ""
     """Kind of the last poll's failure; empty after a good one."""

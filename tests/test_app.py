@@ -366,7 +366,7 @@ class FakeSignals(Signals):
 
 class FakePoller(Poller):
     def __init__(self) -> None:
-        self._state = PollState(started=0.0, interval=5.0)
+        self._state = PollState(interval=5.0)
 
 
 class FakeNotifier(Notifier):

@@ -44,6 +44,10 @@ def page(form: Format) -> str:
     poller = Poller(
         source, 5.0, clock=monotonic, wall=wall, extended=ExtendedReader(15.0, clock=monotonic, wall=wall)
     )
+    options = Options(expose_identity=True, deprecated_metrics=True)
+    collector = Published(
+        lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
+    )
     try:
         for _ in range(2):
             time[0] += 45.0
@@ -51,10 +55,6 @@ def page(form: Format) -> str:
             poller.poll_extended(monotonic() + 5.0)
     finally:
         source.close()
-    options = Options(expose_identity=True, deprecated_metrics=True)
-    collector = Published(
-        lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
-    )
     written = form.page(VMGuestCollector(collector.collect)).decode()
     return re.sub(r"(vmguest_exporter_build_info)\{[^}]*\}", r"\1{…}", written)
 

@@ -22,13 +22,14 @@ from exporter.simulator.server import Server, serve_unix
 
 ROOT = Path(exporter.__file__).parent
 
-VALUES = frozenset({"errors", "catalogue", "snapshot"})
+VALUES = frozenset({"errors", "catalogue", "snapshot", "clock"})
 """What everybody may know."""
 
 RULES: dict[str, frozenset[str]] = {
     # The bottom: the standard library only.
     "errors": frozenset(),
-    "snapshot": frozenset(),
+    "clock": frozenset(),
+    "snapshot": frozenset({"clock"}),
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors"}),
     "markdown": frozenset(),

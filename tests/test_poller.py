@@ -12,22 +12,26 @@ from exporter.poller import Poller
 from exporter.session.rounds import ExtendedState
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo
 
+WALL = 1_700_000_000.0
+"""What the wall clock shows at first."""
+
 
 def snapshot(session: int = 1, elapsed: int | None = 10_000) -> Snapshot:
     return Snapshot(session, 3, {} if elapsed is None else {"elapsed": elapsed})
 
 
 class Clock:
-    """Monotonic time, moved by hand; the wall clock runs 1000 s ahead of it."""
+    """Monotonic time, moved by hand; the wall clock runs ahead of it."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.ahead = WALL - 100
 
     def __call__(self) -> float:
         return self.now
 
     def wall(self) -> float:
-        return self.now + 1000
+        return self.now + self.ahead
 
 
 class Host:
@@ -73,14 +77,13 @@ def test_before_the_first_poll() -> None:
     assert state.snapshot is None
     assert not state.up(100)
     assert state.errors == dict.fromkeys(POLL_ERROR_KINDS, 0)
-    assert state.started == 1100
     assert state.source == Host.info
 
 
 def test_a_good_poll() -> None:
     state = polls(1, Host(snapshot()))
     assert state.snapshot == snapshot()
-    assert (state.read_time, state.read_monotonic) == (1100, 100)
+    assert (state.read_time, state.read_monotonic) == (WALL, 100)
     assert (state.polls, state.session_changes, state.unchanged, state.last_error) == (1, 0, 0, "")
     assert state.duration.count == 1
     assert state.library_restarts == 7
@@ -88,12 +91,12 @@ def test_a_good_poll() -> None:
 
 
 def test_the_session_starts_when_the_host_began_to_count() -> None:
-    assert polls(1, Host(snapshot(elapsed=60_000))).session_start == 1040
+    assert polls(1, Host(snapshot(elapsed=60_000))).lives.session.start == WALL - 60
 
 
-def test_a_session_without_elapsed_starts_when_first_seen() -> None:
+def test_the_start_of_a_session_without_elapsed_is_unknown() -> None:
     state = polls(2, Host(snapshot(elapsed=None), snapshot(elapsed=None)))
-    assert state.session_start == 1100
+    assert state.lives.session.start is None
     assert state.unchanged == 0
 
 
@@ -103,10 +106,10 @@ def test_the_start_is_fixed_within_a_session_and_moves_with_a_change() -> None:
     polling.poll()
     clock.now += 5
     polling.poll()
-    assert (polling.state.session_start, polling.state.session_changes) == (1090, 0)
+    assert (polling.state.lives.session.start, polling.state.session_changes) == (WALL - 10, 0)
     clock.now += 5
     polling.poll()
-    assert (polling.state.session_start, polling.state.session_changes) == (1109, 1)
+    assert (polling.state.lives.session.start, polling.state.session_changes) == (WALL + 9, 1)
 
 
 def test_a_repeated_sample_is_counted_and_no_error() -> None:
@@ -254,15 +257,15 @@ class Round:
         self._states = list(states)
         self.deadlines: list[float] = []
 
-    def step(self, _source: object, session_id: int, deadline: float) -> ExtendedState:
-        assert session_id == 1
+    def step(self, _source: object, session_id: int, deadline: float, epoch: int) -> ExtendedState:
+        assert (session_id, epoch) == (1, 1)
         self.deadlines.append(deadline)
         return self._states.pop(0)
 
 
 def extended(uptime_us: int | None = None) -> ExtendedSnapshot:
     values = () if uptime_us is None else (ExtendedValue("uptime", uptime_us, "instant", "us"),)
-    return ExtendedSnapshot(1, {"session": values}, 1100.0, 100.0)
+    return ExtendedSnapshot(1, {"session": values}, WALL, 100.0, 100.0)
 
 
 def with_round(host: Host, *states: ExtendedState) -> tuple[Poller, Round]:
@@ -291,13 +294,53 @@ def test_extended_statistics_wait_for_a_good_basic_poll() -> None:
     assert reader.deadlines == []
 
 
-@pytest.mark.parametrize(("uptime", "start"), [(60_000_000, 1040.0), (10_500_000, 1090.0), (None, 1090.0)])
-def test_the_hosts_uptime_is_the_better_start_of_the_session(uptime: int | None, start: float) -> None:
-    """Small differences are the time between two reads, and would only move it."""
-    polling, _ = with_round(Host(snapshot()), ExtendedState(extended(uptime), up=True))
+def test_the_hosts_uptime_does_not_move_a_start_that_is_known() -> None:
+    polling, _ = with_round(Host(snapshot()), ExtendedState(extended(60_000_000), up=True))
     polling.poll()
     polling.poll_extended(105.0)
-    assert polling.state.session_start == start
+    assert polling.state.lives.session.start == WALL - 10
+
+
+def test_without_elapsed_the_uptime_is_asked_for_before_anything_is_shown() -> None:
+    shown: list[PollState] = []
+    polling, reader = with_round(Host(snapshot(elapsed=None)), ExtendedState(extended(60_000_000), up=True))
+    polling._on_poll = shown.append
+    polling.poll()
+    assert [state.lives.session.start for state in shown] == [WALL - 60]
+    assert shown[0].extended is not None
+    assert reader.deadlines == [105.0]
+
+
+def test_an_uptime_that_comes_too_late_changes_nothing() -> None:
+    found = ExtendedState(extended(60_000_000), up=True)
+    polling, _ = with_round(Host(snapshot(elapsed=None)), ExtendedState(), found)
+    polling.poll()
+    polling.poll_extended(105.0)
+    assert polling.state.extended is not None
+    assert polling.state.lives.session.start is None
+
+
+def test_a_fall_of_elapsed_is_a_session_change_and_takes_the_extended_statistics_with_it() -> None:
+    rounds = ExtendedState(extended(), up=True)
+    polling, _ = with_round(Host(snapshot(), snapshot(elapsed=1_000)), rounds)
+    polling.poll()
+    polling.poll_extended(105.0)
+    polling.poll()
+    state = polling.state
+    assert (state.session_changes, state.lives.session.start, state.extended) == (1, WALL - 1, None)
+
+
+def test_a_step_of_the_wall_clock_moves_the_start_once_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    polling = poller(Host(*(snapshot(elapsed=10_000 + 5_000 * n) for n in range(4))), clock)
+    starts = []
+    for ahead in (WALL - 100, WALL - 3700, WALL - 3700, WALL - 3690):
+        clock.ahead = ahead
+        polling.poll()
+        starts.append(polling.state.lives.session.start)
+        clock.now += 5
+    assert starts == [WALL - 10, WALL - 3610, WALL - 3610, WALL - 3610]
+    assert [record.getMessage() for record in caplog.records].count("the session's start changes") == 1
 
 
 @pytest.mark.parametrize(
@@ -307,6 +350,6 @@ def test_extended_statistics_are_shown_while_fresh_and_of_this_session(
     now: float, session: int, shown: bool
 ) -> None:
     found = extended()
-    state = PollState(0, 5, snapshot(session), 0, now, extended=found, extended_interval=15)
+    state = PollState(5, snapshot(session), 0, now, extended=found, extended_interval=15)
     assert (state.fresh_extended(now) is found) == shown
-    assert PollState(0, 5, None, extended=found).fresh_extended(now) is None
+    assert PollState(5, None, extended=found).fresh_extended(now) is None

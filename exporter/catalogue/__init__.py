@@ -16,7 +16,7 @@ from exporter.catalogue.extended_statistics import (
     NUMA_MEMORY,
     ExtendedStatistic,
 )
-from exporter.catalogue.metric import PREFIX, Kind, Labels, Metric, well_formed
+from exporter.catalogue.metric import PREFIX, SESSION_ID, Kind, Labels, Metric, well_formed
 from exporter.catalogue.own import (
     BUILD,
     EXTENDED_DROPPED,
@@ -126,6 +126,7 @@ __all__ = [
     "SELF_METRICS",
     "SESSION",
     "SESSION_CHANGES",
+    "SESSION_ID",
     "SESSION_METRICS",
     "SESSION_START",
     "SOURCE",

@@ -16,6 +16,7 @@ from functools import lru_cache
 from exporter.catalogue import (
     EXTENDED,
     METRICS,
+    SESSION_ID,
     ExtendedStatistic,
     Kind,
     Labels,
@@ -162,13 +163,15 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
         body += "_value"
     elif kind is Kind.COUNTER:
         body = body.removesuffix("_total")
+    of_host = word == "host" and kind is Kind.COUNTER
     metric = Metric(
         f"{prefix}.{body}",
         kind,
         Unit.NONE if unit is Unit.PACKETS else unit,
         f"The host's extended statistic {name!r} ({word}); not in this exporter's catalogue."
         + (f" Unit by the host: {well_formed(units)}." if units and scale is None else ""),
-        (label,) if label else (),
+        (SESSION_ID,) if of_host else (label,) if label else (),
+        of_host,
     )
     return None if metric.family in _RESERVED else metric
 

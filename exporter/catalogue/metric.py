@@ -10,6 +10,9 @@ from exporter.catalogue.units import Unit
 
 PREFIX = "vmguest_"
 
+SESSION_ID = "session_id"
+"""Label: the session's id as vmware-toolbox-cmd spells it, so that the two can be compared by eye."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -35,6 +38,9 @@ class Metric:
     unit: Unit
     help: str
     labels: tuple[str, ...] = ()
+    of_host: bool = False
+    """A counter of the host's own life, not of the session's. Each session is a series of its own (label
+    ``session_id``), so that no rate crosses two hosts, and its beginning is not known."""
 
     @cached_property
     def family(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from exporter.catalogue.metric import Kind, Metric
+from exporter.catalogue.metric import SESSION_ID, Kind, Metric
 from exporter.catalogue.units import HostUnit
 
 
@@ -83,7 +83,8 @@ def _row(
     public: bool = True,
     labels: tuple[str, ...] = (),
 ) -> Statistic:
-    metric = Metric(name, kind, unit.unit, text, labels)
+    of_host = host_info and kind is Kind.COUNTER
+    metric = Metric(name, kind, unit.unit, text, (SESSION_ID,) if of_host else labels, of_host)
     return Statistic(
         id_, key, wire, symbol, v2, unit, metric, unlimited, host_info, deprecated, identity, public
     )
@@ -143,7 +144,7 @@ STATISTICS: tuple[Statistic, ...] = (
     _row(21, "host_cpu_cores", _U32, "GetHostNumCpuCores", HostUnit.CORES, "host.cpu.cores",
          "Physical CPU cores of the host.", host_info=True),
     _row(22, "host_cpu_used", _U64, "GetHostCpuUsedMs", _MS, "host.cpu.used",
-         "CPU time used on the whole host; a session change may mean another host.", Kind.COUNTER, host_info=True),
+         "CPU time used on the whole host, a series for each session: another session may be another host.", Kind.COUNTER, host_info=True),
     _row(23, "host_memory_swapped", _U64, "GetHostMemSwappedMB", _MB, "host.memory.swapped",
          "Memory swapped out on the whole host; anything above 0 tells of pressure.", host_info=True),
     _row(24, "host_memory_shared", _U64, "GetHostMemSharedMB", _MB, "host.memory.shared",

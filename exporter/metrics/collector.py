@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exporter import __version__, catalogue
-from exporter.catalogue import BY_KEY, Kind, Metric
+from exporter.catalogue import BY_KEY, SESSION_ID, Kind, Metric
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.metrics import extended
-from exporter.metrics.families import Family, Point
+from exporter.metrics.families import Family, Point, counted
 from exporter.snapshot import Guest, PollState, Snapshot
 
 PYTHON = ".".join(map(str, sys.version_info[:3]))
@@ -36,56 +36,58 @@ NO_GUEST = Guest()
 
 def collect(
     state: PollState,
-    now: float,
     now_monotonic: float,
     options: Options = DEFAULT,
     guest: Guest = NO_GUEST,
 ) -> list[Family]:
     """Everything that is known at this moment, in the order of the page.
 
-    ``now`` is wall time and ``now_monotonic`` the clock of :attr:`PollState.read_monotonic`, both in seconds.
-    A stale snapshot takes statistics, session and extended statistics with it; what the exporter says of itself
+    ``now_monotonic`` is the clock of :attr:`PollState.read_monotonic`, in seconds. A stale snapshot takes statistics, session and extended statistics with it; what the exporter says of itself
     stays. After a failed poll the values stand until they are stale, with ``vmguest_up`` 0 beside them.
     """
     families = [_one(catalogue.UP, float(state.up(now_monotonic)))]
     snapshot = state.snapshot
     if snapshot is not None and state.fresh(now_monotonic):
-        families += _host(state, snapshot, now, options)
+        families += _host(state, snapshot, options)
     if snapshot is not None and (latest := state.fresh_extended(now_monotonic)) is not None:
         families += extended.families(
             latest,
             basic=snapshot.values.keys(),
-            session_start=min(state.session_start, now),
+            lives=state.lives,
             expose_identity=options.expose_identity,
         )
-    return [*families, *_guest(guest), *_exporter(state, now, now_monotonic)]
+    return [*families, *_guest(guest), *_exporter(state, now_monotonic)]
 
 
-def _one(metric: Metric, value: float, created: float | None = None, time: float = 0.0) -> Family:
-    return Family(metric, (Point(value, (), created),), time)
+def _one(metric: Metric, value: float) -> Family:
+    return Family(metric, (Point(value),))
 
 
-def _info(metric: Metric, *words: str, time: float = 0.0) -> Family:
-    return Family(metric, (Point(1.0, tuple(zip(metric.labels, words, strict=True))),), time)
+def _info(metric: Metric, *words: str) -> Family:
+    return Family(metric, (Point(1.0, tuple(zip(metric.labels, words, strict=True))),))
 
 
-def _host(state: PollState, snapshot: Snapshot, now: float, options: Options) -> Iterator[Family]:
+def _host(state: PollState, snapshot: Snapshot, options: Options) -> Iterator[Family]:
     """The basic statistics and the session that they belong to."""
-    # The guest's clock may have been set back since the session's start was worked out.
-    start = min(state.session_start, now)
+
+    def read(metric: Metric, point: Point) -> Family:
+        return Family(metric, (point,), state.read_time, monotonic=state.read_monotonic)
+
     for key, row in BY_KEY.items():
         value = snapshot.values.get(key)
         if value is None or (row.deprecated and not options.deprecated_metrics):
             continue
         if isinstance(value, str):
             if options.expose_identity or not row.identity:
-                yield _info(row.metric, value, time=state.read_time)
+                yield read(row.metric, Point(1.0, (("path", value),)))
+        elif row.metric.kind is Kind.COUNTER:
+            life = state.lives.of(key)
+            yield read(row.metric, counted(row.metric, row.scaled(value), (), life, snapshot.session_id))
         else:
-            created = start if row.metric.kind is Kind.COUNTER else None
-            yield _one(row.metric, row.scaled(value), created, state.read_time)
-    # Spelt as vmware-toolbox-cmd does, so that the two can be compared by eye.
-    yield _info(catalogue.SESSION, f"{snapshot.session_id:#x}", time=state.read_time)
-    yield _one(catalogue.SESSION_START, start, time=state.read_time)
+            yield read(row.metric, Point(row.scaled(value)))
+    yield read(catalogue.SESSION, Point(1.0, ((SESSION_ID, f"{snapshot.session_id:#x}"),)))
+    if (start := state.lives.session.start) is not None:
+        yield read(catalogue.SESSION_START, Point(start))
 
 
 def _guest(guest: Guest) -> Iterator[Family]:
@@ -95,19 +97,18 @@ def _guest(guest: Guest) -> Iterator[Family]:
         yield _one(catalogue.GUEST_MEMORY, float(guest.memory_bytes))
 
 
-def _exporter(state: PollState, now: float, now_monotonic: float) -> Iterator[Family]:
+def _exporter(state: PollState, now_monotonic: float) -> Iterator[Family]:
     """What the exporter says about itself, whatever the host does."""
-    started = min(state.started, now)
 
     def counter(metric: Metric, count: int) -> Family:
-        return _one(metric, float(count), started)
+        return _one(metric, float(count))
 
     yield counter(catalogue.SESSION_CHANGES, state.session_changes)
     yield counter(catalogue.POLLS, state.polls)
     kinds = {**dict.fromkeys(POLL_ERROR_KINDS, 0), **state.errors}
     yield Family(
         catalogue.POLL_ERRORS,
-        tuple(Point(float(count), (("kind", kind),), started) for kind, count in kinds.items()),
+        tuple(Point(float(count), (("kind", kind),)) for kind, count in kinds.items()),
     )
     yield Family(catalogue.POLL_DURATION, (), histogram=state.duration)
     yield counter(catalogue.POLLS_MISSED, state.missed)

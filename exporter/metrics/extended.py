@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Metric
 from exporter.catalogue.extended_names import MAX_FACTS, MAX_LABEL, map_value, snake
-from exporter.metrics.families import Family, Point
+from exporter.clock import Lives
+from exporter.metrics.families import Family, Point, counted
 from exporter.snapshot import ExtendedSnapshot
+
+NO_LIVES = Lives()
 
 
 def families(
     extended: ExtendedSnapshot,
     *,
     basic: Collection[str] = (),
-    session_start: float | None = None,
+    lives: Lives = NO_LIVES,
     expose_identity: bool = False,
 ) -> list[Family]:
     """The families of one round, in the order in which the host gave them.
 
-    ``basic``: keys that the basic reply holds and that are therefore left out here. ``session_start``: wall
-    time, seconds, for the counters' created time.
+    ``basic``: keys that the basic reply holds and that are therefore left out here. ``lives``: when the counters
+    began.
     """
     points: dict[Metric, list[Point]] = {}
     for group, values in extended.groups.items():
@@ -29,11 +32,22 @@ def families(
             mapped = map_value(group, value)
             if mapped is None or mapped.basic in basic:
                 continue
-            created = session_start if mapped.metric.kind is Kind.COUNTER else None
-            points.setdefault(mapped.metric, []).append(Point(mapped.value, mapped.labels, created))
-    found = [Family(metric, tuple(items), extended.read_time) for metric, items in points.items()]
+            if mapped.metric.kind is Kind.COUNTER:
+                life = lives.of((group, value.name))
+                point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id)
+            else:
+                point = Point(mapped.value, mapped.labels)
+            points.setdefault(mapped.metric, []).append(point)
+    found = [_family(metric, items, extended) for metric, items in points.items()]
     found += _facts(extended, expose_identity=expose_identity)
     return found
+
+
+def _family(metric: Metric, points: Iterable[Point], extended: ExtendedSnapshot) -> Family:
+    points = tuple(points)
+    # The wall clock may have been set since the round, and the beginnings with it: not before those.
+    time = max((extended.read_time, *(each.created for each in points if each.created is not None)))
+    return Family(metric, points, time, monotonic=extended.read_monotonic)
 
 
 def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]:
@@ -49,13 +63,11 @@ def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]
         labels = [("version", session["version"]), ("provider", session.get("provider", ""))]
         if expose_identity:
             labels.append(("bios_uuid", session.get("uuid.bios", "")))
-        found.append(Family(catalogue.HYPERVISOR, (Point(1, tuple(labels)),), extended.read_time))
+        found.append(_family(catalogue.HYPERVISOR, [Point(1, tuple(labels))], extended))
     host = {snake(name).removeprefix("host_"): text for name, text in words("host").items() if text}
     host = {name: text for name, text in host.items() if name and not name[0].isdigit()}
     if not expose_identity:
         host = {name: text for name, text in host.items() if "uuid" not in name and "name" not in name}
     if host:
-        found.append(
-            Family(catalogue.HOST_FACTS, (Point(1, tuple(host.items())[:MAX_FACTS]),), extended.read_time)
-        )
+        found.append(_family(catalogue.HOST_FACTS, [Point(1, tuple(host.items())[:MAX_FACTS])], extended))
     return found

@@ -6,15 +6,19 @@ Every output spells these in its own way: :mod:`exporter.outputs.prometheus` as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from exporter.catalogue import Labels, Metric, well_formed
+from exporter.catalogue import SESSION_ID, Kind, Labels, Metric, well_formed
+from exporter.clock import OWN, UNSEEN, Life
 from exporter.snapshot import Histogram
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """One value in base units. ``created``: wall time at which a counter began, seconds, or None.
+
+    ``life``: of a counter, which life it is in; the default is this process's own.
 
     Label values come from the host and from settings. A lone surrogate in one, which no output could encode,
     becomes ``?`` here.
@@ -23,6 +27,7 @@ class Point:
     value: float
     labels: Labels = ()
     created: float | None = None
+    life: Life = OWN
 
     def __post_init__(self) -> None:
         if not all(text.isascii() for _, text in self.labels):
@@ -31,7 +36,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric with its points. ``time``: wall time at which the host was read, 0 for the exporter's own.
+    """One metric with its points. ``time``: wall time at which the host was read, 0 for the exporter's own;
+    ``monotonic``: the same by the monotonic clock.
 
     All points have the same label names.
     """
@@ -40,7 +46,27 @@ class Family:
     points: tuple[Point, ...]
     time: float = 0.0
     histogram: Histogram | None = None
+    monotonic: float = 0.0
 
     @property
     def name(self) -> str:
         return self.metric.family
+
+
+def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id: int) -> Point:
+    """A counter of the host, which is in the life ``life`` in the session ``session_id``."""
+    if metric.of_host:
+        # It counts from a time that nobody tells, and the session's beginning is none of its own: only a fall is.
+        own = replace(life, start=None) if life.alone else UNSEEN
+        return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, own)
+    return Point(value, labels, life.start, life)
+
+
+def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
+    """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters."""
+    for family in families:
+        if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
+            points = (replace(each, created=start) if each.life is OWN else each for each in family.points)
+            yield replace(family, points=tuple(points))
+        else:
+            yield family

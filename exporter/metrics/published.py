@@ -6,13 +6,18 @@ reached from here.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 
+from exporter.clock import Instant, Start, words
 from exporter.machine.guest import read as read_guest
 from exporter.metrics.collector import DEFAULT, Options, collect
-from exporter.metrics.families import Family
+from exporter.metrics.families import Family, begun
 from exporter.snapshot import Guest, PollState
+
+log = logging.getLogger("exporter.metrics")
 
 Families = Callable[[], Iterable[Family]]
 """Families that do not come with a poll: what a part (OTLP, HA) says about itself."""
@@ -36,6 +41,9 @@ class Published:
         self.guest = guest
         self._wall = wall
         self._parts = [*others]
+        self._lock = threading.Lock()
+        self.begun = monotonic()
+        self._start = Start(self.begun)
         self.monotonic = monotonic
 
     @property
@@ -47,14 +55,31 @@ class Published:
         """From now on, publish what this part says about itself too."""
         self._parts.append(families)
 
+    def now(self) -> Instant:
+        """A reading of both clocks."""
+        return Instant(self._wall(), self.monotonic())
+
+    def started(self, now: Instant) -> float | None:
+        """Wall clock at which this process began to count about itself; None where it is unknown."""
+        with self._lock:
+            before, self._start = self._start, self._start.at(now)
+            if before.wall is not None and (why := words(before.wall, self._start.wall)):
+                log.warning("the start of the exporter's own counters changes", extra={"why": why})
+            return self._start.wall
+
     def polled(self, state: PollState, now: float) -> list[Family]:
         """What follows from the poller's ``state`` at the moment ``now`` of the monotonic clock."""
-        return collect(state, self._wall(), now, self._options, self.guest())
+        families = collect(state, now, self._options, self.guest())
+        return list(begun(families, self.started(self.now())))
 
     def others(self) -> list[Family]:
         """What does not come with a poll."""
-        return [family for families in self._parts for family in families()]
+        families = [family for families in self._parts for family in families()]
+        return list(begun(families, self.started(self.now())))
 
-    def collect(self) -> list[Family]:
-        """Everything, in the order of the page."""
-        return [*self.polled(self.state, self.monotonic()), *self.others()]
+    def collect(self, now: Instant | None = None) -> list[Family]:
+        """Everything, in the order of the page, as of ``now``."""
+        now = now or self.now()
+        families = [family for families in self._parts for family in families()]
+        families = [*collect(self.state, now.monotonic, self._options, self.guest()), *families]
+        return list(begun(families, self.started(now)))

@@ -12,6 +12,7 @@ from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGues
 from exporter.machine import guest
 from exporter.session.base import Source
 from exporter.session.choose import choose
+from exporter.session.memory import SessionFile, session_file
 from exporter.session.replay import ReplaySource
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
@@ -47,6 +48,11 @@ def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for a scenario or recording that can't be used."""
     if settings.source in {"simulated", "replay"}:
         find_host(settings).source.close()
+
+
+def memory(settings: Settings, environ: Mapping[str, str]) -> SessionFile | None:
+    """What outlives this process of the host's session; a host that is played begins anew with each process."""
+    return None if settings.source in {"simulated", "replay"} else session_file(environ)
 
 
 def source(settings: Settings) -> Source:

@@ -4,6 +4,9 @@ The reader is called by the polling thread after a basic poll, with the time of 
 while there is time, each with that time as its limit, and goes on after the next poll where it had to stop.
 Groups are listed at the start, after a session change and every minute; a host without extended statistics is
 asked once a session.
+
+Between a basic poll and a round the VM may have moved to another host. A reply in XML says of which session it is; a
+round with any other reply in it is held back until the next basic poll shows the same session.
 """
 
 from __future__ import annotations
@@ -56,6 +59,7 @@ class ExtendedReader:
         self._clock = clock
         self._wall = wall
         self._session_id = 0
+        self._epoch = 0
         self._supported = True
         self._encodings: list[str] = list(stat_get.ENCODINGS)
         self._groups: tuple[str, ...] = ()
@@ -63,6 +67,10 @@ class ExtendedReader:
         self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
+        self._session_monotonic: float | None = None
+        self._unsigned = False
+        """Whether a reply of the round did not say of which session it is."""
+        self._held: ExtendedSnapshot | None = None
         self._failed = ""
         self._foreign = False
         self.state = ExtendedState()
@@ -72,13 +80,17 @@ class ExtendedReader:
         """Seconds from one round to the next."""
         return self._interval
 
-    def step(self, source: Source, session_id: int, deadline: float) -> ExtendedState:
+    def step(self, source: Source, session_id: int, deadline: float, epoch: int = 0) -> ExtendedState:
         """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
 
-        Never raises for what the host or the connection does: a round that fails shows in ``up``.
+        ``session_id``, and ``epoch`` within it (:class:`exporter.session.epoch.SessionClock`), are those of a basic poll
+        since the last step. Never raises for what the host or the connection does: a round that fails shows in ``up``.
         """
-        if session_id != self._session_id:
-            self._forget(session_id)
+        if (session_id, epoch) != (self._session_id, self._epoch):
+            self._forget(session_id, epoch)
+        elif self._held is not None:
+            self._release(self._held)
+            self._held = None
         now = self._clock()
         if not self._supported or (not self._pending and now < self._due):
             return self.state
@@ -96,15 +108,23 @@ class ExtendedReader:
             self._fail("internal", f"{type(error).__name__}: {error}")
         return self.state
 
-    def _forget(self, session_id: int) -> None:
-        """A new session may be another host: ask it everything anew."""
+    def _forget(self, session_id: int, epoch: int) -> None:
+        """A new session may be another host: ask it everything anew, and show nothing that may be the old one's."""
+        self._throw_away()
         self._session_id = session_id
+        self._epoch = epoch
         self._supported = True
         self._encodings = list(stat_get.ENCODINGS)
         self._listed = self._due = float("-inf")
-        self._pending = []
         self._foreign = False
         self.state = replace(self.state, snapshot=None, up=None)
+
+    def _throw_away(self) -> None:
+        """A round that began in one session and may have ended in another is neither's."""
+        held = self._held.groups if self._held is not None else {}
+        self._drop(sum(map(len, (*self._round.values(), *held.values()))))
+        self._held = None
+        self._pending, self._round = [], {}
 
     def _begin(self, source: Source, now: float, deadline: float) -> None:
         if now - self._listed >= LIST_INTERVAL:
@@ -113,6 +133,8 @@ class ExtendedReader:
         self._due = now + self._interval
         self._pending = list(self._groups)
         self._round = {}
+        self._unsigned = False
+        self._session_monotonic = None
 
     def _list(self, source: Source, left: float) -> None:
         try:
@@ -145,6 +167,9 @@ class ExtendedReader:
                 self._leave(reply.session_id)
                 return False
             self._drop(reply.dropped)
+            self._unsigned |= reply.session_id == 0
+            if group == "session":
+                self._session_monotonic = self._clock()
             self._round[group] = reply.values
         self._foreign = False
         return True
@@ -155,12 +180,12 @@ class ExtendedReader:
         Raises:
             RemoteProtocolError: that one did not see it.
         """
+        self._throw_away()
         if self._foreign:
             raise RemoteProtocolError(
                 f"extended statistics are of session {session_id}, the basic ones of {self._session_id}"
             )
         self._foreign = True
-        self._pending = []
         self._due = float("-inf")
 
     def _ask(self, source: Source, group: str, deadline: float) -> stat_get.Reply | None:
@@ -205,9 +230,18 @@ class ExtendedReader:
 
     def _publish(self) -> None:
         accepted = accept(self._round, unknown=self._unknown)
+        self._round = {}
         self._drop(accepted.dropped)
-        snapshot = ExtendedSnapshot(self._session_id, accepted.groups, self._wall(), self._clock())
+        snapshot = ExtendedSnapshot(
+            self._session_id, accepted.groups, self._wall(), self._clock(), self._session_monotonic
+        )
         log.debug("extended statistics read", extra={"groups": len(accepted.groups)})
+        if self._unsigned:
+            self._held = snapshot
+        else:
+            self._release(snapshot)
+
+    def _release(self, snapshot: ExtendedSnapshot) -> None:
         if self._failed:
             log.info("extended statistics are back", extra={"after": self._failed})
             self._failed = ""
@@ -217,7 +251,7 @@ class ExtendedReader:
         if kind != self._failed:
             log.warning("no extended statistics this round", extra={"kind": kind, "reason": text})
         self._failed = kind
-        self._pending = []
+        self._pending, self._round = [], {}
         self._due = self._clock() + self._interval
         self.state = replace(self.state, up=False)
 

@@ -8,12 +8,14 @@ from exporter import catalogue
 from exporter.catalogue import EXTENDED, Kind
 from exporter.catalogue import extended_names as extended
 from exporter.catalogue.extended_names import accept, category, map_value, snake
+from exporter.clock import Life, Lives
 from exporter.metrics.extended import families
 from exporter.metrics.families import Family, Point
 from exporter.protocol.stat_get import parse
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
 INF = float("inf")
+LIFE = Life(1, 900.0)
 
 
 def value(name: str, number: float | str, type_: str = "instant", units: str = "") -> ExtendedValue:
@@ -163,12 +165,12 @@ def test_families_carry_the_sessions_start_and_leave_to_the_basic_statistic_what
         value("vm.cpu.contention.cpu", 1_000_000, "accumulate", "us"),
         value("vm.cpu.contention.mem", 0, "accumulate", "us"),
     )
-    found = by_name(families(snapshot({"resources": resources}), basic={"cpu_used"}, session_start=900.0))
+    found = by_name(families(snapshot({"resources": resources}), basic={"cpu_used"}, lives=Lives(LIFE)))
     assert set(found) == {"vmguest_memory_ballooned_bytes", "vmguest_cpu_contention_seconds_total"}
     contention = found["vmguest_cpu_contention_seconds_total"]
     assert contention.points == (
-        Point(1, (("cause", "cpu"),), 900.0),
-        Point(0, (("cause", "memory"),), 900.0),
+        Point(1, (("cause", "cpu"),), 900.0, LIFE),
+        Point(0, (("cause", "memory"),), 900.0, LIFE),
     )
     assert contention.time == 1000.0
     assert found["vmguest_memory_ballooned_bytes"].points == (Point(1024, (), None),)

@@ -73,7 +73,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Families]:
     added: list[Families] = []
-    published = Published(lambda: PollState(started=0.0, interval=5.0))
+    published = Published(lambda: PollState(interval=5.0))
     published.add = added.append  # type: ignore[method-assign, assignment]
     start(settings, published, server, None, parts)
     return added

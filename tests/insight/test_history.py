@@ -29,7 +29,6 @@ def state(at: float, session: int = 1, read_at: float | None = None, **values: i
         read_at,
     )
     return PollState(
-        started=0.0,
         interval=5.0,
         snapshot=Snapshot(session, 3, numbers),
         read_monotonic=read_at,
@@ -54,11 +53,6 @@ class TestMoment:
         assert one.get("swap_in") == 40 * 1024
         assert one.get("contention_memory") == 0.2
         assert one.session_id == 1
-
-    def test_what_the_host_does_not_give_is_none(self) -> None:
-        assert moment(10.0).get("memory_swapped") is None
-        bare = moment_of(Snapshot(1, 3, {}), None, Guest(), 1.0)
-        assert [bare.get(key) for key in KEPT] == [None] * len(KEPT)
 
     def test_rates_are_by_the_hosts_clock(self) -> None:
         first, last = moment(10.0), moment(20.0)._replace(at=999.0)
@@ -105,7 +99,7 @@ class TestHistory:
 
     def test_polls_without_an_answer_leave_a_gap(self) -> None:
         history = recorded(0.0)
-        history.record(PollState(started=0.0, interval=5.0), GUEST, 10.0)
+        history.record(PollState(interval=5.0), GUEST, 10.0)
         # Failed polls: the snapshot stands, and is too old.
         history.record(state(1.0, read_at=0.0), GUEST, 20.0)
         history.record(state(31.0, read_at=30.0), GUEST, 30.0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter import __version__, catalogue
 from exporter.catalogue import STATISTICS, Kind, Wire
+from exporter.clock import Life, Lives
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.metrics.collector import PYTHON, Options, collect
 from exporter.metrics.families import Family
@@ -44,7 +45,12 @@ PAGE: tuple[tuple[str, Value, str, float], ...] = (
     ("cpu_stolen", 1, "vmguest_cpu_stolen_seconds_total", 0.001),
     ("memory_target", 10, "vmguest_memory_target_bytes", 10_485_760.0),
     ("host_cpu_cores", 32, "vmguest_host_cpu_cores", 32.0),
-    ("host_cpu_used", 2**53, "vmguest_host_cpu_used_seconds_total", 9_007_199_254_740.992),
+    (
+        "host_cpu_used",
+        2**53,
+        "vmguest_host_cpu_used_seconds_total{session_id=0x4ec2f01ae4a0fe2}",
+        9_007_199_254_740.992,
+    ),
     ("host_memory_swapped", 11, "vmguest_host_memory_swapped_bytes", 11_534_336.0),
     ("host_memory_shared", 12, "vmguest_host_memory_shared_bytes", 12_582_912.0),
     ("host_memory_used", 13, "vmguest_host_memory_used_bytes", 13_631_488.0),
@@ -68,12 +74,11 @@ EVERYTHING = Options(expose_identity=True, deprecated_metrics=True)
 
 def state_with(values: dict[str, Value] | None = None, **changes: object) -> PollState:
     state = PollState(
-        started=START - 10,
         interval=5.0,
         snapshot=Snapshot(0x4EC2F01AE4A0FE2, 3, VALUES if values is None else values),
         read_time=READ,
         read_monotonic=MONOTONIC,
-        session_start=START,
+        lives=Lives(Life(1, START)),
         polls=12,
         source=SourceInfo("guestrpc", "vsock", "3"),
     )
@@ -96,7 +101,7 @@ def lines(families: list[Family]) -> dict[str, float]:
 
 
 def page(state: PollState, age: float = 0.0, options: Options = EVERYTHING) -> dict[str, float]:
-    return lines(collect(state, NOW, MONOTONIC + age, options, Guest(4, 2**33)))
+    return lines(collect(state, MONOTONIC + age, options, Guest(4, 2**33)))
 
 
 class TestBasicStatistics:
@@ -137,22 +142,33 @@ class TestBasicStatistics:
         assert page(state_with({"elapsed": raw}))["vmguest_elapsed_seconds_total"] == raw / 1000
 
     def test_counters_begin_with_the_hosts_session(self) -> None:
-        families = named(collect(state_with(), NOW, MONOTONIC))
+        families = named(collect(state_with(), MONOTONIC))
         counters = [row.metric for row in STATISTICS if row.metric.kind is Kind.COUNTER]
         assert len(counters) == 4
         for metric in counters:
             (point,) = families[metric.family].points
-            assert point.created == START
+            assert point.created == (None if metric.of_host else START)
 
-    def test_a_start_in_the_future_is_now(self) -> None:
-        """The guest's clock was set back after the start had been worked out."""
-        found = page(state_with(session_start=NOW + 3600, started=NOW + 1))
-        assert found["vmguest_cpu_used_seconds_created"] == NOW
-        assert found["vmguest_session_start_timestamp_seconds"] == NOW
-        assert found["vmguest_polls_created"] == NOW
+    def test_where_the_start_is_unknown_nothing_is_said_of_it(self) -> None:
+        found = page(state_with(lives=Lives(Life(1, None))))
+        assert "vmguest_cpu_used_seconds_total" in found
+        assert not [name for name in found if "created" in name or "session_start" in name]
+
+    def test_a_counter_that_fell_alone_has_a_start_of_its_own(self) -> None:
+        lives = Lives(Life(1, START), {"cpu_used": Life(2, START + 20, alone=True)})
+        families = named(collect(state_with(lives=lives), MONOTONIC))
+        starts = {
+            name: families[f"vmguest_{name}_seconds"].points[0].created for name in ("cpu_used", "cpu_stolen")
+        }
+        assert starts == {"cpu_used": START + 20, "cpu_stolen": START}
+
+    def test_what_counts_on_the_host_has_the_session_as_label_and_no_start(self) -> None:
+        (point,) = named(collect(state_with(), MONOTONIC))["vmguest_host_cpu_used_seconds"].points
+        assert point.labels == (("session_id", "0x4ec2f01ae4a0fe2"),)
+        assert (point.created, point.life.since) == (None, None)
 
     def test_they_carry_the_time_at_which_the_host_was_read(self) -> None:
-        families = named(collect(state_with(), NOW, MONOTONIC))
+        families = named(collect(state_with(), MONOTONIC))
         assert families["vmguest_memory_used_bytes"].time == READ
         assert families["vmguest_session"].time == READ
         assert families["vmguest_polls"].time == 0.0
@@ -207,7 +223,7 @@ class TestWithholding:
         assert found["vmguest_poll_errors_total{kind=timeout}"] == 1.0
 
     def test_before_the_first_good_poll_there_is_no_time_of_it(self) -> None:
-        found = page(PollState(started=START, interval=5.0))
+        found = page(PollState(interval=5.0))
         assert found["vmguest_up"] == 0.0
         assert "vmguest_last_poll_timestamp_seconds" not in found
         assert not any(name.startswith("vmguest_source_info") for name in found)
@@ -215,7 +231,7 @@ class TestWithholding:
 
 class TestExporterItself:
     def test_every_kind_of_error_is_there_from_the_start(self) -> None:
-        found = page(PollState(started=START, interval=5.0))
+        found = page(PollState(interval=5.0))
         errors = {
             name: value for name, value in found.items() if name.startswith("vmguest_poll_errors_total")
         }
@@ -228,13 +244,12 @@ class TestExporterItself:
         assert found["vmguest_polls_unchanged_total"] == 3.0
         assert found["vmguest_poll_errors_total{kind=lost}"] == 4.0
         assert found["vmguest_poll_errors_total{kind=refused}"] == 0.0
-        assert found["vmguest_polls_created"] == START - 10
 
     def test_a_kind_that_is_not_in_the_list_is_still_counted(self) -> None:
         assert page(state_with(errors={"config": 1}))["vmguest_poll_errors_total{kind=config}"] == 1.0
 
     def test_duration_is_a_histogram(self) -> None:
-        duration = PollState(started=0, interval=1).duration.observe(0.0005).observe(2.5)
+        duration = PollState(interval=1).duration.observe(0.0005).observe(2.5)
         found = page(state_with(duration=duration))
         assert found["vmguest_poll_duration_seconds_bucket{le=0.0001}"] == 0
         assert found["vmguest_poll_duration_seconds_bucket{le=0.001}"] == 1
@@ -256,7 +271,7 @@ class TestExporterItself:
     def test_every_family_comes_from_the_catalogue(self) -> None:
         every = {row.key: "p" if row.metric.kind is Kind.INFO else 1 for row in STATISTICS}
         state = state_with(every, extended_up=True, library_restarts=0)
-        families = collect(state, NOW, MONOTONIC, EVERYTHING, Guest(1, 1))
+        families = collect(state, MONOTONIC, EVERYTHING, Guest(1, 1))
         rows = {row.metric for row in STATISTICS} | set(catalogue.GUEST_METRICS + catalogue.SESSION_METRICS)
         rows |= set(catalogue.SELF_METRICS)
         metrics = [family.metric for family in families]
@@ -267,14 +282,14 @@ class TestExporterItself:
     def test_no_family_stands_twice(self) -> None:
         """Whatever the source: a second HELP line makes Prometheus's parsers refuse the whole page."""
         state = state_with(VALUES | {"resource_pool_path": "p"}, extended_up=True, library_restarts=0)
-        names = [family.name for family in collect(state, NOW, MONOTONIC, EVERYTHING, Guest(1, 1))]
+        names = [family.name for family in collect(state, MONOTONIC, EVERYTHING, Guest(1, 1))]
         assert sorted(names) == sorted(set(names))
 
 
 class TestGuest:
     def test_what_its_kernel_does_not_tell_has_no_sample(self) -> None:
         assert {"vmguest_vcpus", "vmguest_guest_memory_bytes"} <= set(page(state_with()))
-        found = lines(collect(state_with(), NOW, MONOTONIC))
+        found = lines(collect(state_with(), MONOTONIC))
         assert not {"vmguest_vcpus", "vmguest_guest_memory_bytes"} & set(found)
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import catalogue
 from exporter.catalogue import STATISTICS, Wire
+from exporter.clock import Life, Lives
 from exporter.metrics.collector import Options
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
@@ -53,12 +54,11 @@ EXTENDED = ExtendedSnapshot(
 
 def state_with(values: dict[str, Value], **changes: object) -> PollState:
     state = PollState(
-        started=START - 1,
         interval=5.0,
         snapshot=Snapshot(SESSION, 3, values),
         read_time=START + 59.5,
         read_monotonic=500.0,
-        session_start=START,
+        lives=Lives(Life(1, START)),
         polls=3,
         source=SourceInfo("guestrpc", "vsock", "3"),
     )
@@ -66,7 +66,7 @@ def state_with(values: dict[str, Value], **changes: object) -> PollState:
 
 
 STATES = {
-    "nothing yet": PollState(started=START, interval=5.0),
+    "nothing yet": PollState(interval=5.0),
     "zeros": state_with(number_of(0)),
     "ones": state_with(number_of(1)),
     "32 bits": state_with(number_of(2**32 - 1)),

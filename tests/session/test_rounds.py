@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from types import MappingProxyType
 
 import pytest
 
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired, VMGuestError
-from exporter.session.rounds import MARGIN, ExtendedReader
+from exporter.session.rounds import MARGIN, ExtendedReader, ExtendedState
 from exporter.snapshot import ExtendedValue, Snapshot, SourceInfo
 
 UNKNOWN = RpcError("Unknown command")
@@ -173,6 +174,7 @@ def test_another_encoding_where_xml_is_refused(
         (encoding, "resources"): reply,
     }
     host = Host(answers, RpcError("bad encoding"))
+    reader.step(host, 7, FAR)
     state = reader.step(host, 7, FAR)
     assert state.snapshot is not None
     assert state.snapshot.groups["resources"][0].value == 5
@@ -300,7 +302,7 @@ def test_unknown_statistics_can_be_left_out(clock: Clock) -> None:
     reader = ExtendedReader(15.0, unknown=False, clock=clock)
     host = Host(
         {("text", ""): b"resources\n"},
-        b'<metrics><metric name="x.y" type="instant" units="">1</metric></metrics>',
+        b'<metrics session="7"><metric name="x.y" type="instant" units="">1</metric></metrics>',
     )
     state = reader.step(host, 7, FAR)
     assert state.snapshot is not None
@@ -325,6 +327,7 @@ def test_a_malformed_encoding_is_followed_by_the_next_one(
 ) -> None:
     caplog.set_level("INFO", "exporter.extended")
     host = speaks(BROKEN)
+    reader.step(host, 7, FAR)
     state = reader.step(host, 7, FAR)
     assert state.up is True
     assert state.snapshot is not None
@@ -361,6 +364,7 @@ def test_one_malformed_group_does_not_cost_the_others_their_encoding_for_ever(re
     host.answers["json", "session"] = b'{"version": "A & B"}'
     for group in ("host", "resources", "vscsi scsi0:0"):
         host.answers["json", group] = JSON
+    reader.step(host, 7, FAR)
     state = reader.step(host, 7, FAR)
     assert state.snapshot is not None
     assert state.snapshot.groups["session"] == (ExtendedValue("version", "A & B"),)
@@ -398,3 +402,66 @@ def test_what_a_parser_leaves_out_is_counted(reader: ExtendedReader) -> None:
     assert state.snapshot is not None
     assert len(state.snapshot.groups["resources"]) == 1
     assert state.dropped == 1
+
+
+class TestSessions:
+    """A reply in XML says of which session it is; the others are held back until a basic poll has seen the same."""
+
+    TEXT = MappingProxyType(
+        {("text", ""): b"session\nresources\n", ("text", "resources"): b"vm.numa.local = 5\n"}
+    )
+
+    def host(self) -> Host:
+        answers: dict[tuple[str, str], bytes | Exception] = {**self.TEXT, ("xml", "session"): xml()}
+        return Host(answers, RpcError("bad encoding"))
+
+    def test_a_round_that_does_not_say_waits_for_the_next_basic_poll(self, reader: ExtendedReader) -> None:
+        host = self.host()
+        assert reader.step(host, 7, FAR) == ExtendedState()
+        asked = len(host.asked)
+        state = reader.step(host, 7, FAR)
+        assert len(host.asked) == asked, "no further request"
+        assert state.snapshot is not None
+        assert (state.up, set(state.snapshot.groups)) == (True, {"session", "resources"})
+
+    def test_it_keeps_the_time_at_which_it_was_read(self, reader: ExtendedReader, clock: Clock) -> None:
+        host = self.host()
+        reader.step(host, 7, FAR)
+        clock.now = 5.0
+        state = reader.step(host, 7, FAR)
+        assert state.snapshot is not None
+        assert state.snapshot.read_monotonic == 0.0
+
+    @pytest.mark.parametrize(("session", "epoch"), [(8, 1), (7, 2)])
+    def test_one_that_straddles_a_change_is_thrown_away_and_counted(
+        self, reader: ExtendedReader, session: int, epoch: int
+    ) -> None:
+        host = self.host()
+        reader.step(host, 7, FAR, 1)
+        host.answers["xml", "session"] = RpcError("gone")
+        host.answers["text", ""] = RpcError("Unknown command")
+        state = reader.step(host, session, FAR, epoch)
+        assert (state.snapshot, state.dropped) == (None, 2)
+
+    def test_one_that_a_change_cuts_in_two_is_counted_too(self, reader: ExtendedReader, clock: Clock) -> None:
+        host = offers(b"host\nresources\n")
+
+        def takes() -> None:
+            clock.now += 0.6
+
+        host.takes = takes
+        reader.step(host, 7, 1.2)
+        state = reader.step(Host({}, RpcError("Unknown command")), 8, FAR)
+        assert (state.snapshot, state.dropped) == (None, 1)
+
+    def test_when_the_session_group_was_answered_is_kept(self, reader: ExtendedReader, clock: Clock) -> None:
+        """Its uptime is as of then, not as of the end of a slow round."""
+        host = offers()
+
+        def takes() -> None:
+            clock.now += 1.0
+
+        host.takes = takes
+        state = reader.step(host, 7, FAR)
+        assert state.snapshot is not None
+        assert (state.snapshot.session_monotonic, state.snapshot.read_monotonic) == (2.0, 5.0)

@@ -1,7 +1,8 @@
 """From counters since their start to differences since the last export that the receiver took.
 
-Source: OpenTelemetry specification ``metrics/data-model.md``, "Temporality" and "Resets and gaps". A difference is
-never negative: a counter that began again, with a session change for instance, is counted from its new start.
+Source: OpenTelemetry specification ``metrics/data-model.md``, "Temporality" and "Resets and gaps". A counter has begun
+again when it is in another life (:class:`exporter.clock.Life`) or has fallen; wall clocks are never compared. The
+length of a window is by the monotonic clock, its end by the wall clock. No difference is negative.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from exporter.clock import Instant, Life
 from exporter.snapshot import Histogram
 
 
 class Seen(NamedTuple):
+    """What the receiver has of a series: ``monotonic`` is when it was read."""
+
     value: float
-    time: float
+    life: int
+    monotonic: float
 
 
 class Difference(NamedTuple):
-    """``value`` was added between ``start`` and the point's own time."""
+    """``value`` was added between ``start`` (wall clock) and the point's own time."""
 
     value: float
     start: float
@@ -28,12 +33,10 @@ class Deltas:
     """What the receiver has of each series. Differences stay the same until :meth:`accepted` says it took them.
 
     So an export that is sent again says the same again, and one that had to be dropped is made up for by the
-    next: nothing is lost, the difference spans the gap. ``watched``: wall time from which on a counter that
-    appears has begun before our eyes.
+    next: nothing is lost, the difference spans the gap.
     """
 
-    def __init__(self, watched: float) -> None:
-        self._watched = watched
+    def __init__(self) -> None:
         self._has: dict[Hashable, Seen] = {}
         self._offered: dict[Hashable, Seen] = {}
         self._histogram: dict[str, tuple[Histogram, float]] = {}
@@ -50,26 +53,39 @@ class Deltas:
         self._histogram |= self._offered_histogram
         self.begin()
 
-    def difference(self, series: Hashable, value: float, created: float, time: float) -> Difference | None:
-        """None where there is nothing to compare with: the point sets the mark for the next."""
-        self._offered[series] = Seen(value, time)
+    def difference(self, series: Hashable, value: float, life: Life, now: Instant) -> Difference | None:
+        """What was added to the series by ``now``.
+
+        None where there is nothing to compare with: a counter whose beginning was not seen would otherwise arrive
+        as one monstrous step. The point sets the mark for the next. A life that began unseen and goes on where the one
+        before was is no restart: some hot-plug gives a new session id while the counters go on.
+        """
+        self._offered[series] = Seen(value, life.number, now.monotonic)
         before = self._has.get(series)
         if before is None:
-            # A counter that ran for weeks before would otherwise arrive as one monstrous step.
-            if created < self._watched:
+            return None if life.since is None else Difference(value, _start(life.since, now))
+        if life.number != before.life:
+            if life.since is not None:
+                return Difference(value, _start(max(before.monotonic, life.since), now))
+            if value < before.value:
                 return None
-            before = Seen(0.0, self._watched)
-        if created > before.time or value < before.value:
-            # It has begun again; where its start says nothing of it, as rate() sees it. A session can be so young
-            # that it began at the very read, and a span needs a length.
-            return Difference(value, created if before.time < created < time else before.time)
-        return Difference(value - before.value, before.time)
+        added = value if value < before.value else value - before.value
+        return Difference(added, _start(before.monotonic, now))
 
-    def histogram(self, series: str, now: Histogram, time: float) -> tuple[Histogram, float]:
-        """The observations since the last one taken, and the time since which. Ours never begin again."""
-        self._offered_histogram[series] = (now, time)
+    def histogram(self, series: str, value: Histogram, begun: float, now: Instant) -> tuple[Histogram, float]:
+        """The observations since the last one taken, and the wall time since which.
+
+        Ours never begin again; ``begun``, by the monotonic clock, is when this process began.
+        """
+        self._offered_histogram[series] = (value, now.monotonic)
         if series not in self._histogram:
-            return now, self._watched
+            return value, _start(begun, now)
         before, since = self._histogram[series]
-        counts = tuple(new - old for new, old in zip(now.counts, before.counts, strict=True))
-        return Histogram(now.bounds, counts, now.count - before.count, now.sum - before.sum), since
+        counts = tuple(new - old for new, old in zip(value.counts, before.counts, strict=True))
+        difference = Histogram(value.bounds, counts, value.count - before.count, value.sum - before.sum)
+        return difference, _start(since, now)
+
+
+def _start(since: float, now: Instant) -> float:
+    """Wall clock at the monotonic time ``since``, by the clocks as they stand now."""
+    return max(now.wall - max(now.monotonic - since, 0.0), 0.0)

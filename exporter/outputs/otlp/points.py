@@ -27,10 +27,12 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
 from exporter.catalogue import Kind, Unit
+from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
 from exporter.outputs.otlp.deltas import Deltas
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
+from exporter.outputs.otlp.starts import Starts
 from exporter.snapshot import Histogram
 
 _SDK = {
@@ -49,17 +51,14 @@ def nanoseconds(seconds: float) -> int:
 
 
 class Converter:
-    """Turns batches into ``MetricsData``. One thread's.
+    """Turns batches into ``MetricsData``. One thread's."""
 
-    ``started``: wall time at which this process began, the start of what it counts about itself.
-    """
-
-    def __init__(self, temporality: Temporality, started: float) -> None:
-        self._started = started
+    def __init__(self, temporality: Temporality) -> None:
         self._delta_sums = temporality.delta_sums
         self._delta_histograms = temporality.delta_histograms
         self._of_sums = _DELTA if temporality.delta_sums else _CUMULATIVE
-        self._deltas = Deltas(started)
+        self._deltas = Deltas()
+        self._starts = Starts()
         self._scope = InstrumentationScope("vmguest-exporter", __version__)
         self._attributes: Mapping[str, str] | None = None
         self._resource = Resource({})
@@ -80,17 +79,17 @@ class Converter:
 
     def _metrics(self, batch: Batch) -> Iterator[Metric]:
         for family in batch.families:
-            time = family.time or batch.time
+            now = Instant(family.time, family.monotonic) if family.time else batch.now
             data: Sum | Gauge | HistogramData
             if family.histogram is not None:
-                data = self._histogram(family.name, family.histogram, time)
+                data = self._histogram(family.name, family.histogram, batch.began, now)
             elif family.metric.kind is _COUNTER:
-                points = self._sums(family, time)
+                points = self._sums(family, batch.began, now)
                 if not points:
                     continue
                 data = Sum(points, self._of_sums, True)
             else:
-                at = nanoseconds(time)
+                at = nanoseconds(now.wall)
                 # Always floats: a series that changes between integer and double is two series to some.
                 data = Gauge(
                     [
@@ -100,25 +99,28 @@ class Converter:
                 )
             yield Metric(family.metric.otlp, family.metric.help, _UCUM[family.metric.unit], data)
 
-    def _sums(self, family: Family, time: float) -> list[NumberDataPoint]:
+    def _sums(self, family: Family, began: Life, now: Instant) -> list[NumberDataPoint]:
         found = []
-        at = nanoseconds(time)
+        at = nanoseconds(now.wall)
         for point in family.points:
-            value, start = float(point.value), self._started if point.created is None else point.created
+            value, series = float(point.value), (family.name, point.labels)
+            life = began if point.life is OWN else point.life
             if self._delta_sums:
-                difference = self._deltas.difference((family.name, point.labels), value, start, time)
+                difference = self._deltas.difference(series, value, life, now)
                 if difference is None:
                     continue
                 value, start = difference
-            # A clock that was set back must not put the start behind the end.
-            found.append(NumberDataPoint(dict(point.labels), min(nanoseconds(start), at), at, value))
+            else:
+                start = self._starts.start(series, point.created, life, now.wall)
+            found.append(NumberDataPoint(dict(point.labels), nanoseconds(start), at, value))
         return found
 
-    def _histogram(self, name: str, histogram: Histogram, time: float) -> HistogramData:
-        start = self._started
+    def _histogram(self, name: str, histogram: Histogram, began: Life, now: Instant) -> HistogramData:
         if self._delta_histograms:
-            histogram, start = self._deltas.histogram(name, histogram, time)
-        at = nanoseconds(time)
+            histogram, start = self._deltas.histogram(name, histogram, began.since or 0.0, now)
+        else:
+            start = self._starts.start(name, began.start, began, now.wall)
+        at = nanoseconds(now.wall)
         # Ours count what is at most each bound; OTLP wants what lies between two, and above the last.
         below = (0, *histogram.counts)
         between = [
@@ -126,7 +128,7 @@ class Converter:
         ]
         point = HistogramDataPoint(
             attributes={},
-            start_time_unix_nano=min(nanoseconds(start), at),
+            start_time_unix_nano=nanoseconds(start),
             time_unix_nano=at,
             count=histogram.count,
             sum=histogram.sum,

@@ -38,15 +38,14 @@ LONGEST_WISH = 300.0
 class Push:
     """Sends what ``published`` has, every ``settings.interval`` seconds.
 
-    ``started``: wall time at which the exporter began to count about itself. ``delay``: seconds until the first
-    batch; half a poll's interval puts batches between polls, where each finds a new one.
+    ``delay``: seconds until the first batch; half a poll's interval puts batches between polls, where each finds a
+    new one.
     """
 
     def __init__(
         self,
         settings: PushSettings,
         published: Published,
-        started: float,
         *,
         delay: float = 0.0,
         attributes: Mapping[str, str] | None = None,
@@ -56,16 +55,15 @@ class Push:
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._settings = settings
-        self._started = started
         self._delay = delay
         self._connect = client
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
         own = machine(settings.attributes) if attributes is None else attributes
-        self._reader = Reader(published, own, wall)
+        self._reader = Reader(published, own)
         self._queue = Queue(settings.capacity)
-        self._tally = _Tally(started)
+        self._tally = _Tally()
         self._outage = _Outage(settings.endpoint, clock)
         self._stopping = threading.Event()
         self._over = False
@@ -81,7 +79,7 @@ class Push:
         from exporter.outputs.otlp.points import Converter
 
         self._client = client = self._connect(self._settings)
-        converter = Converter(self._settings.temporality, self._started)
+        converter = Converter(self._settings.temporality)
         log.info(
             "pushing",
             extra={
@@ -182,8 +180,7 @@ class Push:
 class _Tally:
     """The push's counters; two threads count, any may read."""
 
-    def __init__(self, started: float) -> None:
-        self._started = started
+    def __init__(self) -> None:
         self._counts = dict.fromkeys(Outcome, 0)
         self._last_success: float | None = None
         self._lock = threading.Lock()
@@ -197,8 +194,7 @@ class _Tally:
 
     def families(self, waiting: int) -> list[Family]:
         counts = tuple(
-            Point(float(count), (("outcome", outcome.value),), self._started)
-            for outcome, count in self._counts.items()
+            Point(float(count), (("outcome", outcome.value),)) for outcome, count in self._counts.items()
         )
         found = [
             Family(catalogue.OTLP_EXPORTS, counts),

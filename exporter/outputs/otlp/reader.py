@@ -6,11 +6,11 @@ its sums go out as differences is decided when it is sent, against what the rece
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
 from exporter.outputs.otlp.resource import Facts
 
@@ -18,18 +18,31 @@ from exporter.outputs.otlp.resource import Facts
 class Published(Protocol):
     """What the push needs of :class:`exporter.metrics.published.Published`."""
 
-    def collect(self) -> list[Family]:
-        """Everything that is known now. Must not reach the host."""
+    begun: float
+    """Monotonic clock at which this process began to count about itself."""
+
+    def now(self) -> Instant:
+        """A reading of both clocks."""
+
+    def started(self, now: Instant) -> float | None:
+        """Wall clock at which this process began, None where it is unknown."""
+
+    def collect(self, now: Instant) -> list[Family]:
+        """Everything that is known at this moment. Must not reach the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``time``: when it was collected, wall clock in seconds; the time of what the exporter says about itself."""
+    """``now``: when it was collected, the time of what the exporter says about itself.
 
-    time: float
+    ``began``: the life of that, with its start as of that moment.
+    """
+
+    now: Instant
     families: tuple[Family, ...]
     attributes: Mapping[str, str]
     """Of the resource."""
+    began: Life = OWN
 
 
 class Reader:
@@ -39,18 +52,16 @@ class Reader:
     host, and the same point twice would be an error to some receivers.
     """
 
-    def __init__(
-        self, published: Published, attributes: Mapping[str, str], wall: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, published: Published, attributes: Mapping[str, str]) -> None:
         self._published = published
         self._own = attributes
-        self._wall = wall
         self._facts = Facts()
         self._attributes: Mapping[str, str] = attributes
         self._carried: dict[str, float] = {}
 
     def collect(self) -> Batch:
-        families = self._published.collect()
+        now = self._published.now()
+        families = self._published.collect(now)
         # What the operator set for the resource wins over what the host says.
         attributes = {**self._facts.update(families), **self._own}
         if attributes != self._attributes:
@@ -59,4 +70,5 @@ class Reader:
             family for family in families if not family.time or self._carried.get(family.name) != family.time
         )
         self._carried |= {family.name: family.time for family in new if family.time}
-        return Batch(self._wall(), new, self._attributes)
+        began = Life(OWN.number, self._published.started(now), self._published.begun)
+        return Batch(now, new, self._attributes, began)

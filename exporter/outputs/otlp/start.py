@@ -22,7 +22,7 @@ def start(settings: Settings, environ: Mapping[str, str], published: Published, 
     push_settings = resolve(settings.otlp, environ) if push_wanted(settings, environ) else None
     if push_settings is None:
         return
-    push = Push(push_settings, published, published.state.started, delay=settings.poll.interval / 2)
+    push = Push(push_settings, published, delay=settings.poll.interval / 2)
     published.add(push.families)
     push.start()
     parts.callback(push.stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
     add_MetricsServiceServicer_to_server,
 )
 
+from exporter.clock import Instant
 from exporter.metrics.families import Family
 
 PROTOBUF = "application/x-protobuf"
@@ -166,7 +168,18 @@ class GrpcReceiver(MetricsServiceServicer):
 class Gathered:
     """Stands for what is published."""
 
-    collect: Callable[[], list[Family]]
+    gather: Callable[[], list[Family]]
+    begun: float = 0.0
+    wall: Callable[[], float] = time.time
+
+    def now(self) -> Instant:
+        return Instant(self.wall(), time.monotonic())
+
+    def started(self, _now: Instant) -> float:
+        return 1000.0
+
+    def collect(self, _now: Instant) -> list[Family]:
+        return self.gather()
 
 
 def points(request: ExportMetricsServiceRequest) -> dict[str, list[Any]]:

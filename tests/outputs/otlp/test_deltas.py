@@ -3,99 +3,131 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.clock import UNSEEN, Instant, Life
 from exporter.outputs.otlp.deltas import Deltas, Difference
 from exporter.snapshot import Histogram
 
+WALL = 1_700_000_000.0
+OLD = Life(1, WALL - 5000)
+"""Of a session that was there before the exporter."""
+
+
+def at(seconds: float, ahead: float = WALL) -> Instant:
+    """``seconds`` of the monotonic clock; the wall clock is ``ahead`` of it."""
+    return Instant(ahead + seconds, seconds)
+
+
+def marked(value: float = 5000.0, life: Life = OLD) -> Deltas:
+    deltas = Deltas()
+    assert deltas.difference("a", value, life, at(10)) is None
+    deltas.accepted()
+    return deltas
+
 
 def test_a_counter_older_than_the_exporter_begins_with_a_mark() -> None:
-    deltas = Deltas(watched=100.0)
-    assert deltas.difference("a", 5000.0, created=1.0, time=110.0) is None
-    deltas.accepted()
-    assert deltas.difference("a", 5007.0, created=1.0, time=120.0) == Difference(7.0, 110.0)
+    assert marked().difference("a", 5007.0, OLD, at(20)) == Difference(7.0, WALL + 10)
 
 
 def test_a_counter_that_began_before_our_eyes_is_sent_whole() -> None:
-    assert Deltas(watched=100.0).difference("a", 3.0, created=100.0, time=110.0) == Difference(3.0, 100.0)
+    assert Deltas().difference("a", 3.0, Life(0, None, 1.0), at(10)) == Difference(3.0, WALL + 1)
 
 
 def test_a_session_change_counts_from_the_new_start() -> None:
-    deltas = Deltas(watched=100.0)
-    deltas.difference("a", 5000.0, created=1.0, time=110.0)
+    deltas, new = marked(), Life(2, WALL + 15, 15.0)
+    assert deltas.difference("a", 2.0, new, at(20)) == Difference(2.0, WALL + 15)
     deltas.accepted()
-    assert deltas.difference("a", 2.0, created=115.0, time=120.0) == Difference(2.0, 115.0)
-    deltas.accepted()
-    assert deltas.difference("a", 9.0, created=115.0, time=130.0) == Difference(7.0, 120.0)
+    assert deltas.difference("a", 9.0, new, at(30)) == Difference(7.0, WALL + 20)
+
+
+def test_a_new_session_that_is_ahead_of_the_old_one_is_a_restart_all_the_same() -> None:
+    assert marked(2.0).difference("a", 9.0, Life(2, WALL + 11, 11.0), at(20)) == Difference(9.0, WALL + 11)
 
 
 def test_a_session_change_that_resets_nothing_is_no_step() -> None:
     """Some hot-plug gives a new id while the counters go on."""
-    deltas = Deltas(watched=100.0)
-    deltas.difference("a", 5000.0, created=1.0, time=110.0)
-    deltas.accepted()
-    assert deltas.difference("a", 5003.0, created=1.4, time=120.0) == Difference(3.0, 110.0)
+    assert marked().difference("a", 5003.0, Life(2, WALL - 5000), at(20)) == Difference(3.0, WALL + 10)
 
 
-def test_a_session_that_began_at_the_very_read_counts_since_the_last_one() -> None:
-    deltas = Deltas(watched=100.0)
-    deltas.difference("a", 5000.0, created=1.0, time=110.0)
+def test_a_new_life_that_began_unseen_and_lower_is_a_mark() -> None:
+    deltas = marked()
+    assert deltas.difference("a", 4000.0, Life(2, WALL - 5000), at(20)) is None
     deltas.accepted()
-    assert deltas.difference("a", 0.0, created=120.0, time=120.0) == Difference(0.0, 110.0)
-    assert deltas.difference("first seen", 0.0, created=120.0, time=120.0) == Difference(0.0, 100.0)
+    assert deltas.difference("a", 4001.0, Life(2, WALL - 5000), at(30)) == Difference(1.0, WALL + 20)
+
+
+def test_a_step_of_the_wall_clock_is_no_restart_and_a_windows_length_is_monotonic() -> None:
+    deltas = marked()
+    assert deltas.difference("a", 5007.0, OLD, at(20, WALL - 9999)) == Difference(7.0, WALL - 9999 + 10)
+    deltas.accepted()
+    assert deltas.difference("a", 5008.0, Life(1, WALL - 20000), at(30, WALL + 9999)) == Difference(
+        1.0, WALL + 9999 + 20
+    )
+
+
+def test_a_window_does_not_begin_before_the_epoch() -> None:
+    """A guest without a clock begins in 1970."""
+    assert marked().difference("a", 5007.0, OLD, Instant(3.0, 20.0)) == Difference(7.0, 0.0)
 
 
 def test_a_counter_that_fell_has_begun_again() -> None:
-    deltas = Deltas(watched=100.0)
-    deltas.difference("a", 5000.0, created=1.0, time=110.0)
-    deltas.accepted()
-    assert deltas.difference("a", 4.0, created=1.0, time=120.0) == Difference(4.0, 110.0)
+    assert marked().difference("a", 4.0, Life(2, WALL + 10, 10.0, alone=True), at(20)) == Difference(
+        4.0, WALL + 10
+    )
+    assert marked().difference("a", 4.0, OLD, at(20)) == Difference(4.0, WALL + 10)
+
+
+def test_what_counts_on_the_host_begins_with_a_mark_in_each_session() -> None:
+    deltas = Deltas()
+    for session in ("0x1", "0x2"):
+        assert deltas.difference(session, 17e6, UNSEEN, at(10)) is None
+        deltas.accepted()
+        assert deltas.difference(session, 17e6 + 40, UNSEEN, at(20)) == Difference(40.0, WALL + 10)
 
 
 def test_an_export_that_failed_says_the_same_again_and_a_lost_one_is_made_up_for() -> None:
-    deltas = Deltas(watched=100.0)
-    deltas.difference("a", 50.0, created=1.0, time=110.0)
-    deltas.accepted()
+    deltas = marked(50.0)
     for _ in range(2):
         deltas.begin()
-        assert deltas.difference("a", 57.0, created=1.0, time=120.0) == Difference(7.0, 110.0)
+        assert deltas.difference("a", 57.0, OLD, at(20)) == Difference(7.0, WALL + 10)
     deltas.begin()
-    assert deltas.difference("a", 60.0, created=1.0, time=130.0) == Difference(10.0, 110.0)
+    assert deltas.difference("a", 60.0, OLD, at(30)) == Difference(10.0, WALL + 10)
 
 
 def test_series_are_apart() -> None:
-    deltas = Deltas(watched=0.0)
-    deltas.difference(("a", "x"), 5.0, created=1.0, time=10.0)
-    deltas.difference(("a", "y"), 7.0, created=1.0, time=10.0)
+    deltas = Deltas()
+    deltas.difference(("a", "x"), 5.0, OLD, at(10))
+    deltas.difference(("a", "y"), 7.0, OLD, at(10))
     deltas.accepted()
-    assert deltas.difference(("a", "x"), 6.0, created=1.0, time=20.0) == Difference(1.0, 10.0)
-    assert deltas.difference(("a", "y"), 7.0, created=1.0, time=20.0) == Difference(0.0, 10.0)
+    assert deltas.difference(("a", "x"), 6.0, OLD, at(20)) == Difference(1.0, WALL + 10)
+    assert deltas.difference(("a", "y"), 7.0, OLD, at(20)) == Difference(0.0, WALL + 10)
 
 
 def test_histograms() -> None:
-    deltas = Deltas(watched=100.0)
+    deltas = Deltas()
     first = Histogram((1.0, 2.0), (1, 2), 3, 5.5)
-    assert deltas.histogram("h", first, 110.0) == (first, 100.0)
+    assert deltas.histogram("h", first, 1.0, at(10)) == (first, WALL + 1)
     deltas.accepted()
     deltas.begin()
     second = Histogram((1.0, 2.0), (1, 4), 6, 9.0)
-    assert deltas.histogram("h", second, 120.0) == (Histogram((1.0, 2.0), (0, 2), 3, 3.5), 110.0)
+    assert deltas.histogram("h", second, 1.0, at(20)) == (Histogram((1.0, 2.0), (0, 2), 3, 3.5), WALL + 10)
     deltas.begin()
-    assert deltas.histogram("h", second, 130.0)[1] == 110.0
+    assert deltas.histogram("h", second, 1.0, at(30))[1] == WALL + 10
 
 
 @given(
     st.lists(
-        st.tuples(st.floats(0, 1e9), st.floats(0, 1e6), st.booleans()),
+        st.tuples(st.floats(0, 1e9), st.integers(1, 3), st.booleans(), st.floats(0, 1e10)),
         min_size=1,
         max_size=20,
     )
 )
-def test_no_difference_is_ever_negative(steps: list[tuple[float, float, bool]]) -> None:
-    """Whatever values and starts the host comes up with, and whatever the receiver takes."""
-    deltas = Deltas(watched=1000.0)
-    for number, (value, created, taken) in enumerate(steps):
-        time = 1000.0 + number
+def test_no_difference_is_ever_negative(steps: list[tuple[float, int, bool, float]]) -> None:
+    """Whatever values, lives and clocks there are, and whatever the receiver takes."""
+    deltas = Deltas()
+    for number, (value, life, taken, wall) in enumerate(steps):
         deltas.begin()
-        difference = deltas.difference("a", value, min(created, time), time)
-        assert difference is None or (difference.value >= 0 and difference.start <= time)
+        since = float(number) if life == 3 else None
+        difference = deltas.difference("a", value, Life(life, None, since), Instant(wall, float(number)))
+        assert difference is None or (difference.value >= 0 and 0 <= difference.start <= wall)
         if taken:
             deltas.accepted()

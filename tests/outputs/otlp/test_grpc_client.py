@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
+from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
 from exporter.outputs.otlp.endpoint import GRPC
@@ -33,8 +34,8 @@ from tests.outputs.otlp.receivers import GrpcReceiver, Refusal, values
 
 
 def data(value: float = 1.0) -> MetricsData:
-    batch = Batch(1000.0, (Family(UP, (Point(value),)),), {})
-    return Converter(Temporality.CUMULATIVE, 0.0).convert(batch)
+    batch = Batch(Instant(1000.0, 0.0), (Family(UP, (Point(value),)),), {})
+    return Converter(Temporality.CUMULATIVE).convert(batch)
 
 
 def settings(port: int, **more: Any) -> PushSettings:

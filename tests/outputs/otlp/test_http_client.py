@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import UP
+from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
 from exporter.outputs.otlp.http_client import HttpClient, cause
@@ -30,8 +31,8 @@ from tests.outputs.otlp.receivers import HttpReceiver, Reply, values
 
 
 def data(value: float = 1.0) -> MetricsData:
-    batch = Batch(1000.0, (Family(UP, (Point(value),)),), {})
-    return Converter(Temporality.CUMULATIVE, 0.0).convert(batch)
+    batch = Batch(Instant(1000.0, 0.0), (Family(UP, (Point(value),)),), {})
+    return Converter(Temporality.CUMULATIVE).convert(batch)
 
 
 def settings(url: str, **more: Any) -> PushSettings:

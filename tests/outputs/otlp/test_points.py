@@ -11,9 +11,10 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
 from exporter.catalogue import BY_KEY, OTLP_EXPORTS, POLL_DURATION, SESSION, SESSION_START, STATISTICS
+from exporter.clock import UNSEEN, Instant, Life, Lives
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.points import Converter, nanoseconds
+from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
 from exporter.snapshot import Histogram, PollState, Snapshot
@@ -24,7 +25,10 @@ CUMULATIVE, DELTA = 2, 1
 
 
 def encode(converter: Converter, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
-    return encode_metrics(converter.convert(Batch(now, families, {"host.name": "vm1"})))
+    began = Life(0, STARTED, 0.0)
+    return encode_metrics(
+        converter.convert(Batch(Instant(now, now - STARTED), families, {"host.name": "vm1"}, began))
+    )
 
 
 def metrics(converter: Converter, *families: Family, now: float = NOW) -> dict[str, Metric]:
@@ -34,15 +38,15 @@ def metrics(converter: Converter, *families: Family, now: float = NOW) -> dict[s
 
 
 def cumulative() -> Converter:
-    return Converter(Temporality.CUMULATIVE, STARTED)
+    return Converter(Temporality.CUMULATIVE)
 
 
 USED = BY_KEY["cpu_used"].metric
 LIMIT = BY_KEY["cpu_limit"].metric
 
 
-def used(value: float, created: float = 10.5, time: float = READ) -> Family:
-    return Family(USED, (Point(value, (), created),), time)
+def used(value: float, created: float | None = 10.5, time: float = READ, life: Life = UNSEEN) -> Family:
+    return Family(USED, (Point(value, (), created, life),), time, monotonic=time - STARTED)
 
 
 def test_a_counter_is_a_monotonic_sum_since_the_session_began_at_the_time_of_the_read() -> None:
@@ -71,7 +75,8 @@ def test_every_value_is_a_double_so_that_a_series_keeps_its_type() -> None:
 
 def test_what_the_exporter_says_of_itself_is_as_of_now_and_since_its_own_start() -> None:
     counts = Family(
-        OTLP_EXPORTS, (Point(3.0, (("outcome", "success"),)), Point(0.0, (("outcome", "failed"),)))
+        OTLP_EXPORTS,
+        (Point(3.0, (("outcome", "success"),), STARTED), Point(0.0, (("outcome", "failed"),), STARTED)),
     )
     success, failed = metrics(cumulative(), counts)["vmguest.otlp.exports"].sum.data_points
     assert (success.start_time_unix_nano, success.time_unix_nano) == (1000 * 10**9, 1_101_500_000_000)
@@ -101,9 +106,21 @@ def test_a_histogram_counts_between_its_bounds() -> None:
     assert (point.start_time_unix_nano, point.time_unix_nano) == (1000 * 10**9, 1_101_500_000_000)
 
 
-def test_a_start_is_never_behind_the_points_own_time() -> None:
-    (point,) = metrics(cumulative(), used(1, created=READ + 60))["vmguest.cpu.used"].sum.data_points
-    assert point.start_time_unix_nano == point.time_unix_nano
+def test_an_unknown_start_is_the_first_points_time_and_stays_that_of_the_life() -> None:
+    """Also where it becomes known: a start that moves is taken for a restart."""
+    converter = cumulative()
+
+    def start(value: float, created: float | None, time: float, life: Life = UNSEEN) -> float:
+        family = used(value, created, time, life)
+        (point,) = metrics(converter, family)["vmguest.cpu.used"].sum.data_points
+        assert point.as_double == value
+        return float(point.start_time_unix_nano / 1e9)
+
+    assert [start(5, None, 1100), start(7, None, 1105), start(8, 900, 1110)] == [1100] * 3
+    assert start(9, None, 1050) == 1050, "the wall clock was set back"
+    assert start(10, None, 1055) == 1050
+    assert start(1, None, 1060, Life(2)) == 1060
+    assert start(2, 1061, 1065, Life(3)) == 1061
 
 
 def test_the_resource_and_the_scope_say_who_sends() -> None:
@@ -120,10 +137,16 @@ def test_the_resource_and_the_scope_say_who_sends() -> None:
 
 def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> None:
     """The reason why the SDK's observable instruments are not used."""
-    converter = Converter(Temporality.DELTA, STARTED)
+    converter = Converter(Temporality.DELTA)
     seen = []
-    for value, created, read in [(900.0, 10, 1100), (905.0, 10, 1105), (2.0, 1108, 1110), (6.0, 1108, 1115)]:
-        found = metrics(converter, used(value, float(created), float(read)))
+    first, second = Life(1, 10.0), Life(2, 1108.0, 108.0)
+    for value, life, read in [
+        (900.0, first, 1100),
+        (905.0, first, 1105),
+        (2.0, second, 1110),
+        (6.0, second, 1115),
+    ]:
+        found = metrics(converter, used(value, life.start, float(read), life))
         if "vmguest.cpu.used" in found:
             sum_ = found["vmguest.cpu.used"].sum
             assert sum_.aggregation_temporality == DELTA
@@ -132,16 +155,10 @@ def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> Non
             seen.append((point.as_double, start, end))
         converter.accepted()
     assert seen == [(5, 1100, 1105), (2, 1108, 1110), (4, 1110, 1115)]
-    assert [
-        metrics(cumulative(), used(value, created))["vmguest.cpu.used"]
-        .sum.data_points[0]
-        .start_time_unix_nano
-        for value, created in [(905, 10.0), (2, 1108.0)]
-    ] == [10 * 10**9, nanoseconds(READ)]
 
 
 def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
-    converter = Converter(Temporality.DELTA, STARTED)
+    converter = Converter(Temporality.DELTA)
     metrics(converter, used(900.0))
     converter.accepted()
     first, again = (metrics(converter, used(907.0, time=READ + 5)) for _ in range(2))
@@ -154,9 +171,9 @@ def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
     [("cumulative", CUMULATIVE, CUMULATIVE), ("delta", DELTA, DELTA), ("lowmemory", CUMULATIVE, DELTA)],
 )
 def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> None:
-    converter = Converter(Temporality(temporality), STARTED)
+    converter = Converter(Temporality(temporality))
     histogram = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 3, 0.5))
-    found = metrics(converter, used(3.0, created=STARTED), histogram)
+    found = metrics(converter, used(3.0, STARTED, life=Life(1, STARTED, 0.0)), histogram)
     assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums
     assert found["vmguest.poll.duration"].histogram.aggregation_temporality == histograms
     converter.accepted()
@@ -168,10 +185,8 @@ def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> No
 def test_every_statistic_of_the_catalogue_has_its_name_unit_and_kind() -> None:
     values = {row.key: "/pool" if row.key == "resource_pool_path" else 5 for row in STATISTICS}
     now = time.time()
-    state = PollState(
-        started=now - 60, interval=5, snapshot=Snapshot(1, 3, values), read_time=now, session_start=now
-    )
-    families = collect(state, now, 0.0)
+    state = PollState(interval=5, snapshot=Snapshot(1, 3, values), read_time=now, lives=Lives(Life(1, now)))
+    families = collect(state, 0.0)
     found = metrics(cumulative(), *families)
     assert len(found) == len({family.name for family in families})
     for family in families:

@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import BY_KEY, OTLP_METRICS, POLLS
+from exporter.clock import Life
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import Outcome, Result
 from exporter.outputs.otlp.endpoint import GRPC
@@ -26,17 +27,18 @@ OK = Result(Outcome.SUCCESS)
 DOWN = Result(Outcome.FAILED, "ConnectionRefusedError", "Connection refused")
 
 
-class Host:
-    """A counter that has grown by 1 at each look; ``time`` is when the host was read."""
+class Host(Gathered):
+    """A counter that has grown by 1 at each look, each at another second, and that began with this process."""
 
     def __init__(self) -> None:
+        super().__init__(self._look)
         self.reads = 0
 
-    def collect(self) -> list[Family]:
+    def _look(self) -> list[Family]:
         self.reads += 1
-        read = 1000.0 + self.reads
+        began = Point(float(self.reads), (), 1000.0, Life(1, 1000.0, 0.0))
         return [
-            Family(USED, (Point(float(self.reads), (), 1000.0),), read),
+            Family(USED, (began,), 1000.0 + self.reads, monotonic=float(self.reads)),
             Family(POLLS, (Point(float(self.reads), (), 1000.0),)),
         ]
 
@@ -78,7 +80,6 @@ def push(client: FakeClient, published: Any = None, **more: Any) -> Push:
     return Push(
         PushSettings("http://receiver/v1/metrics", **given),
         published or Host(),
-        1000.0,
         attributes={"host.name": "vm1"},
         client=lambda settings: client,
         jitter=lambda low, high: 0.0,
@@ -240,7 +241,6 @@ def test_deadlines_are_absolute_and_those_that_were_missed_are_skipped() -> None
     it = Push(
         PushSettings("http://receiver/v1/metrics", interval=10.0),
         Gathered(gather),
-        100.0,
         delay=2.5,
         attributes={},
         clock=lambda: now,
@@ -260,7 +260,7 @@ def test_a_mistake_in_gathering_is_logged_and_the_next_reading_comes(
     def gather() -> list[Family]:
         if next(turns) == 0:
             raise RuntimeError("broken")
-        return host.collect()
+        return host.gather()
 
     client = FakeClient()
     with running(push(client, Gathered(gather))):
@@ -333,7 +333,6 @@ def test_the_metrics_about_itself_are_there_from_the_start() -> None:
     it = push(client, interval=3600.0)
     assert counts(it) == dict.fromkeys(("success", "partial_success", "failed", "rejected", "dropped"), 0.0)
     assert [each.metric for each in it.families()] == list(OTLP_METRICS[:2])
-    assert it.families()[0].points[0].created == 1000.0
     before = time.time()
     with running(it):
         client.wait_for(lambda: client.taken == [1.0])
@@ -357,7 +356,7 @@ def test_differences_are_against_what_the_receiver_took() -> None:
 
 def over_http(receiver: HttpReceiver, **more: Any) -> Push:
     settings = PushSettings(f"{receiver.url}/v1/metrics", interval=0.03, timeout=5.0, capacity=100)
-    return Push(replace(settings, **more), Host(), 1000.0, attributes={}, jitter=lambda low, high: 0.0)
+    return Push(replace(settings, **more), Host(), attributes={}, jitter=lambda low, high: 0.0)
 
 
 def test_http_outages_of_every_kind_lose_nothing_and_keep_the_order(caplog: pytest.LogCaptureFixture) -> None:
@@ -418,7 +417,7 @@ def test_a_grpc_receiver_that_comes_late_gets_everything_in_order() -> None:
         port = placeholder.getsockname()[1]
     host = Host()
     settings = PushSettings(f"127.0.0.1:{port}", GRPC, interval=0.03, timeout=0.2, capacity=1000)
-    it = Push(settings, host, 1000.0, attributes={}, jitter=lambda low, high: 0.0)
+    it = Push(settings, host, attributes={}, jitter=lambda low, high: 0.0)
     receiver = GrpcReceiver()
     with running(it):
         while counts(it)["failed"] < 2:

@@ -4,12 +4,13 @@ import threading
 
 import pytest
 
+from exporter.clock import Instant
 from exporter.outputs.otlp.queue import Queue
 from exporter.outputs.otlp.reader import Batch
 
 
 def batch(number: int) -> Batch:
-    return Batch(float(number), (), {})
+    return Batch(Instant(float(number), 0.0), (), {})
 
 
 def filled(capacity: int, count: int) -> tuple[Queue, int]:
@@ -21,7 +22,7 @@ def drain(queue: Queue) -> list[float]:
     queue.close()
     found = []
     while (each := queue.take()) is not None:
-        found.append(each.time)
+        found.append(each.now.wall)
     return found
 
 

@@ -15,15 +15,15 @@ def family(value: float, time: float) -> Family:
 
 def test_a_batch_has_everything_of_one_moment() -> None:
     polls = Family(POLLS, (Point(3.0),))
-    batch = Reader(Gathered(lambda: [family(1, 10), polls]), {"a": "b"}, lambda: 12.5).collect()
-    assert (batch.time, batch.attributes) == (12.5, {"a": "b"})
+    batch = Reader(Gathered(lambda: [family(1, 10), polls], wall=lambda: 12.5), {"a": "b"}).collect()
+    assert (batch.now.wall, batch.attributes) == (12.5, {"a": "b"})
     assert batch.families == (family(1, 10), polls)
 
 
 def test_the_same_read_of_the_host_is_not_sent_twice_but_the_exporter_goes_on_about_itself() -> None:
     polls = Family(POLLS, (Point(3.0),))
     given = [[family(1, 10), polls], [family(1, 10), polls], [family(1, 15), polls], [polls], [family(2, 20)]]
-    reader = Reader(Gathered(lambda: given.pop(0)), {}, lambda: 0.0)
+    reader = Reader(Gathered(lambda: given.pop(0)), {})
     assert [len(reader.collect().families) for _ in range(5)] == [2, 1, 2, 1, 1]
 
 

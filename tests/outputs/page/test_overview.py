@@ -197,7 +197,7 @@ class TestTrouble:
         assert facts["Protocol"] == "2"
 
     def test_a_source_that_is_not_known_yet(self) -> None:
-        state = PollState(started=START, interval=5.0)
+        state = PollState(interval=5.0)
         status = Status(Published(lambda: state, guest=Guest))
         page = json.loads(status.view().body)
         labels = [label for group in page["facts"] for label, *_ in group["rows"]]

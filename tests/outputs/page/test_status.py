@@ -37,9 +37,7 @@ class World:
     @property
     def state(self) -> PollState:
         values = {"elapsed": int(1000 * self.now), "cpu_used": int(500 * self.now)}
-        return PollState(
-            started=0.0, interval=5.0, snapshot=Snapshot(1, 3, values), read_monotonic=self.now, polls=1
-        )
+        return PollState(interval=5.0, snapshot=Snapshot(1, 3, values), read_monotonic=self.now, polls=1)
 
     def other(self) -> tuple[Family, ...]:
         self.made += 1

@@ -14,7 +14,7 @@ from exporter.outputs.prometheus import OPENMETRICS, TEXT, Page
 from exporter.outputs.web.application import Application, Response
 from exporter.snapshot import PollState
 
-STATE = PollState(started=0.0, interval=5.0)
+STATE = PollState(interval=5.0)
 COLLECTOR = Published(lambda: STATE, wall=lambda: 0.0, monotonic=lambda: 0.0)
 
 

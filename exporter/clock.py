@@ -1,0 +1,84 @@
+"""When something began, by a wall clock that may be wrong, and may be set.
+
+Pure: readings of the two clocks go in. The wall clock says when; how long ago is only ever said by the monotonic
+clock, which nobody sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+PLAUSIBLE = 1_577_836_800.0
+"""2020-01-01, seconds since the epoch. A wall clock that shows less was not set yet."""
+
+
+class Instant(NamedTuple):
+    """One reading of both clocks, seconds. ``wall`` counts from the epoch, ``monotonic`` from anywhere."""
+
+    wall: float
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A beginning: ``begun`` by the monotonic clock, ``wall`` by the wall clock, None while that is unknown.
+
+    ``wall`` is a fact once it is known. Two things change it: a wall clock that was set back to before it (see
+    :meth:`at`), and one that could not be right before.
+    """
+
+    begun: float
+    wall: float | None = None
+
+    def at(self, now: Instant) -> Start:
+        """The same beginning at a reading of the clocks, which it is never later than."""
+        if self.wall is not None and self.wall <= now.wall:
+            return self
+        wall = now.wall - max(now.monotonic - self.begun, 0.0)
+        return replace(self, wall=wall if now.wall >= PLAUSIBLE and wall >= 0 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One life of a counter, from a zero to the next.
+
+    ``number`` tells lives apart; 0 is that of this process, of what it counts about itself. ``start``: wall clock at
+    the zero, None where that is unknown. ``since``: monotonic clock at the zero, None where it was not before our
+    eyes: the first value then is no growth that was seen.
+    """
+
+    number: int = 0
+    start: float | None = None
+    since: float | None = None
+    alone: bool = False
+    """Whether the counter fell by itself, and not with its session."""
+
+
+OWN = Life()
+"""Of what this process counts about itself, before its start is filled in."""
+UNSEEN = Life(-1)
+"""Of a counter that began at a time which nobody tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """The lives of all counters of the host: the session's, and that of each counter that fell alone."""
+
+    session: Life = OWN
+    alone: Mapping[Hashable, Life] = field(default_factory=dict)
+
+    def of(self, counter: Hashable) -> Life:
+        return self.alone.get(counter, self.session)
+
+
+def words(before: float | None, after: float | None) -> str:
+    """Why a start changed, for a log line; empty where it did not."""
+    if before == after:
+        return ""
+    if after is None:
+        return "the wall clock can't be right: the start is unknown"
+    if before is None:
+        return "the wall clock is set now: the start is known"
+    return "the wall clock was set back to before the start, which moves with it"

@@ -1,0 +1,186 @@
+"""The clock of the session, rule by rule; whole histories are in test_histories."""
+
+from __future__ import annotations
+
+from exporter.clock import Instant, Life
+from exporter.session.epoch import Remembered, SessionClock
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Snapshot
+
+WALL = 1_700_000_000.0
+
+
+class World:
+    """Both clocks, moved by hand; the wall clock is ``ahead`` of the monotonic one."""
+
+    def __init__(self, remembered: Remembered | None = None) -> None:
+        self.clock = SessionClock(remembered)
+        self.now, self.ahead = 1000.0, WALL - 1000
+
+    @property
+    def instant(self) -> Instant:
+        return Instant(self.now + self.ahead, self.now)
+
+    def read(self, session: int = 1, elapsed: int | None = 60_000, **values: int) -> Life:
+        given = values if elapsed is None else {"elapsed": elapsed, **values}
+        self.clock.read(Snapshot(session, 3, given), self.instant)
+        return self.clock.lives.session
+
+    def round(self, **values: int) -> None:
+        group = tuple(
+            ExtendedValue(name.replace("_", "."), value, "accumulate", "us") for name, value in values.items()
+        )
+        instant = self.instant
+        self.clock.read_extended(ExtendedSnapshot(1, {"resources": group}, instant.wall, instant.monotonic))
+
+
+def test_an_epoch_begins_with_a_new_id_and_its_start_is_a_fact() -> None:
+    world = World()
+    first = world.read(elapsed=60_000)
+    assert first == Life(1, WALL - 60, None)
+    world.now += 5
+    # The host's clock runs at half the speed of ours.
+    assert world.read(elapsed=62_500) == first
+    world.now += 5
+    assert world.read(2, elapsed=1_000) == Life(2, WALL + 9, world.now - 1)
+
+
+def test_an_epoch_without_an_age_began_somewhere_since_the_last_reading() -> None:
+    world = World()
+    world.read()
+    world.now += 5
+    assert world.read(2, elapsed=0) == Life(2, WALL + 5, 1000.0)
+
+
+def test_it_begins_anew_where_elapsed_falls_under_the_same_id() -> None:
+    world = World()
+    world.read(elapsed=60_000)
+    world.now += 5
+    assert world.read(elapsed=59_999) == Life(2, WALL + 5 - 59.999, None)
+    world.now += 5
+    assert world.read(elapsed=2_000) == Life(3, WALL + 8, world.now - 2)
+
+
+def test_a_reading_without_elapsed_forgets_nothing() -> None:
+    world = World()
+    first = world.read(elapsed=60_000)
+    assert world.read(elapsed=None) == first
+    assert world.read(elapsed=60_000) == first
+    assert world.read(elapsed=1_000).number == 2
+
+
+def test_a_new_id_under_which_the_counters_go_on_did_not_begin_before_our_eyes() -> None:
+    world = World()
+    world.read(elapsed=3_600_000)
+    world.now += 5
+    assert world.read(2, elapsed=3_605_000).since is None
+
+
+def test_an_epoch_that_is_a_little_older_than_the_last_reading_began_after_it_by_another_clock() -> None:
+    world = World()
+    world.read(elapsed=3_600_000)
+    world.now += 100
+    assert world.read(2, elapsed=102_000).since == 1000.0
+
+
+def test_without_elapsed_the_start_is_unknown_unless_the_uptime_is_known_in_time() -> None:
+    world = World()
+    assert world.read(elapsed=None).start is None
+    world.clock.read_uptime(60.0, world.now - 2, world.instant)
+    assert world.clock.lives.session.start == WALL - 62
+    world.clock.read_uptime(1.0, world.now, world.instant)
+    assert world.clock.lives.session.start == WALL - 62
+
+
+def test_elapsed_that_comes_late_makes_the_start_known_once() -> None:
+    world = World()
+    world.read(elapsed=None)
+    world.now += 5
+    assert world.read(elapsed=60_000).start == WALL - 55
+    assert world.read(elapsed=70_000).start == WALL - 55
+
+
+def test_a_wall_clock_that_is_not_set_makes_the_start_unknown_until_it_is() -> None:
+    world = World()
+    world.ahead = 0.0
+    assert world.read(elapsed=60_000).start is None
+    world.now, world.ahead = world.now + 5, WALL - 1000
+    assert world.read(elapsed=65_000).start == WALL - 60
+    world.ahead += 3600
+    assert world.read(elapsed=65_001).start == WALL - 60
+
+
+def test_a_step_back_past_the_start_moves_it_once_and_a_smaller_one_not_at_all() -> None:
+    world = World()
+    world.read(elapsed=60_000)
+    world.ahead -= 59
+    assert world.read(elapsed=60_000).start == WALL - 60
+    world.ahead -= 3600
+    moved = world.read(elapsed=60_000)
+    assert moved == Life(1, WALL - 60 - 59 - 3600, None)
+    world.now += 5
+    assert world.read(elapsed=65_000) == moved
+
+
+def test_a_counter_that_falls_alone_began_at_the_reading_before() -> None:
+    world = World()
+    session = world.read(cpu_used=500, cpu_stolen=7)
+    world.now += 5
+    world.read(elapsed=65_000, cpu_used=20, cpu_stolen=8)
+    lives = world.clock.lives
+    assert lives.session == session
+    assert lives.of("cpu_used") == Life(2, WALL, 1000.0, alone=True)
+    assert lives.of("cpu_stolen") == session
+    world.now += 5
+    world.read(elapsed=70_000, cpu_used=21, cpu_stolen=8)
+    assert world.clock.lives == lives
+    world.now += 5
+    world.read(elapsed=75_000, cpu_used=1, cpu_stolen=8)
+    assert world.clock.lives.of("cpu_used") == Life(3, WALL + 10, 1010.0, alone=True)
+
+
+def test_a_counter_that_was_missing_is_held_against_what_it_was_last() -> None:
+    world = World()
+    world.read(cpu_used=500)
+    world.now += 5
+    world.read(elapsed=65_000)
+    world.now += 5
+    world.read(elapsed=70_000, cpu_used=20)
+    assert world.clock.lives.of("cpu_used").start == WALL
+
+
+def test_an_extended_counter_that_falls_alone_began_at_the_round_before() -> None:
+    world = World()
+    world.read()
+    world.round(vm_cpu_contention_cpu=900)
+    world.now += 15
+    world.round(vm_cpu_contention_cpu=30)
+    assert world.clock.lives.of(("resources", "vm.cpu.contention.cpu")) == Life(2, WALL, 1000.0, alone=True)
+
+
+def test_a_life_of_its_own_ends_with_the_session_and_moves_with_the_wall_clock() -> None:
+    world = World()
+    world.read(cpu_used=500)
+    world.now += 5
+    world.read(elapsed=65_000, cpu_used=20)
+    world.ahead -= 3600
+    world.clock.tick(world.instant)
+    assert world.clock.lives.of("cpu_used").start == WALL - 3600
+    world.now += 5
+    world.read(2, elapsed=1_000, cpu_used=3)
+    assert not world.clock.lives.alone
+
+
+def test_an_exporter_that_starts_again_takes_the_start_of_the_same_session() -> None:
+    known = Remembered(1, WALL - 61.5, 50_000)
+    assert World(known).read(1, elapsed=60_000).start == WALL - 61.5
+    assert World(known).read(1, elapsed=None).start == WALL - 61.5
+    assert World(known).read(2, elapsed=60_000).start == WALL - 60
+    assert World(known).read(1, elapsed=49_999).start == WALL - 49.999, "elapsed fell meanwhile"
+    world = World(known)
+    world.ahead -= 3600
+    assert world.read(1, elapsed=60_000).start == WALL - 3660, "the clock was set back meanwhile"
+    world = World(known)
+    world.read(2)
+    assert world.read(1, elapsed=60_000).start == WALL - 60, (
+        "only the first session can be the one that is known"
+    )
