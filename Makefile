@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate man completions collector helm clean
+.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -17,6 +17,7 @@ help:
 	@echo "make simulate    a simulated host on $(SOCKET)"
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
 	@echo "make man         the manual page and the shells' completions, below build/"
+	@echo "make packages    wheel, sdist, one-file program, .deb and .rpm, below dist/"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
@@ -52,6 +53,9 @@ simulate: $(READY)
 
 man completions: $(READY)
 	@$(BIN)/python -m deploy.packages.command_line build
+
+packages: $(READY)
+	@$(BIN)/python -m deploy.packages $(ARGS)
 
 collector:
 	@sh .ci/collector.sh

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 
 from exporter.config import Settings, push_wanted
+from exporter.errors import ConfigError
 from exporter.metrics.published import Published
+from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.push import Push
-from exporter.outputs.otlp.settings import resolve
+from exporter.outputs.otlp.settings import PushSettings, resolve
 
 
 def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise ConfigError for settings of the push, standard variables among them, that can't be used."""
     if push_wanted(settings, environ):
-        resolve(settings.otlp, environ)
+        _resolved(settings, environ)
+
+
+def _resolved(settings: Settings, environ: Mapping[str, str]) -> PushSettings | None:
+    found = resolve(settings.otlp, environ)
+    if found is not None and found.protocol == GRPC and find_spec("grpc") is None:
+        # Packages that fit every Python have no gRPC: it is compiled for one.
+        raise ConfigError(
+            "--otlp.protocol=grpc needs gRPC, which this installation does not have; use --otlp.protocol=http/protobuf"
+            " with the receiver's other port, usually 4318, or install the program with pip"
+        )
+    return found
 
 
 def start(settings: Settings, environ: Mapping[str, str], published: Published, parts: ExitStack) -> None:
     """Push, if a setting asks for it and no standard variable switches it off; ``parts`` ends it."""
-    push_settings = resolve(settings.otlp, environ) if push_wanted(settings, environ) else None
+    push_settings = _resolved(settings, environ) if push_wanted(settings, environ) else None
     if push_settings is None:
         return
     push = Push(push_settings, published, delay=settings.poll.interval / 2)

@@ -7,7 +7,7 @@ show. They are files of their own, so that a strict ``Content-Security-Policy`` 
 from __future__ import annotations
 
 from functools import cache, partial
-from pathlib import Path
+from importlib.resources import files
 
 from exporter import __version__
 from exporter.outputs.web.application import Response, View
@@ -46,4 +46,5 @@ def views(telemetry_path: str, status: View) -> dict[str, View]:
 
 @cache
 def _file(name: str) -> bytes:
-    return (Path(__file__).parent / name).read_bytes()
+    # Through the import system: the program may be one file, a zip.
+    return files("exporter.outputs.page").joinpath(name).read_bytes()

@@ -64,7 +64,7 @@ def checker() -> Matches:
     except ImportError as error:
         raise ConfigError(
             f"{FLAG}: basic_auth_users needs bcrypt; install it with: pip install 'vmguest-exporter[web]',"
-            " or apt-get install python3-bcrypt"
+            " or apt-get install python3-bcrypt, or dnf install python3-bcrypt"
         ) from error
 
     def matches(password: bytes, hashed: bytes) -> bool:

@@ -1,0 +1,165 @@
+"""Every package below ``dist/``: ``make packages``, or some of them by name.
+
+python -m deploy.packages            all
+python -m deploy.packages pyz deb    some
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+
+from deploy.packages import command_line, tree
+from exporter import __version__
+
+ROOT = tree.ROOT
+BUILD, DIST = ROOT / "build" / "packages", ROOT / "dist"
+WHEELS = BUILD / "wheels"
+NAME = "vmguest-exporter"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+PYZ_LIMIT = 3_000_000
+"""Bytes: it is copied to 200 machines by hand."""
+
+
+def main(argv: list[str]) -> int:
+    makers = {"wheel": wheel, "sdist": sdist, "pyz": pyz, "deb": deb, "rpm": rpm}
+    if unknown := set(argv) - makers.keys():
+        print(
+            f"no such package: {', '.join(sorted(unknown))}; there are {', '.join(makers)}", file=sys.stderr
+        )
+        return 2
+    os.environ["SOURCE_DATE_EPOCH"] = str(tree.epoch())
+    DIST.mkdir(exist_ok=True)
+    for name in argv or makers:
+        made = makers[name]()
+        print(f"{made.relative_to(ROOT)}: {made.stat().st_size:,} bytes", flush=True)
+    return 0
+
+
+def wheel() -> Path:
+    return _python("wheel", f"vmguest_exporter-{__version__}-py3-none-any.whl")
+
+
+def sdist() -> Path:
+    return _python("sdist", f"vmguest_exporter-{__version__}.tar.gz")
+
+
+def pyz() -> Path:
+    """One file for any Python from 3.11 on, without compiled parts."""
+    folder = BUILD / "pyz"
+    tree.make(folder, WHEELS)
+    file = DIST / f"{NAME}.pyz"
+    zipapp.create_archive(folder, file, "/usr/bin/env python3", compressed=True)
+    file.chmod(0o755)
+    if file.stat().st_size > PYZ_LIMIT:
+        raise SystemExit(f"{file} has {file.stat().st_size:,} bytes; at most {PYZ_LIMIT:,} are wanted")
+    return file
+
+
+def deb() -> Path:
+    architecture = ARCHITECTURES[platform.machine()]
+    folder = BUILD / "deb" / f"{NAME}-{__version__}"
+    _lay_out(folder, architecture, settings="etc/default", zsh="usr/share/zsh/vendor-completions")
+    shutil.copytree(ROOT / "deploy" / "packages" / "debian", folder / "debian")
+    changelog = (folder / "debian" / "changelog.in").read_text(encoding="utf-8")
+    (folder / "debian" / "changelog.in").unlink()
+    (folder / "debian" / "changelog").write_text(_stamped(changelog), encoding="utf-8")
+    (folder / "debian" / "rules").chmod(0o755)
+    _run("dpkg-buildpackage", "--build=binary", "--no-sign", "--unsigned-changes", cwd=folder)
+    return _kept(folder.parent / f"{NAME}_{__version__}-1_{architecture}.deb")
+
+
+def rpm() -> Path:
+    machine = platform.machine()
+    folder = BUILD / "rpm"
+    root = folder / "root"
+    _lay_out(root, ARCHITECTURES[machine], settings="etc/sysconfig", zsh="usr/share/zsh/site-functions")
+    spec = folder / f"{NAME}.spec"
+    template = (ROOT / "deploy" / "packages" / f"{NAME}.spec").read_text(encoding="utf-8")
+    spec.write_text(_stamped(template), encoding="utf-8")
+    _run(
+        "rpmbuild", "-bb", "--quiet", "--target", machine, "--define", f"_topdir {folder}/top", "--define",
+        f"root {root}", "--define", "use_source_date_epoch_as_buildtime 1", "--define",
+        "clamp_mtime_to_source_date_epoch 1", "--define", "_buildhost reproducible", str(spec), cwd=folder,
+    )  # fmt: skip
+    (made,) = (folder / "top" / "RPMS").glob(f"{machine}/{NAME}-{__version__}-*.rpm")
+    return _kept(made)
+
+
+def _python(kind: str, name: str) -> Path:
+    _run(sys.executable, "-m", "build", f"--{kind}", "--outdir", str(DIST), str(ROOT), cwd=ROOT)
+    return DIST / name
+
+
+def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str) -> None:
+    """Every file where it will lie on the machine, below ``root``."""
+    shutil.rmtree(root, ignore_errors=True)
+    tree.make(root / "usr" / "lib" / NAME, WHEELS, architecture)
+    command_line.write(BUILD / "text")
+    here, text = ROOT / "deploy" / "packages", BUILD / "text"
+    unit = (ROOT / "deploy" / "systemd" / f"{NAME}.service").read_text(encoding="utf-8")
+    unit = unit.replace(f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}").replace("/etc/default", f"/{settings}")
+    unit = unit.replace(f"/etc/systemd/system/{NAME}.service", f"/usr/lib/systemd/system/{NAME}.service")
+    values = (ROOT / "deploy" / "systemd" / f"{NAME}.default").read_text(encoding="utf-8")
+    files = {
+        f"usr/bin/{NAME}": (here / NAME).read_text(encoding="utf-8"),
+        f"usr/lib/systemd/system/{NAME}.service": unit,
+        f"usr/lib/sysusers.d/{NAME}.conf": (here / "sysusers.conf").read_text(encoding="utf-8"),
+        f"{settings}/{NAME}": values.replace("/etc/default", f"/{settings}"),
+        f"usr/share/bash-completion/completions/{NAME}": _read(text / "completions" / "bash" / NAME),
+        f"{zsh}/_{NAME}": _read(text / "completions" / "zsh" / f"_{NAME}"),
+        f"usr/share/fish/vendor_completions.d/{NAME}.fish": _read(
+            text / "completions" / "fish" / f"{NAME}.fish"
+        ),
+        f"usr/share/man/man1/{NAME}.1": _read(text / "man" / f"{NAME}.1"),
+        f"usr/share/doc/{NAME}/examples/ha.conf": _read(
+            ROOT / "deploy" / "systemd" / f"{NAME}.service.d" / "ha.conf"
+        ),
+    }
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    tree.settle(root)
+    (root / "usr" / "bin" / NAME).chmod(0o755)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _stamped(text: str) -> str:
+    """A template with version and date."""
+    when = tree.epoch()
+    date = subprocess.run(
+        ["date", "--utc", f"--date=@{when}", "+%a, %d %b %Y %H:%M:%S +0000|%a %b %d %Y"],
+        capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"},
+    ).stdout.strip()  # fmt: skip
+    debian, fedora = date.split("|")
+    return (
+        text.replace("@VERSION@", __version__).replace("@DEBIAN_DATE@", debian).replace("@RPM_DATE@", fedora)
+    )
+
+
+def _run(*argv: str, cwd: Path) -> None:
+    if shutil.which(argv[0]) is None:
+        tools = "debhelper" if argv[0].startswith("dpkg") else "rpm"
+        raise SystemExit(f"{argv[0]} is missing: apt-get install {tools}")
+    done = subprocess.run(
+        argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\n{argv[0]} ended with status {done.returncode}")
+
+
+def _kept(made: Path) -> Path:
+    return Path(shutil.copy2(made, DIST))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
