@@ -130,6 +130,12 @@ def test_no_metric_is_forgotten_in_the_list_of_all() -> None:
     assert {each for each in values if isinstance(each, Metric)} <= set(METRICS)
 
 
+def test_no_otlp_name_is_a_namespace_too() -> None:
+    """OpenTelemetry's naming rules discourage it, and some stores keep names as trees."""
+    names = {metric.otlp for metric in METRICS}
+    assert not {(a, b) for a in names for b in names if b.startswith(f"{a}.")}
+
+
 def test_one_name_is_one_metric() -> None:
     by_name: dict[str, Metric] = {}
     for metric in METRICS:

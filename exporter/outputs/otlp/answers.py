@@ -6,21 +6,27 @@ RFC 9110, 10.2.3 (Retry-After).
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.outputs.otlp.client import Outcome, Result
+from exporter.outputs.otlp.client import MISADDRESSED_LIMIT, Outcome, Result
 
-BAD_DATA = frozenset({400, 413, 422})
-"""Statuses that blame the export itself: sent again, it would block everything behind it for ever."""
-_PROTOBUF = ("application/x-protobuf", "application/protobuf")
+RETRYABLE = frozenset({429, 502, 503, 504})
+"""The specification's."""
+MISADDRESSED = frozenset({401, 403, 404, 405, 407, 408})
+"""What speaks of address or credentials, and every redirect; see :data:`MISADDRESSED_LIMIT`."""
+DATA_REFUSED = frozenset({400, 413, 422})
+"""What blames the export's data."""
+_PROTOBUF = ("application/x-protobuf", "application/protobuf", "application/octet-stream", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +45,49 @@ class Answer:
 def judge(answer: Answer, now: float | None = None) -> Result:
     """What became of the export. ``now``: wall time in seconds."""
     status = answer.status
-    if 200 <= status < 300 and not answer.is_of_type("text/html"):
+    if 200 <= status < 300:
         return _success(answer)
     reason = f"HTTP {status} {answer.reason}".strip()
     if 300 <= status < 400:
         reason += (
             f", a redirect to {answer.headers.get('location', 'nowhere')}: an endpoint must be the final URL"
         )
-    elif status < 300:
-        reason += ", a web page: this is no OTLP receiver"
     elif message := _message(answer):
         reason += f": {message}"
-    outcome = Outcome.REJECTED if status in BAD_DATA else Outcome.FAILED
-    return Result(outcome, str(status), reason, _retry_after(answer, time.time() if now is None else now))
+    code = str(status)
+    if status in RETRYABLE:
+        return Result(Outcome.FAILED, code, reason, _retry_after(answer, time.time() if now is None else now))
+    if status in MISADDRESSED or 300 <= status < 400:
+        return Result(Outcome.FAILED, code, reason, give_up_after=MISADDRESSED_LIMIT)
+    return Result(Outcome.REJECTED, code, reason, data_refused=status in DATA_REFUSED)
 
 
 def _success(answer: Answer) -> Result:
     """With status 200 the receiver may still have refused some points, which nobody may send again."""
-    if not answer.body or not answer.is_of_type(*_PROTOBUF):
-        return Result(Outcome.SUCCESS)
+    if not answer.body:
+        return partial(ExportMetricsServiceResponse())
     try:
-        response = ExportMetricsServiceResponse.FromString(answer.body)
-    except DecodeError:
-        return Result(Outcome.SUCCESS)
-    return partial(response)
+        if answer.is_of_type(*_PROTOBUF):
+            return partial(ExportMetricsServiceResponse.FromString(answer.body))
+        if answer.is_of_type("application/json"):
+            found = json.loads(answer.body)
+            if isinstance(found, dict):
+                return partial(json_format.ParseDict(found, ExportMetricsServiceResponse()))
+    except (DecodeError, json_format.ParseError, ValueError):
+        pass
+    # A wrong path often ends at a page that answers 200 to everything.
+    kind = answer.headers.get("content-type", "of no type")[:80]
+    return Result(
+        Outcome.FAILED,
+        "no_otlp",
+        f"HTTP {answer.status} with a body that is no OTLP answer ({kind}): is this an OTLP receiver?",
+        give_up_after=MISADDRESSED_LIMIT,
+    )
 
 
 def _message(answer: Answer) -> str:
     """Of a failure: a ``google.rpc.Status``, or the beginning of a text."""
-    if answer.is_of_type(*_PROTOBUF):
+    if answer.is_of_type(*_PROTOBUF[:2]):
         try:
             return str(Status.FromString(answer.body).message)[:200]
         except DecodeError:
@@ -76,14 +96,14 @@ def _message(answer: Answer) -> str:
     return "" if answer.is_of_type("text/html") else " ".join(text.split())
 
 
-def _retry_after(answer: Answer, now: float) -> float:
+def _retry_after(answer: Answer, now: float) -> float | None:
     text = answer.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (TypeError, ValueError):
-        return 0.0
+        return None
 
 
 def partial(response: ExportMetricsServiceResponse) -> Result:

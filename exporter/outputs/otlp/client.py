@@ -13,6 +13,11 @@ MAX_ANSWER = 256 * 1024
 """Bytes that are read of an answer, after decompression. A real one has some tens, an error page a few thousand."""
 
 
+MISADDRESSED_LIMIT = 900.0
+"""Seconds that exports wait where the receiver speaks of address or credentials. A departure from the specification,
+which has them dropped at once: a collector's rollout or a secret's rotation answers so for minutes."""
+
+
 class Outcome(Enum):
     """The ``outcome`` label of ``vmguest_otlp_exports_total``."""
 
@@ -22,9 +27,9 @@ class Outcome(Enum):
     FAILED = "failed"
     """An attempt came to nothing; the export waits for the next."""
     REJECTED = "rejected"
-    """The receiver will never take this export: its data is bad, it says. Dropped."""
+    """The receiver will never take this export, it says. Dropped, or it would block all behind it."""
     DROPPED = "dropped"
-    """There was no place left in the queue, or the process ended."""
+    """It had waited too long, there was no place left in the queue, or the process ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,13 @@ class Result:
     outcome: Outcome
     code: str = ""
     reason: str = ""
-    retry_after: float = 0.0
-    """Seconds that the receiver wants to be left alone."""
+    retry_after: float | None = None
+    """Seconds that the receiver wants to be left alone; None where it does not say."""
+    give_up_after: float | None = None
+    """Seconds that a failed export may wait altogether; None: as long as the queue keeps it."""
     refused_points: int = 0
+    data_refused: bool = False
+    """Rejected for what is in it: differences must not bring it again."""
 
 
 class Client(Protocol):

@@ -6,6 +6,7 @@ Sources: OTLP specification ``protocol/otlp.md``, "OTLP/gRPC response" and "thro
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -19,11 +20,19 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter import __version__
 from exporter.outputs.otlp.answers import partial
 from exporter.outputs.otlp.certificates import contents, system_certificates
-from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
+from exporter.outputs.otlp.client import MAX_ANSWER, MISADDRESSED_LIMIT, Outcome, Result
 from exporter.outputs.otlp.settings import PushSettings
 
 _DETAILS = "grpc-status-details-bin"
 """Where a server puts a ``google.rpc.Status``, and RetryInfo in it."""
+
+_S = grpc.StatusCode
+RETRYABLE = frozenset({_S.CANCELLED, _S.DEADLINE_EXCEEDED, _S.ABORTED, _S.UNAVAILABLE, _S.DATA_LOSS})
+"""The specification's, but for OUT_OF_RANGE: what is too old or too new now stays so."""
+MISADDRESSED = frozenset({_S.UNAUTHENTICATED, _S.PERMISSION_DENIED, _S.UNIMPLEMENTED})
+"""What speaks of address or credentials; see :data:`MISADDRESSED_LIMIT`. A proxy's 404 arrives as UNIMPLEMENTED."""
+DATA_REFUSED = frozenset({_S.INVALID_ARGUMENT, _S.OUT_OF_RANGE})
+"""What blames the export's data."""
 
 
 class GrpcClient:
@@ -71,16 +80,17 @@ def channel(settings: PushSettings) -> grpc.Channel:
 def failure(error: Any) -> Result:
     """Judge a call that ended in a status other than OK."""
     code: grpc.StatusCode = error.code()
-    return Result(
-        Outcome.REJECTED if code is grpc.StatusCode.INVALID_ARGUMENT else Outcome.FAILED,
-        code.name,
-        f"{code.name}: {(error.details() or '')[:200]}",
-        retry_after(error.trailing_metadata() or ()),
-    )
+    reason = f"{code.name}: {cause(error.details() or '')}"
+    wish = retry_after(error.trailing_metadata() or ())
+    if code in RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and wish is not None):
+        return Result(Outcome.FAILED, code.name, reason, wish)
+    if code in MISADDRESSED:
+        return Result(Outcome.FAILED, code.name, reason, give_up_after=MISADDRESSED_LIMIT)
+    return Result(Outcome.REJECTED, code.name, reason, data_refused=code in DATA_REFUSED)
 
 
-def retry_after(trailing: Any) -> float:
-    """Seconds that the server wants to be left alone; 0 where it says nothing."""
+def retry_after(trailing: Any) -> float | None:
+    """Seconds that the server wants to be left alone; None where it does not say."""
     for each in trailing:
         if each.key != _DETAILS:
             continue
@@ -91,4 +101,24 @@ def retry_after(trailing: Any) -> float:
                     return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
         except DecodeError:
             continue
-    return 0.0
+    return None
+
+
+_CAUSES = (
+    # The words of gRPC's core and of the OpenSSL in it, about a connection that came to nothing.
+    (r"CERTIFICATE_VERIFY_FAILED: ([^:\]]+)", r"the receiver's certificate is not accepted: \1"),
+    (
+        r"Hostname Verification Check failed|is not in peer certificate",
+        "the receiver's certificate is for another name",
+    ),
+    (r"WRONG_VERSION_NUMBER", "the receiver does not speak TLS"),
+    (r"last error: (?:[A-Z_]+: )?(.+)", r"\1"),
+)
+
+
+def cause(details: str) -> str:
+    """What a tired operator has to know of a long chain of wrapped errors."""
+    for pattern, words in _CAUSES:
+        if match := re.search(pattern, details):
+            return match.expand(words)[:200]
+    return details[:200]

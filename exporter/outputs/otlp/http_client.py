@@ -93,9 +93,13 @@ class HttpClient:
             stream=True,
         ) as response:
             names = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status_code, response.reason or "", names, read_body(response.raw))
+            # Of an error the beginning will do: its status is what counts.
+            body = read_body(response.raw) if response.ok else response.raw.read(_ERROR, decode_content=False)
+            return Answer(response.status_code, response.reason or "", names, body)
 
 
+_ERROR = 4096
+"""Bytes that are read of an error's body."""
 _CLOSED = Result(Outcome.FAILED, "closed", "the push has ended")
 
 

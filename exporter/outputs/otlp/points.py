@@ -31,6 +31,7 @@ from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
 from exporter.outputs.otlp.deltas import Deltas
 from exporter.outputs.otlp.reader import Batch
+from exporter.outputs.otlp.resource import SCHEMA_URL
 from exporter.outputs.otlp.settings import Temporality
 from exporter.outputs.otlp.starts import Starts
 from exporter.snapshot import Histogram
@@ -53,28 +54,25 @@ def nanoseconds(seconds: float) -> int:
 class Converter:
     """Turns batches into ``MetricsData``. One thread's."""
 
-    def __init__(self, temporality: Temporality) -> None:
+    def __init__(self, temporality: Temporality, attributes: Mapping[str, str]) -> None:
+        """``attributes``: of the resource, which never changes: it is the identity of every series."""
         self._delta_sums = temporality.delta_sums
         self._delta_histograms = temporality.delta_histograms
         self._of_sums = _DELTA if temporality.delta_sums else _CUMULATIVE
         self._deltas = Deltas()
         self._starts = Starts()
         self._scope = InstrumentationScope("vmguest-exporter", __version__)
-        self._attributes: Mapping[str, str] | None = None
-        self._resource = Resource({})
+        self._resource = Resource({**_SDK, **attributes}, SCHEMA_URL)
 
     def convert(self, batch: Batch) -> MetricsData:
         """The same for the same batch, until :meth:`accepted`."""
         self._deltas.begin()
         metrics = list(self._metrics(batch))
-        if batch.attributes is not self._attributes:
-            self._attributes = batch.attributes
-            self._resource = Resource({**_SDK, **batch.attributes})
         scope = ScopeMetrics(self._scope, metrics, "")
-        return MetricsData([ResourceMetrics(self._resource, [scope], "")])
+        return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])
 
     def accepted(self) -> None:
-        """The receiver took what was converted last."""
+        """The receiver took what was converted last, or must not be sent it again."""
         self._deltas.accepted()
 
     def _metrics(self, batch: Batch) -> Iterator[Metric]:

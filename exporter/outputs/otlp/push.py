@@ -32,7 +32,8 @@ CLOSE_LIMIT = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries at a receiver that takes nothing, doubling."""
 LONGEST_WISH = 300.0
-"""Seconds that a receiver may ask to be left alone: beyond it, the queue would be lost to its word."""
+"""Seconds that a receiver may ask to be left alone, by Retry-After or RetryInfo: beyond it, the queue would be lost to
+its word."""
 
 
 class Push:
@@ -60,8 +61,8 @@ class Push:
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
-        own = machine(settings.attributes) if attributes is None else attributes
-        self._reader = Reader(published, own)
+        self._attributes = machine(settings.attributes) if attributes is None else attributes
+        self._reader = Reader(published)
         self._queue = Queue(settings.capacity)
         self._tally = _Tally()
         self._outage = _Outage(settings.endpoint, clock)
@@ -79,7 +80,7 @@ class Push:
         from exporter.outputs.otlp.points import Converter
 
         self._client = client = self._connect(self._settings)
-        converter = Converter(self._settings.temporality)
+        converter = Converter(self._settings.temporality, self._attributes)
         log.info(
             "pushing",
             extra={
@@ -92,7 +93,7 @@ class Push:
 
         def deliver(batch: Batch) -> Result:
             result = client.export(converter.convert(batch))
-            if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL}:
+            if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL} or result.data_refused:
                 converter.accepted()
             return result
 
@@ -158,13 +159,21 @@ class Push:
                 if result.outcome is not Outcome.REJECTED:
                     self._tally.succeeded(self._wall())
                 continue
-            if dropped := self._queue.give_back(batch):
+            dropped = self._queue.give_back(batch)
+            if result.give_up_after is not None:
+                dropped += self._queue.drop_older(self._clock() - result.give_up_after)
+            if dropped:
                 self._tally.count(Outcome.DROPPED, dropped)
                 self._outage.dropped(dropped)
-            wish = min(result.retry_after, LONGEST_WISH)
-            self._stopping.wait(max(self._jitter(0.8, 1.2) * pause, wish))
-            pause = min(2 * pause, LONGEST_PAUSE)
-            if last_try or (wish and self._stopping.is_set()):
+            if result.retry_after is None:
+                self._stopping.wait(self._jitter(0.8, 1.2) * pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                # As said; at once would be a loop as fast as the receiver can say so.
+                self._stopping.wait(
+                    min(max(result.retry_after, self._jitter(0.8, 1.2) * FIRST_PAUSE), LONGEST_WISH)
+                )
+            if last_try or (result.retry_after and self._stopping.is_set()):
                 return
 
     @staticmethod
@@ -241,7 +250,7 @@ class _Outage:
 
     def dropped(self, exports: int) -> None:
         if not self._lost:
-            log.warning("the oldest waiting exports are dropped: the queue is full")
+            log.warning("the oldest waiting exports are dropped")
         self._lost += exports
 
     def _recovered(self) -> None:

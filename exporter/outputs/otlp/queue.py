@@ -60,6 +60,14 @@ class Queue:
             self._waiting.appendleft(batch)
             return 0
 
+    def drop_older(self, collected: float) -> int:
+        """Give up what waits since before ``collected`` of the monotonic clock; how many that were."""
+        with self._changed:
+            before = len(self._waiting)
+            while self._waiting and self._waiting[0].now.monotonic < collected:
+                self._waiting.popleft()
+            return before - len(self._waiting)
+
     def close(self) -> None:
         """Let :meth:`take` return None when nothing waits."""
         with self._changed:

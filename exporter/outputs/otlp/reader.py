@@ -6,13 +6,11 @@ its sums go out as differences is decided when it is sent, against what the rece
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
-from exporter.outputs.otlp.resource import Facts
 
 
 class Published(Protocol):
@@ -40,8 +38,6 @@ class Batch:
 
     now: Instant
     families: tuple[Family, ...]
-    attributes: Mapping[str, str]
-    """Of the resource."""
     began: Life = OWN
 
 
@@ -52,23 +48,16 @@ class Reader:
     host, and the same point twice would be an error to some receivers.
     """
 
-    def __init__(self, published: Published, attributes: Mapping[str, str]) -> None:
+    def __init__(self, published: Published) -> None:
         self._published = published
-        self._own = attributes
-        self._facts = Facts()
-        self._attributes: Mapping[str, str] = attributes
         self._carried: dict[str, float] = {}
 
     def collect(self) -> Batch:
         now = self._published.now()
         families = self._published.collect(now)
-        # What the operator set for the resource wins over what the host says.
-        attributes = {**self._facts.update(families), **self._own}
-        if attributes != self._attributes:
-            self._attributes = attributes
         new = tuple(
             family for family in families if not family.time or self._carried.get(family.name) != family.time
         )
         self._carried |= {family.name: family.time for family in new if family.time}
         began = Life(OWN.number, self._published.started(now), self._published.begun)
-        return Batch(now, new, self._attributes, began)
+        return Batch(now, new, began)

@@ -1,8 +1,8 @@
 """Who sends: the attributes of the OTLP resource.
 
 Names and values: OpenTelemetry semantic conventions, ``registry/attributes`` (service, host, os). There are none
-for VMware or any hypervisor, so its facts are under ``vmguest.``. Not the BIOS uuid by itself, which hardening
-guides count as fingerprinting: it comes along only where the collector publishes it.
+for VMware or any hypervisor. What the host says of itself is not among them: a resource is the identity of every
+series, and a vMotion to another host would make all of them new ones. It has info metrics.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import platform
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from exporter import __version__
-from exporter.catalogue import BY_KEY, HOST_FACTS, HYPERVISOR, SESSION
-from exporter.metrics.families import Family
 
 SERVICE = "vmguest-exporter"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
+"""The version of the semantic conventions that the names below were taken from; all of them are stable there."""
 
 _INSTANCE_NAMESPACE = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 """The semantic conventions' namespace for a service.instance.id that is made of something lasting."""
@@ -32,10 +32,6 @@ _ARCHITECTURES = {
     "x86": "x86",
 }
 _MACHINE_ID = ("etc/machine-id", "var/lib/dbus/machine-id")
-
-_FACTS = (HYPERVISOR.name, HOST_FACTS.name, BY_KEY["resource_pool_path"].metric.name)
-"""The session's id is not among them: a resource is the identity of every series, and an id that changes with
-each vMotion would make all of them new ones. It has a metric."""
 
 
 def machine(given: Mapping[str, str], root: str = "/", node: str | None = None) -> dict[str, str]:
@@ -79,31 +75,3 @@ def _machine_id(root: str) -> str:
         ):
             return str(winreg.QueryValueEx(key, "MachineGuid")[0])
     return ""
-
-
-class Facts:
-    """What the host says about itself, for as long as its session lasts.
-
-    A batch may lack it: its statistics are stale, or the round that reads it has not come yet. The resource
-    must not change back and forth for that.
-    """
-
-    def __init__(self) -> None:
-        self._session = ""
-        self._known: dict[str, str] = {}
-
-    def update(self, families: Iterable[Family]) -> Mapping[str, str]:
-        """Take what ``families`` tell; everything known of the present session."""
-        told: dict[str, str] = {}
-        for family in families:
-            if family.metric.name == SESSION.name:
-                session = dict(family.points[0].labels)["session_id"]
-                if session != self._session:
-                    self._session, self._known = session, {}
-            elif family.metric.name in _FACTS:
-                for point in family.points:
-                    told |= {
-                        f"vmguest.{family.metric.name}.{label}": text for label, text in point.labels if text
-                    }
-        self._known |= told
-        return self._known

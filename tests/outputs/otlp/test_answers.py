@@ -32,14 +32,27 @@ def test_a_redirect_is_no_success(status: int) -> None:
         Outcome.FAILED,
         str(status),
         f"HTTP {status} Moved, a redirect to https://c/v1/metrics: an endpoint must be the final URL",
+        give_up_after=900.0,
     )
 
 
-def test_a_web_page_is_no_success() -> None:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html; charset=utf-8", b"<html>"),
+        ("text/plain", b"ok"),
+        ("application/json", b"[]"),
+        ("application/json", b'{"error":"no token"}'),
+        ("application/json", b"{\xff"),
+        ("application/x-protobuf", b"\xff\xff\xff"),
+        ("image/png", b"x"),
+    ],
+)
+def test_a_200_that_is_no_otlp_answer_is_no_success(kind: str, body: bytes) -> None:
     """A wrong path often ends at a page that answers 200 to everything."""
-    result = judged(200, {"content-type": "text/html; charset=utf-8"}, b"<html>", "OK")
-    assert result.outcome is Outcome.FAILED
-    assert result.reason == "HTTP 200 OK, a web page: this is no OTLP receiver"
+    result = judged(200, {"content-type": kind}, body, "OK")
+    assert (result.outcome, result.code, result.give_up_after) == (Outcome.FAILED, "no_otlp", 900.0)
+    assert kind in result.reason
 
 
 def partial(points: int, message: str) -> bytes:
@@ -58,19 +71,46 @@ def test_a_success_may_come_with_a_remark() -> None:
     assert judged(200, PROTOBUF, partial(0, "deprecated")) == Result(Outcome.SUCCESS, reason="deprecated")
 
 
-@pytest.mark.parametrize("headers", [PROTOBUF, {"Content-Type": "application/json"}, {}])
-def test_a_success_with_another_body_is_one(headers: dict[str, str]) -> None:
-    assert judged(200, headers, b'{"partialSuccess":{}}') == Result(Outcome.SUCCESS)
+@pytest.mark.parametrize(
+    ("body", "points"),
+    [
+        (b"{}", 0),
+        (b'{"partialSuccess":{}}', 0),
+        (b'{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"too old"}}', 3),
+        (b'{"partialSuccess":{"rejectedDataPoints":3}}', 3),
+    ],
+)
+def test_an_answer_in_json_is_one(body: bytes, points: int) -> None:
+    assert judged(200, {"Content-Type": "application/json; charset=utf-8"}, body).refused_points == points
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_bad_data_is_rejected_for_good(status: int) -> None:
-    assert judged(status).outcome is Outcome.REJECTED
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/octet-stream"}])
+def test_an_answer_of_no_type_is_tried_as_protobuf(headers: dict[str, str]) -> None:
+    assert judged(200, headers, partial(3, "")).refused_points == 3
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502, 503])
-def test_whatever_else_is_refused_may_be_taken_later(status: int) -> None:
+@pytest.mark.parametrize("kind", ["application/x-protobuf", "text/html", ""])
+def test_an_empty_answer_is_a_success_of_whatever_type(kind: str) -> None:
+    assert judged(200, {"Content-Type": kind}) == Result(Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_the_specification_calls_retryable_waits_as_long_as_the_queue_keeps_it(status: int) -> None:
     assert judged(status) == Result(Outcome.FAILED, str(status), f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 408])
+def test_what_speaks_of_address_or_credentials_waits_for_a_quarter_of_an_hour(status: int) -> None:
+    expected = Result(Outcome.FAILED, str(status), f"HTTP {status}", give_up_after=900.0)
+    assert judged(status) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "data"),
+    [(400, True), (413, True), (422, True), (415, False), (500, False), (501, False), (505, False), (402, False), (418, False)],
+)  # fmt: skip
+def test_whatever_else_is_refused_is_dropped_or_it_would_block_the_queue(status: int, data: bool) -> None:
+    assert judged(status) == Result(Outcome.REJECTED, str(status), f"HTTP {status}", data_refused=data)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +128,7 @@ def test_the_receivers_own_words(headers: dict[str, str], body: bytes, message: 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7), (formatdate(1030, usegmt=True), 30), (formatdate(900, usegmt=True), 0), ("soon", 0), ("-3", 0), ("", 0)],
+    [("7", 7), ("0", 0), (formatdate(1030, usegmt=True), 30), (formatdate(900, usegmt=True), 0), ("soon", None), ("-3", None), ("", None)],
 )  # fmt: skip
-def test_when_to_come_again(text: str, seconds: float) -> None:
+def test_when_to_come_again(text: str, seconds: float | None) -> None:
     assert judged(429, {"Retry-After": text}).retry_after == seconds

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import trustme
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]
@@ -34,8 +36,8 @@ from tests.outputs.otlp.receivers import GrpcReceiver, Refusal, values
 
 
 def data(value: float = 1.0) -> MetricsData:
-    batch = Batch(Instant(1000.0, 0.0), (Family(UP, (Point(value),)),), {})
-    return Converter(Temporality.CUMULATIVE).convert(batch)
+    batch = Batch(Instant(1000.0, 0.0), (Family(UP, (Point(value),)),))
+    return Converter(Temporality.CUMULATIVE, {}).convert(batch)
 
 
 def settings(port: int, **more: Any) -> PushSettings:
@@ -96,15 +98,34 @@ def test_one_export_is_one_try_and_says_when_to_come_again(
     assert len(receiver.received) == 1
 
 
-def test_bad_data_is_rejected_for_good() -> None:
-    result, receiver = export(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "what is this"))
-    assert result == Result(Outcome.REJECTED, "INVALID_ARGUMENT", "INVALID_ARGUMENT: what is this")
+@pytest.mark.parametrize(
+    ("code", "outcome", "give_up_after", "data"),
+    [
+        ("CANCELLED", Outcome.FAILED, None, False),
+        ("DEADLINE_EXCEEDED", Outcome.FAILED, None, False),
+        ("ABORTED", Outcome.FAILED, None, False),
+        ("UNAVAILABLE", Outcome.FAILED, None, False),
+        ("DATA_LOSS", Outcome.FAILED, None, False),
+        ("UNAUTHENTICATED", Outcome.FAILED, 900.0, False),
+        ("PERMISSION_DENIED", Outcome.FAILED, 900.0, False),
+        ("UNIMPLEMENTED", Outcome.FAILED, 900.0, False),
+        ("INVALID_ARGUMENT", Outcome.REJECTED, None, True),
+        ("OUT_OF_RANGE", Outcome.REJECTED, None, True),
+        ("RESOURCE_EXHAUSTED", Outcome.REJECTED, None, False),
+        ("INTERNAL", Outcome.REJECTED, None, False),
+        ("UNKNOWN", Outcome.REJECTED, None, False),
+        ("NOT_FOUND", Outcome.REJECTED, None, False),
+        ("ALREADY_EXISTS", Outcome.REJECTED, None, False),
+        ("FAILED_PRECONDITION", Outcome.REJECTED, None, False),
+    ],
+)
+def test_which_status_waits_and_which_is_dropped(
+    code: str, outcome: Outcome, give_up_after: float | None, data: bool
+) -> None:
+    result, receiver = export(Refusal(grpc.StatusCode[code], "what is this"))
+    expected = Result(outcome, code, f"{code}: what is this", give_up_after=give_up_after, data_refused=data)
+    assert result == expected
     assert len(receiver.received) == 1
-
-
-def test_whatever_else_is_refused_may_be_taken_later() -> None:
-    result, _ = export(Refusal(grpc.StatusCode.UNAUTHENTICATED, "no token"))
-    assert result == Result(Outcome.FAILED, "UNAUTHENTICATED", "UNAUTHENTICATED: no token")
 
 
 def test_nobody_there_is_a_failure_with_its_cause() -> None:
@@ -114,6 +135,7 @@ def test_nobody_there_is_a_failure_with_its_cause() -> None:
     result = client.export(data())
     client.close()
     assert (result.outcome, result.code) == (Outcome.FAILED, "UNAVAILABLE")
+    assert result.reason.endswith("Connection refused")
 
 
 def test_an_outage_leaves_no_line_on_standard_error_and_no_word_of_the_variables_counts() -> None:
@@ -157,6 +179,43 @@ def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(files: Any) 
     assert len(receiver.received) == 1
 
 
+NOW = datetime.now(UTC)
+
+
+def presenting(issued: trustme.LeafCert) -> grpc.ServerCredentials:
+    chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+    return grpc.ssl_server_credentials([(issued.private_key_pem.bytes(), chain)])
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("expired", "the receiver's certificate is not accepted: certificate has expired"),
+        ("unknown", "the receiver's certificate is not accepted: unable to get local issuer certificate"),
+        ("name", "the receiver's certificate is for another name"),
+        ("plain", "the receiver does not speak TLS"),
+    ],
+)
+def test_what_is_wrong_with_tls_is_said(
+    what: str, words: str, files: Any, authority: trustme.CA, tmp_path: Path
+) -> None:
+    credentials = {
+        "expired": presenting(
+            authority.issue_cert(
+                "localhost", not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1)
+            )
+        ),
+        "unknown": presenting(trustme.CA().issue_cert("localhost")),
+        "name": presenting(authority.issue_cert("elsewhere.example")),
+        "plain": None,
+    }[what]
+    with GrpcReceiver().running(credentials) as receiver:
+        client = GrpcClient(settings(0, endpoint=f"localhost:{receiver.port}", secure=True, ca=files.ca))
+        result = client.export(data())
+        client.close()
+    assert (result.code, result.reason) == ("UNAVAILABLE", f"UNAVAILABLE: {words}")
+
+
 def test_closing_cuts_short_a_call_of_another_thread_and_closing_twice_is_fine() -> None:
     results: list[Result] = []
     over, asked = threading.Event(), threading.Event()
@@ -192,7 +251,7 @@ def test_no_answer_is_read_beyond_a_limit(size: int, packed: bool) -> None:
     if size < MAX_ANSWER:
         assert result.outcome is Outcome.SUCCESS
     else:
-        assert (result.outcome, result.code) == (Outcome.FAILED, "RESOURCE_EXHAUSTED")
+        assert (result.outcome, result.code) == (Outcome.REJECTED, "RESOURCE_EXHAUSTED")
 
 
 @pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
@@ -239,4 +298,4 @@ def test_an_error_without_a_word_on_retrying() -> None:
         def trailing_metadata(self) -> Any:
             return None
 
-    assert failure(Bare()) == Result(Outcome.FAILED, "UNKNOWN", "UNKNOWN: ")
+    assert failure(Bare()) == Result(Outcome.REJECTED, "UNKNOWN", "UNKNOWN: ")

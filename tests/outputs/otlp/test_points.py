@@ -26,9 +26,7 @@ CUMULATIVE, DELTA = 2, 1
 
 def encode(converter: Converter, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
     began = Life(0, STARTED, 0.0)
-    return encode_metrics(
-        converter.convert(Batch(Instant(now, now - STARTED), families, {"host.name": "vm1"}, began))
-    )
+    return encode_metrics(converter.convert(Batch(Instant(now, now - STARTED), families, began)))
 
 
 def metrics(converter: Converter, *families: Family, now: float = NOW) -> dict[str, Metric]:
@@ -38,7 +36,7 @@ def metrics(converter: Converter, *families: Family, now: float = NOW) -> dict[s
 
 
 def cumulative() -> Converter:
-    return Converter(Temporality.CUMULATIVE)
+    return Converter(Temporality.CUMULATIVE, {"host.name": "vm1"})
 
 
 USED = BY_KEY["cpu_used"].metric
@@ -137,7 +135,7 @@ def test_the_resource_and_the_scope_say_who_sends() -> None:
 
 def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> None:
     """The reason why the SDK's observable instruments are not used."""
-    converter = Converter(Temporality.DELTA)
+    converter = Converter(Temporality.DELTA, {})
     seen = []
     first, second = Life(1, 10.0), Life(2, 1108.0, 108.0)
     for value, life, read in [
@@ -158,7 +156,7 @@ def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> Non
 
 
 def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
-    converter = Converter(Temporality.DELTA)
+    converter = Converter(Temporality.DELTA, {})
     metrics(converter, used(900.0))
     converter.accepted()
     first, again = (metrics(converter, used(907.0, time=READ + 5)) for _ in range(2))
@@ -171,7 +169,7 @@ def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
     [("cumulative", CUMULATIVE, CUMULATIVE), ("delta", DELTA, DELTA), ("lowmemory", CUMULATIVE, DELTA)],
 )
 def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> None:
-    converter = Converter(Temporality(temporality))
+    converter = Converter(Temporality(temporality), {})
     histogram = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 3, 0.5))
     found = metrics(converter, used(3.0, STARTED, life=Life(1, STARTED, 0.0)), histogram)
     assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums

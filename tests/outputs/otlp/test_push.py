@@ -14,11 +14,12 @@ import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from exporter.catalogue import BY_KEY, OTLP_METRICS, POLLS
-from exporter.clock import Life
+from exporter.clock import Instant, Life
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import Outcome, Result
 from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, Push
+from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
 from tests.outputs.otlp.receivers import Gathered, GrpcReceiver, HttpReceiver, Reply, points, values
 
@@ -147,7 +148,7 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted(caplog: pytest.LogC
     assert client.taken[0] > 4
     assert client.taken == sorted(client.taken)
     assert counts(it)["dropped"] + counts(it)["success"] == host.reads
-    assert caplog.messages.count("the oldest waiting exports are dropped: the queue is full") == 1
+    assert caplog.messages.count("the oldest waiting exports are dropped") == 1
     back = next(
         each for each in caplog.records if each.getMessage() == "the OTLP receiver takes exports again"
     )
@@ -171,6 +172,57 @@ def test_bad_data_and_a_partial_success_hold_up_nothing(caplog: pytest.LogCaptur
         3,
         "too old",
     )
+
+
+def test_what_blames_address_or_credentials_is_not_kept_longer_than_it_may() -> None:
+    """A rotated secret is back within minutes; for a wrong address nothing is kept for a day."""
+    now = 0.0
+    unauthorized = Result(Outcome.FAILED, "401", "HTTP 401", give_up_after=900.0)
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now
+            now += 100.0
+            if it._queue._closed is False:
+                it.collect()
+            if now >= 3000:
+                it._queue.close()
+            return False
+
+    class Aging(Host):
+        def now(self) -> Instant:
+            return Instant(1000.0 + now, now)
+
+    it = Push(
+        PushSettings("http://receiver/v1/metrics", capacity=1000),
+        Aging(),
+        attributes={},
+        clock=lambda: now,
+    )
+    it._stopping = Stopping()
+    it.collect()
+    lengths: list[int] = []
+
+    def deliver(batch: Batch) -> Result:
+        lengths.append(len(it._queue))
+        return unauthorized if now < 3000 else OK
+
+    it.send(deliver)
+    # A batch every 100 s, and after each attempt none that is older than 900 s.
+    assert max(lengths) == 11
+    assert (counts(it)["success"], counts(it)["dropped"]) == (11, 20)
+
+
+@pytest.mark.parametrize(("data", "sent"), [(True, [1.0, 1.0, 1.0, 1.0]), (False, [1.0, 1.0, 2.0, 1.0])])
+def test_a_rejected_export_goes_into_the_next_difference_unless_its_data_was_refused(
+    data: bool, sent: list[float]
+) -> None:
+    """Prometheus answers 500 to differences that it was not told to expect; nine good exports waited behind."""
+    client = FakeClient(OK, Result(Outcome.REJECTED, "500", "HTTP 500", data_refused=data))
+    with running(push(client, temporality=Temporality.DELTA)) as it:
+        client.wait_for(lambda: len(client.sent) >= 4)
+    assert client.sent[:4] == sent
+    assert counts(it)["rejected"] == 1
 
 
 def test_an_outage_is_told_once_by_its_cause_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +259,7 @@ def test_the_pause_doubles_up_to_a_limit_and_obeys_the_receiver() -> None:
             pauses.append(timeout)
             return False
 
-    wishes = [Result(Outcome.FAILED, "429", retry_after=seconds) for seconds in (90.0, 1e6)]
+    wishes = [Result(Outcome.FAILED, "429", retry_after=seconds) for seconds in (90.0, 1e6, 0.0, 7.0)]
     results = [*[DOWN] * 7, *wishes, OK, DOWN]
     it = push(FakeClient())
     it._jitter = lambda low, high: (low + high) / 2
@@ -216,7 +268,7 @@ def test_the_pause_doubles_up_to_a_limit_and_obeys_the_receiver() -> None:
     it.collect()
     it._queue.close()
     it.send(lambda batch: results.pop(0) if results else OK)
-    assert pauses == [1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, 90.0, LONGEST_WISH, 1]
+    assert pauses == [1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, 90.0, LONGEST_WISH, 1, 7.0, 1]
 
 
 def test_deadlines_are_absolute_and_those_that_were_missed_are_skipped() -> None:
@@ -366,7 +418,6 @@ def test_http_outages_of_every_kind_lose_nothing_and_keep_the_order(caplog: pyte
         Reply(hang_up=True),
         Reply(hang_up=True),
         Reply(429, {"Retry-After": "0"}),
-        Reply(500),
         Reply(404, {"Content-Type": "text/html"}, b"<html>"),
         Reply(302, {"Location": "/login"}),
         Reply(503, {"Retry-After": "0"}),
@@ -380,7 +431,7 @@ def test_http_outages_of_every_kind_lose_nothing_and_keep_the_order(caplog: pyte
     assert counts(it)["dropped"] == 0
     # One line per cause, none of the libraries' own.
     assert not [each for each in caplog.records if not each.name.startswith("exporter.")]
-    assert len([each for each in caplog.records if each.levelno >= logging.WARNING]) == 7
+    assert len([each for each in caplog.records if each.levelno >= logging.WARNING]) == 6
 
 
 def test_an_answer_of_404_is_counted_as_what_it_is() -> None:

@@ -10,7 +10,7 @@ from exporter.outputs.otlp.reader import Batch
 
 
 def batch(number: int) -> Batch:
-    return Batch(Instant(float(number), 0.0), (), {})
+    return Batch(Instant(float(number), float(number)), ())
 
 
 def filled(capacity: int, count: int) -> tuple[Queue, int]:
@@ -97,3 +97,12 @@ def test_what_is_given_up_is_counted(under_way: bool) -> None:
         queue.take()
     assert queue.clear() == 3
     assert len(queue) == 0
+
+
+def test_what_has_waited_too_long_is_given_up() -> None:
+    queue, _ = filled(9, 6)
+    assert queue.take() == batch(0)
+    assert queue.drop_older(3.0) == 2
+    queue.give_back(batch(0))
+    assert queue.drop_older(3.0) == 1
+    assert drain(queue) == [3.0, 4.0, 5.0]

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.catalogue import BY_KEY, HOST_FACTS, HYPERVISOR, SESSION, UP, Metric
-from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.resource import Facts, machine
+from exporter.outputs.otlp.resource import machine
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -86,38 +84,3 @@ def test_an_unknown_architecture_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_the_operator_sets_wins(tmp_path: Path) -> None:
     found = machine({"service.name": "mine", "team": "a"}, root(tmp_path))
     assert (found["service.name"], found["team"]) == ("mine", "a")
-
-
-def info(metric: Metric, **labels: str) -> Family:
-    return Family(metric, (Point(1.0, tuple(labels.items())),), 1.0)
-
-
-def test_facts_last_as_long_as_the_session() -> None:
-    facts = Facts()
-    assert facts.update([Family(UP, (Point(0.0),))]) == {}
-    first = [
-        info(SESSION, session_id="0x1"),
-        info(HYPERVISOR, version="8.0.3", provider="VMware", bios_uuid=""),
-    ]
-    known = {"vmguest.hypervisor.version": "8.0.3", "vmguest.hypervisor.provider": "VMware"}
-    assert facts.update(first) == known
-    # Stale, or the round that reads them has not come: they still hold.
-    assert facts.update([]) == known
-    assert facts.update([info(SESSION, session_id="0x1")]) == known
-    # Another session may be another host.
-    assert facts.update([info(SESSION, session_id="0x2")]) == {}
-    pool = BY_KEY["resource_pool_path"].metric
-    assert facts.update(
-        [info(SESSION, session_id="0x2"), info(pool, path="/a"), info(HOST_FACTS, model="x")]
-    ) == {
-        "vmguest.resource_pool.path": "/a",
-        "vmguest.host.model": "x",
-    }
-
-
-def test_a_fact_is_taken_with_the_session_that_comes_with_it_in_any_order() -> None:
-    facts = Facts()
-    facts.update([info(SESSION, session_id="0x1"), info(HYPERVISOR, version="7", provider="V")])
-    assert facts.update([info(HYPERVISOR, version="8"), info(SESSION, session_id="0x2")]) == {
-        "vmguest.hypervisor.version": "8"
-    }
