@@ -18,6 +18,9 @@ from typing import IO
 from exporter.errors import LibraryStatus, RpcError, VMGuestError
 from exporter.library import handle, loader, messages
 
+MEMORY = 512 * 2**20
+"""Bytes of address space, of which Python and the library need some forty MiB."""
+
 
 class Child:
     """Answers questions with the library, which is loaded at the first one that can be."""
@@ -87,7 +90,7 @@ def main(arguments: list[str]) -> None:
 def run(child: Child) -> None:
     """The life of an expendable process, whichever library ``child`` has. Does not return."""
     _outlive_signals()
-    _leave_no_core()
+    _limit_resources()
     questions, answers = _private_pipes()
     serve(questions, answers, child, _alarm())
     # Nothing of the library's own clean-up is wanted.
@@ -101,12 +104,19 @@ def _outlive_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _leave_no_core() -> None:
-    """A crash is expected here and counted; a core file for each would fill the disk."""
+def _limit_resources() -> None:
+    """A crash is expected here and counted: a core file for each would fill the disk.
+
+    What the library asks for when the host's bytes mislead it must not be the machine's memory; a library that gets
+    none aborts.
+    """
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _private_pipes(stdin: int = 0, stdout: int = 1, stderr: int = 2) -> tuple[IO[bytes], IO[bytes]]:

@@ -6,11 +6,8 @@ ctypes: VMware's library is never in this process.
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +17,7 @@ from typing import IO, TypeVar
 from exporter.errors import LibraryCrashed, TimeoutExpired
 from exporter.library import answers, messages
 from exporter.library.answers import Loaded
+from exporter.library.expendable import Expendable
 from exporter.machine import isolated
 from exporter.snapshot import Snapshot
 
@@ -27,14 +25,10 @@ START_LIMIT = 10.0
 """Seconds for a new process to begin and load the library; usually well under 0.1."""
 CLOSE_LIMIT = 0.2
 """Seconds for an idle process to notice that it is not wanted any more; then it is killed."""
-KILL_LIMIT = 1.0
-"""Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
 GRACE = 1.0
 """The child ends itself this many seconds after the limit, should nobody be left to do it."""
 MAX_PAUSE = 30.0
 """Seconds between starts when the library crashes each time."""
-WORDS = 200
-"""Bytes of the child's last line on standard error that go into the error's text."""
 
 _T = TypeVar("_T")
 
@@ -68,7 +62,7 @@ class LibraryProcess:
         self._timeout = timeout
         self._start_limit = start_limit
         self._clock = clock
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Expendable | None = None
         self._answers: queue.SimpleQueue[messages.Message | None] = queue.SimpleQueue()
         self._crashes = 0
         self._not_before = clock()
@@ -123,22 +117,14 @@ class LibraryProcess:
                 f"VMware's library crashed {self._crashes} times in a row; it is started again in {wait:.0f} s"
             )
         try:
-            process = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # Nobody drains it: see the child, whose writes do not wait. Windows has no such pipes.
-                stderr=subprocess.DEVNULL if sys.platform == "win32" else subprocess.PIPE,
-                env=self._environ,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            process = Expendable(self._arguments, self._environ)
         except OSError as error:
             raise self._crashed(f"its process can't be started: {error}") from error
         self._process = process
         self._answers = queue.SimpleQueue()
         self._started += 1
         threading.Thread(
-            target=_pump, args=(process.stdout, self._answers), name="vmware-library", daemon=True
+            target=_pump, args=(process.answers, self._answers), name="vmware-library", daemon=True
         ).start()
 
     def _ask(
@@ -150,12 +136,12 @@ class LibraryProcess:
     ) -> _T:
         self._settle()
         process = self._process
-        if process is None or process.stdin is None:
+        if process is None:
             raise LibraryCrashed("VMware's library was closed while it was asked")
         answer: messages.Message | None = None
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             # A broken pipe means what an end of answers means, which the thread reports.
-            messages.write(process.stdin, {**question, "limit": limit + GRACE})
+            messages.write(process.questions, {**question, "limit": limit + GRACE})
         wait = limit if patience is None else min(max(patience, 0.0), limit)
         try:
             answer = self._answers.get(timeout=wait)
@@ -204,18 +190,7 @@ class LibraryProcess:
     def _end(self, limit: float) -> str:
         """End the process within about ``limit`` seconds; return its last words."""
         process, self._process, self._loaded, self._owed = self._process, None, None, None
-        if process is None:
-            return ""
-        if process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(KILL_LIMIT)
-        return _last_words(process)
+        return process.end(limit) if process is not None else ""
 
 
 def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.Message | None]) -> None:
@@ -239,14 +214,3 @@ def _death(code: int | None) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"crashed its process ({name})"
-
-
-def _last_words(process: subprocess.Popen[bytes]) -> str:
-    """The last line that a dead process left on standard error, glibc's reason for an abort for one."""
-    if process.stderr is None:
-        return ""
-    with process.stderr as pipe:
-        if process.returncode is None:
-            return ""
-        lines = os.read(pipe.fileno(), 2**16).decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:WORDS]

@@ -511,7 +511,7 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     asked.seek(0)
     monkeypatch.setattr("exporter.library.child._private_pipes", lambda: (asked, answered))
     monkeypatch.setattr("exporter.library.child._outlive_signals", lambda: None)
-    monkeypatch.setattr("exporter.library.child._leave_no_core", lambda: None)
+    monkeypatch.setattr("exporter.library.child._limit_resources", lambda: None)
     monkeypatch.setattr(os, "_exit", ended.append)
     appmonitor.main(["/nowhere/none.so"])
     assert ended == [0]

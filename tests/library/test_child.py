@@ -37,7 +37,7 @@ def test_questions_are_answered_in_order_until_the_pipe_ends(fake: Any) -> None:
     )
     assert answers == [
         {"library": "fake.so", "missing": []},
-        {"session": 5, "values": {"cpu_stolen": 7}},
+        {"session": 5, "values": {"elapsed": 7}},
         {"data": "\0\xff"},
     ]
     assert fake.asked == [(b"xml", b"resources")]
@@ -119,13 +119,16 @@ def test_signals_to_the_group_are_outlived(handlers: None) -> None:
         os.kill(os.getpid(), number)
 
 
-def test_a_crash_leaves_no_core() -> None:
-    before = resource.getrlimit(resource.RLIMIT_CORE)
+def test_a_crash_leaves_no_core_and_memory_has_a_bound() -> None:
+    before = {each: resource.getrlimit(each) for each in (resource.RLIMIT_CORE, resource.RLIMIT_AS)}
     try:
-        child._leave_no_core()
-        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before[1])
+        child._limit_resources()
+        after = {each: resource.getrlimit(each) for each in before}
     finally:
-        resource.setrlimit(resource.RLIMIT_CORE, before)
+        for each, limits in before.items():
+            resource.setrlimit(each, limits)
+    assert after[resource.RLIMIT_CORE] == (0, before[resource.RLIMIT_CORE][1])
+    assert after[resource.RLIMIT_AS] == (child.MEMORY, before[resource.RLIMIT_AS][1])
 
 
 def test_the_alarm_is_the_timer_of_the_process() -> None:
@@ -182,7 +185,7 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch, fake: Any,
     messages.write(asked, {"ask": "load", "limit": 1})
     asked.seek(0)
     monkeypatch.setattr(child, "_private_pipes", lambda: (asked, answered))
-    monkeypatch.setattr(child, "_leave_no_core", lambda: None)
+    monkeypatch.setattr(child, "_limit_resources", lambda: None)
     monkeypatch.setattr(os, "_exit", ended.append)
     child.main(["/nowhere/none.so"])
     assert ended == [0]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -420,3 +421,88 @@ def test_the_parent_does_not_load_ctypes() -> None:
     code = f"import sys; sys.path.append({isolated.ROOT!r}); import exporter.session.vendor; print('ctypes' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.fixture(scope="module")
+def forking_stub(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str, str], str]) -> str:
+    compiler = require_program("cc", "apt-get install gcc libc6-dev")
+    file = tmp_path_factory.mktemp("forking") / "forking_stub.so"
+    source = Path(__file__).with_name("forking_stub.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", file, source], check=True)
+    return str(file)
+
+
+def dead(pid: int) -> bool:
+    """Whether a process that is nobody's child here is gone, or waits for the init process to take note of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def library(stub: str, what: str, pid_file: Path) -> LibraryProcess:
+    environ = {**os.environ, "FORKING_STUB": what, "FORKING_STUB_PID": str(pid_file)}
+    return LibraryProcess(stub, 60.0, environ=environ, start_limit=60.0)
+
+
+@pytest.mark.parametrize("what", ["abort", "session"])
+def test_what_a_crashed_library_leaves_behind_holds_nobody_up(
+    forking_stub: str, tmp_path: Path, what: str
+) -> None:
+    """It has every pipe of the dead process; the answers would never end, and standard error neither."""
+    pid_file = tmp_path / "pid"
+    subject = library(forking_stub, what, pid_file)
+    descendant = 0
+    try:
+        for _ in range(2):
+            with pytest.raises(errors.LibraryCrashed, match=r"\(SIGABRT\): free\(\): invalid size$"):
+                subject.read()
+            descendant = int(pid_file.read_text())
+            if what == "abort":
+                while not dead(descendant):
+                    time.sleep(0.001)
+            else:
+                # One that left the group is out of reach, and in nobody's way.
+                assert not dead(descendant)
+                os.kill(descendant, signal.SIGKILL)
+            subject._not_before = 0.0
+        assert subject.restarts == 1
+        while any(thread.name == "vmware-library" for thread in threading.enumerate()):
+            time.sleep(0.001)
+    finally:
+        subject.close()
+
+
+def test_what_a_living_library_has_started_ends_with_it(make: Make, tmp_path: Path) -> None:
+    subject = make(
+        """
+        load()
+        if os.fork() == 0:
+            while True: time.sleep(1)
+        ask(); answer(session=1, values={})
+        while True: time.sleep(1)
+        """
+    )
+    subject.read()
+    assert subject.pid is not None
+    children = Path(f"/proc/{subject.pid}/task/{subject.pid}/children").read_text().split()
+    assert len(children) == 1
+    subject.close()
+    while not dead(int(children[0])):
+        time.sleep(0.001)
+
+
+def test_an_answer_that_was_given_before_the_end_is_taken(make: Make) -> None:
+    subject = make("load()\nask(); answer(session=7, values={})\nos._exit(0)")
+    assert subject.read().session_id == 7
+    with pytest.raises(errors.LibraryCrashed, match="status 0"):
+        subject.read()
+
+
+def test_a_library_does_not_get_the_machines_memory(forking_stub: str, tmp_path: Path) -> None:
+    subject = library(forking_stub, "memory", tmp_path / "pid")
+    try:
+        with pytest.raises(errors.LibraryCrashed, match=r"\(SIGABRT\): no memory"):
+            subject.read()
+    finally:
+        subject.close()
