@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector helm clean
+.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector toolkit helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -19,6 +19,7 @@ help:
 	@echo "make man         the manual page and the shells' completions, below build/"
 	@echo "make packages    wheel, sdist, one-file program, .deb and .rpm, below dist/"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
+	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
 
@@ -59,6 +60,9 @@ packages: $(READY)
 
 collector:
 	@sh .ci/collector.sh
+
+toolkit:
+	@sh .ci/toolkit.sh
 
 helm:
 	@sh .ci/helm.sh

@@ -107,6 +107,23 @@ def test_serve_publishes_the_simulated_host_until_a_signal_comes(caplog: pytest.
     assert messages[-1] == "stopped"
 
 
+def test_an_address_that_the_whole_network_reaches_is_said_to_be_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    web = Web(listen=(Address("", 0), Address("127.0.0.1", 0)))
+    with ExitStack() as parts:
+        app.start(Settings(source="simulated", web=web), {}, Notifier({}), parts, pytest.fail)
+    everywhere, here = (one.getMessage() for one in caplog.records if "listening" in one.getMessage())
+    found = re.fullmatch(
+        r"listening on http://localhost:(\d+)/metrics and on port (\d+) of every other address of this machine",
+        everywhere,
+    )
+    assert found is not None
+    assert found[1] == found[2]
+    assert re.fullmatch(r"listening on http://127\.0\.0\.1:\d+/metrics", here)
+
+
 def test_the_settings_reach_the_page(caplog: pytest.LogCaptureFixture) -> None:
     page: list[str] = []
     settings = Settings(

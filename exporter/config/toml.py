@@ -68,9 +68,12 @@ class _Walk:
             self._contents.problems.append(f"{where}: a settings file can't name another; use --config.file")
         elif row is not None:
             if row.kind.repeatable:
-                self._contents.given += [
-                    Given(row, each, where, native=True) for each in _items(row.kind, value)
-                ]
+                try:
+                    items = _items(row.kind, value)
+                except ValueError as error:
+                    self._contents.problems.append(Given(row, value, where, native=True).problem(str(error)))
+                    return
+                self._contents.given += [Given(row, each, where, native=True) for each in items]
             else:
                 self._contents.given.append(Given(row, value, where, native=True))
         elif name in TABLES:
@@ -112,6 +115,8 @@ class _Walk:
 
 def _items(kind: object, value: object) -> list[object]:
     if isinstance(value, list):
+        if not value:
+            raise ValueError("it is empty; leave it out for the default")
         return list(value)
     if isinstance(kind, Header):
         if isinstance(value, dict):

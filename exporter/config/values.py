@@ -43,8 +43,11 @@ class Kind:
         raise ValueError("write it in quotes")
 
     def split(self, text: str) -> list[str]:
-        """The single values in one flag or variable, for a repeatable kind."""
-        return [part.strip() for part in text.split(",") if part.strip()]
+        """The single values in one flag or variable, for a repeatable kind. An empty one is refused."""
+        parts = [part.strip() for part in text.split(",")]
+        if not all(parts):
+            raise ValueError("it is empty" if len(parts) == 1 else "a part of it is empty")
+        return parts
 
     def show(self, value: object) -> str:
         return str(value)

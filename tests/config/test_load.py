@@ -139,3 +139,36 @@ def test_a_broken_file_does_not_hide_the_flags_problems(tmp_path: Path) -> None:
     file.write_text("[[[")
     found = problems(f"--config.file={file}", "--source=vsock")
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("text", ["", ",", ":1,", ",:1", ":1,,:2", " , "])
+@pytest.mark.parametrize("flag", ["--web.listen-address", "--otlp.headers"])
+def test_no_list_takes_an_empty_part_from_a_flag(flag: str, text: str) -> None:
+    """An exporter that listens nowhere would run and serve nobody."""
+    text = text.replace(":", "a=") if flag == "--otlp.headers" else text
+    (problem,) = problems(f"{flag}={text}")
+    assert problem.startswith(f"{flag}")
+    assert problem.endswith("it is empty" if "," not in text else "a part of it is empty")
+
+
+def test_no_list_takes_an_empty_part_from_a_variable() -> None:
+    assert problems(VMGUEST_WEB_LISTEN_ADDRESS=":1,,:2")[0].endswith("a part of it is empty")
+    assert loaded(VMGUEST_WEB_LISTEN_ADDRESS="") == loaded(), "an empty variable is none"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[web]\nlisten-address = []\n", "it is empty; leave it out for the default"),
+        ('[web]\nlisten-address = [":1", ""]\n', "expected HOST:PORT, :PORT or [IPV6]:PORT"),
+        ('[web]\nlisten-address = ""\n', "expected HOST:PORT, :PORT or [IPV6]:PORT"),
+        ('[otlp]\nheaders = "a=1,,b=2"\n', "a part of it is empty"),
+        ("[otlp]\nheaders = []\n", "it is empty; leave it out for the default"),
+    ],
+)
+def test_no_list_takes_an_empty_part_from_a_file(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "vmguest.toml"
+    path.write_text(text)
+    (problem,) = problems(f"--config.file={path}")
+    assert problem.startswith(f"{path}:2: ")
+    assert problem.endswith(why)

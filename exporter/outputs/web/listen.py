@@ -11,9 +11,12 @@ from exporter.errors import ConfigError
 FLAG = "--web.listen-address"
 
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+
+
 def shown(host: str) -> str:
     """As it stands in a URL that a browser on this machine can open."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104  compared, not bound
+    if host in EVERYWHERE:
         return "localhost"
     return f"[{host}]" if ":" in host else host
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from exporter.errors import ConfigError
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+|0")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""Go's units (time.ParseDuration)."""
 
 
 def compose(text: str, flag: str, path: str) -> Any:
@@ -36,6 +37,10 @@ def compose(text: str, flag: str, path: str) -> Any:
         raise ConfigError(f"{flag}={path}: {error}") from error
 
 
+_NULL = "tag:yaml.org,2002:null"
+_INTEGER = "tag:yaml.org,2002:int"
+
+
 class Nodes:
     """Reads composed nodes, which know their lines, and collects ``problems``. ``Any`` stands for PyYAML's nodes."""
 
@@ -44,12 +49,17 @@ class Nodes:
         self.path = path
         self.problems: list[str] = []
 
+    @staticmethod
+    def empty(node: Any) -> bool:
+        """Absent, null in any of YAML's spellings, or nothing behind the colon."""
+        return node is None or (node.id == "scalar" and (node.tag == _NULL or node.value == ""))
+
     def problem(self, node: Any, text: str) -> None:
         self.problems.append(f"{self.flag_name}={self.path}:{node.start_mark.line + 1}: {text}")
 
     def mapping(self, node: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:
         """Key to node. Absent and empty are the same."""
-        if node is None or (node.id == "scalar" and node.value in ("", "null", "~")):
+        if self.empty(node):
             return {}
         if node.id != "mapping":
             self.problem(node, f"{where} must be a mapping of keys to values")
@@ -69,6 +79,8 @@ class Nodes:
         return found
 
     def text(self, node: Any, allowed: Collection[str] | None = None) -> str:
+        if self.empty(node):
+            return ""
         if node.id != "scalar":
             self.problem(node, "expected a text here")
             return ""
@@ -79,7 +91,7 @@ class Nodes:
         return text
 
     def texts(self, node: Any, allowed: Collection[str] | None) -> tuple[str, ...]:
-        if node.id == "scalar" and node.value in ("", "null", "~"):
+        if self.empty(node):
             return ()
         if node.id != "sequence":
             self.problem(node, "expected a list here")
@@ -88,7 +100,7 @@ class Nodes:
 
     def flag(self, node: Any) -> bool:
         """YAML 1.1's words, as exporter-toolkit takes them. Absent is true: both flags of the format are on then."""
-        if node is None:
+        if self.empty(node):
             return True
         word = str(node.value).lower() if node.id == "scalar" else ""
         if word not in ("true", "false", "yes", "no", "on", "off"):
@@ -96,13 +108,21 @@ class Nodes:
         return word in ("true", "yes", "on")
 
     def duration(self, node: Any) -> float:
-        text = self.text(node) if node is not None else "0"
+        """Seconds. A whole number without a unit counts nanoseconds, as Go has it."""
+        if self.empty(node):
+            return 0.0
+        text = self.text(node)
+        if node.tag == _INTEGER and text.isdecimal():
+            return int(text) * _SECONDS["ns"]
         if not _DURATION.fullmatch(text):
             self.problem(node, "expected a duration such as 1s or 500ms")
-        return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([\d.]+)(ms|s|m|h)", text))
+        return sum(
+            float(number) * _SECONDS[unit]
+            for number, unit in re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text)
+        )
 
     def count(self, node: Any) -> int:
-        text = self.text(node) if node is not None else "0"
+        text = "0" if self.empty(node) else self.text(node)
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
             self.problem(node, "expected a whole number")
             return 0

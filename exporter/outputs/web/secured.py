@@ -185,6 +185,11 @@ class Secured:
         # Taken before the certificates are read: a change in between is seen at the next look.
         stamps = self._stamps(config)
         context = passwords = limiter = None
+        if config.unused_tls and self._once.is_news("tls"):
+            log.warning(
+                "tls_server_config names no certificate, so everything is served without TLS",
+                extra={"file": self._path},
+            )
         if config.tls is not None:
             context = tls.context(config.tls)
         if config.users:

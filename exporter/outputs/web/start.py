@@ -15,7 +15,7 @@ from exporter.outputs.process import StandardCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
 from exporter.outputs.web.connections import connection_limit
-from exporter.outputs.web.listen import bind
+from exporter.outputs.web.listen import EVERYWHERE, bind
 from exporter.outputs.web.login_queue import WAITING
 from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
@@ -67,8 +67,12 @@ def start(
     published.add(server.refusals.families)
     server.start()
     parts.callback(server.close)
-    for url in server.urls:
-        log.info("listening on %s", url.rstrip("/") + path)
+    for (host, port), url in zip(server.addresses, server.urls, strict=True):
+        where = url.rstrip("/") + path
+        if host in EVERYWHERE:
+            log.info("listening on %s and on port %d of every other address of this machine", where, port)
+        else:
+            log.info("listening on %s", where)
     return server, status.record
 
 

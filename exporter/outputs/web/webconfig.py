@@ -50,6 +50,17 @@ CIPHERS: dict[str, str] = {
 }
 """The suites that Go calls secure (crypto/tls ``CipherSuites``) to OpenSSL's names; TLS 1.3 has no choice."""
 
+ENABLING = (
+    "cert",
+    "key",
+    "client_ca",
+    "cert_file",
+    "key_file",
+    "client_ca_file",
+    "client_auth_type",
+)
+"""Without one of these, ``tls_server_config`` asks for no TLS."""
+
 HEADERS: dict[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "X-Frame-Options": ("deny", "sameorigin"),
@@ -97,6 +108,8 @@ class WebConfig:
     headers: tuple[tuple[str, str], ...] = ()
     rate_interval: float = 0.0
     rate_burst: int = 0
+    unused_tls: bool = False
+    """Whether ``tls_server_config`` holds something and yet asks for no TLS."""
 
 
 def cost(hashed: bytes) -> int:
@@ -143,12 +156,15 @@ class _Reader(Nodes):
         # HTTP/2 is never offered; a client that may use it is content with 1.1.
         self.flag(http.get("http2"))
         limit = self.mapping(top.get("rate_limit"), "rate_limit", ("interval", "burst"))
+        given_tls = top.get("tls_server_config")
+        tls = self._tls(given_tls)
         config = WebConfig(
-            self._tls(top.get("tls_server_config")),
+            tls,
             self._users(top.get("basic_auth_users")),
             self._headers(http.get("headers")),
             self.duration(limit.get("interval")),
             self.count(limit.get("burst")),
+            unused_tls=tls is None and not self.empty(given_tls),
         )
         if config.rate_interval and not config.rate_burst:
             self.problem(
@@ -182,6 +198,8 @@ class _Reader(Nodes):
             if values.get(name):
                 values[name] = str(folder / values[name])
         settings = TLSSettings(**{name: value for name, value in values.items() if value not in ("", ())})
+        if not any(values.get(name) for name in ENABLING):
+            return None
         self._check_tls(node, given, settings)
         return settings
 

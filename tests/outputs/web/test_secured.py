@@ -143,6 +143,14 @@ class TestGuard:
         assert len(warnings) == 1
         assert "these names exist: b;" in warnings[0].getMessage()
 
+    def test_tls_settings_without_a_certificate_are_served_plainly_and_said(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        site = Site(tmp_path / "web.yml", "tls_server_config: {min_version: TLS13}\n")
+        assert site.secured.scheme == "http"
+        (record,) = caplog.records
+        assert "served without TLS" in record.getMessage()
+
     def test_a_rate_limit(self, tmp_path: Path) -> None:
         site = Site(tmp_path / "web.yml", "rate_limit: {interval: 10s, burst: 2}\n")
         assert [site.ask()[0] for _ in range(3)] == [200, 200, 429]

@@ -48,6 +48,55 @@ class TestWhatIsTaken:
     def test_an_empty_file_asks_for_nothing(self, text: str) -> None:
         assert config(text) == WebConfig()
 
+    @pytest.mark.parametrize("null", ["~", "null", "Null", "NULL", "", '""'])
+    def test_null_is_as_if_it_were_not_there(self, null: str) -> None:
+        text = (
+            TLS
+            + f"""
+  client_auth_type: {null}
+  client_ca_file: {null}
+  client_allowed_sans: {null}
+  min_version: {null}
+  cipher_suites: {null}
+  prefer_server_cipher_suites: {null}
+http_server_config:
+  http2: {null}
+  headers: {null}
+rate_limit:
+  interval: {null}
+  burst: {null}
+basic_auth_users: {null}
+"""
+        )
+        assert config(text) == config(TLS)
+
+    def test_a_word_in_quotes_is_no_null(self) -> None:
+        assert config('http_server_config: {headers: {X-XSS-Protection: "null"}}').headers == (
+            ("X-XSS-Protection", "null"),
+        )
+
+    @pytest.mark.parametrize(
+        ("interval", "seconds"),
+        [
+            ("1000000000", 1.0),
+            ("0", 0.0),
+            ("1s", 1.0),
+            ("1m30s", 90.0),
+            ("2ms", 0.002),
+            ("5us", 5e-6),
+            ("7ns", 7e-9),
+        ],
+    )
+    def test_an_interval_is_one_of_gos(self, interval: str, seconds: float) -> None:
+        found = config(f"rate_limit: {{interval: {interval}, burst: 1}}")
+        assert found.rate_interval == pytest.approx(seconds)
+
+    @pytest.mark.parametrize(
+        "text", ["{min_version: TLS13}", "{curve_preferences: [X25519]}", "{cert_file: ''}"]
+    )
+    def test_tls_settings_without_a_certificate_ask_for_no_tls(self, text: str) -> None:
+        assert config(f"tls_server_config: {text}") == WebConfig(unused_tls=True)
+
     def test_certificates_by_file_relative_to_the_configuration(self) -> None:
         tls = config(TLS).tls
         assert tls == TLSSettings(cert_file="/etc/web/server.crt", key_file="/etc/ssl/server.key")
@@ -159,7 +208,7 @@ REFUSED = {
     "a cost that takes days": (f"basic_auth_users:\n  a: {HASH.replace('$10$', '$31$')}\n", "2: bcrypt cost 31 of user 'a'"),
     "a cost below the least": (f"basic_auth_users:\n  a: {HASH.replace('$10$', '$03$')}\n", "2: bcrypt cost 3 of user 'a'"),
     "a colon in a name": (f"basic_auth_users:\n  'a:b': {HASH}\n", "2: a user's name can't hold a colon"),
-    "a duration": ("rate_limit: {interval: 5}\n", "1: expected a duration such as 1s"),
+    "a duration": ('rate_limit: {interval: "5"}\n', "1: expected a duration such as 1s"),
     "a count": ("rate_limit: {burst: many}\n", "1: expected a whole number"),
     "no burst": ("rate_limit:\n  interval: 1s\n", "2: a rate_limit with a burst of 0 lets no request in"),
     "broken YAML": ("a: [1\nb: 2\n", "2: "),
