@@ -1,0 +1,234 @@
+"""What Prometheus would have stored of a VM to which something happens: hours of it, made in seconds.
+
+A simulated host and the exporter's own poller and collector run on a clock that is turned by hand; the pages are the
+input series of promtool's unit tests. A series that ends is marked stale, as Prometheus does at the next scrape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from exporter.metrics.collector import Options
+from exporter.metrics.published import Published
+from exporter.poller import Poller
+from exporter.session.rounds import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.in_process import InProcess
+from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenarios import SCENARIOS
+from exporter.simulator.server import Server
+from exporter.snapshot import Guest
+
+HOUR, MINUTE = 3600, 60
+STEADY = SCENARIOS["steady"]
+LABELS = 'job="vmguest",instance="vm1"'
+
+
+@dataclass(frozen=True)
+class Situation:
+    """``away``: seconds from and to which nothing answers. ``restarts``: seconds at which the exporter begins anew."""
+
+    name: str
+    scenario: Scenario = STEADY
+    scrape: int = 15
+    away: tuple[tuple[int, float], ...] = ()
+    restarts: tuple[int, ...] = ()
+    reboots: bool = False
+    """Whether the VM comes back from ``away`` as a new session."""
+    removed: bool = False
+    """Whether nobody asks any more while it is away: no ``up``."""
+    pushed: bool = False
+    """Over OTLP: no ``up`` at any time, and a series that ends is not marked."""
+    spelling: Callable[[Mapping[str, float]], Mapping[str, float]] = dict
+    """Series under the names of another exporter."""
+    hours: float = 2.5
+    fires: frozenset[str] = field(default_factory=frozenset)
+
+
+def series(situation: Situation) -> list[dict[str, str]]:
+    """Promtool's ``input_series``."""
+    steps = int(situation.hours * HOUR / situation.scrape)
+    values: dict[str, dict[int, float]] = {}
+    for step, samples in enumerate(_scrapes(situation, steps)):
+        for name, value in samples.items():
+            values.setdefault(name, {})[step] = value
+    return [
+        {"series": name, "values": _written(at, steps, marked=not situation.pushed)}
+        for name, at in values.items()
+    ]
+
+
+def _written(at: dict[int, float], steps: int, *, marked: bool) -> str:
+    words = []
+    for step in range(steps):
+        if step in at:
+            words.append(_number(at[step]))
+        else:
+            words.append("stale" if marked and step - 1 in at else "_")
+    return " ".join(words)
+
+
+def _number(value: float) -> str:
+    return "Inf" if value == math.inf else repr(value)
+
+
+def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
+    """The samples of each scrape."""
+    time = [0.0]
+
+    def now() -> float:
+        return time[0]
+
+    # Promtool's time begins at 0; a wall clock that near to 1970 would not be believed.
+    offset = 1_790_000_000.0
+    machine = situation.scenario.machine
+    connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=1)))
+
+    def exporter() -> tuple[Poller, Published]:
+        wall = lambda: offset + now()  # noqa: E731
+        extended = ExtendedReader(15.0, clock=now, wall=wall)
+        source = WireSource(connector, source="simulated")
+        poller = Poller(source, 5.0, clock=now, wall=wall, extended=extended)
+        guest = Guest(machine.vcpus, machine.memory << 20)
+        return poller, Published(
+            lambda: poller.state, Options(), guest=lambda: guest, wall=wall, monotonic=now
+        )
+
+    poller, published = exporter()
+    due = [*situation.restarts]
+    found: list[Mapping[str, float]] = []
+    was_away = False
+    for step in range(steps):
+        time[0] = step * situation.scrape
+        away = any(start <= time[0] < end for start, end in situation.away)
+        if away:
+            found.append({} if situation.removed or situation.pushed else {f"up{{{LABELS}}}": 0.0})
+            was_away = True
+            continue
+        if (was_away and not away) or (due and due[0] <= time[0]):
+            if was_away and situation.reboots:
+                connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=step)))
+            due = [at for at in due if at > time[0]]
+            was_away = False
+            poller.stop()
+            poller, published = exporter()
+        poller.poll()
+        poller.poll_extended(now() + 5.0)
+        samples = dict(situation.spelling(_samples(published)))
+        found.append(samples if situation.pushed else samples | {f"up{{{LABELS}}}": 1.0})
+    poller.stop()
+    return found
+
+
+def _samples(published: Published) -> dict[str, float]:
+    samples = {}
+    for family in published.collect():
+        for point in family.points:
+            labels = "".join(f',{name}="{text}"' for name, text in point.labels)
+            samples[f"{family.metric.prometheus}{{{LABELS}{labels}}}"] = point.value
+    return samples
+
+
+def windows_exporter(samples: Mapping[str, float]) -> dict[str, float]:
+    """The same VM as windows_exporter's vmware, cpu and memory collectors show it."""
+    names = {
+        "vmguest_cpu_reservation_hertz": ("cpu_reservation_mhz", 1e-6),
+        "vmguest_cpu_limit_hertz": ("cpu_limit_mhz", 1e-6),
+        "vmguest_cpu_shares": ("cpu_shares", 1),
+        "vmguest_host_cpu_frequency_hertz": ("host_processor_speed_mhz", 1e-6),
+        "vmguest_cpu_used_seconds_total": ("cpu_time_seconds_total", 1),
+        "vmguest_cpu_stolen_seconds_total": ("cpu_stolen_seconds_total", 1),
+        "vmguest_memory_limit_bytes": ("mem_limit_bytes", 1),
+        "vmguest_memory_ballooned_bytes": ("mem_ballooned_bytes", 1),
+        "vmguest_memory_swapped_bytes": ("mem_swapped_bytes", 1),
+        "vmguest_memory_used_bytes": ("mem_used_bytes", 1),
+        "vmguest_memory_shares": ("mem_shares", 1),
+    }
+    unlimited = {"cpu_limit_mhz": 4294967295.0, "mem_limit_bytes": 4294967295.0 * 2**20}
+    spelt = {}
+    for name, (theirs, factor) in names.items():
+        value = samples[f"{name}{{{LABELS}}}"] * factor
+        spelt[f"windows_vmware_{theirs}{{{LABELS}}}"] = unlimited[theirs] if value == math.inf else value
+    spelt[f"windows_cpu_logical_processor{{{LABELS}}}"] = samples[f"vmguest_vcpus{{{LABELS}}}"]
+    spelt[f"windows_memory_physical_total_bytes{{{LABELS}}}"] = samples[
+        f"vmguest_guest_memory_bytes{{{LABELS}}}"
+    ]
+    spelt[f'windows_exporter_collector_success{{{LABELS},collector="vmware"}}'] = 1.0
+    return spelt
+
+
+def machine(scenario: Scenario = STEADY, **changes: int) -> Scenario:
+    return replace(scenario, machine=replace(scenario.machine, **changes))
+
+
+FOR_EVER = math.inf
+DAY_TO_DAY = (
+    Situation("steady, scraped every 15 s"),
+    Situation("steady, every 30 s", scrape=30),
+    Situation("steady, every 60 s", scrape=60),
+    Situation("steady, pushed every 60 s", scrape=60, pushed=True),
+    Situation("a new session every 20 min", replace(STEADY, session_every=20 * MINUTE), hours=4),
+    Situation("exporter restarted twice", restarts=(HOUR, HOUR + 20 * MINUTE)),
+    Situation("VM rebooted (2 min)", away=((HOUR, HOUR + 2 * MINUTE),), reboots=True),
+    Situation("target removed", away=((HOUR, FOR_EVER),), removed=True),
+    Situation("1 vCPU, 512 MiB", machine(vcpus=1, memory=512)),
+    Situation("128 vCPUs", machine(vcpus=128, host_cores=256, memory=98304)),
+    Situation("host without information", replace(STEADY, host_info=False)),
+    Situation("ESX 3.x", SCENARIOS["v2-host"]),
+    Situation("windows_exporter", spelling=windows_exporter),
+)
+"""Nothing of it is anybody's trouble."""
+
+TROUBLE = (
+    Situation(
+        "a new session every 8 min",
+        replace(STEADY, session_every=8 * MINUTE),
+        fires=frozenset({"VMGuestSessionChurn"}),
+    ),
+    Situation(
+        "VM reset every 10 min",
+        away=tuple((at, at + MINUTE) for at in range(10 * MINUTE, 2 * HOUR, 10 * MINUTE)),
+        reboots=True,
+        fires=frozenset({"VMGuestSessionChurn"}),
+    ),
+    Situation(
+        "exporter stopped",
+        away=((HOUR, FOR_EVER),),
+        fires=frozenset({"VMGuestExporterDown"}),
+    ),
+    Situation(
+        "pushes stop",
+        away=((HOUR, FOR_EVER),),
+        pushed=True,
+        scrape=60,
+        fires=frozenset({"VMGuestExporterSilent"}),
+    ),
+    Situation("noisy neighbour", SCENARIOS["noisy-neighbour"], fires=frozenset({"VMGuestCPUStarved"})),
+    Situation(
+        "CPU limit",
+        SCENARIOS["cpu-limit"],
+        fires=frozenset({"VMGuestCPULimitThrottling", "VMGuestCPULimitBinding"}),
+    ),
+    Situation(
+        "ballooning",
+        SCENARIOS["ballooning"],
+        fires=frozenset({"VMGuestBallooned"}),
+    ),
+    Situation(
+        "swapping",
+        SCENARIOS["swapping"],
+        fires=frozenset(
+            {
+                "VMGuestBallooned",
+                "VMGuestBalloonNearMaximum",
+                "VMGuestHypervisorSwapActive",
+                "VMGuestHypervisorSwapped",
+                "VMGuestMemoryContention",
+            }
+        ),
+    ),
+)
+SITUATIONS = (*DAY_TO_DAY, *TROUBLE)
