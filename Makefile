@@ -18,6 +18,8 @@ help:
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
 	@echo "make man         the manual page and the shells' completions, below build/"
 	@echo "make packages    wheel, sdist, one-file program, .deb and .rpm, below dist/"
+	@echo "make dashboards  compile dashboards and the runbook's queries"
+	@echo "make rules RUNBOOK_URL=https://...  the alert rules with links to your copy of the runbook"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
 	@echo "make helm        build helm, which tests render the chart with"
@@ -57,6 +59,16 @@ man completions: $(READY)
 
 packages: $(READY)
 	@$(BIN)/python -m deploy.packages $(ARGS)
+
+# Everything that is made of the dashboards' and rules' sources and committed.
+dashboards: $(READY)
+	@$(BIN)/python -m dashboards
+	@$(BIN)/python -m dashboards.runbook
+
+rules: $(READY)
+	@[ -n "$(RUNBOOK_URL)" ] || { echo "make rules RUNBOOK_URL=https://... : where RUNBOOK.md can be read"; exit 2; }
+	@$(BIN)/python -m dashboards.runbook --url "$(RUNBOOK_URL)" --output build/rules
+	@echo "build/rules: load these in place of deploy/prometheus/rules"
 
 collector:
 	@sh .ci/collector.sh

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
@@ -160,7 +161,7 @@ def windows_exporter(samples: Mapping[str, float]) -> dict[str, float]:
     return spelt
 
 
-def machine(scenario: Scenario = STEADY, **changes: int) -> Scenario:
+def machine(scenario: Scenario = STEADY, **changes: Any) -> Scenario:
     return replace(scenario, machine=replace(scenario.machine, **changes))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import promql
+from dashboards import promql, runbook
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "rules" / "vmguest.yml").read_text())
@@ -115,6 +115,23 @@ def test_runbook_has_a_section_for_each_alert_and_no_other() -> None:
     assert list(bodies) == list(dict.fromkeys(rule["alert"] for rule in ALERTS))
     for alert, body in bodies.items():
         assert re.search(r"\bask\b", body, re.IGNORECASE), f"{alert}: what to ask the vSphere administrator"
+
+
+def test_the_runbook_shows_what_each_alert_asks() -> None:
+    text = (FOLDER / "RUNBOOK.md").read_text(encoding="utf-8")
+    assert runbook.with_queries(text).rstrip("\n") + "\n" == text, "make dashboards"
+    for rule in ALERTS:
+        assert rule["expr"].strip() in text
+
+
+def test_one_setting_makes_the_links_absolute() -> None:
+    for path in (FOLDER / "rules").glob("*.yml"):
+        made = yaml.safe_load(runbook.linked(path.read_text(), "https://wiki.example/vmguest/"))
+        for group in made["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    url = f"https://wiki.example/vmguest/RUNBOOK.md#{rule['alert'].lower()}"
+                    assert rule["annotations"]["runbook_url"] == url
 
 
 def test_every_alert_has_a_unit_test_and_every_unit_test_an_alert() -> None:
