@@ -26,6 +26,7 @@ cause (``raise … from``) and the number that came with it (errno, VMware's sta
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -33,6 +34,23 @@ class VMGuestError(Exception):
     """The root: whatever else leaves a module of this package is a bug."""
 
     kind: ClassVar[str] = "internal"
+
+
+class Passing(str):
+    """A problem that time may mend: a file on a disk that is not mounted yet, a port that somebody still has."""
+
+    __slots__ = ()
+
+
+_PASSING = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ESTALE}
+    | {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
+)
+
+
+def passing(problem: str, cause: BaseException | None) -> str:
+    """``problem``, as :class:`Passing` where ``cause`` is the system's word for something that may pass."""
+    return Passing(problem) if isinstance(cause, OSError) and cause.errno in _PASSING else problem
 
 
 class ConfigError(VMGuestError):
@@ -43,6 +61,11 @@ class ConfigError(VMGuestError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("; ".join(problems))
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same settings may be good later: each of the problems may pass by itself."""
+        return all(isinstance(problem, Passing) for problem in self.problems)
 
 
 class NotVMwareError(VMGuestError):

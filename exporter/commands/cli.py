@@ -27,12 +27,12 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` names; exit status 0 ok, 1 failed, 2 bad usage or settings."""
+    """Run the command that ``argv`` names; exit status 0 ok, 1 failed, 2 for usage or settings that waiting can't mend."""
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except ConfigError as error:
         _complain(*error.problems, f"try {PROGRAM} --help")
-        return USAGE
+        return FAILED if error.passing else USAGE
     except VMGuestError as error:
         _complain(explain(error))
         return FAILED

@@ -8,7 +8,7 @@ from typing import Any
 from exporter.config import rules, toml, variables
 from exporter.config.given import Given
 from exporter.config.settings import BY_NAME, GROUPS, RawTable, Settings
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 
 
 def load(
@@ -62,7 +62,7 @@ def _parse(given: Iterable[Given]) -> tuple[dict[str, object], list[str]]:
                 else [kind.parse(part) for part in kind.split(str(each.raw))]
             )
         except ValueError as error:
-            problems.append(each.problem(str(error)))
+            problems.append(passing(each.problem(str(error)), error.__cause__))
             continue
         before = values.get(each.option.name, ())
         values[each.option.name] = (*before, *items) if isinstance(before, tuple) else tuple(items)

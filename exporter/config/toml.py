@@ -10,6 +10,7 @@ from pathlib import Path
 from exporter.config.given import Given, did_you_mean
 from exporter.config.places import Header
 from exporter.config.settings import BY_NAME, RawTable
+from exporter.errors import passing
 
 TABLES = ("ha.check",)
 """Arrays of tables that are handed on unread."""
@@ -33,7 +34,7 @@ def read(path: str) -> Contents:
         text = Path(path).read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
-        contents.problems.append(f"{path}: {error.strerror}")
+        contents.problems.append(passing(f"{path}: {error.strerror}", error))
     except UnicodeDecodeError as error:
         contents.problems.append(f"{path}: not UTF-8, which TOML must be (byte {error.start})")
     except tomllib.TOMLDecodeError as error:

@@ -25,6 +25,7 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
     TransportError,
+    passing,
 )
 from exporter.protocol import rpci
 from exporter.session.record import FORMAT, VERSION, Exchange, command_of, data
@@ -86,7 +87,7 @@ def read(path: str) -> Recording:
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(passing(f"{path}: {error.strerror}", error)) from error
     # What is behind the last line feed is a line that was cut off, if it is anything.
     rest = lines.pop()
     recording.interval = _header(path, lines[0] if lines else rest)

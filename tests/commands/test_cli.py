@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import types
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,32 @@ def test_bad_settings_are_all_printed_and_end_with_status_2(
         "vmguest-exporter: --poll.interval=1: expected a duration between 100ms and 1h; it needs a unit: 1s",
         "vmguest-exporter: try vmguest-exporter --help",
     ]
+
+
+class TestWhatWaitingMayMend:
+    """Status 1, which systemd restarts after; 2 is for what stays wrong however often it is tried."""
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["--config.file={missing}"],
+            ["--web.config.file={missing}"],
+            ["--source=replay", "--replay.file={missing}"],
+            ["--source=simulated", "--web.listen-address=127.0.0.1:{port}"],
+            ["--source=simulated", "--otlp.endpoint=https://127.0.0.1:1", "--otlp.ca={missing}"],
+        ],
+    )
+    def test_a_file_not_mounted_and_a_port_still_taken(self, argv: list[str], tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            words = [word.format(missing=tmp_path / "missing", port=port) for word in argv]
+            assert cli.main(words) == 1
+
+    def test_what_stays_wrong(self, tmp_path: Path) -> None:
+        assert cli.main([f"--config.file={tmp_path}"]) == 2  # a folder
+
+    def test_one_of_each_is_not_mended_by_waiting(self, tmp_path: Path) -> None:
+        assert cli.main([f"--web.config.file={tmp_path / 'missing'}", "--poll.interval=fast"]) == 2
 
 
 def test_an_unknown_command_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

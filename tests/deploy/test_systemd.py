@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands.cli import USAGE
+from exporter.config import OPTIONS
 from exporter.ha.lock import DEFAULT_PATH
 from exporter.ha.rules import Rules
 
@@ -87,6 +89,18 @@ def seconds(values: list[str]) -> float:
     found = re.fullmatch(r"(\d+)(ms|s)", text)
     assert found
     return int(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def test_only_what_no_restart_mends_ends_it_for_good() -> None:
+    assert parsed(UNIT)["Service"]["RestartPreventExitStatus"] == [str(USAGE)]
+
+
+def test_secrets_reach_the_settings_that_read_them() -> None:
+    service = parsed(DROP_IN.parent / "credentials.conf")["Service"]
+    loaded = {line.partition(":")[0] for line in service["LoadCredential"]}
+    given = dict(line.split("=%d/") for line in service["Environment"])
+    assert set(given.values()) == loaded
+    assert set(given) <= {option.variable for option in OPTIONS}
 
 
 def test_unit_is_not_root_and_speaks_only_what_it_must() -> None:

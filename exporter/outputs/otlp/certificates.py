@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from exporter.errors import passing
 from exporter.outputs.otlp.variables import Value
 
 _BUNDLES = (
@@ -54,4 +55,4 @@ def check_certificates(ca: Value | None, cert: Value | None, key: Value | None, 
 
 def _unusable(value: Value, error: Exception, expected: str) -> str:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"{value.where}={value.text}: expected {expected}; {reason}"
+    return passing(f"{value.where}={value.text}: expected {expected}; {reason}", error)

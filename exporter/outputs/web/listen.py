@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 
 FLAG = "--web.listen-address"
 
@@ -69,4 +69,4 @@ def _problem(address: str, port: int, error: OSError | UnicodeError) -> str:
             errno.EACCES: f"port {port} needs a privilege (CAP_NET_BIND_SERVICE); choose one above 1023",
             errno.EADDRNOTAVAIL: "this is no address of this machine; `ip address` lists them",
         }.get(error.errno or 0, f"can't listen there: {error.strerror}")
-    return f"{FLAG}={address}: {why}"
+    return passing(f"{FLAG}={address}: {why}", error)

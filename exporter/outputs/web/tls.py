@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 from exporter.outputs.web.application import Response, responding
 from exporter.outputs.web.connections import SERVER, Channel, Listener
 from exporter.outputs.web.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
@@ -118,7 +118,9 @@ def _load_pair(made: ssl.SSLContext, tls: TLSSettings) -> None:
             why = f"one of them is no PEM text, or the key has a password ({error.reason or error})"
         raise ConfigError(f"{FLAG}: certificate {cert} and key {key} can't be used: {why}") from error
     except OSError as error:
-        raise ConfigError(f"{FLAG}: {error.filename} can't be read: {error.strerror}") from error
+        raise ConfigError(
+            passing(f"{FLAG}: {error.filename} can't be read: {error.strerror}", error)
+        ) from error
 
 
 def _load_clients(made: ssl.SSLContext, tls: TLSSettings) -> None:
@@ -134,7 +136,8 @@ def _load_clients(made: ssl.SSLContext, tls: TLSSettings) -> None:
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"{FLAG}: client CA {tls.client_ca_file} holds no certificate in PEM") from error
     except OSError as error:
-        raise ConfigError(f"{FLAG}: {tls.client_ca_file} can't be read: {error.strerror}") from error
+        problem = f"{FLAG}: {tls.client_ca_file} can't be read: {error.strerror}"
+        raise ConfigError(passing(problem, error)) from error
 
 
 @contextlib.contextmanager

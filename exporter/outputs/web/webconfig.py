@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 from exporter.outputs.web.nodes import Nodes, compose
 
 FLAG = "--web.config.file"
@@ -127,7 +127,7 @@ def read(path: str) -> WebConfig:
         with Path(path).open(encoding="utf-8") as file:
             text = file.read(MAX_SIZE + 1)
     except OSError as error:
-        raise ConfigError(f"{FLAG}={path}: can't be read: {error.strerror}") from error
+        raise ConfigError(passing(f"{FLAG}={path}: can't be read: {error.strerror}", error)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{FLAG}={path}: this is no UTF-8 text") from error
     if len(text) > MAX_SIZE:
