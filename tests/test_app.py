@@ -303,13 +303,13 @@ def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
     assert host.server is None
 
 
-def test_a_socket_is_the_native_road_without_looking_at_the_machine(short_path: Path) -> None:
+def test_a_socket_is_guestrpc_without_looking_at_the_machine(short_path: Path) -> None:
     source = hosts.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     assert (source.info.source, source.info.transport) == ("guestrpc", "unix")
     source.close()
 
 
-def test_a_recording_is_a_road(tmp_path: Path) -> None:
+def test_a_recording_is_a_source(tmp_path: Path) -> None:
     file = tmp_path / "host.rec"
     file.write_text("not a recording\n")
     settings = Settings(source="replay", replay=Replay(file=str(file)))
@@ -326,8 +326,8 @@ def test_a_forced_library_that_can_not_be_loaded_ends_the_start(tmp_path: Path) 
         hosts.source(Settings(source="library", library=Library(path=str(file))))
 
 
-class FailingRoad:
-    """A road whose first answer is an error."""
+class FailingSource:
+    """A source whose first answer is an error."""
 
     info = SourceInfo("library", "library")
     restarts = 0
@@ -348,16 +348,16 @@ class FailingRoad:
 
 @pytest.mark.parametrize("error", [TimeoutExpired("slow"), LibraryCrashed("died"), RpcError("disabled")])
 def test_what_may_pass_does_not_end_the_start(error: Exception) -> None:
-    road = FailingRoad(error)
-    hosts._leads_somewhere(road)
-    assert not road.closed
+    source = FailingSource(error)
+    hosts._leads_somewhere(source)
+    assert not source.closed
 
 
 def test_a_forced_library_away_from_vmware_ends_the_start() -> None:
-    road = FailingRoad(NotVMwareError("not a VM"))
+    source = FailingSource(NotVMwareError("not a VM"))
     with pytest.raises(NotVMwareError):
-        hosts._leads_somewhere(road)
-    assert road.closed
+        hosts._leads_somewhere(source)
+    assert source.closed
 
 
 def test_without_web_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:

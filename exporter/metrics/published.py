@@ -67,10 +67,11 @@ class Published:
                 log.warning("the start of the exporter's own counters changes", extra={"why": why})
             return self._start.wall
 
-    def polled(self, state: PollState, now: float) -> list[Family]:
-        """What follows from the poller's ``state`` at the moment ``now`` of the monotonic clock."""
-        families = collect(state, now, self._options, self.guest())
-        return list(begun(families, self.started(self.now())))
+    def polled(self) -> list[Family]:
+        """What comes with a poll."""
+        now = self.now()
+        families = collect(self.state, now.monotonic, self._options, self.guest())
+        return list(begun(families, self.started(now)))
 
     def others(self) -> list[Family]:
         """What does not come with a poll."""
@@ -80,6 +81,6 @@ class Published:
     def collect(self, now: Instant | None = None) -> list[Family]:
         """Everything, in the order of the page, as of ``now``."""
         now = now or self.now()
-        families = [family for families in self._parts for family in families()]
-        families = [*collect(self.state, now.monotonic, self._options, self.guest()), *families]
+        families = collect(self.state, now.monotonic, self._options, self.guest())
+        families += [family for families in self._parts for family in families()]
         return list(begun(families, self.started(now)))

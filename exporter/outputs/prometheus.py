@@ -136,9 +136,7 @@ class Page:
     def __init__(self, published: Published, standard: Collector | None = None) -> None:
         self._published = published
         self._polled, self._others = CollectorRegistry(), CollectorRegistry()
-        self._polled.register(
-            VMGuestCollector(lambda: published.polled(published.state, published.monotonic()))
-        )
+        self._polled.register(VMGuestCollector(published.polled))
         self._others.register(VMGuestCollector(published.others))
         if standard is not None:
             self._others.register(standard)

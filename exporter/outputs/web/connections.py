@@ -11,8 +11,7 @@ import errno
 import logging
 import select
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -92,8 +91,7 @@ class Refusals:
 
     REASONS = ("certificate", "handshake", "limit", "protocol", "timeout")
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
-        self._started = wall()
+    def __init__(self) -> None:
         self._counts = dict.fromkeys(self.REASONS, 0)
 
     def count(self, reason: str, client: object, why: str) -> None:
@@ -102,10 +100,7 @@ class Refusals:
         log.debug("connection refused", extra={"client": client, "reason": reason, "why": why})
 
     def families(self) -> list[Family]:
-        points = (
-            Point(float(count), (("reason", reason),), self._started)
-            for reason, count in self._counts.items()
-        )
+        points = (Point(float(count), (("reason", reason),)) for reason, count in self._counts.items())
         return [Family(catalogue.WEB_CONNECTIONS_REFUSED, tuple(points))]
 
 
