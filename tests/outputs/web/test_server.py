@@ -555,6 +555,25 @@ class TestConnectionLimit:
         monkeypatch.delattr(select, "poll")
         assert connection_limit() == WITHOUT_POLL < 512
 
+    def test_without_poll_more_connections_than_select_takes_are_no_end_of_the_server(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on Windows, whose select ends at 512; the clients of this test are in the same process and count here."""
+        monkeypatch.delattr(select, "poll")
+        real, most = select.select, [0]
+
+        def as_on_windows(read: list[int], write: list[int], error: list[int], timeout: float | None) -> Any:
+            most[0] = max(most[0], len({*read, *write, *error}))
+            if most[0] > 512:
+                raise ValueError("too many file descriptors in select()")
+            return real(read, write, error, timeout)
+
+        monkeypatch.setattr(select, "select", as_on_windows)
+        server = serve()
+        with clients(server, WITHOUT_POLL + 10, silent=True):
+            assert all(scrapes(server) for _ in range(3))
+        assert most[0] > WITHOUT_POLL
+
     def test_with_no_more_open_files_newcomers_are_served_and_it_is_said_once(self) -> None:
         """In a process of its own, with ``ulimit -n 40`` and a limit of connections that does not know of it."""
         program = """
