@@ -95,7 +95,9 @@ def enabled(world: World) -> Outcome:
     said = f"The host answers and refuses: {refusal.text!r}"
     if refusal.reason == "unknown_command":
         return fail(
-            f"{said}: this is no ESXi, or guest statistics are switched off.", NO_SUCH_COMMAND, **facts
+            f"{said}: it has no guest statistics, as Workstation and Fusion have none.",
+            NO_SUCH_COMMAND,
+            **facts,
         )
     if refusal.reason == "permission_denied" or (refusal.reason == "other" and answer.privileged is False):
         return fail(f"{said}: it wants a privileged source port.", NEEDS_PRIVILEGE, **facts)
@@ -258,8 +260,10 @@ def hardening(world: World) -> Outcome:
         lines.append("kernel lockdown: on; it keeps programs off I/O ports, and leaves vsock alone")
     facts: Facts = {"switches": switches, "controls": CONTROLS, "lockdown": lockdown}
     if answer.snapshot is None:
+        told = any(state == _ON for state in switches.values())
         return warn(
-            "A hardening switch is in the way, by the look of it: see statistics-enabled.",
+            f"{_IN_THE_WAY if told else 'Whether a hardening switch is in the way can not be told'}: see "
+            "statistics-enabled.",
             None,
             *lines,
             **facts,
@@ -267,10 +271,15 @@ def hardening(world: World) -> Outcome:
     return ok("No hardening switch is in the way; those without a control id have none.", *lines, **facts)
 
 
+_ON = "TRUE, it seems"
+_IN_THE_WAY = "A hardening switch is in the way, by the look of it"
+
+
 def _switches(world: World, answer: Answer) -> Iterator[tuple[str, str]]:
-    off, on, untold = "FALSE or absent", "TRUE, it seems", "can't be seen from here"
+    off, on, untold = "FALSE or absent", _ON, "can't be seen from here"
     snapshot, reason = answer.snapshot, answer.refusal.reason if answer.refusal else ""
-    api = on if reason in {"disabled", "unknown_command"} else untold
+    # A host that knows no such command may be one that has none: Workstation and Fusion.
+    api = on if reason == "disabled" else untold
     yield "isolation.tools.guestlibGetInfo.disable", off if snapshot else api
     host = untold
     if snapshot is not None and snapshot.protocol == stats_v3.VERSION:

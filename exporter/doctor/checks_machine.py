@@ -7,7 +7,6 @@ import time
 from exporter.advice import NOT_VMWARE, Advice, Where
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import World
-from exporter.machine.hypervisor import VMWARE
 
 RELEASED = 1_767_225_600
 """2026-01-01: a wall clock before it is wrong."""
@@ -15,60 +14,19 @@ RELEASED = 1_767_225_600
 STEAL_KERNEL = (5, 7)
 """The first Linux with VMware's steal clock (commits ab02bb3f55f5, e73a8f38f82d). Some distributions have it earlier."""
 
-_DETECTED = {
-    "vmware": VMWARE,
-    "kvm": "KVM",
-    "qemu": "QEMU (emulation)",
-    "amazon": "KVM (Amazon EC2)",
-    "google": "KVM (Google Compute Engine)",
-    "microsoft": "Hyper-V",
-    "oracle": "VirtualBox",
-    "xen": "Xen",
-    "bhyve": "bhyve",
-    "parallels": "Parallels",
-    "none": "none (bare metal)",
-}
-"""Words of systemd-detect-virt(1)."""
-
 
 def hypervisor(world: World) -> Outcome:
-    """CPUID and DMI. Sets ``world.may_ask``: nothing else lets a check speak to the host."""
+    """As the exporter finds it. Sets ``world.may_ask``: nothing else lets a check speak to the host."""
     found = world.hypervisor
     facts: Facts = {"hypervisor": found.name, "evidence": found.evidence}
     if world.socket_path:
         world.may_ask = True
         return ok(f"A simulated host is asked, at {world.socket_path}; the hypervisor is not.", **facts)
-    # It executes CPUID, which Python can't, and touches neither ports nor sockets.
-    ran = world.run(["systemd-detect-virt", "--vm"])
-    cpu = "" if found.evidence == "CPUID" else _DETECTED.get(ran.out, ran.out)
-    if cpu:
-        facts["cpu"] = cpu
-    if found.vmware and cpu in {"", VMWARE}:
+    if found.vmware:
         world.may_ask = True
         return ok(f"This is a VMware guest ({found.evidence}).", **facts)
-    if found.vmware:
-        return fail(
-            f"The firmware says VMware but the CPU says {cpu}: the host is not asked.",
-            Advice(
-                "hypervisor", Where.GUEST, "run the exporter in a VMware guest; these DMI strings were copied"
-            ),
-            **facts,
-        )
-    if cpu == VMWARE:
-        return fail(
-            f"The CPU says VMware but the firmware does not ({found.evidence}): the exporter takes this for no VMware guest.",
-            Advice(
-                "hypervisor",
-                Where.VM,
-                "remove smbios.reflectHost = TRUE from the advanced settings; or, in the guest, load the module cpuid and "
-                "let the exporter read /dev/cpu/0/cpuid",
-            ),
-            **facts,
-        )
-    name = cpu if found.name in {"unknown", "none"} and cpu else found.name
-    words = f"{found.evidence}; CPUID says {cpu}" if cpu else found.evidence
     return fail(
-        f"This machine is not a VMware guest: its hypervisor is {name} ({words}), so there is no host to ask.",
+        f"This machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}), so there is no host to ask.",
         NOT_VMWARE,
         **facts,
     )

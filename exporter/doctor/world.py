@@ -24,7 +24,7 @@ from typing import NamedTuple
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, RpcError
 from exporter.library.process import LibraryProcess
-from exporter.machine.hypervisor import Hypervisor, detect
+from exporter.machine.hypervisor import DETECT_VIRT, Hypervisor, detect
 from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
@@ -106,7 +106,8 @@ class World:
     new_library: Callable[[str | None, float], LibraryProcess] = field(
         default=lambda path, timeout: LibraryProcess(path, timeout, start_limit=LIBRARY_LIMIT)
     )
-    find_hypervisor: Callable[[Path], Hypervisor] = detect
+    find_hypervisor: Callable[[Path], Hypervisor] | None = None
+    """None: as the exporter does, with what ``run`` says."""
     machine: str = field(default_factory=platform.machine)
     bits: int = struct.calcsize("P") * 8
     platform: str = sys.platform
@@ -133,7 +134,9 @@ class World:
 
     @cached_property
     def hypervisor(self) -> Hypervisor:
-        return self.find_hypervisor(self.root)
+        if self.find_hypervisor is not None:
+            return self.find_hypervisor(self.root)
+        return detect(self.root, detect_virt=lambda: self.run(DETECT_VIRT).out)
 
     @cached_property
     def push(self) -> PushSettings | None:

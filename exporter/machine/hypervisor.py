@@ -3,18 +3,28 @@
 On anything but VMware, a vsock connection to CID 0 would reach somebody else's host and the backdoor
 instruction would kill the process. So vsock is opened only after this module has said VMware.
 
-Evidence, strongest first: CPUID leaf 0x40000000 where the kernel shows it (``/dev/cpu/0/cpuid``, root and the
-cpuid module), then the DMI strings of the firmware, which are world-readable and there in containers too. DMI
-can be forged by another hypervisor; a CPUID signature overrules it, and an x86 CPU without the ``hypervisor``
-flag (CPUID leaf 1, ECX bit 31) is bare metal whatever DMI says. A VMware guest whose DMI shows the host's own
-strings (``smbios.reflectHost``) is known by its VMCI device, which no other hypervisor has.
+One function decides, for the exporter and for doctor. Evidence, strongest first:
+
+- Xen's own marks (``/sys/hypervisor``, ``/proc/xen``). A Xen that runs inside VMware shows its first guest the outer
+  machine's firmware, devices and even CPUID, and shuts it off from VMware's host all the same.
+- CPUID leaf 0x40000000 where the kernel shows it (``/dev/cpu/0/cpuid``: root, and the cpuid module). An x86 CPU
+  without the ``hypervisor`` flag (leaf 1, ECX bit 31) is bare metal.
+- The hypervisor node of the device tree, on Arm.
+- What ``systemd-detect-virt --vm`` says, where it is installed: it executes CPUID, which Python can't, and touches
+  neither ports nor sockets.
+- The DMI strings of the firmware, which are world-readable and there in containers too, and which another hypervisor
+  can copy. A VMware guest whose DMI shows the host's own strings (``smbios.reflectHost``) is known by its VMCI device,
+  which no other hypervisor has.
+
 Source of the signatures: open-vm-tools lib/misc/hostinfoHV.c; Linux arch/x86/kernel/cpu/hypervisor.c.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +56,27 @@ _DMI = (
     ("Nutanix", "KVM (Nutanix AHV)"),
 )
 
+_DEVICE_TREE = (("vmware", VMWARE), ("linux,kvm", "KVM"), ("xen", "Xen"))
+"""Words that ``compatible`` begins with (Linux Documentation/devicetree/bindings; arch/arm64/kernel)."""
+
+_DETECTED = {
+    "vmware": VMWARE,
+    "kvm": "KVM",
+    "qemu": "QEMU (emulation)",
+    "amazon": "KVM (Amazon EC2)",
+    "google": "KVM (Google Compute Engine)",
+    "microsoft": "Hyper-V",
+    "oracle": "VirtualBox",
+    "xen": "Xen",
+    "bhyve": "bhyve",
+    "parallels": "Parallels",
+}
+"""Words of systemd-detect-virt(1)."""
+
+DETECT_VIRT = ("systemd-detect-virt", "--vm")
+_LIMIT = 1.0
+"""Seconds for it; usually a few milliseconds."""
+
 _CPUID_LEAF = 0x40000000
 
 _VMCI = ("0x15ad", "0x0740")
@@ -64,20 +95,64 @@ class Hypervisor:
         return self.name == VMWARE
 
 
-def detect(root: str | os.PathLike[str] = "/", platform: str = sys.platform) -> Hypervisor:
-    """Find the hypervisor by what the file system under ``root`` shows. Never raises."""
+def detect(
+    root: str | os.PathLike[str] = "/",
+    platform: str = sys.platform,
+    detect_virt: Callable[[], str] | None = None,
+) -> Hypervisor:
+    """Find the hypervisor by what the file system under ``root`` shows. Never raises.
+
+    ``detect_virt`` gives the word of ``systemd-detect-virt --vm``, empty where it says none; without one the program
+    is run where ``root`` is this machine's.
+    """
     if platform == "win32":
         return _from_words(_windows_words(), "registry")
     base = Path(root)
+    if (base / "proc/xen/capabilities").exists() or _read(base / "sys/hypervisor/type") == "xen":
+        return Hypervisor("Xen", "the kernel runs on it: /sys/hypervisor or /proc/xen")
     signature = _cpuid(base / "dev/cpu/0/cpuid")
     if signature is not None:
         name = _SIGNATURES.get(signature, f"unknown ({signature.decode('ascii', 'replace').strip()})")
         return Hypervisor(name, "CPUID")
-    if _has_flag(base / "proc/cpuinfo") is False:
+    flag = _has_flag(base / "proc/cpuinfo")
+    if flag is False:
         return Hypervisor("none", "the CPU does not have the hypervisor flag")
-    dmi = base / "sys/class/dmi/id"
-    words = [_read(dmi / name) for name in ("sys_vendor", "product_name", "bios_vendor")]
-    found = _from_words(words, "DMI")
+    compatible = _read(base / "proc/device-tree/hypervisor/compatible").strip("\0").replace("\0", ", ")
+    if compatible:
+        names = (name for word, name in _DEVICE_TREE if compatible.startswith(word))
+        return Hypervisor(next(names, UNKNOWN), f"the device tree says {compatible}")
+    if detect_virt is None:
+        detect_virt = _detect_virt if base == Path("/") else lambda: ""
+    return _weigh(_by_firmware(base), detect_virt(), x86=flag is not None)
+
+
+def _weigh(found: Hypervisor, word: str, *, x86: bool) -> Hypervisor:
+    """The firmware's word and that of systemd-detect-virt. VMware it is only where neither names another one."""
+    # What the program knows on Arm, it knows from the firmware or the device tree.
+    if not word or (word == "none" and not x86):
+        return found
+    name = "none" if word == "none" else _DETECTED.get(word, word)
+    if name == found.name:
+        return found
+    evidence = f"{found.evidence}; {DETECT_VIRT[0]} says {word}"
+    return Hypervisor(name if found.vmware or found.name == UNKNOWN else found.name, evidence)
+
+
+def _detect_virt() -> str:
+    try:
+        done = subprocess.run(
+            DETECT_VIRT, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("ascii", "replace").strip()
+
+
+def _by_firmware(base: Path) -> Hypervisor:
+    folder = base / "sys/class/dmi/id"
+    found = _from_words(
+        [_read(folder / name) for name in ("sys_vendor", "product_name", "bios_vendor")], "DMI"
+    )
     if found.name == UNKNOWN and _has_vmci(base / "sys/bus/pci/devices"):
         return Hypervisor(VMWARE, f"the VMCI device on PCI; {found.evidence}")
     return found

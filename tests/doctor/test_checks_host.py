@@ -104,7 +104,7 @@ def test_a_slow_host(guest: Guest) -> None:
     [
         ("disabled", "switched off for this VM", "isolation.tools.guestlibGetInfo.disable"),
         ("something new", "switched off for this VM", "isolation.tools.guestlibGetInfo.disable"),
-        ("Unknown command", "this is no ESXi", "Workstation"),
+        ("Unknown command", "as Workstation and Fusion have none", "Workstation"),
         ("Permission denied", "wants a privileged source port", "CAP_NET_BIND_SERVICE"),
     ],
 )
@@ -257,6 +257,23 @@ def test_extended_statistics_that_do_not_come(guest: Guest) -> None:
 
 def switches(finding: Finding) -> dict[str, str]:
     return dict(finding.outcome.facts["switches"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "sentence"),
+    [
+        ("Unknown command", "can't be seen from here", "Whether a hardening switch is in the way"),
+        ("disabled", "TRUE, it seems", "A hardening switch is in the way"),
+    ],
+)
+def test_a_host_without_the_command_tells_nothing_of_switches(
+    guest: Guest, text: str, state: str, sentence: str
+) -> None:
+    """Workstation has no guest statistics, whatever the VM's settings are."""
+    guest.faults = (Fault("error", text=text, on="guestlib."),)
+    found = guest.finding("hardening")
+    assert switches(found)["isolation.tools.guestlibGetInfo.disable"] == state
+    assert found.outcome.sentence.startswith(sentence)
 
 
 def test_hardening_switches_that_are_off(guest: Guest) -> None:

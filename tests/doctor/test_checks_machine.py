@@ -8,7 +8,7 @@ from exporter.advice import Where
 from exporter.doctor.finding import Verdict
 from exporter.doctor.world import Ran
 from exporter.errors import RefusedError
-from exporter.machine.hypervisor import Hypervisor
+from exporter.machine.hypervisor import Hypervisor, detect
 from exporter.simulator.curves import constant
 from exporter.simulator.scenario import Scenario
 
@@ -53,7 +53,7 @@ def test_another_hypervisor_is_named_and_nothing_is_asked(guest: Guest, name: st
     ("program", "name"),
     [
         (Ran(0, "kvm"), "KVM"),
-        (Ran(1, "none"), "none (bare metal)"),
+        (Ran(1, "none"), "none"),
         (Ran(0, "google"), "Google"),
         (Ran(127, ""), "unknown"),
     ],
@@ -71,22 +71,67 @@ def test_copied_dmi_strings_are_not_believed_against_the_cpu(guest: Guest) -> No
     guest.programs["systemd-detect-virt --vm"] = Ran(0, "kvm")
     found = guest.finding("hypervisor")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.sentence == "The firmware says VMware but the CPU says KVM: the host is not asked."
+    assert found.outcome.sentence == (
+        "This machine is not a VMware guest: its hypervisor is KVM (DMI says VMware, Inc. / VMware7,1; "
+        "systemd-detect-virt says kvm), so there is no host to ask."
+    )
     assert guest.connections == 0
 
 
-def test_a_vm_with_its_hosts_dmi_strings_gets_the_setting_to_change(guest: Guest) -> None:
+def test_a_vm_with_its_hosts_dmi_strings_is_known_by_its_device_or_its_cpu(guest: Guest) -> None:
     guest.write("sys/class/dmi/id/sys_vendor", "Dell Inc.")
     guest.write("sys/class/dmi/id/product_name", "PowerEdge R640")
-    assert guest.finding("hypervisor").verdict is Verdict.OK, "its VMCI device shows it"
+    assert guest.finding("hypervisor").verdict is Verdict.OK
     guest.remove("sys/bus/pci/devices")
+    assert guest.finding("hypervisor").verdict is Verdict.OK
+    guest.programs["systemd-detect-virt --vm"] = Ran(127, "")
     found = guest.finding("hypervisor")
     assert found.verdict is Verdict.FAIL
     assert "Dell Inc." in found.outcome.sentence
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.VM
-    assert "smbios.reflectHost" in found.outcome.advice.text
-    assert guest.connections == 0
+
+
+# What each machine shows: files, the word of systemd-detect-virt, and whether it is VMware's.
+MACHINES: dict[str, tuple[dict[str, str], str, bool]] = {
+    "a guest": ({}, "vmware", True),
+    "a guest without systemd": ({}, "", True),
+    "ESXi on Arm without DMI": (
+        {
+            "sys/class/dmi/id/sys_vendor": "",
+            "sys/class/dmi/id/product_name": "",
+            "proc/cpuinfo": "CPU part : 0xd0c\n",
+            "proc/device-tree/hypervisor/compatible": "vmware\0",
+        },
+        "none",
+        True,
+    ),
+    "KVM on Arm": (
+        {"proc/cpuinfo": "CPU part : 0xd0c\n", "proc/device-tree/hypervisor/compatible": "linux,kvm\0"},
+        "kvm",
+        False,
+    ),
+    "Xen PV inside VMware": ({"sys/hypervisor/type": "xen\n"}, "xen", False),
+    "XCP-ng in Workstation, its first guest": ({"proc/xen/capabilities": "control_d\n"}, "none", False),
+    "the same where neither is mounted": ({}, "none", False),
+    "KVM with copied DMI strings": ({}, "kvm", False),
+    "an unheard-of one with copied DMI strings": ({}, "vendor-of-tomorrow", False),
+    "KVM that a program takes for VMware": (
+        {"sys/class/dmi/id/sys_vendor": "QEMU", "sys/class/dmi/id/product_name": "Standard PC"},
+        "vmware",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_doctor_says_what_the_exporter_does(guest: Guest, name: str) -> None:
+    files, word, vmware = MACHINES[name]
+    for file, text in files.items():
+        guest.write(file, text)
+    guest.programs["systemd-detect-virt --vm"] = Ran(0 if word else 127, word)
+    assert detect(guest.root, "linux", detect_virt=lambda: word).vmware is vmware
+    findings = guest.findings("hypervisor", "guestrpc-answer")
+    assert findings["hypervisor"].verdict is (Verdict.OK if vmware else Verdict.FAIL)
+    assert (guest.connections > 0) is vmware
 
 
 def test_cpuid_needs_no_second_opinion(guest: Guest) -> None:

@@ -113,6 +113,72 @@ def test_the_vmci_device_overrules_nothing(tmp_path: Path) -> None:
     assert detect(root, "linux").name == "KVM or QEMU"
 
 
+@pytest.mark.parametrize(
+    ("file", "text"), [("sys/hypervisor/type", "xen\n"), ("proc/xen/capabilities", "control_d\n")]
+)
+@pytest.mark.parametrize("cpuid", [b"", b"VMwareVMware"])
+def test_a_kernel_on_xen_is_on_xen_whatever_the_outer_machine_shows(
+    tmp_path: Path, file: str, text: str, cpuid: bytes
+) -> None:
+    root = with_pci(make(tmp_path, "VMware, Inc.", "VMware7,1", cpuid=cpuid), ("0x15ad", "0x0740"))
+    (root / file).parent.mkdir(parents=True)
+    (root / file).write_text(text)
+    assert detect(root, "linux", lambda: "vmware").name == "Xen"
+
+
+@pytest.mark.parametrize(
+    ("compatible", "name"),
+    [
+        ("vmware\0", "VMware"),
+        ("linux,kvm\0", "KVM"),
+        ("xen,xen-4.14\0xen,xen\0", "Xen"),
+        ("new\0", "unknown"),
+    ],
+)
+def test_arm_by_the_device_tree(tmp_path: Path, compatible: str, name: str) -> None:
+    root = make(tmp_path, flags=None)
+    folder = root / "proc/device-tree/hypervisor"
+    folder.mkdir(parents=True)
+    (folder / "compatible").write_text(compatible)
+    found = detect(root, "linux")
+    assert found.name == name
+    assert found.evidence.startswith("the device tree says ")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "word", "name"),
+    [
+        ("VMware, Inc.", "vmware", "VMware"),
+        ("VMware, Inc.", "", "VMware"),
+        ("VMware, Inc.", "kvm", "KVM"),
+        ("VMware, Inc.", "none", "none"),
+        ("Dell Inc.", "vmware", "VMware"),
+        ("Dell Inc.", "none", "none"),
+        ("QEMU", "vmware", "KVM or QEMU"),
+        ("QEMU", "kvm", "KVM or QEMU"),
+        ("", "new-one", "new-one"),
+    ],
+)
+def test_vmware_is_what_neither_firmware_nor_program_contradicts(
+    tmp_path: Path, vendor: str, word: str, name: str
+) -> None:
+    assert detect(make(tmp_path, vendor, "x"), "linux", lambda: word).name == name
+
+
+def test_a_program_that_knows_no_cpuid_is_no_evidence_on_arm(tmp_path: Path) -> None:
+    assert detect(make(tmp_path, "VMware, Inc.", "VMware20,1", flags=None), "linux", lambda: "none").vmware
+
+
+def test_the_program_is_not_asked_about_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "_detect_virt", lambda: "kvm")
+    assert detect(make(tmp_path, "VMware, Inc.", "VMware7,1"), "linux").vmware
+
+
+def test_a_program_that_is_not_there_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypervisor, "DETECT_VIRT", ("no-such-program",))
+    assert hypervisor._detect_virt() == ""
+
+
 def test_an_empty_root_is_unknown(tmp_path: Path) -> None:
     assert detect(tmp_path, "linux") == Hypervisor("unknown", "DMI says nothing")
 
