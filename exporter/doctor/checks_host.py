@@ -18,10 +18,6 @@ from exporter.transport.base import Connector
 SLOW = 0.1
 """Seconds. A local answer takes well under a millisecond."""
 
-CONTROLS = {"tools.guestlib.enableHostInfo": "vm-9.restrict-host-info"}
-"""Switch -> control id in VMware's security configuration guide for VCF 9 (there with priority P2; the guides for
-older releases end it in restrict-host-info too, and CIS asks for the same). The other switches are in no guide."""
-
 _COUNT = struct.Struct(">I")
 
 
@@ -87,7 +83,7 @@ def _ask(world: World, channel: Channel, connector: Connector) -> Answer:
 
 def enabled(world: World) -> Outcome:
     """Whether the host gives guest statistics at all."""
-    answer = _answer(world)
+    answer = first_answer(world)
     if answer.snapshot is not None:
         return ok("Guest statistics are enabled on the host.", given=len(answer.snapshot.values))
     refusal = answer.refusal or RpcError("")
@@ -117,7 +113,7 @@ def protocol(world: World) -> Outcome:
 
 def given(world: World) -> Outcome:
     """Each statistic that this host does not give, and why."""
-    answer = _answer(world)
+    answer = first_answer(world)
     return judge_missing(_snapshot(world), listed(answer.raw))
 
 
@@ -224,6 +220,10 @@ def _speaks(channel: Channel, encoding: str, refusals: dict[str, str]) -> bool:
     except RpcError as refusal:
         refusals[encoding] = refusal.text
         return False
+    except ProtocolError as error:
+        # The exporter goes on to the next encoding too.
+        refusals[encoding] = str(error)
+        return False
     return True
 
 
@@ -247,60 +247,14 @@ def _no_extended(refusal: RpcError) -> Outcome:
     )
 
 
-def hardening(world: World) -> Outcome:
-    """The hardening switches that matter here, each with what can be seen of it."""
-    answer = _answer(world)
-    switches = dict(_switches(world, answer))
-    lines = [
-        f"{name}: {state}{f' (control {CONTROLS[name]})' if name in CONTROLS else ''}"
-        for name, state in switches.items()
-    ]
-    lockdown = world.read("sys/kernel/security/lockdown")
-    if "[integrity]" in lockdown or "[confidentiality]" in lockdown:
-        lines.append("kernel lockdown: on; it keeps programs off I/O ports, and leaves vsock alone")
-    facts: Facts = {"switches": switches, "controls": CONTROLS, "lockdown": lockdown}
-    if answer.snapshot is None:
-        told = any(state == _ON for state in switches.values())
-        return warn(
-            f"{_IN_THE_WAY if told else 'Whether a hardening switch is in the way can not be told'}: see "
-            "statistics-enabled.",
-            None,
-            *lines,
-            **facts,
-        )
-    return ok("No hardening switch is in the way; those without a control id have none.", *lines, **facts)
-
-
-_ON = "TRUE, it seems"
-_IN_THE_WAY = "A hardening switch is in the way, by the look of it"
-
-
-def _switches(world: World, answer: Answer) -> Iterator[tuple[str, str]]:
-    off, on, untold = "FALSE or absent", _ON, "can't be seen from here"
-    snapshot, reason = answer.snapshot, answer.refusal.reason if answer.refusal else ""
-    # A host that knows no such command may be one that has none: Workstation and Fusion.
-    api = on if reason == "disabled" else untold
-    yield "isolation.tools.guestlibGetInfo.disable", off if snapshot else api
-    host = untold
-    if snapshot is not None and snapshot.protocol == stats_v3.VERSION:
-        given = any(row.key in snapshot.values for row in STATISTICS if row.host_info and not row.deprecated)
-        host = f"{'TRUE' if given else off}; not needed"
-    yield "tools.guestlib.enableHostInfo", host
-    yield "Misc.GuestLibAllowHostInfo", "on the host: SAP's enhanced monitoring needs it beside the one above"
-    demanded = reason == "permission_denied" or (world.secure is not None and world.secure[1] != "answers")
-    yield "guest_rpc.rpci.auth.app.APP_MONITOR", on if demanded else untold if world.secure is None else off
-    yield "guest_rpc.rpci.usevsocket", untold if world.socket_path else "TRUE or absent"
-    yield "monitor_control.restrict_backdoor", "can't be seen from here; vsock does not use the backdoor"
-
-
-def _answer(world: World) -> Answer:
+def first_answer(world: World) -> Answer:
     if world.answer is None:
         raise LookupError("guestrpc-answer comes first")
     return world.answer
 
 
 def _snapshot(world: World) -> Snapshot:
-    snapshot = _answer(world).snapshot
+    snapshot = first_answer(world).snapshot
     if snapshot is None:
         raise LookupError("statistics-enabled comes first")
     return snapshot

@@ -8,6 +8,7 @@ from __future__ import annotations
 from exporter.doctor import (
     checks_exporter,
     checks_ha,
+    checks_hardening,
     checks_host,
     checks_kernel,
     checks_library,
@@ -120,7 +121,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "hardening", "Hardening", "Hardening switches by name, with their control ids and what can be seen of them.",
-        checks_host.hardening, _ASKS, ("ha-secure-channel",), source=_WIRE,
+        checks_hardening.hardening, _ASKS, ("ha-secure-channel",), source=_WIRE,
     ),
     Check(
         "vsock-namespace", "Network namespace", "Mode of the network namespace's vsock (Linux 7.0: global or local).",

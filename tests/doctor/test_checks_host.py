@@ -15,6 +15,7 @@ from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, Timeout
 from exporter.protocol import stats_v3
 from exporter.simulator.faults import Fault
 from exporter.simulator.scenario import Scenario
+from exporter.simulator.stat_get import ENCODERS
 from exporter.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -323,3 +324,13 @@ def test_a_switch_in_the_way(guest: Guest, text: str, switch: str, state: str) -
 def test_lockdown_is_mentioned(guest: Guest) -> None:
     guest.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
     assert guest.finding("hardening").outcome.details[-1].startswith("kernel lockdown: on")
+
+
+def test_an_encoding_that_is_not_understood_is_a_refusal(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporter goes on to the next one too."""
+    monkeypatch.setitem(ENCODERS, "xml", lambda session, rows: b"<metrics>A & B</metrics>")
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.OK
+    assert found.outcome.facts["encodings"] == ["json", "yaml", "text"]
