@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector toolkit helm clean
+.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -22,6 +22,7 @@ help:
 	@echo "make rules RUNBOOK_URL=https://...  the alert rules with links to your copy of the runbook"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
+	@echo "make receivers   build Prometheus 3 and VictoriaMetrics, which tests push to"
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
 
@@ -75,6 +76,9 @@ collector:
 
 toolkit:
 	@sh .ci/toolkit.sh
+
+receivers:
+	@sh .ci/receivers.sh
 
 helm:
 	@sh .ci/helm.sh

@@ -34,7 +34,7 @@ TOLD = {
 FLAGS = {row.flag for row in OPTIONS} | {row.negative for row in OPTIONS if isinstance(row.kind, Switch)}
 OTHERS = {"--help", "--version", "--[no-]", "--name", "--no-name"}
 """Flags that are no settings, and words that stand for any flag."""
-FOREIGN = {"--security-opt", "--config"}
+FOREIGN = {"--web.enable-otlp-receiver", "--enable-feature", "--security-opt", "--config"}
 """Flags of other programs: docker run, the OpenTelemetry Collector."""
 
 each_page = pytest.mark.parametrize(("name", "text"), TOLD.items(), ids=[*TOLD])

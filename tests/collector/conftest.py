@@ -37,13 +37,13 @@ service:
 class Collector:
     """Runs the program; what it prints is kept over restarts. It listens on the same ports again."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, config: str = CONFIG) -> None:
         self._program = program
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.grpc, self.http, self.prometheus = _free_ports(3)
         (folder / "collector.yaml").write_text(
-            CONFIG.format(grpc=self.grpc, http=self.http, prometheus=self.prometheus)
+            config.format(grpc=self.grpc, http=self.http, prometheus=self.prometheus)
         )
 
     def start(self) -> None:
