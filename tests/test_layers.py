@@ -435,11 +435,7 @@ LONGEST = 300
 TABLES = frozenset({"config.settings"})
 """Files that are a table and little else: as long as what they list."""
 
-TOO_LONG_STILL = frozenset(
-    {
-        "ha.host_state",
-    }
-)
+TOO_LONG_STILL = frozenset[str]()
 """Files that wait to be split."""
 
 

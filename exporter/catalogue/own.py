@@ -53,6 +53,8 @@ HA_HEARTBEAT_ERRORS = Metric("ha.heartbeat_errors", _C, _EV, "Heartbeats that fa
 HA_HEARTBEATS_WITHHELD = Metric("ha.heartbeats_withheld", _C, _EV, "Heartbeats not sent because health was bad; 30 s of them and HA may reset the VM.")
 HA_REENABLES = Metric("ha.reenables", _C, _EV, "Times that monitoring was lost (session change, host restart) and switched on again.")
 HA_LAST_HEARTBEAT = Metric("ha.last_heartbeat", _G, Unit.TIMESTAMP, "When the host last took a heartbeat.")
+HA_DRY_RUN = Metric("ha.dry_run", _G, _NO, "1 in a dry run: the others show what the real thing would, and the host knows of nothing.")
+HA_MAINTENANCE_END = Metric("ha.maintenance_end", _G, Unit.TIMESTAMP, "When maintenance ends, +Inf where it has no end; absent outside of one. No heartbeats are sent in it.")
 HA_DRY_RUN_RESETS = Metric("ha.dry_run_resets", _C, _EV, "Resets that would have happened, had this not been a dry run.")
 # fmt: on
 
@@ -85,6 +87,8 @@ HA_METRICS = (
     HA_HEARTBEATS_WITHHELD,
     HA_REENABLES,
     HA_LAST_HEARTBEAT,
+    HA_DRY_RUN,
+    HA_MAINTENANCE_END,
     HA_DRY_RUN_RESETS,
 )
 

@@ -25,7 +25,8 @@ from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import BROKEN, REFUSED, Line, Refusal
+from exporter.ha.maintenance import Maintenance
+from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPS, Line, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover
 from exporter.ha.wire import WireAppMonitor
@@ -84,22 +85,33 @@ def main(argv: list[str]) -> int:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     stops: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         signal.signal(number, lambda number, _frame: stops.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Whoever started this process masked them until here: one that came earlier is delivered now, and is a stop.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, MASKED)
     link = Link(0, 1)
     settings = HeartSettings.parse(argv[0])
     rules = settings.rules
     try:
         rules.check()
+        if settings.socket is None and not settings.dry_run:
+            lock.check_shared(settings.lock_file)
         held = wait_for_lock(settings.lock_file, LOCK_PATIENCE)
     except ConfigError as error:
         link.send(Refusal(str(error)))
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
-    leftover, note = (Leftover.NOTHING, _forget) if settings.dry_run else (held.leftover, held.note)
-    policy = Policy(rules, time.monotonic(), leftover)
-    heart = Heart(monitor_for(settings), policy, link, note=note, stop=lambda: bool(stops))
+    before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
+    bad_for = before.bad_for if settings.bad_for is None else settings.bad_for
+    heart = Heart(
+        monitor_for(settings),
+        Policy(rules, time.monotonic(), before.leftover, bad_for),
+        link,
+        stop=lambda: bool(stops),
+        note=note,
+        maintenance=Maintenance(settings.lock_file).left,
+    )
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
@@ -109,5 +121,5 @@ def main(argv: list[str]) -> int:
         held.release()
 
 
-def _forget(leftover: Leftover) -> None:
+def _forget(_leftover: Leftover, _bad_for: float) -> None:
     """The note of a dry run."""

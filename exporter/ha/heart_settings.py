@@ -23,6 +23,8 @@ class HeartSettings:
     """File of VMware's library; None: the known names."""
     lock_file: str
     dry_run: bool
+    bad_for: float | None = None
+    """Seconds for which the heart before this one had known health to be bad; None: there was none."""
 
     @classmethod
     def parse(cls, argument: str) -> HeartSettings:

@@ -9,18 +9,19 @@ a garbage collection or a regular expression for one, stalls every thread for as
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha import messages, metrics
+from exporter.ha import heart_process, messages, metrics
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
+from exporter.ha.stop_note import StopNote
 from exporter.machine import isolated
 from exporter.metrics.families import Family
 
@@ -49,17 +50,6 @@ _LEVELS = {
 }
 
 
-class Idle:
-    """In the place of heartbeats where none are possible: nothing is sent, and the metrics say so."""
-
-    def __init__(self, judge: Callable[[], HealthSummary], wall: Callable[[], float] = time.time) -> None:
-        self._judge = judge
-        self._created = wall()
-
-    def families(self) -> list[Family]:
-        return metrics.families(Report(), self._judge(), self._created)
-
-
 class Heartbeat:
     """Owns the heart's process.
 
@@ -85,14 +75,15 @@ class Heartbeat:
         self._session_changes = session_changes
         self._required = required
         self._fatal = fatal
-        self._program = [*program, settings.argument]
+        self._program = tuple(program)
+        self._stop_note = StopNote(settings.lock_file)
         self._clock = clock
         self._created = wall()
         self._lock = threading.Lock()
         """Around the heart's pipe: what is written must not reach another file by the same number."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._verdict = judge()
-        self._news = self._latest()
+        self._summary = judge()
+        self._update = self._latest()
         self._before = Report()
         """The counters of the hearts before this one."""
         self._report = Report()
@@ -102,6 +93,11 @@ class Heartbeat:
         self._heard = threading.Condition()
         self._started = False
         self._over = threading.Event()
+        self._confirmed = False
+        self._heard_at = clock()
+        """When the heart last said anything."""
+        self._life = threading.Lock()
+        """Around the decision to start a heart: none is started beside a stop."""
         self._threads: list[threading.Thread] = []
 
     @property
@@ -117,6 +113,7 @@ class Heartbeat:
             ConfigError: another process sends the heartbeats of this VM, or the lock can't be had.
             VMGuestError: heartbeats are required and not possible; the message says what to change.
         """
+        self._stop_note.clear()
         self._spawn()
         self._thread(self._listen, "ha-heart")
         self._thread(self._feed, "ha-news")
@@ -133,41 +130,56 @@ class Heartbeat:
         self._started = True
 
     def stop(self) -> bool:
-        """Have monitoring switched off and the heart ended; whether the host confirmed it. A second call: False.
+        """Have monitoring switched off and the heart ended; whether the host confirmed it.
 
-        Waits for as long as the heart needs: well under a second, or 60 s when the host does not answer.
+        Waits for as long as that needs: well under a second, or 60 s when the host does not answer. Where the heart
+        dies of it, another one is started to finish it. A second call only tells the outcome again.
         """
-        if self._over.is_set():
-            return False
-        self._over.set()
-        if self._process is None:
-            # The heart has died this moment, and monitoring may be on: another one has to hand it back.
-            self._join()
-            self._spawn()
-            self._thread(self._listen, "ha-heart")
-        process = self._process
-        if process is None:
-            return False
-        # Before its first word it does not know yet what a signal means.
-        self._wait(lambda: not self._newborn, START_LIMIT)
-        process.terminate()
-        try:
-            status = process.wait(self._settings.rules.stop_limit + STOP_MARGIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            status = process.wait()
+        with self._life:
+            if self._over.is_set():
+                return self._confirmed
+            self._over.set()
+        self._stop_note.write()
+        self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._join()
-        if status not in {messages.STOPPED, messages.UNCONFIRMED}:
-            log.critical(
-                "the heart ended without handing monitoring back: unless it is switched off now (vmguest-exporter ha "
-                "disable), vSphere HA resets this VM",
-                extra={"status": status},
-            )
-        return status == messages.STOPPED
+        if self._confirmed:
+            self._stop_note.clear()
+        return self._confirmed
+
+    def _hand_back(self, deadline: float) -> bool:
+        """Until Disable is confirmed, or ``deadline``: whoever has to be started for it."""
+        attempts = 0
+        while True:
+            process = self._process
+            if process is not None:
+                self._heard_at = self._clock()
+                status = heart_process.end(process, deadline, lambda: self._heard_at, self._clock)
+                if status == messages.STOPPED:
+                    return True
+                # It has used up the whole time limit, and said so.
+                if status == messages.UNCONFIRMED:
+                    return False
+                log.error(
+                    "the heart died of the stop, another one has to finish it", extra={"status": status}
+                )
+                self._join()
+            if self._clock() >= deadline:
+                log.critical(
+                    "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha "
+                    "disable), vSphere HA resets this VM"
+                )
+                return False
+            if attempts:
+                time.sleep(min(RESTART_PAUSE, deadline - self._clock()))
+            attempts += 1
+            self._process = None
+            self._spawn()
+            self._thread(self._listen_once, "ha-heart")
 
     def families(self) -> list[Family]:
         """Where the heartbeats stand, for every output."""
-        return metrics.families(metrics.total(self._before, self._report), self._verdict, self._created)
+        report = metrics.total(self._before, self._report)
+        return metrics.families(report, self._summary, self._created, dry_run=self._settings.dry_run)
 
     def _thread(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)
@@ -184,24 +196,17 @@ class Heartbeat:
 
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
+        first = self._newborn and not self._threads
+        settings = self._settings if first else replace(self._settings, bad_for=self._report.bad_for)
         try:
-            process = subprocess.Popen(
-                self._program,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # Together with the reports: what is no message is logged as it is.
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-            )
+            process = heart_process.spawn([*self._program, settings.argument])
         except OSError as error:
             log.critical("the heart can't be started", extra={"error": error.strerror})
             return
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
         with self._lock:
             self._process = process
         self._newborn = True
-        self._tell(self._news)
+        self._tell(self._update)
 
     # HealthUpdate
 
@@ -209,13 +214,13 @@ class Heartbeat:
         # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
         period = min(1.0, self._settings.interval / 5)
         while not self._over.wait(period):
-            self._verdict = self._judge()
-            self._news = self._latest()
-            self._tell(self._news)
+            self._summary = self._judge()
+            self._update = self._latest()
+            self._tell(self._update)
 
     def _latest(self) -> HealthUpdate:
-        verdict = self._verdict
-        return HealthUpdate(verdict.health, verdict.reason, self._clock(), self._session_changes())
+        summary = self._summary
+        return HealthUpdate(summary.health, summary.reason, self._clock(), self._session_changes())
 
     def _tell(self, news: HealthUpdate) -> None:
         with self._lock, suppress(OSError, ValueError):
@@ -233,7 +238,14 @@ class Heartbeat:
             died_young = self._clock() - begun < 10 * RESTART_PAUSE
             if self._over.wait(RESTART_PAUSE if died_young else 0):
                 return
-            self._spawn()
+            with self._life:
+                if self._over.is_set():
+                    return
+                self._spawn()
+
+    def _listen_once(self) -> None:
+        if (process := self._process) is not None:
+            self._attend(process)
 
     def _attend(self, process: subprocess.Popen[bytes]) -> bool:
         """Take a heart's reports until it ends; whether another one is wanted."""
@@ -250,18 +262,25 @@ class Heartbeat:
         if self._over.wait(SIGNAL_GAP if status == messages.STOPPED else 0):
             return False
         if status == messages.STOPPED:
-            self._over.set()
+            with self._life:
+                if self._over.is_set():
+                    return False
+                self._confirmed = True
+                self._over.set()
             log.warning(
                 "heartbeats were stopped by a signal, and monitoring is off; restart the exporter to begin again"
             )
             return False
-        self._process = None
+        with self._life:
+            if not self._over.is_set():
+                self._process = None
         log.critical(
             "the heart has ended and is started again", extra={"status": status, "why": self._refusal}
         )
         return True
 
     def _take(self, message: Message) -> None:
+        self._heard_at = self._clock()
         match message:
             case Report():
                 if self._newborn:

@@ -1,15 +1,21 @@
 """One heartbeating process per VM: a lock that a crash releases.
 
 Neither the host nor VMware's library tells two beating programs apart: a healthy one masks a dead one, and one
-Disable stops both (SDK release notes). The file's first line is the holder's pid, the second the boot's id, the
-third what the holder leaves behind if it dies now: :class:`Leftover`. A successor in the same boot takes that over.
+Disable stops both (SDK release notes). The file's lines are the holder's pid, the boot's id, what the holder leaves
+behind if it dies now (:class:`Leftover`), and for how many seconds health has been bad. A successor in the same boot
+takes that over.
+
+It is a file in a directory of the machine that only root or the exporter's user can write. Not an abstract socket: any
+local user could take its name in the moment of a restart, and that would be a reset.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import ConfigError
@@ -17,23 +23,32 @@ from exporter.ha.rules import Leftover
 
 DEFAULT_PATH = "/run/vmguest-exporter/ha.lock"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/var/run/secrets/kubernetes.io"))
+"""Files of container engines: Docker, Podman, Kubernetes."""
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands in the file: of the holder, or of the last one in this boot."""
+
+    leftover: Leftover = Leftover.NOTHING
+    bad_for: float = 0.0
+    """Seconds for which health has been bad."""
 
 
 class Lock:
-    """A lock that this process holds until :meth:`release` or its end.
+    """A lock that this process holds until :meth:`release` or its end. ``before``: what the last holder left."""
 
-    ``leftover``: what the last holder left, in this boot.
-    """
-
-    def __init__(self, descriptor: int, boot: str, leftover: Leftover) -> None:
-        self.leftover = leftover
+    def __init__(self, descriptor: int, boot_id: str, before: Record) -> None:
+        self.before = before
         self._descriptor = descriptor
-        self._boot = boot
-        self.note(leftover)
+        self._boot_id = boot_id
+        self.note(before.leftover, before.bad_for)
 
-    def note(self, leftover: Leftover) -> None:
+    def note(self, leftover: Leftover, bad_for: float = 0.0) -> None:
         """Write down what a successor would have to take over from now on."""
-        lines = f"{os.getpid()}\n{self._boot}\n{leftover.value}\n".encode()
+        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word, and must not cost a heartbeat.
         with suppress(OSError):
@@ -48,9 +63,9 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None
     """Take the lock at ``path``; None when another process holds it (:func:`holder` says which).
 
     Raises:
-        ConfigError: the file can't be had.
+        ConfigError: the file can't be had, or its directory is no place for it.
     """
-    boot = _boot(boot_id)
+    here = boot(boot_id)
     while True:
         descriptor = _open(path)
         try:
@@ -62,9 +77,7 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None
             break
         # Somebody removed the file between open and lock: what was locked keeps nobody out.
         os.close(descriptor)
-    _, before, word, *_ = [*_lines(descriptor), "", "", ""]
-    known = before == boot and word in {each.value for each in Leftover}
-    return Lock(descriptor, boot, Leftover(word) if known else Leftover.NOTHING)
+    return Lock(descriptor, here, _record(_lines(descriptor), here))
 
 
 def holder(path: str = DEFAULT_PATH) -> int | None:
@@ -86,17 +99,65 @@ def holder(path: str = DEFAULT_PATH) -> int | None:
     return None
 
 
-def _open(path: str) -> int:
+def record(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Record:
+    """What stands in the file now, held or not; an empty one where it can't be read."""
     try:
-        with suppress(FileExistsError):
-            Path(path).parent.mkdir(mode=0o755)
+        lines = Path(path).read_text(encoding="ascii", errors="replace").split("\n")
+    except OSError:
+        return Record()
+    return _record(lines, boot(boot_id))
+
+
+def check_shared(path: str, *, containers: tuple[Path, ...] = CONTAINERS, mounts: Path = MOUNTS) -> None:
+    """Refuse a lock that only this container can see: another container's heartbeats would not be kept out by it.
+
+    Raises:
+        ConfigError: the directory is not mounted from the machine; says what to mount.
+    """
+    if not any(each.exists() for each in containers):
+        return
+    folder = Path(path).parent.resolve()
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        # "36 35 98:0 /mnt1 /mnt2 rw,noatime …": what of the file system is mounted, and where (proc(5)).
+        root, point = line.split(" ")[3:5]
+        own = root == "/" or "empty-dir" in root
+        if not own and point != "/" and folder.is_relative_to(point):
+            return
+    raise ConfigError(
+        f"{path}: this is a container, and {folder} is its own: heartbeats of another container, or of the machine, would "
+        f"not be kept out. Mount that directory from the machine (docker run -v {folder}:{folder}; Kubernetes: a "
+        "hostPath volume of type DirectoryOrCreate)"
+    )
+
+
+def boot(boot_id: Path = BOOT_ID) -> str:
+    """The id of this boot, the same in every container of the machine."""
+    try:
+        return boot_id.read_text().strip()
+    except OSError:
+        return "-"
+
+
+def _open(path: str) -> int:
+    folder = Path(path).parent
+    try:
+        found = folder.stat()
+        if found.st_uid not in {0, os.geteuid()} or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError(
+                f"{path}: the lock of the heartbeats can't be here: others can write to {folder}. It must belong to root or "
+                "to the exporter's user, with write permission for the owner alone"
+            )
         # Whoever may read it could lock it, and keep the heartbeats out.
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ConfigError(
-            f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. Run under the systemd unit, which "
-            "makes /run/vmguest-exporter, or name another place with --ha.lock-file, the same for every exporter "
-            "of this machine"
+            f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. The systemd unit makes "
+            "/run/vmguest-exporter; without it: install -d -m 0755 -o USER /run/vmguest-exporter, with the exporter's user. It "
+            "is one file for every exporter of this machine"
         ) from error
 
 
@@ -104,15 +165,18 @@ def _lines(descriptor: int) -> list[str]:
     return os.pread(descriptor, 200, 0).decode("ascii", "replace").split("\n")
 
 
+def _record(lines: list[str], here: str) -> Record:
+    _, before, word, bad_for, *_ = [*lines, "", "", "", ""]
+    if before != here or word not in {each.value for each in Leftover}:
+        return Record()
+    try:
+        return Record(Leftover(word), max(0.0, min(float(bad_for), 1e6)))
+    except ValueError:
+        return Record(Leftover(word))
+
+
 def _is_at(descriptor: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), Path(path).stat())
     except OSError:
         return False
-
-
-def _boot(boot_id: Path) -> str:
-    try:
-        return boot_id.read_text().strip()
-    except OSError:
-        return "-"

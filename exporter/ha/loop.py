@@ -1,30 +1,31 @@
-"""The heart's loop, without the process round it: news in, calls out, reports back."""
+"""The heart's loop, without the process round it: health in, calls out, reports back."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from exporter.errors import VMGuestError
+from exporter.ha.actions import Call, End, Wait
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.host_state import Result
 from exporter.ha.link import Link
 from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, Line, Report
-from exporter.ha.policy import Call, End, Policy, Wait
+from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover
-from exporter.protocol.appmonitor import AppState, AppStatus, Verb
+from exporter.protocol.appmonitor import AppState, Verb
 
 REPORT_INTERVAL = 1.0
 """Seconds between two reports while nothing changes, and the longest wait."""
 
 
 class Heart:
-    """The loop: news in, calls out, reports back. The one caller of ``monitor``, in the one thread.
+    """The loop: health in, calls out, reports back. The one caller of ``monitor``, in the one thread.
 
-    ``stop`` says whether an orderly stop is wanted. ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
+    ``stop`` says whether an orderly stop is wanted, ``maintenance`` for how many seconds none are sent (None: there is
+    none). ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
     process is the parent: another answer than at the start means that the exporter died.
     """
 
@@ -35,7 +36,8 @@ class Heart:
         link: Link,
         *,
         stop: Callable[[], bool],
-        note: Callable[[Leftover], None] = lambda _leftover: None,
+        note: Callable[[Leftover, float], None] = lambda _leftover, _bad_for: None,
+        maintenance: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         parent: Callable[[], int] = os.getppid,
@@ -52,9 +54,11 @@ class Heart:
         self._parent = parent
         self._born_of = parent()
         self._started = clock()
-        self._news: HealthUpdate | None = None
+        self._update: HealthUpdate | None = None
         self._stopping = False
-        self._noted: Leftover | None = None
+        self._noted: tuple[Leftover, float] | None = None
+        self._maintenance = maintenance
+        self._maintenance_end = 0.0
         self._reported: Report | None = None
         self._reported_at = float("-inf")
         self._resets = 0
@@ -71,14 +75,17 @@ class Heart:
             if self._stop():
                 self._stopping = True
                 self._policy.stop(now)
-        action = self._policy.next(now, *self._health(now))
+        health, reason, seen = self._verdict(now)
+        left = self._maintenance()
+        self._maintenance_end = 0.0 if left is None else self._ends_at(left)
+        action = self._policy.next(now, health, reason, seen=seen, maintenance=left is not None)
         self.pause = 0.0
+        self._remember()
         if isinstance(action, Call):
-            self._remember()
             self._policy.done(self._clock(), action, self._perform(action))
-            self._remember()
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
+        self._remember()
         self._report()
         if isinstance(action, End):
             self._monitor.close()
@@ -88,17 +95,23 @@ class Heart:
     def _listen(self, now: float) -> None:
         for message in self._link.receive():
             if isinstance(message, HealthUpdate):
-                if self._news and message.session_changes != self._news.session_changes:
+                if self._update and message.session_changes != self._update.session_changes:
                     self._policy.session_changed(now)
-                self._news = message
+                self._update = message
 
-    def _health(self, now: float) -> tuple[Health, str]:
-        news = self._news
-        silence = now - (news.at if news else self._started)
+    def _ends_at(self, left: float) -> float:
+        """The end of maintenance by the wall clock: the same number for as long as that clock is not set."""
+        end = round(self._wall() + left, 0)
+        return self._maintenance_end if abs(end - self._maintenance_end) <= 1 else end
+
+    def _verdict(self, now: float) -> tuple[Health, str, float]:
+        """Health, why it is not good, and when that was found."""
+        update = self._update
+        silence = now - (update.at if update else self._started)
         # One interval: a stalled exporter is found out within it, and then the grace period still runs.
         if silence > self._policy.rules.interval:
-            return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s"
-        return (news.health, news.reason) if news else (Health.UNKNOWN, "")
+            return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s", now
+        return (update.health, update.reason, update.at) if update else (Health.UNKNOWN, "", now)
 
     def _perform(self, call: Call) -> Result:
         monitor = self._monitor
@@ -120,10 +133,11 @@ class Heart:
             return error
 
     def _remember(self) -> None:
-        leftover = self._policy.host.leftover
-        if leftover is not self._noted:
-            self._noted = leftover
-            self._note(leftover)
+        """What a successor has to know stands in the lock's file before a call and after it."""
+        known = (self._policy.conversation.host.leftover, float(int(self._policy.bad_time.checks)))
+        if known != self._noted:
+            self._noted = known
+            self._note(*known)
 
     def _report(self) -> None:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None
@@ -133,34 +147,34 @@ class Heart:
         if dry_run and dry_run.resets > self._resets:
             self._resets = dry_run.resets
             self._link.send(Line("critical", f"{prefix}vSphere HA would have reset this VM now."))
-        report = self._state(dry_run)
+        report = self._state()
         now = self._clock()
         if report != self._reported or now - self._reported_at >= REPORT_INTERVAL:
             self._reported, self._reported_at = report, now
             self._link.send(report)
 
-    def _state(self, dry_run: DryRunMonitor | None) -> Report:
-        host = self._policy.host
-        tally = host.tally
-        report = Report(
+    def _state(self) -> Report:
+        conversation, reporter = self._policy.conversation, self._policy.reporter
+        host, tally = conversation.host, reporter.tally
+        return Report(
             phase=self._policy.phase.value,
-            armed=host.armed,
+            armed=conversation.armed,
             settled=host.settled,
-            problem=host.problem,
-            hopeless=host.hopeless,
-            withheld=tally.withheld,
-        )
-        if dry_run:
-            # Nothing of this has reached a host: enabled, heartbeats and the like would be lies.
-            return replace(report, app_status=AppStatus.GRAY.value, dry_run_resets=dry_run.resets)
-        beat = host.last_beat
-        return replace(
-            report,
+            problem=reporter.problem,
+            hopeless=reporter.hopeless(armed=conversation.armed),
             enabled=host.confirmed,
             app_status=host.status.value if host.status else "",
-            requested_reset=host.reset_asked,
+            requested_reset=host.request.pending,
             heartbeats=tally.heartbeats,
             errors=dict(tally.errors),
+            withheld=tally.withheld,
             reenables=tally.reenables,
-            last_heartbeat=0.0 if beat is None else round(self._wall() - (self._clock() - beat), 1),
+            last_heartbeat=self._on_the_wall(host.last_beat),
+            dry_run_resets=self._resets,
+            bad_for=self._policy.bad_time.checks,
+            maintenance_end=self._maintenance_end,
         )
+
+    def _on_the_wall(self, time: float | None) -> float:
+        """A time of the steady clock as one of the wall clock; 0 for none."""
+        return 0.0 if time is None else round(self._wall() - (self._clock() - time), 1)

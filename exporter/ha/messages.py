@@ -8,6 +8,7 @@ not at all (PIPE_BUF), and a reader that is stuck costs its writer a line and no
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ REFUSED = 5
 """Never began: another heartbeater, or settings that can't be used. A :class:`Refusal` says why."""
 BROKEN = 70
 """An error of this program."""
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
+"""Ask the heart for an orderly stop."""
+MASKED = (*STOPS, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""Masked over the heart's start: until its handlers stand, each of them would be its end."""
 
 LIMIT = 4096
 _TEXT = 600
@@ -80,6 +86,10 @@ class Report:
     last_heartbeat: float = 0.0
     """Wall clock, seconds since the epoch; 0 before the first."""
     dry_run_resets: int = 0
+    bad_for: float = 0.0
+    """Seconds of bad health so far, for the next heart."""
+    maintenance_end: float = 0.0
+    """Wall clock, seconds since the epoch; 0 outside of maintenance, infinite where it has no end."""
 
 
 Message = HealthUpdate | Refusal | Line | Report

@@ -17,7 +17,9 @@ ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
 """Every ``kind`` of a heartbeat that failed. ``host_error``: the host answered a code other than 0 and 2."""
 
 
-def families(report: Report, verdict: HealthSummary, started: float) -> list[Family]:
+def families(
+    report: Report, summary: HealthSummary, started: float, *, dry_run: bool = False
+) -> list[Family]:
     """What ``report`` says; ``started``: wall clock at which its counters began."""
 
     def counter(value: float) -> tuple[Point, ...]:
@@ -30,8 +32,8 @@ def families(report: Report, verdict: HealthSummary, started: float) -> list[Fam
     statuses = {status.value: float(report.app_status == status.value) for status in AppStatus}
     points = {
         catalogue.HA_ENABLED: (Point(float(report.enabled)),),
-        catalogue.HA_HEALTHY: (Point(float(verdict.health is Health.GOOD)),),
-        catalogue.HA_CHECK_HEALTHY: labelled("check", verdict.checks),
+        catalogue.HA_HEALTHY: (Point(float(summary.health is Health.GOOD)),),
+        catalogue.HA_CHECK_HEALTHY: labelled("check", summary.checks),
         catalogue.HA_APP_STATUS: labelled("status", statuses),
         catalogue.HA_REQUESTED_RESET: (Point(float(report.requested_reset)),),
         catalogue.HA_HEARTBEATS: counter(report.heartbeats),
@@ -39,6 +41,8 @@ def families(report: Report, verdict: HealthSummary, started: float) -> list[Fam
         catalogue.HA_HEARTBEATS_WITHHELD: counter(report.withheld),
         catalogue.HA_REENABLES: counter(report.reenables),
         catalogue.HA_LAST_HEARTBEAT: (Point(report.last_heartbeat),) if report.last_heartbeat else (),
+        catalogue.HA_DRY_RUN: (Point(float(dry_run)),),
+        catalogue.HA_MAINTENANCE_END: (Point(report.maintenance_end),) if report.maintenance_end else (),
         catalogue.HA_DRY_RUN_RESETS: counter(report.dry_run_resets),
     }
     return [Family(metric, points[metric]) for metric in catalogue.HA_METRICS if points[metric]]

@@ -49,6 +49,7 @@ class Phase(Enum):
     WITHHOLDING = "withholding heartbeats"
     ASKING = "asking for a reset"
     OFF = "monitoring handed back"
+    MAINTENANCE = "maintenance"
     STOPPING = "stopping"
     STOPPED = "stopped"
 

@@ -17,7 +17,8 @@ from exporter.ha import check_types, lock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.heartbeat import Heartbeat, Idle
+from exporter.ha.heartbeat import Heartbeat
+from exporter.ha.idle import Idle
 from exporter.machine import hypervisor
 from exporter.metrics.published import Published
 from exporter.simulator.server import Server, serve_unix
@@ -104,7 +105,12 @@ def start(
         fatal=give_up,
     )
     heartbeat.start()
-    parts.callback(heartbeat.stop)
+
+    @parts.callback
+    def hand_back() -> None:
+        if not heartbeat.stop():
+            raise VMGuestError("vSphere HA may reset this VM: the end of monitoring is not confirmed")
+
     published.add(heartbeat.families)
 
 

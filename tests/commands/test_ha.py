@@ -198,7 +198,7 @@ def test_disable_stops_a_running_heart_first(desk: Desk, capsys: pytest.CaptureF
     assert not desk.monitor.enabled
     held = lock.acquire(desk.lock_file)
     assert held is not None
-    assert held.leftover is Leftover.NOTHING
+    assert held.before.leftover is Leftover.NOTHING
     held.release()
 
 
@@ -234,7 +234,7 @@ def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: 
         assert desk.run(call) == command.OK
         held = lock.acquire(desk.lock_file)
         assert held is not None
-        assert held.leftover is leftover
+        assert held.before.leftover is leftover
         held.release()
 
 

@@ -52,8 +52,11 @@ class FakeHeartbeat:
     def start(self) -> None:
         self.calls.append("start")
 
-    def stop(self) -> None:
+    confirmed = True
+
+    def stop(self) -> bool:
         self.calls.append("stop")
+        return self.confirmed
 
     def families(self) -> list[Family]:
         return []
@@ -182,6 +185,14 @@ def test_what_shows_to_be_impossible_later_ends_the_exporter(
         fake[0].fatal("refused")
     assert sent == [(os.getpid(), signal.SIGTERM)]
     assert fake[0].calls == ["start", "stop"], "monitoring is handed back all the same"
+
+
+def test_an_end_that_is_not_confirmed_is_a_failure_of_the_program(
+    fake: list[FakeHeartbeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeHeartbeat, "confirmed", False)
+    with pytest.raises(VMGuestError, match="not confirmed"), ExitStack() as parts:
+        compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=Ha(enabled=True)), parts)
 
 
 def test_only_linux_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_it_beats_and_a_signal_ends_it_in_order(
     assert not host.ha.enabled
     held = lock.acquire(str(short_path / "lock"))
     assert held is not None
-    assert held.leftover is Leftover.NOTHING
+    assert held.before.leftover is Leftover.NOTHING
     held.release()
 
 
@@ -154,7 +154,7 @@ def test_the_end_of_the_exporter_is_its_own_without_disable(
     assert host.ha.enabled
     held = lock.acquire(str(short_path / "lock"))
     assert held is not None
-    assert held.leftover is Leftover.MONITORING
+    assert held.before.leftover is Leftover.MONITORING
     held.release()
 
 
@@ -276,7 +276,7 @@ def test_a_dry_run_takes_nothing_over_and_leaves_nothing_behind(
     assert any("Dry run: Monitoring is on" in repr(message) for message in sent(pipes))
     held = lock.acquire(path)
     assert held is not None
-    assert held.leftover is Leftover.MONITORING
+    assert held.before.leftover is Leftover.MONITORING
     held.release()
 
 

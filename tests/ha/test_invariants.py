@@ -99,7 +99,7 @@ class World:
         self.number += 1
         self.held = held
         self.link = FakeLink()
-        self.policy = Policy(self.rules, self.now, held.leftover)
+        self.policy = Policy(self.rules, self.now, held.before.leftover)
         channel = Channel(FakeConnector(self, self.number), CALL_LIMIT, clock=self.clock)
         self.heart = Heart(
             WireAppMonitor(channel),
@@ -466,7 +466,7 @@ class Promises(RuleBasedStateMachine):
         world = self.world
         return (
             world.policy is not None
-            and world.policy.host.armed
+            and world.policy.conversation.armed
             and world.seen_healthy
             and world.rules.on_unhealthy is not OnUnhealthy.DISABLE
         )

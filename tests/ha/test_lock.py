@@ -18,6 +18,7 @@ from exporter.ha.rules import Leftover
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
+    (tmp_path / "run").mkdir()
     return str(tmp_path / "run" / "ha.lock")
 
 
@@ -57,9 +58,9 @@ def taken(path: str, boot: Path) -> Lock:
     return held
 
 
-def test_the_folder_is_made_and_the_file_holds_the_pid(path: str, boot: Path) -> None:
+def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) -> None:
     held = taken(path, boot)
-    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n"
+    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.0\n"
     assert Path(path).stat().st_mode & 0o777 == 0o600
     held.release()
 
@@ -75,7 +76,7 @@ def test_a_crash_releases_and_leaves_word(path: str, other: subprocess.Popen[str
     assert holder(path) is None
     held = acquire(path)
     assert held is not None
-    assert held.leftover is Leftover.MONITORING
+    assert held.before.leftover is Leftover.MONITORING
     assert holder(path) == os.getpid()
     held.release()
     assert holder(path) is None
@@ -88,20 +89,19 @@ def test_a_word_is_for_a_successor_of_the_same_boot(path: str, boot: Path, lefto
     held.note(leftover)
     held.release()
     held = taken(path, boot)
-    assert held.leftover is leftover, "and it stays until something else is noted"
+    assert held.before.leftover is leftover, "and it stays until something else is noted"
     held.release()
     boot.write_text("boot-2\n")
     held = taken(path, boot)
-    assert held.leftover is Leftover.NOTHING
+    assert held.before.leftover is Leftover.NOTHING
     held.release()
 
 
 @pytest.mark.parametrize("content", ["", "x", "1\n", "1\nboot-1\n", "1\nboot-1\nnonsense\n", "\0" * 500])
 def test_a_damaged_file_leaves_nothing(path: str, boot: Path, content: str) -> None:
-    Path(path).parent.mkdir()
     Path(path).write_text(content)
     held = taken(path, boot)
-    assert held.leftover is Leftover.NOTHING
+    assert held.before.leftover is Leftover.NOTHING
     held.release()
 
 
@@ -111,7 +111,7 @@ def test_without_a_boot_id_the_word_still_counts(path: str, tmp_path: Path) -> N
     held.note(Leftover.MONITORING)
     held.release()
     held = taken(path, nowhere)
-    assert held.leftover is Leftover.MONITORING
+    assert held.before.leftover is Leftover.MONITORING
     held.release()
 
 
@@ -143,12 +143,11 @@ def test_a_word_that_can_not_be_written_is_no_error(path: str, boot: Path) -> No
 
 def test_a_place_that_can_not_be_had_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"file/x: the lock .*--ha\.lock-file"):
+    with pytest.raises(ConfigError, match=r"file/x: the lock .*install -d"):
         acquire(str(tmp_path / "file" / "x"))
 
 
 def test_a_link_is_not_followed(tmp_path: Path, path: str) -> None:
-    Path(path).parent.mkdir()
     Path(path).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError):
         acquire(path)
@@ -171,3 +170,66 @@ def test_a_holder_without_a_pid_is_not_known(path: str, boot: Path) -> None:
 
 def test_nobody_holds_what_is_not_there(path: str) -> None:
     assert holder(path) is None
+
+
+def test_the_seconds_of_bad_health_are_for_a_successor_of_the_same_boot(path: str, boot: Path) -> None:
+    held = taken(path, boot)
+    held.note(Leftover.MONITORING, 12.5)
+    held.release()
+    assert lock.record(path, boot_id=boot).bad_for == 12.5
+    held = taken(path, boot)
+    assert (held.before.leftover, held.before.bad_for) == (Leftover.MONITORING, 12.5)
+    held.release()
+    boot.write_text("boot-2\n")
+    assert lock.record(path, boot_id=boot) == lock.Record()
+
+
+@pytest.mark.parametrize(
+    ("bad_for", "read"), [("", 0.0), ("x", 0.0), ("nan", 0.0), ("-3", 0.0), ("1e300", 1e6)]
+)
+def test_damaged_seconds_are_no_bad_health(path: str, boot: Path, bad_for: str, read: float) -> None:
+    Path(path).write_text(f"1\nboot-1\non\n{bad_for}\n")
+    assert lock.record(path, boot_id=boot).bad_for == read
+
+
+def test_a_typo_makes_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        acquire(str(tmp_path / "vmguset-exporter" / "ha.lock"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_directory_that_others_can_write_to_is_no_place(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    with pytest.raises(ConfigError, match="others can write to"):
+        acquire(str(tmp_path / "shared" / "ha.lock"))
+
+
+RUN = "/run/vmguest-exporter"
+OVERLAY = "10 1 0:50 / / rw - overlay overlay rw\n"
+
+
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        OVERLAY,
+        OVERLAY + f"11 10 0:51 / {RUN} rw - tmpfs tmpfs rw\n",
+        OVERLAY + "11 10 0:51 / /run rw - tmpfs tmpfs rw\n",
+        OVERLAY + f"11 10 8:1 /kubelet/kubernetes.io~empty-dir/run {RUN} rw - ext4 /dev/sda1 rw\n",
+        OVERLAY + "11 10 0:22 /vmguest /run/vmguest rw - tmpfs tmpfs rw\n",
+    ],
+)
+def test_a_container_without_the_machines_directory_is_refused(tmp_path: Path, mounts: str) -> None:
+    mark, table = tmp_path / "mark", tmp_path / "mountinfo"
+    table.write_text(mounts)
+    lock.check_shared(f"{RUN}/ha.lock", containers=(mark,), mounts=table)
+    mark.touch()
+    with pytest.raises(ConfigError, match=f"docker run -v {RUN}:{RUN}"):
+        lock.check_shared(f"{RUN}/ha.lock", containers=(mark,), mounts=table)
+
+
+def test_a_container_with_the_machines_directory_is_taken(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(OVERLAY + f"11 10 0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw\n")
+    lock.check_shared(f"{RUN}/ha.lock", containers=(tmp_path,), mounts=table)

@@ -112,7 +112,7 @@ class Life:
     def clock(self) -> float:
         return self.now
 
-    def note(self, leftover: Leftover) -> None:
+    def note(self, leftover: Leftover, bad_for: float) -> None:
         self.notes.append(leftover)
         self.monitor.calls.append(f"noted {leftover.value}")
 
@@ -312,15 +312,12 @@ def test_the_pause_is_never_longer_than_a_second_nor_than_what_is_due() -> None:
     assert life.heart.pause == 0.25
 
 
-def test_a_dry_run_calls_no_host_and_counts_the_resets_that_would_have_been() -> None:
+def test_a_dry_run_calls_no_host_and_shows_what_the_real_thing_would() -> None:
     life = Life(dry_run=True)
     life.turns(5)
-    assert life.link.report.app_status == "gray"
-    assert (life.link.report.enabled, life.link.report.heartbeats, life.link.report.last_heartbeat) == (
-        False,
-        0,
-        0,
-    )
+    shown = life.link.report
+    assert (shown.enabled, shown.app_status, shown.heartbeats) == (True, "green", 1)
+    assert shown.last_heartbeat == 1e9 + 50
     life.turns(100, health=Health.BAD)
     report = life.link.report
     assert (report.dry_run_resets, report.withheld) == (1, 7)

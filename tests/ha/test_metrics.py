@@ -21,6 +21,7 @@ REPORT = Report(
     reenables=4,
     last_heartbeat=1.7e9,
     dry_run_resets=5,
+    maintenance_end=1.8e9,
 )
 
 
@@ -45,6 +46,8 @@ def test_everything_that_is_known_is_shown() -> None:
     assert shown["vmguest_ha_reenables_total"] == 4
     assert shown["vmguest_ha_last_heartbeat_timestamp_seconds"] == 1.7e9
     assert shown["vmguest_ha_dry_run_resets_total"] == 5
+    assert shown["vmguest_ha_dry_run"] == 0
+    assert shown["vmguest_ha_maintenance_end_timestamp_seconds"] == 1.8e9
     assert {family.metric for family in families(REPORT, GOOD, 0)} == set(catalogue.HA_METRICS)
 
 
@@ -52,7 +55,7 @@ def test_before_the_first_word_nothing_is_on_and_every_error_is_there_with_zero(
     shown = lines(Report(), HealthSummary(Health.FAULT, "check poll: none", {"poll": False}))
     assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_healthy"] == 0
     assert shown["vmguest_ha_check_healthy{poll}"] == 0
-    assert not any(name.startswith("vmguest_ha_last_heartbeat") for name in shown)
+    assert not any(name.startswith(("vmguest_ha_last_heartbeat", "vmguest_ha_maintenance")) for name in shown)
     for kind in ERROR_KINDS:
         assert shown[f"vmguest_ha_heartbeat_errors_total{{{kind}}}"] == 0
 

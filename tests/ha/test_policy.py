@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from exporter.errors import ConnectionLost, LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired
+from exporter.ha.actions import Call, End, Wait
 from exporter.ha.host_state import Result
-from exporter.ha.policy import Call, End, Policy, Wait
+from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -89,6 +90,10 @@ class Run:
         return sum(part in line for line in self.log)
 
 
+def hopeless(run: Run) -> bool:
+    return run.policy.reporter.hopeless(armed=run.policy.conversation.armed)
+
+
 def beating(rules: Rules | None = None) -> Run:
     """Health is good, monitoring is on, the first heartbeat is sent."""
     run = Run(rules)
@@ -113,7 +118,7 @@ def test_nothing_is_enabled_before_the_first_good_health() -> None:
 def test_start_is_enable_a_heartbeat_and_a_confirmation() -> None:
     run = Run()
     assert run.verbs(0) == [A, E, M, A, S]
-    assert run.policy.host.confirmed
+    assert run.policy.conversation.host.confirmed
     assert run.policy.phase is Phase.BEATING
     assert run.log == [
         "info: Monitoring is on: the host expects a heartbeat every 30 s.",
@@ -128,7 +133,7 @@ def test_health_that_turns_bad_before_the_first_enable_got_through_enables_nothi
     run.health = BAD
     del run.answers[E]
     assert E not in run.verbs(200)
-    assert run.policy.host.tally.withheld == 0
+    assert run.policy.reporter.tally.withheld == 0
 
 
 def test_heartbeats_come_every_interval_and_the_status_every_three() -> None:
@@ -206,7 +211,7 @@ def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_goo
     assert run.verbs(60) == []
     run.health = GOOD
     assert run.verbs(0) == [E, M, A, S]
-    assert run.policy.host.tally.reenables == 0
+    assert run.policy.reporter.tally.reenables == 0
 
 
 def test_monitoring_that_is_on_when_health_is_good_is_simply_kept() -> None:
@@ -229,7 +234,7 @@ def test_a_request_for_a_reset_that_a_predecessor_left_is_taken_back_once_health
     assert OK_STATE not in run.verbs(60)
     run.health = GOOD
     assert run.verbs(0)[0] == OK_STATE
-    assert run.policy.host.leftover is Leftover.MONITORING
+    assert run.policy.conversation.host.leftover is Leftover.MONITORING
 
 
 # Bad health
@@ -250,7 +255,7 @@ def test_heartbeats_are_withheld_after_the_grace_period_and_resume_at_once() -> 
     run.health = BAD
     beats = [at for at, verb in run.pass_time(55) if verb is M]
     assert beats == [9.5, 19.5, 29.5]
-    assert run.policy.host.tally.withheld == 2
+    assert run.policy.reporter.tally.withheld == 2
     assert run.logged("Heartbeats are withheld. 30 s are left before vSphere HA may act") == 1
     run.health = GOOD
     assert run.verbs(0)[0] is M
@@ -264,7 +269,7 @@ def test_blips_do_not_add_up() -> None:
         run.verbs(25)
         run.health = GOOD
         run.verbs(1)
-    assert run.policy.host.tally.withheld == 0
+    assert run.policy.reporter.tally.withheld == 0
 
 
 def test_without_grace_one_bad_verdict_is_silence() -> None:
@@ -282,7 +287,7 @@ def test_silence_restores_a_monitoring_that_was_lost_so_that_the_host_can_act() 
     assert E in verbs
     assert M not in verbs
     assert run.on
-    assert run.policy.host.confirmed
+    assert run.policy.conversation.host.confirmed
 
 
 def test_while_silent_the_status_takes_the_heartbeats_place_and_red_is_an_emergency() -> None:
@@ -299,15 +304,15 @@ def test_a_reset_is_asked_for_once_and_heartbeats_stop_beside_it() -> None:
     run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
     run.health = BAD
     run.verbs(29.9)
-    assert not run.policy.host.reset_asked
+    assert not run.policy.conversation.host.request.pending
     verbs = run.verbs(60)
     assert verbs.count(NEED_RESET) == 1
     assert verbs.index(NEED_RESET) == 0
     assert M not in verbs
-    assert run.policy.host.reset_asked
+    assert run.policy.conversation.host.request.pending
     run.health = GOOD
     assert run.verbs(0)[:2] == [OK_STATE, M]
-    assert not run.policy.host.reset_asked
+    assert not run.policy.conversation.host.request.pending
 
 
 def test_a_request_that_got_lost_is_repeated() -> None:
@@ -315,7 +320,7 @@ def test_a_request_that_got_lost_is_repeated() -> None:
     run.health = BAD
     run.states[AppState.NEED_RESET] = ConnectionLost("broken")
     assert run.verbs(34).count(NEED_RESET) == 5
-    assert run.policy.host.leftover is Leftover.REQUEST
+    assert run.policy.conversation.host.leftover is Leftover.REQUEST
     assert run.logged("The request for a reset: broken. It is repeated.") == 1
     del run.states[AppState.NEED_RESET]
     assert run.verbs(30).count(NEED_RESET) == 1
@@ -329,7 +334,7 @@ def test_a_request_that_is_refused_leaves_silence(refusal: Result) -> None:
     verbs = run.verbs(90)
     assert verbs.count(NEED_RESET) == 1
     assert verbs.count(M) == 3
-    assert not run.policy.host.reset_asked
+    assert not run.policy.conversation.host.request.pending
     assert run.logged("Heartbeats are withheld instead.") == 1
     run.health = GOOD
     assert run.verbs(0)[0] is M
@@ -405,7 +410,7 @@ def test_not_enabled_means_enable_and_a_heartbeat_at_once() -> None:
     run.on = False
     calls = run.pass_time(10)
     assert calls == [(9.5, M), (9.5, E), (9.5, M), (9.5, A), (9.5, S)]
-    tally = run.policy.host.tally
+    tally = run.policy.reporter.tally
     assert (tally.reenables, tally.errors) == (1, {"not_enabled": 1})
     assert run.logged("Monitoring was lost: the host answered 2") == 1
 
@@ -422,7 +427,7 @@ def test_gray_means_enable_and_a_heartbeat() -> None:
     run.status = AppStatus.GRAY
     verbs = run.verbs(31)
     assert verbs[verbs.index(E) + 1] is M
-    assert run.policy.host.tally.reenables == 1
+    assert run.policy.reporter.tally.reenables == 1
 
 
 def test_a_session_change_asks_for_the_status_at_once_and_gray_is_believed() -> None:
@@ -439,7 +444,7 @@ def test_gray_right_after_enable_is_the_hosts_own_slowness() -> None:
     assert run.verbs(25).count(E) == 1
     run.status = AppStatus.GREEN
     assert run.verbs(60).count(E) == 0
-    assert run.policy.host.tally.reenables == 0
+    assert run.policy.reporter.tally.reenables == 0
 
 
 def test_a_cluster_that_does_not_watch_is_told_once_and_counts_no_losses() -> None:
@@ -448,14 +453,14 @@ def test_a_cluster_that_does_not_watch_is_told_once_and_counts_no_losses() -> No
     beats = run.verbs(600).count(M)
     assert beats >= 60
     assert run.logged("VM and Application Monitoring") == 1
-    assert run.logged("lost") == run.policy.host.tally.reenables == 0
+    assert run.logged("lost") == run.policy.reporter.tally.reenables == 0
     assert run.logged("Monitoring is on") == 1
-    assert "VM and Application Monitoring" in run.policy.host.problem
-    assert run.policy.host.hopeless
+    assert "VM and Application Monitoring" in run.policy.reporter.problem
+    assert hopeless(run)
     run.status = AppStatus.GREEN
     run.verbs(15)
-    assert run.policy.host.problem == ""
-    assert not run.policy.host.hopeless
+    assert run.policy.reporter.problem == ""
+    assert not hopeless(run)
 
 
 def test_a_failed_heartbeat_is_tried_again_at_once_and_then_every_second() -> None:
@@ -486,7 +491,7 @@ def test_an_answer_without_a_reason_is_looked_into() -> None:
     assert [step.verb for step in (run.step(), run.step(), run.step()) if isinstance(step, Call)] == [M, A, E]
     del run.answers[M]
     assert run.verbs(0)[0] is M
-    assert run.policy.host.tally.errors == {"not_enabled": 1}
+    assert run.policy.reporter.tally.errors == {"not_enabled": 1}
 
 
 def test_a_library_that_crashed_is_enabled_again_to_keep_its_channel_open() -> None:
@@ -496,7 +501,7 @@ def test_a_library_that_crashed_is_enabled_again_to_keep_its_channel_open() -> N
     run.step()
     del run.answers[M]
     assert run.verbs(0)[:2] == [E, M]
-    assert run.policy.host.tally.reenables == 0
+    assert run.policy.reporter.tally.reenables == 0
 
 
 def test_a_lost_reply_to_enable_is_asked_about() -> None:
@@ -505,7 +510,7 @@ def test_a_lost_reply_to_enable_is_asked_about() -> None:
     run.on = True
     run.answers[E] = TimeoutExpired("no answer")
     run.step()
-    assert run.policy.host.may_be_on
+    assert run.policy.conversation.host.may_be_on
     assert run.verbs(0)[:2] == [A, M]
 
 
@@ -514,20 +519,20 @@ def test_a_host_that_refuses_from_the_start_is_left_alone_for_minutes() -> None:
     refusal = RpcError("Permission denied", "GuestAppMonitor.Cmd.IsEnabled")
     run.answers = {A: refusal, E: refusal}
     assert len(run.verbs(290)) <= 4
-    assert run.policy.host.hopeless
-    assert "APP_MONITOR" in run.policy.host.problem
+    assert hopeless(run)
+    assert "APP_MONITOR" in run.policy.reporter.problem
     assert run.logged("No heartbeats are sent") == 2
     run.policy.session_changed(run.now)
     run.answers.clear()
     assert M in run.verbs(0), "a new host may be another one"
-    assert run.policy.host.problem == ""
+    assert run.policy.reporter.problem == ""
 
 
 def test_a_host_without_monitoring_is_known_for_what_it_is() -> None:
     run = Run(leftover=Leftover.MONITORING)
     run.answers = dict.fromkeys((A, E, M), RpcError("Unknown command"))
     run.verbs(10)
-    assert "no HA Application Monitoring" in run.policy.host.problem
+    assert "no HA Application Monitoring" in run.policy.reporter.problem
     assert run.logged("no HA Application Monitoring") <= 2
 
 
@@ -543,7 +548,7 @@ def test_a_host_that_refuses_enable_for_want_of_a_cluster_says_where_to_look() -
     run = Run()
     run.answers[E] = Code.NOT_ENABLED
     assert len(run.verbs(60)) < 30
-    assert "VM and Application Monitoring" in run.policy.host.problem
+    assert "VM and Application Monitoring" in run.policy.reporter.problem
 
 
 def test_an_enable_that_is_refused_because_it_is_on_costs_no_heartbeat() -> None:
@@ -558,7 +563,7 @@ def test_a_status_that_can_not_be_read_is_told_once_and_costs_no_heartbeat() -> 
     run = beating()
     run.answers[S] = RemoteProtocolError("an application status of b'blue'")
     assert run.verbs(120).count(M) == 12
-    assert run.policy.host.status is None
+    assert run.policy.conversation.host.status is None
     assert run.logged("status can't be read") == 1
 
 
@@ -578,7 +583,7 @@ def test_a_confirmation_that_can_not_be_had_costs_no_heartbeat() -> None:
     run.answers[A] = RemoteProtocolError("IsEnabled was answered with b'?'")
     beats = [at for at, verb in run.pass_time(60) if verb is M]
     assert len(beats) == 7
-    assert not run.policy.host.confirmed
+    assert not run.policy.conversation.host.confirmed
     assert run.logged("IsEnabled was answered") == 1
 
 
@@ -590,7 +595,7 @@ def test_an_orderly_stop_is_disable_confirmed() -> None:
     run.policy.stop(run.now)
     assert run.verbs(1) == [D, A]
     assert run.end == End(confirmed=True)
-    assert run.policy.host.leftover is Leftover.NOTHING
+    assert run.policy.conversation.host.leftover is Leftover.NOTHING
     assert run.log[-1] == "info: Monitoring is off, confirmed by the host."
     assert run.step() == End(confirmed=True)
 
@@ -663,7 +668,7 @@ def test_a_request_that_can_not_be_taken_back_is_told_at_the_end() -> None:
     assert run.end == End(confirmed=False)
     assert not run.on, "monitoring was handed back all the same"
     assert run.logged("post-app-state ok") == 1
-    assert run.policy.host.leftover is Leftover.REQUEST
+    assert run.policy.conversation.host.leftover is Leftover.REQUEST
 
 
 @pytest.mark.parametrize("health", [GOOD, BAD])
@@ -683,7 +688,7 @@ def test_heartbeats_go_on_until_the_limit_where_disable_can_not_be_confirmed(hea
         == 1
     )
     assert run.logged("critical: Stopped WITHOUT a confirmed Disable") == 1
-    assert run.policy.host.leftover is Leftover.MONITORING
+    assert run.policy.conversation.host.leftover is Leftover.MONITORING
 
 
 def test_disable_and_heartbeats_take_turns_while_nothing_gets_through() -> None:
@@ -717,7 +722,7 @@ def test_not_enabled_during_a_stop_is_what_was_wanted() -> None:
     run.on = False
     run.verbs(15)
     assert run.end == End(confirmed=True)
-    assert run.policy.host.tally.reenables == 0
+    assert run.policy.reporter.tally.reenables == 0
 
 
 def test_a_second_stop_does_not_begin_anew() -> None:
@@ -733,7 +738,152 @@ def test_a_second_stop_does_not_begin_anew() -> None:
 
 def test_time_left_counts_from_the_last_heartbeat_and_only_while_monitoring_is_on() -> None:
     run = Run()
-    assert run.policy.host.time_left(run.now) is None
+    assert run.policy.conversation.host.time_left(run.now) is None
     run.verbs(0)
-    assert run.policy.host.time_left(run.now + 12) == 18
-    assert run.policy.host.time_left(run.now + 40) == 0
+    assert run.policy.conversation.host.time_left(run.now + 12) == 18
+    assert run.policy.conversation.host.time_left(run.now + 40) == 0
+
+
+# What led to wrong resets, or to missed ones
+
+
+def test_a_refusal_in_passing_is_tried_again_within_the_slack() -> None:
+    """With an interval of 15 s a whole one more would be the reset."""
+    run = beating(Rules(interval=15.0))
+    run.verbs(30)
+    run.answers[M] = RpcError("busy")
+    calls = [at for at, verb in run.pass_time(20) if verb is M]
+    assert len(calls) >= 4
+    assert max(later - at for at, later in itertools.pairwise(calls)) <= 1
+
+
+def test_a_refusal_that_lasts_beyond_the_hosts_patience_is_not_asked_every_second() -> None:
+    run = beating()
+    run.answers[M] = RpcError("busy")
+    run.verbs(60)
+    assert len(run.verbs(60)) <= 8
+
+
+def test_what_is_not_known_yet_does_not_let_a_stall_become_bad_health() -> None:
+    """After a restart, checks that need 100 s for a first verdict, and one stall."""
+    run = Run(Rules(grace=30), Leftover.MONITORING, on=True)
+    run.health = UNKNOWN
+    run.verbs(20)
+    run.health = FAULT
+    run.verbs(1)
+    run.health = UNKNOWN
+    beats = [at for at, verb in run.pass_time(80) if verb is M]
+    assert max(later - at for at, later in itertools.pairwise(beats)) <= 10
+    assert run.policy.phase is Phase.BEATING
+
+
+def test_stalls_do_not_add_up_while_health_is_not_known() -> None:
+    run = Run(Rules(grace=10), Leftover.MONITORING, on=True)
+    for _ in range(10):
+        run.health = FAULT
+        run.verbs(8)
+        run.health = UNKNOWN
+        run.verbs(1)
+    assert run.policy.phase is Phase.BEATING
+
+
+def test_bad_time_of_before_a_restart_counts_on_once_a_fresh_verdict_is_bad() -> None:
+    run = Run(Rules(grace=30), Leftover.MONITORING, on=True)
+    run.policy = Policy(run.policy.rules, run.now, Leftover.MONITORING, 25.0)
+    run.health = UNKNOWN
+    assert run.verbs(60).count(M) >= 6
+    run.health = BAD
+    run.verbs(4)
+    phases = [run.policy.phase]
+    run.verbs(2)
+    assert [*phases, run.policy.phase] == [Phase.BEATING, Phase.WITHHOLDING]
+
+
+def test_hearts_that_are_restarted_every_20_s_do_not_begin_grace_anew() -> None:
+    bad_for, silent = 0.0, False
+    for _ in range(3):
+        run = Run(Rules(grace=30), Leftover.MONITORING, on=True)
+        run.policy = Policy(run.policy.rules, run.now, Leftover.MONITORING, bad_for)
+        run.health = BAD
+        run.verbs(20)
+        bad_for = run.policy.bad_time.checks
+        silent |= run.policy.phase is Phase.WITHHOLDING
+    assert silent
+
+
+@pytest.mark.parametrize("what", ["stop", "session", "maintenance"])
+def test_what_ends_the_bad_time(what: str) -> None:
+    run = beating()
+    run.health = BAD
+    run.verbs(20)
+    assert run.policy.bad_time.checks > 15
+    if what == "stop":
+        run.policy.stop(run.now)
+    elif what == "session":
+        run.policy.session_changed(run.now)
+    else:
+        run.policy.next(run.now, BAD, maintenance=True)
+    assert run.policy.bad_time.checks == 0
+
+
+def test_a_request_is_taken_back_though_a_second_one_was_refused() -> None:
+    run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health = BAD
+    run.states[AppState.NEED_RESET] = ConnectionLost("broken")
+    run.verbs(31)
+    run.states[AppState.NEED_RESET] = RpcError("busy")
+    run.verbs(5)
+    assert run.policy.conversation.host.leftover is Leftover.REQUEST
+    run.health = GOOD
+    assert OK_STATE in run.verbs(0)
+    assert not run.policy.conversation.host.request.pending
+
+
+# Maintenance
+
+
+def maintained(run: Run, seconds: float, maintenance: bool) -> list[Verb]:
+    calls, until = [], run.now + seconds
+    while True:
+        action = run.policy.next(run.now, run.health, "", maintenance=maintenance)
+        run.log += [f"{event.level}: {event.text}" for event in run.policy.events()]
+        if isinstance(action, Call):
+            run.policy.done(run.now, action, run._answer(action))
+            calls.append(action.verb)
+        elif run.now + 1 > until:
+            return calls
+        else:
+            run.now += 1
+
+
+def test_maintenance_hands_back_confirmed_and_nothing_is_enabled_in_it() -> None:
+    run = beating()
+    assert maintained(run, 60, maintenance=True) == [D, A]
+    assert run.policy.phase is Phase.MAINTENANCE
+    assert run.policy.conversation.host.leftover is Leftover.NOTHING
+
+
+def test_at_its_end_monitoring_is_enabled_only_with_good_health() -> None:
+    run = beating()
+    maintained(run, 10, maintenance=True)
+    for health in (BAD, FAULT, UNKNOWN):
+        run.health = health
+        assert E not in maintained(run, 120, maintenance=False)
+    run.health = GOOD
+    assert maintained(run, 1, maintenance=False)[:2] == [E, M]
+
+
+def test_heartbeats_go_on_while_the_host_does_not_confirm_it() -> None:
+    run = beating()
+    run.answers[D] = Code.INTERNAL_ERROR
+    assert maintained(run, 60, maintenance=True).count(M) >= 5
+    del run.answers[D]
+    maintained(run, 5, maintenance=True)
+    assert not run.on
+
+
+def test_maintenance_of_a_restarted_exporter_switches_off_what_its_predecessor_left() -> None:
+    run = Run(leftover=Leftover.MONITORING, on=True)
+    run.health = UNKNOWN
+    assert D in maintained(run, 5, maintenance=True)
+    assert not run.on

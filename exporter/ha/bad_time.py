@@ -1,0 +1,44 @@
+"""How long health has been bad: a sum of observed time, not the time since some moment.
+
+Only time between two verdicts in a row, both bad, counts. A standstill, a verdict that is late, or one that is not
+known yet adds nothing and clears nothing; the first good verdict clears all.
+"""
+
+from __future__ import annotations
+
+from exporter.ha.rules import Health
+
+
+class BadTime:
+    """``checks``: seconds for which a check of the user's was known to be bad, those of a predecessor included.
+
+    ``own``: seconds for which only the exporter itself was not well; a verdict that is not known yet ends them, for
+    whoever gives one works. ``longest``: seconds between two verdicts beyond which nobody was looking.
+    """
+
+    def __init__(self, longest: float, checks: float = 0.0) -> None:
+        self.checks = checks
+        self.own = 0.0
+        self._longest = longest
+        self._last: tuple[float, Health] | None = None
+
+    @property
+    def total(self) -> float:
+        return self.checks + self.own
+
+    def observe(self, at: float, health: Health) -> None:
+        """A verdict that was given at ``at``; the same one twice counts once."""
+        before, self._last = self._last, (at, health)
+        if health is Health.GOOD:
+            self.clear()
+        elif health is Health.UNKNOWN:
+            self.own = 0.0
+        elif before is not None and before[1] is health and 0 < at - before[0] <= self._longest:
+            if health is Health.BAD:
+                self.checks += at - before[0]
+            else:
+                self.own += at - before[0]
+
+    def clear(self) -> None:
+        """An orderly stop, maintenance, another session."""
+        self.checks = self.own = 0.0

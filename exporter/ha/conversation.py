@@ -1,0 +1,296 @@
+"""What to ask the host next, so that it comes to what the phase wants, and what its replies mean for that.
+
+Decides no phase: :mod:`exporter.ha.policy` does. It knows the host's state and what is due when, and chooses one call.
+"""
+
+from __future__ import annotations
+
+from exporter.errors import LibraryError, RpcError
+from exporter.ha.actions import Call, Wait, Wish
+from exporter.ha.host_state import REFUSALS, HostState, ResetRequest, Result
+from exporter.ha.reporter import Reporter
+from exporter.ha.rules import Leftover, Phase, Rules
+from exporter.ha.schedule import Schedule
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
+
+QUIET = frozenset({Phase.OFF, Phase.MAINTENANCE, Phase.STOPPING, Phase.STOPPED})
+"""Nobody shall expect heartbeats."""
+NO_BEATS = frozenset({Phase.WITHHOLDING, Phase.ASKING})
+"""The host shall expect heartbeats, and none are sent."""
+
+
+class Conversation:
+    """Times are seconds of one steady clock. ``leftover``: what a predecessor may have left at the host."""
+
+    def __init__(self, rules: Rules, now: float, leftover: Leftover) -> None:
+        self.armed = False
+        """Monitoring was switched on or taken over here: heartbeats are ours to give."""
+        self.host = HostState(rules.window, leftover)
+        self.schedule = Schedule(rules, now)
+        self.reporter = Reporter(rules, self.host)
+        self._rules = rules
+        self._rearm = False
+        """Enable is due again though monitoring may still be on."""
+        self._off_tried = False
+        """Disable has been sent since it was decided upon."""
+        self._asked_in_vain = False
+        """The host refused the request for a reset, in this phase."""
+        self._unconfirmed = 0
+        """Times in a row that Enable was taken and IsEnabled said no."""
+
+    @property
+    def over(self) -> bool:
+        """The host expects nothing, and nothing is asked of it."""
+        return self.host.settled and not self.host.may_be_on and not self.host.request.pending
+
+    def enter(self, now: float, before: Phase, after: Phase) -> None:
+        """Another phase begins."""
+        self._off_tried = self._asked_in_vain = False
+        if after is Phase.BEATING and before is not Phase.WAITING:
+            self.schedule.beat_at(now)
+        if after in {Phase.STOPPING, Phase.MAINTENANCE}:
+            self.schedule.everything_now(now)
+
+    def another_host(self, now: float) -> None:
+        """This may be one that knows of no monitoring."""
+        self.host.moved()
+        self.schedule.another_host(now)
+
+    def forget(self) -> None:
+        """Maintenance is over: what is off is not ours any more."""
+        self.armed = self.armed and self.host.may_be_on
+
+    def next(self, now: float, wish: Wish) -> Call | Wait:
+        """What to ask now, or when to come again."""
+        action = self._choose(now, wish)
+        if isinstance(action, Call):
+            self._off_tried |= action.verb is Verb.DISABLE
+            self.host.sent(now, action.verb, action.state)
+            self.schedule.sent(now, action.verb)
+        return action
+
+    def _choose(self, now: float, wish: Wish) -> Call | Wait:
+        due, phase = self.schedule, wish.phase
+        # Not while it is unknown whether the application is well: a predecessor may have had its reasons.
+        known = wish.healthy_once or phase in QUIET
+        unwanted = self.host.request.pending and phase is not Phase.ASKING and known
+        if unwanted and now >= due.post:
+            return Call(Verb.POST_APP_STATE, AppState.OK)
+        action: Call | Wait = Wait(due.retry)
+        if now >= due.retry:
+            if phase is Phase.BEATING:
+                action = self._beating(now, wish)
+            elif phase in NO_BEATS:
+                action = self._silent(now, phase)
+            else:
+                action = self._off(now, phase)
+        return Wait(min(action.until, due.post)) if unwanted and isinstance(action, Wait) else action
+
+    def _beating(self, now: float, wish: Wish) -> Call | Wait:
+        host, due = self.host, self.schedule
+        if host.unsure and now >= due.ask:
+            return Call(Verb.IS_ENABLED)
+        if not host.on or self._rearm:
+            # A first Enable needs health that is good now; one that was lost is restored during a blip too.
+            if wish.well or self.armed:
+                return Call(Verb.ENABLE)
+            return Wait(now + max(wish.grace_left, self._rules.retry))
+        if now >= due.beat:
+            return Call(Verb.MARK_ACTIVE)
+        if not host.confirmed and now >= due.ask:
+            return Call(Verb.IS_ENABLED)
+        if now >= due.status:
+            return Call(Verb.GET_APP_STATUS)
+        times = [due.beat, due.status]
+        times += [] if host.confirmed and not host.unsure else [due.ask]
+        times += [] if wish.well else [now + wish.grace_left]
+        return Wait(min(times))
+
+    def _silent(self, now: float, phase: Phase) -> Call | Wait:
+        """No beats: the host shall act. It can only where monitoring is on, so a lost one is restored."""
+        host, due = self.host, self.schedule
+        posted = host.request is ResetRequest.POSTED
+        wanted = phase is Phase.ASKING and not self._asked_in_vain and not posted
+        if wanted and now >= due.post:
+            return Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
+        if host.unsure and now >= due.ask:
+            return Call(Verb.IS_ENABLED)
+        if self.armed and not host.unsure and (self._rearm or not host.on):
+            return Call(Verb.ENABLE)
+        if self.armed and not host.confirmed and now >= due.ask:
+            return Call(Verb.IS_ENABLED)
+        if now >= due.beat:
+            due.beat_at(now + self._rules.interval)
+            if self.armed:
+                self.reporter.withheld()
+                # In the heartbeat's place: it shows Gray (another host) and Red, and keeps the connection alive.
+                return Call(Verb.GET_APP_STATUS)
+        times = [due.beat]
+        times += [due.post] if wanted else []
+        times += [due.ask] if host.unsure or (self.armed and not host.confirmed) else []
+        return Wait(min(times))
+
+    def _off(self, now: float, phase: Phase) -> Call | Wait:
+        """Nobody shall expect heartbeats. Until that is confirmed, those that are ours go on."""
+        host, due = self.host, self.schedule
+        wanted = []
+        if host.unsure and now >= due.ask:
+            wanted.append(Verb.IS_ENABLED)
+        # What a predecessor may have left on is not switched off unseen: it is to be taken over.
+        if host.on or (host.may_be_on and phase is not Phase.WAITING):
+            wanted.append(Verb.DISABLE)
+        if self.armed and self._off_tried and host.may_be_on and now >= due.beat:
+            wanted.append(Verb.MARK_ACTIVE)
+        if wanted:
+            return Call(due.least_recent(wanted))
+        return Wait(due.ask if host.unsure else now + self._rules.interval)
+
+    # What a reply changes
+
+    def done(self, now: float, wish: Wish, call: Call, result: Result) -> None:
+        """How ``call`` went: the host's answer, or the error that stood in its place."""
+        was_on, was_unsure = self.host.on, self.host.unsure
+        self.host.answered(now, call.verb, call.state, result)
+        match call.verb:
+            case Verb.ENABLE:
+                self._enabled(now, wish, result, was_on=was_on)
+            case Verb.MARK_ACTIVE:
+                self._marked(now, wish, result)
+            case Verb.IS_ENABLED:
+                self._asked(now, wish, result, was_on=was_on, was_unsure=was_unsure)
+            case Verb.GET_APP_STATUS:
+                self._looked(now, wish, result)
+            case Verb.DISABLE:
+                self._disabled(now, wish, result)
+            case Verb.POST_APP_STATE:
+                self._posted(now, call.state, result)
+
+    def _enabled(self, now: float, wish: Wish, result: Result, *, was_on: bool) -> None:
+        self._rearm = False
+        if result is not Code.OK:
+            self._failed(now, wish, Verb.ENABLE, result)
+            return
+        self.armed = True
+        self.reporter.enabled(was_on=was_on)
+        self.schedule.ask_at(now)
+        self.schedule.status_at(now)
+        if wish.phase is Phase.BEATING:
+            self.schedule.beat_at(now)
+
+    def _marked(self, now: float, wish: Wish, result: Result) -> None:
+        if result is Code.OK:
+            self.reporter.beat(after_failures=self.schedule.failures > 0)
+            self.schedule.beat_taken()
+            return
+        if result is Code.NOT_ENABLED:
+            self._lose(wish, "the host answered 2 (monitoring is not enabled)")
+        elif result is Code.UNTOLD:
+            self.schedule.ask_at(now)
+        elif isinstance(result, LibraryError) and wish.healthy_once:
+            # The library lives in a new process now: only Enable makes it keep its channel open.
+            self._rearm = True
+        self._failed(now, wish, Verb.MARK_ACTIVE, result)
+        self.reporter.no_beat(now, result)
+
+    def _asked(self, now: float, wish: Wish, result: Result, *, was_on: bool, was_unsure: bool) -> None:
+        if not isinstance(result, bool):
+            # So that what stands behind it has its turn between two attempts.
+            self.schedule.ask_at(now + 2 * self._rules.retry)
+            self._failed(now, wish, Verb.IS_ENABLED, result)
+            return
+        self.reporter.answered(Verb.IS_ENABLED)
+        if wish.phase is Phase.WAITING or (not result and self._off_tried):
+            self.schedule.recovered()
+            self.reporter.recovered()
+        if result:
+            self._found_on(now, wish, was_on=was_on)
+        elif self._off_tried:
+            self.reporter.tell("info", "Monitoring is off, confirmed by the host.")
+        elif wish.phase is Phase.BEATING or wish.phase in NO_BEATS:
+            self._found_off(now, wish, was_on=was_on, was_unsure=was_unsure)
+
+    def _found_on(self, now: float, wish: Wish, *, was_on: bool) -> None:
+        self._unconfirmed = 0
+        if not was_on:
+            self.schedule.beat_at(now)
+        if self._off_tried:
+            # Disable was answered, and yet it is on: not again in the same instant.
+            self.schedule.retry_at(now + self._rules.retry)
+        if self.armed:
+            return
+        if self.host.ours or wish.healthy_once:
+            self.armed = True
+            self.host.taken_over(now)
+            self.reporter.taken_over()
+        elif not self._off_tried:
+            self.reporter.found_on()
+
+    def _found_off(self, now: float, wish: Wish, *, was_on: bool, was_unsure: bool) -> None:
+        """IsEnabled says no where monitoring is wanted."""
+        if was_unsure and self.armed:
+            self._lose(wish, "the host says that it is not enabled")
+        elif was_on and not was_unsure:
+            # Enable was taken, and yet it is off: not again and again in the same instant.
+            self._unconfirmed += 1
+            if self._unconfirmed > 1:
+                self.reporter.nobody_acts()
+            once = self._unconfirmed == 1
+            self.schedule.retry_at(now + (self._rules.retry if once else self._rules.interval))
+        elif self.schedule.failures > 1:
+            self.schedule.retry_at(now + self._rules.interval)
+
+    def _looked(self, now: float, wish: Wish, result: Result) -> None:
+        self.schedule.looked(now, self.host.status)
+        self.reporter.status(wish.phase, result)
+        since = self.host.gray_since
+        if result is not AppStatus.GRAY or since is None:
+            return
+        # Monitoring was lost, or the host has not noticed it yet, or nobody there ever will.
+        beating = wish.phase is Phase.BEATING
+        if beating and now - since >= self._rules.patience:
+            self.reporter.nobody_acts()
+        # Right after Enable the host needs its time; a refused heartbeat would show that it is more than that.
+        if beating and now - self.host.enabled_at < self._rules.window:
+            return
+        if self.host.green:
+            self._lose(wish, "its status is Gray")
+        else:
+            self._rearm = wish.healthy_once
+
+    def _disabled(self, now: float, wish: Wish, result: Result) -> None:
+        self.schedule.ask_at(now)
+        if result not in {Code.OK, Code.NOT_ENABLED, Code.UNTOLD}:
+            self._failed(now, wish, Verb.DISABLE, result)
+            self.schedule.ask_at(self.schedule.retry)
+
+    def _posted(self, now: float, state: AppState | None, result: Result) -> None:
+        if state is AppState.NEED_RESET:
+            self._asked_in_vain = isinstance(result, Code | RpcError) and result is not Code.OK
+            self.reporter.request_answered(now, result)
+        else:
+            self.reporter.withdrawal_answered(result)
+        if result is not Code.OK:
+            self.schedule.post_again(now)
+
+    def _lose(self, wish: Wish, why: str) -> None:
+        """The host knows of no monitoring any more."""
+        self.host.lost()
+        if wish.phase in QUIET:
+            return
+        if not wish.healthy_once:
+            # Taken over, and health has not been good here yet: nothing to restore.
+            self.armed = False
+            self.reporter.lost_before_good(why)
+            return
+        self._rearm = True
+        self.reporter.lost(why)
+
+    def _failed(self, now: float, wish: Wish, verb: Verb, result: Result) -> None:
+        """The call did not do what it should."""
+        self.schedule.failed(
+            now,
+            refused=isinstance(result, REFUSALS),
+            expected=self.armed or self.host.may_be_on,
+            overdue=self.host.overdue(now),
+        )
+        self.reporter.failed(now, wish.phase, verb, result, armed=self.armed)

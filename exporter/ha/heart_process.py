@@ -1,0 +1,56 @@
+"""The heart's process as the exporter starts it, and ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from exporter.ha.messages import MASKED
+
+HUNG = 8.0
+"""Seconds without a word from a heart that is to stop, after which another one has to do it: it reports every second."""
+
+
+def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a heart; its standard input never makes its writer wait.
+
+    Raises:
+        OSError: the system can't.
+    """
+    # A signal to all of the unit, or of a terminal, that comes before the heart's handlers stand would be its end.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Together with the reports: what is no message is logged as it is.
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if process.stdin is not None:
+        os.set_blocking(process.stdin.fileno(), False)
+    return process
+
+
+def end(
+    process: subprocess.Popen[bytes],
+    deadline: float,
+    heard_at: Callable[[], float],
+    clock: Callable[[], float],
+) -> int:
+    """Have it stop and wait for its end; the exit status. Beyond ``deadline``, or when it hangs, it is killed."""
+    process.terminate()
+    while (status := process.poll()) is None:
+        now = clock()
+        if now >= deadline or now - heard_at() > HUNG:
+            process.kill()
+            return process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+    return status

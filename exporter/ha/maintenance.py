@@ -1,0 +1,86 @@
+"""Maintenance: no heartbeats until it ends, whatever starts or stops in the meantime.
+
+One small file beside the lock, which root and the exporter's user can write: the boot's id, and the end in seconds of
+CLOCK_BOOTTIME (which goes on while the machine is suspended) or ``inf``. ``vmguest-exporter ha disable`` writes it,
+``ha enable`` removes it, a running heart looks at it every second. Another boot is the end of it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.errors import ConfigError
+from exporter.ha.lock import BOOT_ID, boot
+
+
+def boottime() -> float:
+    """Seconds since the boot, those of a suspend included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Maintenance:
+    """That of the exporter whose lock is ``lock_file``."""
+
+    def __init__(
+        self, lock_file: str, *, boot_id: Path = BOOT_ID, clock: Callable[[], float] = boottime
+    ) -> None:
+        self.path = Path(lock_file).with_suffix(".maintenance")
+        self._boot_id = boot_id
+        self._clock = clock
+
+    def left(self) -> float | None:
+        """Seconds until its end, infinite where it has none; None outside of maintenance.
+
+        A file that can't be read or understood is a maintenance without an end: nobody knows better, and a missed
+        heartbeat resets the machine where a missed Enable does not.
+        """
+        try:
+            lines = self.path.read_text(encoding="ascii", errors="replace").split("\n")
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return math.inf
+        if lines[0] != boot(self._boot_id) and len(lines) > 1:
+            return None
+        try:
+            left = float(lines[1]) - self._clock()
+        except (IndexError, ValueError):
+            return math.inf
+        if math.isnan(left):
+            return math.inf
+        return None if left <= 0 else left
+
+    def begin(self, seconds: float) -> None:
+        """From now on, for ``seconds`` or without an end (``math.inf``).
+
+        Raises:
+            ConfigError: it can't be written.
+        """
+        new = self.path.with_suffix(".new")
+        try:
+            # World-readable: the exporter may run as another user than whoever calls this.
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+            with os.fdopen(descriptor, "w") as file:
+                os.fchmod(descriptor, 0o644)
+                file.write(f"{boot(self._boot_id)}\n{self._clock() + seconds}\n")
+            new.replace(self.path)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path}: maintenance can't be noted: {error.strerror}. Run as root or as the exporter's user, "
+                "with the exporter's own --ha.lock-file"
+            ) from error
+
+    def end(self) -> None:
+        """Over, if there was one.
+
+        Raises:
+            ConfigError: it can't be removed.
+        """
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: maintenance can't be ended: {error.strerror}") from error

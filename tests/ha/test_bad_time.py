@@ -1,0 +1,45 @@
+"""Only observed time in which a check is known to be bad adds up."""
+
+from __future__ import annotations
+
+from exporter.ha.bad_time import BadTime
+from exporter.ha.rules import Health
+
+GOOD, BAD, FAULT, UNKNOWN = Health.GOOD, Health.BAD, Health.FAULT, Health.UNKNOWN
+
+
+def after(*verdicts: tuple[float, Health], checks: float = 0.0) -> tuple[float, float]:
+    bad = BadTime(10.0, checks)
+    for at, health in verdicts:
+        bad.observe(at, health)
+    return bad.checks, bad.own
+
+
+def test_time_between_two_bad_verdicts_counts() -> None:
+    assert after((0, BAD), (4, BAD), (8, BAD)) == (8, 0)
+    assert after((0, BAD)) == (0, 0)
+    assert after((0, BAD), (4, BAD), (4, BAD)) == (4, 0), "the same verdict twice counts once"
+
+
+def test_the_first_good_verdict_clears_all() -> None:
+    assert after((0, BAD), (8, BAD), (9, GOOD)) == (0, 0)
+    assert after((0, FAULT), (8, FAULT), (9, GOOD)) == (0, 0)
+    assert after((0, GOOD), checks=20) == (0, 0)
+
+
+def test_a_standstill_of_an_hour_is_no_hour_of_bad_health() -> None:
+    assert after((0, BAD), (3600, BAD), (3601, BAD)) == (1, 0)
+
+
+def test_own_faults_and_what_is_not_known_freeze_it() -> None:
+    assert after((0, BAD), (8, BAD), (9, FAULT), (12, FAULT), (13, UNKNOWN), (14, BAD), (15, BAD)) == (9, 0)
+    assert after((0, BAD), (8, BAD), (9, FAULT), (12, FAULT)) == (8, 3)
+
+
+def test_what_was_before_a_restart_counts_on_with_bad_verdicts_only() -> None:
+    assert after((0, UNKNOWN), (5, UNKNOWN), checks=20) == (20, 0)
+    assert after((0, BAD), (5, BAD), checks=20) == (25, 0)
+
+
+def test_a_clock_that_goes_back_counts_nothing() -> None:
+    assert after((10, BAD), (5, BAD), (6, BAD)) == (1, 0)
