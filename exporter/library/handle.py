@@ -35,7 +35,7 @@ from exporter.errors import (
 )
 from exporter.library.loader import Library
 from exporter.library.signatures import HANDLE, OUT, PREFIX, REPLY, Status
-from exporter.protocol.rpci import words
+from exporter.protocol.rpci import MAX_REASON, words
 from exporter.snapshot import Snapshot, Value
 
 PATH_SIZE = 513
@@ -99,7 +99,7 @@ def stat(library: Library, encoding: str, name: str) -> bytes:
             finally:
                 library.functions["StatFree"](reply, size)
     if code == Status.NOT_AVAILABLE:
-        raise _refusal(words(data).decode("utf-8", "replace"), command)
+        raise _refusal(words(data).decode("utf-8", "replace")[:MAX_REASON], command)
     if code != Status.SUCCESS:
         raise _error("StatGet", code)
     if length > MAX_REPLY:

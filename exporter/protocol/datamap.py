@@ -32,6 +32,9 @@ _HEAD = struct.Struct(">II")
 _WORD = struct.Struct(">I")
 _MAX_STRING = 2**31 - 1
 
+MAX_FIELDS = 1024
+"""Most fields of one packet, and most items of one list. A host sends two fields and no list."""
+
 
 def _int64(value: int) -> bytes:
     if not -(2**63) <= value < 2**63:
@@ -98,6 +101,8 @@ class _Reader:
     def count(self, smallest: int) -> int:
         """A list's length, checked against the bytes left before anything is allocated."""
         count = self.word()
+        if count > MAX_FIELDS:
+            raise RemoteProtocolError(f"a list of {count} entries: {MAX_FIELDS} are looked at")
         if count * smallest > len(self.data) - self.at:
             raise RemoteProtocolError(f"a list of {count} entries does not fit its packet")
         return count
@@ -107,7 +112,8 @@ def decode(body: bytes) -> dict[int, Field]:
     """All fields of a DataMap, unknown ids included, in any order.
 
     Raises:
-        RemoteProtocolError: an unknown entry type, a repeated id, a length that leaves the packet.
+        RemoteProtocolError: an unknown entry type, a repeated id, a length that leaves the packet, more than
+            :data:`MAX_FIELDS`.
     """
     reader = _Reader(body)
     fields: dict[int, Field] = {}
@@ -126,5 +132,7 @@ def decode(body: bytes) -> dict[int, Field]:
             raise RemoteProtocolError(f"entry type {kind}: 1 to 4 are known")
         if key in fields:
             raise RemoteProtocolError(f"field {key} stands twice in one packet")
+        if len(fields) >= MAX_FIELDS:
+            raise RemoteProtocolError(f"a packet of more than {MAX_FIELDS} fields")
         fields[key] = value
     return fields

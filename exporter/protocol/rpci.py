@@ -16,6 +16,9 @@ from exporter.protocol import datamap, packet
 
 _DATA = 1
 
+MAX_REASON = 512
+"""Characters of a refusal that are kept: it goes into a line of the log."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -71,5 +74,6 @@ def parse_reply(body: bytes, command: bytes = b"") -> bytes:
     if payload.startswith(b"1 "):
         return payload[2:]
     if payload.startswith(b"0 "):
-        raise RpcError(words(payload[2:]).decode("utf-8", "replace"), command.decode("utf-8", "replace"))
+        reason = words(payload[2:]).decode("utf-8", "replace")[:MAX_REASON]
+        raise RpcError(reason, command.decode("utf-8", "replace"))
     raise RemoteProtocolError(f"a reply that begins with {payload[:2]!r}: '1 ' or '0 ' is expected")

@@ -81,3 +81,16 @@ def test_what_cannot_be_said_is_our_mistake(value: int | bytes) -> None:
 def test_any_bytes_give_fields_or_one_error(body: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         datamap.decode(body)
+
+
+def test_what_has_too_many_parts_is_not_taken_apart() -> None:
+    """A mebibyte of them would keep the polling thread for a tenth of a second."""
+    numbers = dict.fromkeys(range(datamap.MAX_FIELDS), 1)
+    assert len(datamap.decode(datamap.encode(numbers))) == datamap.MAX_FIELDS
+    with pytest.raises(RemoteProtocolError, match="more than 1024 fields"):
+        datamap.decode(datamap.encode({**numbers, datamap.MAX_FIELDS: 1}))
+    for kind, item in ((3, bytes(8)), (4, b"\0\0\0\x01a")):
+        head = kind.to_bytes(4, "big") + bytes(4)
+        assert len(datamap.decode(head + (1024).to_bytes(4, "big") + item * 1024)) == 1
+        with pytest.raises(RemoteProtocolError, match="a list of 1025 entries"):
+            datamap.decode(head + (1025).to_bytes(4, "big") + item * 1025)

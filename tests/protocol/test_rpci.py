@@ -96,3 +96,9 @@ def test_a_packet_without_payload_is_malformed(body: bytes) -> None:
 def test_any_bytes_give_data_or_one_typed_error(body: bytes) -> None:
     with contextlib.suppress(RpcError, RemoteProtocolError):
         rpci.parse_reply(body)
+
+
+def test_a_refusal_is_not_as_long_as_the_host_likes() -> None:
+    with pytest.raises(RpcError) as caught:
+        rpci.parse_reply(rpci.reply(b"x" * 100_000, ok=False)[4:])
+    assert caught.value.text == "x" * rpci.MAX_REASON

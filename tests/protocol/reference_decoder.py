@@ -1,0 +1,409 @@
+"""What replies of a host mean, written a second time: from the description of the formats, not from the exporter's code.
+
+It imports nothing of the exporter, and goes about everything in another way: slow, one value after another. Where the
+exporter gives a value that this does not, one of the two is wrong.
+
+Every function returns None for a reply that is no reply of its kind, else a dictionary of values.
+
+Sources: open-vm-tools 12.2.0 and 13.1.0, libguestlib/guestlibV3.x, vmGuestLibInt.h, vmGuestLib.c; Guest SDK Programming
+Guide, "Extended guest statistics".
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import xml.sax
+import xml.sax.handler
+import xml.sax.xmlreader
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+# Id, name, size of the value in bytes; 0 for a text.
+STATISTICS = """
+1 cpu_reservation 4
+2 cpu_limit 4
+3 cpu_shares 4
+4 cpu_used 8
+5 host_cpu_frequency 4
+6 memory_reservation 4
+7 memory_limit 4
+8 memory_shares 4
+9 memory_mapped 4
+10 memory_active 4
+11 memory_overhead 4
+12 memory_ballooned 4
+13 memory_swapped 4
+14 memory_shared 4
+15 memory_shared_saved 4
+16 memory_used 4
+17 elapsed 8
+18 resource_pool_path 0
+19 cpu_stolen 8
+20 memory_target 8
+21 host_cpu_cores 4
+22 host_cpu_used 8
+23 host_memory_swapped 8
+24 host_memory_shared 8
+25 host_memory_used 8
+26 host_memory_physical 8
+27 host_memory_physical_free 8
+28 host_memory_kernel_overhead 8
+29 host_memory_mapped 8
+30 host_memory_unmapped 8
+31 memory_zipped 4
+32 memory_zip_saved 4
+33 memory_host_cache_swapped 4
+34 memory_swap_target 4
+35 memory_balloon_target 4
+36 memory_balloon_max 4
+37 resource_pool_path 0
+38 memory_shares 8
+"""
+TABLE = [
+    (int(id_), name, int(size)) for id_, name, size in (row.split() for row in STATISTICS.split("\n") if row)
+]
+LONGEST_STRING = 512
+
+# Offset of the valid byte, offset of the value, name, size: the table of a V2 reply.
+V2 = """
+12 16 cpu_reservation 4
+20 24 cpu_limit 4
+28 32 cpu_shares 4
+36 40 cpu_used 8
+48 52 host_cpu_frequency 4
+56 60 memory_reservation 4
+64 68 memory_limit 4
+72 76 memory_shares 4
+80 84 memory_mapped 4
+88 92 memory_active 4
+96 100 memory_overhead 4
+104 108 memory_ballooned 4
+112 116 memory_swapped 4
+120 124 memory_shared 4
+128 132 memory_shared_saved 4
+136 140 memory_used 4
+144 148 elapsed 8
+"""
+V2_SIZE, V2_PATH = 669, 156
+
+
+class _Broken(Exception):
+    """No reply of this kind."""
+
+
+def _exactly(file: io.BytesIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise _Broken
+    return data
+
+
+def _c_string(raw: bytes) -> str:
+    return bytes(raw.partition(b"\0")[0]).decode("utf-8", errors="replace")
+
+
+def v3(reply: bytes) -> tuple[int, dict[str, int | str]] | None:
+    """Session id and values of a reply to ``guestlib.info.get 3``."""
+    try:
+        return _v3(io.BytesIO(reply))
+    except _Broken:
+        return None
+
+
+def _v3(file: io.BytesIO) -> tuple[int, dict[str, int | str]]:
+    version = int.from_bytes(_exactly(file, 4), "little")
+    session = int.from_bytes(_exactly(file, 8), "little")
+    size = int.from_bytes(_exactly(file, 4), "little")
+    if version != 3 or session == 0:
+        raise _Broken
+    if size > 1 << 24:
+        raise _Broken
+    body = io.BytesIO(_exactly(file, size))
+    count = int.from_bytes(_exactly(body, 4), "big")
+    values: dict[str, int | str] = {}
+    for id_, name, wide in TABLE:
+        if id_ > count:
+            break
+        if int.from_bytes(_exactly(body, 4), "big") != id_:
+            raise _Broken
+        valid = _exactly(body, 4)[3] != 0
+        if wide:
+            number = int.from_bytes(_exactly(body, wide), "big")
+            # The 64-bit shares stand for the 32-bit ones.
+            if valid:
+                values[name] = number
+            continue
+        length = int.from_bytes(_exactly(body, 4), "big")
+        if id_ == 18 and length > LONGEST_STRING:
+            raise _Broken
+        padded = (length + 3) // 4 * 4
+        if padded > size:
+            raise _Broken
+        text = _c_string(_exactly(body, padded)[:length])
+        if valid and (text or name not in values):
+            values[name] = text
+    return session, values
+
+
+def v2(reply: bytes) -> tuple[int, dict[str, int | str]] | None:
+    """Session id and values of a reply to ``guestlib.info.get 2``."""
+    if len(reply) != V2_SIZE or reply[:4] != b"\2\0\0\0" or reply[4:12] == bytes(8):
+        return None
+    values: dict[str, int | str] = {}
+    for row in V2.strip().split("\n"):
+        flag, offset, name, size = row.split()
+        if reply[int(flag)]:
+            at = int(offset)
+            values[name] = int.from_bytes(reply[at : at + int(size)], "little")
+    if reply[V2_PATH]:
+        # The library overwrites the last of the 512 bytes with a NUL.
+        values["resource_pool_path"] = _c_string(reply[V2_PATH + 1 : -1])
+    return int.from_bytes(reply[4:12], "little"), values
+
+
+# Extended statistics: name -> (value, type, units).
+Extended = dict[str, tuple[float | int | str, str, str]]
+
+DECIMAL = re.compile(r"\A-?[0-9]+(?:\.[0-9]+)?\Z")
+STRANGE = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
+WHITE = " \t\r\n"
+
+
+def _usable(text: Any, longest: int) -> str | None:
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        return None
+    text = text.strip(WHITE)
+    if len(text) > longest or any(ord(letter) in STRANGE for letter in text):
+        return None
+    return str(text)
+
+
+def _take(found: Extended, name: Any, value: Any, type_: Any = None, units: Any = None) -> None:
+    """Add what can be used; of two with one name the first counts."""
+    clean, kind, unit = _usable(name, 128), _usable(type_, 128), _usable(units, 128)
+    if not clean or kind is None or unit is None or clean in found or value is None:
+        return
+    number: Decimal
+    if isinstance(value, str):
+        value = value.strip(WHITE)
+        if not DECIMAL.match(value):
+            text = _usable(value, 512)
+            if text is not None:
+                found[clean] = (text, kind, unit)
+            return
+        if len(value) > 42:
+            return
+        number = Decimal(value)
+    elif type(value) in (int, float, Decimal):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return
+    else:
+        return
+    if not number.is_finite() or not -(2**63) <= number <= 2**64:
+        return
+    if number == 2**64:
+        # Only a decimal may be rounded to there.
+        return
+    whole = "." not in value if isinstance(value, str) else isinstance(value, int)
+    found[clean] = (int(number) if whole else float(number), kind, unit)
+
+
+def _decoded(reply: bytes) -> str | None:
+    reply = reply.rstrip(b"\0")
+    return None if b"\0" in reply else reply.decode("utf-8", errors="replace")
+
+
+class _Tree(xml.sax.ContentHandler):
+    """Elements as lists: tag, attributes, and what is inside, pieces of text and elements in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root: list[Any] = ["", {}, []]
+        self.open = [self.root]
+        self.document_type = False
+
+    def startElement(self, name: str, attrs: Any) -> None:
+        element: list[Any] = [name, dict(attrs.items()), []]
+        self.open[-1][2].append(element)
+        self.open.append(element)
+
+    def endElement(self, name: str) -> None:
+        self.open.pop()
+
+    def characters(self, content: str) -> None:
+        inside = self.open[-1][2]
+        if inside and isinstance(inside[-1], str):
+            inside[-1] += content
+        else:
+            inside.append(content)
+
+    # The rest is a lexical handler.
+
+    def startDTD(self, *_: object) -> None:
+        self.document_type = True
+
+    def endDTD(self) -> None:
+        pass
+
+    def comment(self, _: str) -> None:
+        pass
+
+    def startCDATA(self) -> None:
+        pass
+
+    def endCDATA(self) -> None:
+        pass
+
+
+def xml_(reply: bytes) -> tuple[int, Extended] | None:
+    """Session id (0: none) and statistics."""
+    text = _decoded(reply)
+    if text is None:
+        return None
+    tree, parser, source = _Tree(), xml.sax.make_parser(), xml.sax.xmlreader.InputSource()
+    source.setByteStream(io.BytesIO(text.encode()))
+    source.setEncoding("utf-8")
+    parser.setContentHandler(tree)
+    parser.setProperty(xml.sax.handler.property_lexical_handler, tree)
+    try:
+        parser.parse(source)
+    except xml.sax.SAXParseException:
+        return None
+    tag, attributes, inside = tree.root[2][0]
+    if tag != "metrics" or tree.document_type:
+        return None
+    found: Extended = {}
+    for element in inside:
+        if isinstance(element, str) or element[0] != "metric":
+            continue
+        get = element[1].get
+        pieces = [each for each in element[2] if isinstance(each, str) and each.strip(WHITE)]
+        if len(pieces) <= 1:
+            _take(found, get("name"), "".join(pieces), get("type"), get("units"))
+    return _session(attributes.get("session")), found
+
+
+def _session(value: Any) -> int:
+    found: Extended = {}
+    _take(found, "session", value)
+    number = found.get("session", (0,))[0]
+    return number if isinstance(number, int) and number > 0 else 0
+
+
+def json_(reply: bytes) -> tuple[int, Extended] | None:
+    """Session id (0: none) and statistics."""
+    text = _decoded(reply)
+    if text is None:
+        return None
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        firsts = dict(reversed(items))
+        return {name: firsts[name] for name in dict.fromkeys(name for name, _ in items)}
+
+    def number(digits: str) -> int | None:
+        return int(digits) if len(digits) < 30 else None
+
+    try:
+        document = json.loads(text, object_pairs_hook=pairs, parse_int=number)
+    except (ValueError, RecursionError):
+        return None
+    session = 0
+    if isinstance(document, dict) and isinstance(document.get("metrics"), list | dict):
+        inner = document["metrics"]
+        if isinstance(inner, list) or "value" not in inner:
+            session, document = _session(document.get("session")), inner
+    found: Extended = {}
+    if isinstance(document, dict):
+        entries = [(name, entry) for name, entry in document.items()]
+    elif isinstance(document, list):
+        entries = [
+            (entry.get("name"), entry) if isinstance(entry, dict) else (None, entry) for entry in document
+        ]
+    else:
+        return None
+    for name, entry in entries:
+        if isinstance(entry, dict):
+            _take(
+                found,
+                name if name is not None else "",
+                entry.get("value"),
+                entry.get("type"),
+                entry.get("units"),
+            )
+        else:
+            _take(found, name if name is not None else "", entry)
+    return session, found
+
+
+YAML_KEY = re.compile(r"\A(?P<key>.*?)(?:: (?P<value>.*)|:)\Z", re.DOTALL)
+
+
+def yaml(reply: bytes) -> tuple[int, Extended] | None:
+    """Statistics; the encoding has no session id."""
+    text = _decoded(reply)
+    if text is None:
+        return None
+    blocks: list[tuple[str, list[str]]] = []
+    for line in text.split("\n"):
+        bare = line.strip(WHITE)
+        if not bare or bare in ("---", "...") or bare[0] == "#":
+            continue
+        if line[0] in " \t":
+            if blocks:
+                blocks[-1][1].append(line)
+        else:
+            blocks.append((bare, []))
+    found: Extended = {}
+    for head, lines in blocks:
+        name, flat = _yaml_pair(head)
+        if name is None:
+            continue
+        fields: dict[str, str] = {}
+        depth = None
+        for line in lines:
+            indent = len(line) - len(line.lstrip(" \t"))
+            depth = depth or indent
+            key, value = _yaml_pair(line.strip(WHITE))
+            if indent <= depth and key is not None and key not in fields:
+                fields[key] = value
+        if not fields:
+            _take(found, name, flat)
+        elif not flat:
+            _take(found, name, fields.get("value"), fields.get("type"), fields.get("units"))
+    return 0, found
+
+
+def _yaml_pair(line: str) -> tuple[str | None, str]:
+    match = YAML_KEY.match(line)
+    if match is None:
+        return None, ""
+    return _bare(match["key"].strip(WHITE)), _bare((match["value"] or "").strip(WHITE))
+
+
+def _bare(word: str) -> str:
+    for quote in "\"'":
+        if len(word) >= 2 and word.startswith(quote) and word.endswith(quote):
+            return word[1:-1]
+    return word
+
+
+def text(reply: bytes) -> tuple[int, Extended] | None:
+    """Statistics; the encoding has neither a session id nor types and units."""
+    whole = _decoded(reply)
+    if whole is None:
+        return None
+    found: Extended = {}
+    for line in whole.split("\n"):
+        match = re.match(r"\A([^=]*)=(.*)\Z", line, re.DOTALL)
+        if match:
+            _take(found, match[1], match[2])
+    return 0, found
+
+
+EXTENDED = {"xml": xml_, "json": json_, "yaml": yaml, "text": text}
