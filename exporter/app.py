@@ -1,7 +1,7 @@
 """The composition root: what a serving process consists of, and in which order it starts and ends.
 
     host -> source -> poller -> published -> web
-                        |           +-----> push (OTLP)
+                        +--> insight ---^ +-> push (OTLP)
                         +--> health -> heart (a process of its own, with a connection of its own)
 
 Parts start from the host outwards and end in the reverse order. Each brings a ``check`` of its settings and a
@@ -20,6 +20,7 @@ from exporter import __version__
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.ha import start as heartbeats
+from exporter.insight import start as meaning
 from exporter.machine.signals import FAILED, RELOAD, Signals
 from exporter.machine.systemd import Notifier
 from exporter.metrics.collector import Options
@@ -33,10 +34,12 @@ from exporter.snapshot import PollState
 
 log = logging.getLogger("exporter.app")
 
+PROBES = 20
+"""Quick polls at the start of a session, 5 s in all: how often does this host take a new sample?"""
 WEDGED_AFTER = 10
 """Calls to the host that one poll may take, each up to its time limit, before it counts as stuck for ever."""
 
-PARTS = (hosts, push, web, heartbeats)
+PARTS = (hosts, meaning, push, web, heartbeats)
 """Modules of which each can check its own settings."""
 
 
@@ -79,27 +82,29 @@ def start(
 ) -> Poller:
     """Build and start every part; ``parts`` ends them. ``failed``: called when one of them fails for good."""
     host = hosts.find_host(settings)
-    listeners: list[Callable[[PollState], None]] = []
+    observer = meaning.start(settings, environ, host.guest)
 
-    def polled(state: PollState) -> None:
-        if state.polls == 1:
+    def told(state: PollState) -> None:
+        if state.polls == 1 and poller.state.polls == 0:
             notifier.ready(f"polling every {state.interval:g} s")
-        for tell in listeners:
-            tell(state)
+        observer(state)
 
     poller = Poller(
         host.source,
         settings.poll.interval,
-        on_poll=polled,
+        on_state=told,
         extended=extended(settings),
+        probes=PROBES,
         memory=hosts.memory(settings, environ),
     )
     published = Published(
-        lambda: poller.state, Options(settings.expose_identity, settings.deprecated_metrics), guest=host.guest
+        lambda: poller.state,
+        Options(settings.expose_identity, settings.deprecated_metrics),
+        guest=observer.guest,
+        insight=observer.insight,
     )
     push.start(settings, environ, published, parts)
-    server, record = web.start(settings, published, parts, failed)
-    listeners.append(record)
+    server = web.start(settings, published, parts, failed)
     poller.start()
     parts.callback(poller.stop)
     # Last, so that an orderly stop hands monitoring back before anything else ends.

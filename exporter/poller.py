@@ -26,6 +26,8 @@ from exporter.snapshot import PollState, Snapshot
 
 log = logging.getLogger("exporter.poller")
 
+PROBE = 0.25
+"""Seconds between two polls while the host's rhythm is measured."""
 JOIN_TIMEOUT = 0.5
 """Seconds that :meth:`Poller.stop` waits for a poll that is under way."""
 
@@ -33,7 +35,9 @@ JOIN_TIMEOUT = 0.5
 class Poller:
     """Polls ``source`` every ``interval`` seconds.
 
-    ``on_poll`` is called by the polling thread after each poll, good or bad, with the new state. ``extended``
+    ``on_state`` is called by the polling thread with each new state, of a poll, good or bad, or of a round of extended
+    statistics, before it is published: what follows from a state is never behind it. ``probes``: polls that come
+    every :data:`PROBE` seconds when a session begins, to see how often this host takes a new sample. ``extended``
     reads the extended statistics in what time is left between polls. ``memory`` outlives this process, so that a
     session that goes on keeps its start.
     """
@@ -45,15 +49,18 @@ class Poller:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        on_poll: Callable[[PollState], None] | None = None,
+        on_state: Callable[[PollState], None] | None = None,
         extended: ExtendedReader | None = None,
         memory: SessionFile | None = None,
+        probes: int = 0,
     ) -> None:
         self._source = source
         self._interval = interval
         self._clock = clock
         self._wall = wall
-        self._on_poll = on_poll
+        self._on_state = on_state
+        self._probes = probes
+        self._probes_left = 0
         self._extended = extended
         self._memory = memory
         self._session = SessionClock(memory.recall() if memory is not None else None)
@@ -90,14 +97,22 @@ class Poller:
         deadline = self._clock()
         while not self._stop.is_set():
             self.poll()
-            deadline += self._interval
+            pace = self._pace()
+            deadline += pace
             self.poll_extended(deadline)
             late = self._clock() - deadline
             if late > 0:
-                missed = math.ceil(late / self._interval)
-                deadline += missed * self._interval
+                missed = math.ceil(late / pace)
+                deadline += missed * pace
                 self._state = replace(self._state, missed=self._state.missed + missed)
             self._stop.wait(deadline - self._clock())
+
+    def _pace(self) -> float:
+        """Seconds to the next poll: short ones while a new session is being looked at."""
+        if self._probes_left and not self._state.last_error:
+            self._probes_left -= 1
+            return min(PROBE, self._interval)
+        return self._interval
 
     def poll(self) -> None:
         """Ask the host once and publish the outcome."""
@@ -129,18 +144,13 @@ class Poller:
             # Without elapsed, the host's uptime is the only word on when this session began: before it is shown.
             state = self._with_extended(state, now + self._interval, shown=False)
         self._publish(state)
-        try:
-            if self._on_poll is not None:
-                self._on_poll(self._state)
-        except Exception:
-            # Whoever listens must not end the thread that polls. Left out from now on: it would fail each time.
-            log.exception("what is told of each poll failed by a mistake in this program")
-            self._on_poll = None
 
     def poll_extended(self, deadline: float) -> None:
         """Go on with the extended statistics until ``deadline``, after a good basic poll, and publish them."""
         if self._extended is not None and self._state.snapshot is not None and not self._state.last_error:
-            self._publish(self._with_extended(self._state, deadline, shown=True))
+            state = self._with_extended(self._state, deadline, shown=True)
+            if state != self._state:
+                self._publish(state)
 
     def _with_extended(self, state: PollState, deadline: float, *, shown: bool) -> PollState:
         """A good poll's ``state`` with what extended statistics there are by ``deadline``.
@@ -180,6 +190,13 @@ class Poller:
 
     def _publish(self, state: PollState) -> None:
         """From here on this is what is known."""
+        try:
+            if self._on_state is not None:
+                self._on_state(state)
+        except Exception:
+            # Whoever listens must not end the thread that polls. Left out from now on: it would fail each time.
+            log.exception("what is told of each state failed by a mistake in this program")
+            self._on_state = None
         before, self._state = self._state.lives.session, state
         session = state.lives.session
         if session.number == before.number and (why := words(before.start, session.start)):
@@ -216,6 +233,7 @@ class Poller:
         elapsed = snapshot.values.get("elapsed")
         new_session = state.lives.session.number != before.lives.session.number
         if new_session:
+            self._probes_left = self._probes
             # What was read of the session before is nobody's any more.
             changes = before.session_changes + (last is not None)
             state = replace(state, session_changes=changes, extended=None, extended_up=None)

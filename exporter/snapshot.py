@@ -71,6 +71,16 @@ class Guest:
     """Virtual CPUs online."""
     memory_bytes: int | None = None
     """Memory that the kernel manages: the VM's size less what firmware and kernel image keep."""
+    installed_bytes: int | None = None
+    """Memory of the VM by its memory blocks, which no balloon changes."""
+    available_bytes: int | None = None
+    """Memory that can be had without swapping (``MemAvailable``)."""
+    swap_free_bytes: int | None = None
+    possible_vcpus: int | None = None
+    """Virtual CPUs that could be added while it runs, those online included."""
+    steal_seconds: float | None = None
+    """Steal of all vCPUs since the boot, as the kernel shows it."""
+    boot_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,10 @@ def poller(
     host: Host,
     clock: Clock | None = None,
     interval: float = 5,
-    on_poll: Callable[[PollState], None] | None = None,
+    on_state: Callable[[PollState], None] | None = None,
 ) -> Poller:
     clock = clock or Clock()
-    return Poller(host, interval, clock=clock, wall=clock.wall, on_poll=on_poll)
+    return Poller(host, interval, clock=clock, wall=clock.wall, on_state=on_state)
 
 
 def polls(count: int, host: Host, clock: Clock | None = None) -> PollState:
@@ -195,7 +195,7 @@ def test_missed_ticks_are_skipped_and_counted(duration: float, missed: int, wait
 def test_start_polls_at_once_and_stop_closes_the_source() -> None:
     polled = threading.Event()
     host = Host(snapshot())
-    polling = Poller(host, 3600, on_poll=lambda _state: polled.set())
+    polling = Poller(host, 3600, on_state=lambda _state: polled.set())
     polling.start()
     assert polled.wait(10)
     polling.stop()
@@ -231,7 +231,7 @@ def test_stop_before_start_closes_the_source() -> None:
 
 def test_every_poll_is_told() -> None:
     told: list[PollState] = []
-    polling = poller(Host(snapshot(), ConnectionLost("x")), on_poll=told.append)
+    polling = poller(Host(snapshot(), ConnectionLost("x")), on_state=told.append)
     polling.poll()
     polling.poll()
     assert [state.last_error for state in told] == ["", "lost"]
@@ -241,7 +241,7 @@ def test_a_listener_that_fails_does_not_end_the_polls(caplog: pytest.LogCaptureF
     def fail(_state: PollState) -> None:
         raise ZeroDivisionError
 
-    polling = poller(Host(snapshot(), snapshot(elapsed=15_000)), on_poll=fail)
+    polling = poller(Host(snapshot(), snapshot(elapsed=15_000)), on_state=fail)
     polling.poll()
     polling.poll()
     assert polling.state.polls == 2
@@ -304,7 +304,7 @@ def test_the_hosts_uptime_does_not_move_a_start_that_is_known() -> None:
 def test_without_elapsed_the_uptime_is_asked_for_before_anything_is_shown() -> None:
     shown: list[PollState] = []
     polling, reader = with_round(Host(snapshot(elapsed=None)), ExtendedState(extended(60_000_000), up=True))
-    polling._on_poll = shown.append
+    polling._on_state = shown.append
     polling.poll()
     assert [state.lives.session.start for state in shown] == [WALL - 60]
     assert shown[0].extended is not None

@@ -3,7 +3,7 @@
 Wire decoder, C signatures, collector, Prometheus, OTLP, the documents' tables, simulator, dashboards' tests: all walk
 these tables. No name, unit or help text of a metric stands in any other room. ``statistics`` the basic ones ·
 ``extended_statistics`` the extended ones that are known by name · ``extended_names`` the rule for those that are not ·
-``own`` what does not come from the host · ``units`` and ``metric`` what rows are made of.
+``own`` what does not come from the host · ``insight`` what is worked out · ``units`` and ``metric`` what rows are made of.
 """
 
 from __future__ import annotations
@@ -15,6 +15,21 @@ from exporter.catalogue.extended_statistics import (
     HYPERVISOR,
     NUMA_MEMORY,
     ExtendedStatistic,
+)
+from exporter.catalogue.insight import (
+    CPU_LIMIT_STATE,
+    CPU_LOST,
+    GUEST_STEAL,
+    GUEST_STEAL_ACCOUNTING,
+    INSIGHT_METRICS,
+    MEMORY_CONTENTION_RATIO,
+    MEMORY_LIMIT_STATE,
+    RECLAIM_DEFICIT,
+    RECLAIM_PENDING,
+    RECLAIM_WORST_CASE,
+    REFRESH_INTERVAL,
+    SETTING_CHANGES,
+    STOLEN_RATIO,
 )
 from exporter.catalogue.metric import PREFIX, SESSION_ID, Kind, Labels, Metric, well_formed
 from exporter.catalogue.own import (
@@ -89,11 +104,15 @@ __all__ = [
     "BY_ID",
     "BY_KEY",
     "CPU_CONTENTION",
+    "CPU_LIMIT_STATE",
+    "CPU_LOST",
     "EXTENDED",
     "EXTENDED_DROPPED",
     "EXTENDED_UP",
     "GUEST_MEMORY",
     "GUEST_METRICS",
+    "GUEST_STEAL",
+    "GUEST_STEAL_ACCOUNTING",
     "HA_APP_STATUS",
     "HA_CHECK_HEALTHY",
     "HA_DRY_RUN",
@@ -110,8 +129,11 @@ __all__ = [
     "HA_REQUESTED_RESET",
     "HOST_FACTS",
     "HYPERVISOR",
+    "INSIGHT_METRICS",
     "LAST_POLL",
     "LIBRARY_RESTARTS",
+    "MEMORY_CONTENTION_RATIO",
+    "MEMORY_LIMIT_STATE",
     "METRICS",
     "NO_LIMIT",
     "NUMA_MEMORY",
@@ -127,14 +149,20 @@ __all__ = [
     "POLL_DURATION",
     "POLL_ERRORS",
     "PREFIX",
+    "RECLAIM_DEFICIT",
+    "RECLAIM_PENDING",
+    "RECLAIM_WORST_CASE",
+    "REFRESH_INTERVAL",
     "SELF_METRICS",
     "SESSION",
     "SESSION_CHANGES",
     "SESSION_ID",
     "SESSION_METRICS",
     "SESSION_START",
+    "SETTING_CHANGES",
     "SOURCE",
     "STATISTICS",
+    "STOLEN_RATIO",
     "UP",
     "VCPUS",
     "WEB_CONNECTIONS_REFUSED",

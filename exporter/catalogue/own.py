@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from exporter.catalogue.insight import INSIGHT_METRICS
 from exporter.catalogue.metric import Kind, Metric
 from exporter.catalogue.units import Unit
 
@@ -96,6 +97,7 @@ OWN: Mapping[str, tuple[Metric, ...]] = {
     "What the guest's own kernel sees": GUEST_METRICS,
     "The session": SESSION_METRICS,
     "The exporter itself": SELF_METRICS,
+    "What it means": INSIGHT_METRICS,
     "OTLP push": OTLP_METRICS,
     "Web server": WEB_METRICS,
     "Heartbeats": HA_METRICS,

@@ -16,6 +16,9 @@ class Unit(Enum):
     CPUS = ("{cpu}", "")
     PACKETS = ("{packet}", "")
     EVENTS = ("{event}", "")
+    CHANGES = ("{change}", "")
+    RATIO = ("1", "")
+    """Of histograms alone. The standard translation appends ``_ratio`` to gauges only, so it is part of their name."""
     NONE = ("", "")
     """No unit at all. Not "1": the standard translation to Prometheus would append ``_ratio``."""
     TIMESTAMP = ("s", "timestamp_seconds")

@@ -109,6 +109,13 @@ class Extended:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Insight:
+    histograms: bool = option(
+        Switch(), "Histograms of stolen time and memory contention by sample of the host.", default="true"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Web:
     enabled: bool = option(Switch(), "Serve /metrics.", default="true", flag="web")
     listen: tuple[Address, ...] = option(
@@ -273,6 +280,7 @@ class Settings:
         "Publish the resource pool's path and the BIOS uuid; hardening guides count them as fingerprints.",
         default="false",
     )
+    insight: Insight = field(default_factory=Insight)
     web: Web = field(default_factory=Web)
     otlp: Otlp = field(default_factory=Otlp)
     ha: Ha = field(default_factory=Ha)
@@ -288,7 +296,7 @@ GROUPS: dict[str, type] = {
 CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Reading the host", ("source", "poll", "guestrpc", "library", "extended")),
     ("A simulated or recorded host", ("simulated", "replay")),
-    ("What is published", ("deprecated-metrics", "expose-identity")),
+    ("What is published", ("deprecated-metrics", "expose-identity", "insight")),
     ("Web", ("web",)),
     ("OTLP push", ("otlp",)),
     ("vSphere HA heartbeats", ("ha",)),

@@ -1,1 +1,1 @@
-"""What the numbers mean: the judgement of this VM, and the last hour that it rests on."""
+"""What the numbers mean: where CPU time was lost, what changed, the verdict, and the last hour that it rests on."""

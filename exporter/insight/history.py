@@ -1,4 +1,4 @@
-"""The last hour of a few values, in memory. Bounded: some 360 moments of a dozen numbers.
+"""The last hour of a few values, in memory. Bounded: some 360 moments of two dozen numbers.
 
 Not a time series database and not for alerts: it ends with the process, and Prometheus keeps the real one. The
 polling thread records; whoever draws takes one reference, which is replaced whole.
@@ -10,9 +10,10 @@ import math
 from array import array
 from typing import NamedTuple
 
-from exporter.catalogue import BY_KEY
 from exporter.catalogue.extended_names import map_value
-from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
+from exporter.insight.interval import number
+from exporter.insight.ledger import Ledger
+from exporter.snapshot import ExtendedSnapshot, Guest, Snapshot
 
 SPAN = 3600.0
 """Seconds that are kept."""
@@ -28,13 +29,18 @@ _BASIC = (
     "memory_used",
     "memory_active",
     "memory_ballooned",
+    "memory_balloon_target",
     "memory_swapped",
+    "memory_zipped",
 )
 _EXTENDED = {"vm.cpu.contention.mem": "contention_memory", "guest.mem.swapIn": "swap_in"}
 """The host's name of a statistic of the group ``resources``, and ours."""
+_LEDGER = ("lost_limit", "lost_host", "lost_undetermined")
+_BURSTS = ("worst", "high")
 
-KEPT: tuple[str, ...] = (*_BASIC, "vcpus", *_EXTENDED.values())
-"""What is kept: catalogue keys, what the guest says, what comes from the extended statistics."""
+KEPT: tuple[str, ...] = (*_BASIC, "vcpus", *_LEDGER, *_BURSTS, "extended_at", *_EXTENDED.values())
+"""What is kept: catalogue keys, what the guest says, the ledger's sums (seconds), the bursts since the moment before,
+and what comes from the extended statistics, with the monotonic time of their own answer."""
 _POSITION = {key: position for position, key in enumerate(KEPT)}
 
 
@@ -47,14 +53,18 @@ class Moment(NamedTuple):
     numbers: array[float]
 
     def get(self, key: str) -> float | None:
-        number = self.numbers[_POSITION[key]]
-        return None if math.isnan(number) else number
+        value = self.numbers[_POSITION[key]]
+        return None if math.isnan(value) else value
 
     def rate(self, before: Moment, key: str) -> float | None:
-        """Growth of a counter since ``before``, per second of the host's clock; None across a session change."""
+        """Growth of a counter since ``before``, per second; None across a session change.
+
+        By the host's clock; what comes from the extended statistics by the time of their own answers.
+        """
         if self.session_id != before.session_id:
             return None
-        seconds = self.numbers[_POSITION["elapsed"]] - before.numbers[_POSITION["elapsed"]]
+        clock = "extended_at" if key in _EXTENDED.values() else "elapsed"
+        seconds = self.numbers[_POSITION[clock]] - before.numbers[_POSITION[clock]]
         growth = self.numbers[_POSITION[key]] - before.numbers[_POSITION[key]]
         return growth / seconds if seconds > 0 and growth >= 0 else None
 
@@ -65,50 +75,84 @@ class Moment(NamedTuple):
 
 
 class History:
-    """The moments of the last hour, oldest first."""
+    """The moments of the last hour, oldest first. For one thread; readers take :attr:`moments`."""
 
     def __init__(self) -> None:
-        self._moments: tuple[Moment, ...] = ()
+        self.moments: tuple[Moment, ...] = ()
+        self._worst = self._high = 0.0
 
-    @property
-    def moments(self) -> tuple[Moment, ...]:
-        return self._moments
+    def burst(self, share: float, *, high: bool) -> None:
+        """One sample of the host: the share of one vCPU's time that was stolen in it."""
+        self._worst = max(self._worst, share)
+        self._high += high
 
-    def due(self, at: float) -> bool:
-        """Whether a moment at this time would be kept, so that none is made in vain."""
+    def record(
+        self,
+        snapshot: Snapshot,
+        extended: ExtendedSnapshot | None,
+        guest: Guest,
+        ledger: Ledger,
+        at: float,
+    ) -> None:
+        """Keep this moment if it is due, and if the host's sample is another one than that kept last."""
+        last = self.moments[-1] if self.moments else None
         # Not the whole step: a poll that comes a little early would double it.
-        return not self._moments or at - self._moments[-1].at >= 0.95 * STEP
-
-    def record(self, state: PollState, guest: Guest, at: float) -> None:
-        """Keep what was just polled, if it is due and fresh. For one thread."""
-        if state.snapshot is None or not state.fresh(at) or not self.due(at):
+        if last is not None and at - last.at < 0.95 * STEP:
             return
-        moment = moment_of(state.snapshot, state.fresh_extended(at), guest, at)
-        self._moments = (*(one for one in self._moments if at - one.at < SPAN), moment)
-
-    def window(self) -> tuple[Moment, Moment] | None:
-        """First and last moment of the last minutes within the present session; None if there are not two."""
-        moments = self._moments
-        if not moments:
-            return None
-        last = moments[-1]
-        first = next(
-            one for one in moments if one.session_id == last.session_id and last.at - one.at <= WINDOW
-        )
-        return (first, last) if first is not last else None
+        if (
+            last is not None
+            and last.session_id == snapshot.session_id
+            and last.get("elapsed") == number(snapshot, "elapsed")
+        ):
+            return
+        moment = moment_of(snapshot, extended, guest, at, ledger, self._worst, self._high)
+        self._worst = self._high = 0.0
+        self.moments = (*since(self.moments, at - SPAN), moment)
 
 
-def moment_of(snapshot: Snapshot, extended: ExtendedSnapshot | None, guest: Guest, at: float) -> Moment:
+def since(moments: tuple[Moment, ...], at: float) -> tuple[Moment, ...]:
+    """Those later than ``at``: an hour ends whether or not anything was recorded since."""
+    return tuple(moment for moment in moments if moment.at > at)
+
+
+def window(moments: tuple[Moment, ...]) -> tuple[Moment, Moment] | None:
+    """First and last of the last minutes within the present session; None if there are not two."""
+    if not moments:
+        return None
+    last = moments[-1]
+    first = next(one for one in moments if one.session_id == last.session_id and last.at - one.at <= WINDOW)
+    return (first, last) if first is not last else None
+
+
+def moment_of(
+    snapshot: Snapshot,
+    extended: ExtendedSnapshot | None,
+    guest: Guest,
+    at: float,
+    ledger: Ledger | None = None,
+    worst: float = math.nan,
+    high: float = math.nan,
+) -> Moment:
     """What is kept of one poll, and of the extended statistics that may be shown beside it."""
-    found = {key: _number(snapshot, key) for key in _BASIC}
+    found = {key: value for key in _BASIC if (value := number(snapshot, key)) is not None}
     if guest.vcpus is not None:
         found["vcpus"] = float(guest.vcpus)
-    for value in extended.groups.get("resources", ()) if extended is not None else ():
-        if value.name in _EXTENDED and (mapped := map_value("resources", value)) is not None:
-            found[_EXTENDED[value.name]] = mapped.value
+    if ledger is not None:
+        found |= zip(
+            _LEDGER, (ledger.limit / 1000, ledger.host / 1000, ledger.undetermined / 1000), strict=True
+        )
+    found |= {"worst": worst, "high": high}
+    if extended is not None:
+        found["extended_at"] = extended.read_monotonic
+        found |= {_EXTENDED[name]: value for name, value in resources(extended).items() if name in _EXTENDED}
     return Moment(at, snapshot.session_id, array("d", (found.get(key, math.nan) for key in KEPT)))
 
 
-def _number(snapshot: Snapshot, key: str) -> float:
-    value = snapshot.values.get(key)
-    return BY_KEY[key].scaled(value) if isinstance(value, int) else math.nan
+def resources(extended: ExtendedSnapshot) -> dict[str, float]:
+    """The numbers of the group ``resources`` in base units, by the host's name."""
+    group = "resources"
+    return {
+        value.name: mapped.value
+        for value in extended.groups.get(group, ())
+        if (mapped := map_value(group, value)) is not None
+    }

@@ -1,7 +1,7 @@
-"""What the guest's own kernel says about itself: virtual CPUs and memory.
+"""What the guest's own kernel says about itself: virtual CPUs, memory, steal.
 
-The host's counters need both as divisors (stolen per vCPU, ballooned share of memory), so that a ratio takes
-no second exporter. Read once per rendering of a page or export; never on behalf of the host.
+The host's counters need the first two as divisors (stolen per vCPU, ballooned share of memory), so that a ratio
+takes no second exporter. Read once per round of extended statistics; never on behalf of the host.
 """
 
 from __future__ import annotations
@@ -12,14 +12,31 @@ from pathlib import Path
 
 from exporter.snapshot import Guest
 
+_TICKS = 100
+"""USER_HZ: what /proc counts in, the same on every architecture that VMware runs."""
+
 
 def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None] = os.cpu_count) -> Guest:
     """Ask the kernel. Inside a container this is still the kernel of the VM, not the container's limit.
 
-    Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``), proc(5) (``MemTotal``).
-    ``cpu_count`` answers where there is no sysfs, which is Windows.
+    Where something (LXCFS) lays a container's own view over /proc/meminfo, memory is left out: it is not the VM's.
+
+    Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``, ``possible``), sysfs-devices-memory
+    (``block_size_bytes``), proc(5) (``meminfo``, ``stat``, ``sys/kernel/random/boot_id``). ``cpu_count`` answers
+    where there is no sysfs, which is Windows.
     """
-    return Guest(_online(Path(root)) or cpu_count(), _mem_total(Path(root)))
+    root = Path(root)
+    memory = {} if _overlaid(root) else _meminfo(root)
+    return Guest(
+        vcpus=_cpus(root, "online") or cpu_count(),
+        memory_bytes=memory.get("MemTotal"),
+        installed_bytes=_installed(root),
+        available_bytes=memory.get("MemAvailable"),
+        swap_free_bytes=memory.get("SwapFree"),
+        possible_vcpus=_cpus(root, "possible"),
+        steal_seconds=_steal(root),
+        boot_id=next(iter(_lines(root / "proc/sys/kernel/random/boot_id")), None),
+    )
 
 
 def _lines(path: Path) -> list[str]:
@@ -29,23 +46,46 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _online(root: Path) -> int | None:
-    """Length of a list such as ``0-3,5``."""
+def _cpus(root: Path, which: str) -> int | None:
+    """Length of a list such as ``0-3,5``; None where there is none."""
     try:
         spans = [
             span.split("-")
-            for line in _lines(root / "sys/devices/system/cpu/online")
+            for line in _lines(root / "sys/devices/system/cpu" / which)
             for span in line.split(",")
         ]
-        return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
+        return sum(int(span[-1]) - int(span[0]) + 1 for span in spans) or None
     except ValueError:
         return None
 
 
-def _mem_total(root: Path) -> int | None:
+def _meminfo(root: Path) -> dict[str, int]:
+    """Bytes, by the kernel's names."""
+    found = {}
     for line in _lines(root / "proc/meminfo"):
         name, _, size = line.partition(":")
-        if name == "MemTotal":
-            number, _, unit = size.strip().partition(" ")
-            return int(number) * 1024 if number.isdecimal() and unit == "kB" else None
-    return None
+        number, _, unit = size.strip().partition(" ")
+        if number.isdecimal() and unit == "kB":
+            found[name] = int(number) * 1024
+    return found
+
+
+def _overlaid(root: Path) -> bool:
+    """Whether something is mounted over /proc/meminfo."""
+    return any(line.split()[4:5] == ["/proc/meminfo"] for line in _lines(root / "proc/self/mountinfo"))
+
+
+def _installed(root: Path) -> int | None:
+    """Memory blocks times their size; None where the kernel has no memory hot-plug."""
+    folder = root / "sys/devices/system/memory"
+    try:
+        size = int(next(iter(_lines(folder / "block_size_bytes")), ""), 16)
+        return size * sum(name.startswith("memory") for name in os.listdir(folder)) or None  # noqa: PTH208  names alone
+    except (OSError, ValueError):
+        return None
+
+
+def _steal(root: Path) -> float | None:
+    """The eighth number of the first line of /proc/stat."""
+    words = next(iter(_lines(root / "proc/stat")), "").split()
+    return int(words[8]) / _TICKS if len(words) > 8 and words[0] == "cpu" and words[8].isdecimal() else None

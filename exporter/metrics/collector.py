@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, SESSION_ID, Kind, Metric
 from exporter.errors import POLL_ERROR_KINDS
+from exporter.insight.observer import Insight
 from exporter.metrics import extended
+from exporter.metrics import insight as worked_out
 from exporter.metrics.families import Family, Point, counted
 from exporter.snapshot import Guest, PollState, Snapshot
 
@@ -39,6 +41,7 @@ def collect(
     now_monotonic: float,
     options: Options = DEFAULT,
     guest: Guest = NO_GUEST,
+    insight: Insight | None = None,
 ) -> list[Family]:
     """Everything that is known at this moment, in the order of the page.
 
@@ -56,6 +59,8 @@ def collect(
             lives=state.lives,
             expose_identity=options.expose_identity,
         )
+    if insight is not None:
+        families += worked_out.families(insight, state, now_monotonic)
     return [*families, *_guest(guest), *_exporter(state, now_monotonic)]
 
 

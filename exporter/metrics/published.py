@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from exporter.clock import Instant, Start, words
+from exporter.insight.observer import Insight
 from exporter.machine.guest import read as read_guest
 from exporter.metrics.collector import DEFAULT, Options, collect
 from exporter.metrics.families import Family, begun
@@ -24,7 +25,9 @@ Families = Callable[[], Iterable[Family]]
 
 
 class Published:
-    """``state`` gives what the poller published last; ``guest`` what the guest's own kernel says. For any thread."""
+    """``state`` gives what the poller published last; ``guest`` what the guest's own kernel says; ``insight`` what
+    was worked out. For any thread.
+    """
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class Published:
         others: Iterable[Families] = (),
         *,
         guest: Callable[[], Guest] = read_guest,
+        insight: Callable[[], Insight | None] = lambda: None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state = state
         self._options = options
-        self.guest = guest
+        self._guest = guest
+        self._insight = insight
         self._wall = wall
         self._parts = [*others]
         self._lock = threading.Lock()
@@ -50,6 +55,11 @@ class Published:
     def state(self) -> PollState:
         """What the poller published last; frozen."""
         return self._state()
+
+    @property
+    def insight(self) -> Insight | None:
+        """What was worked out of all states so far; frozen."""
+        return self._insight()
 
     def add(self, families: Families) -> None:
         """From now on, publish what this part says about itself too."""
@@ -70,7 +80,7 @@ class Published:
     def polled(self) -> list[Family]:
         """What comes with a poll."""
         now = self.now()
-        families = collect(self.state, now.monotonic, self._options, self.guest())
+        families = collect(self.state, now.monotonic, self._options, self._guest(), self.insight)
         return list(begun(families, self.started(now)))
 
     def others(self) -> list[Family]:
@@ -81,6 +91,6 @@ class Published:
     def collect(self, now: Instant | None = None) -> list[Family]:
         """Everything, in the order of the page, as of ``now``."""
         now = now or self.now()
-        families = collect(self.state, now.monotonic, self._options, self.guest())
+        families = collect(self.state, now.monotonic, self._options, self._guest(), self.insight)
         families += [family for families in self._parts for family in families()]
         return list(begun(families, self.started(now)))

@@ -78,10 +78,13 @@ def _simulated(settings: Settings) -> Host:
         connector = in_process(settings.simulated.scenario, seed=seed)
     except ConfigError as error:
         raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
-    machine = connector.server.host.scenario.machine
-    simulated = Guest(machine.vcpus, machine.memory << 20)
+
+    def simulated() -> Guest:
+        with connector.server.hold() as host:
+            return host.guest()
+
     wire = WireSource(connector, settings.guestrpc.timeout, source="simulated")
-    return Host(wire, lambda: simulated, connector.server)
+    return Host(wire, simulated, connector.server)
 
 
 def _leads_somewhere(found: Source) -> None:

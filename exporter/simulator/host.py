@@ -15,13 +15,12 @@ from exporter.errors import RpcError
 from exporter.protocol import stats_v2, stats_v3
 from exporter.simulator import scenario_file, stat_get, statistics
 from exporter.simulator.curves import Curve, Value, constant
+from exporter.simulator.guest import guest_of
 from exporter.simulator.ha import Monitor
 from exporter.simulator.physics import Physics
 from exporter.simulator.scenario import Event, Scenario
 from exporter.simulator.stat_get import Device
-
-REFRESH = 20
-"""Milliseconds for which the host repeats a sample. Real hosts do so for longer."""
+from exporter.snapshot import Guest
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,12 @@ class SimulatedHost:
         self._outage_end = self._now / 1000 + outage
         self._change_session("host restart")
 
+    def _pause(self, seconds: float) -> None:
+        """The VM stands still, as for a snapshot: the host's clock goes on, the guest's did not."""
+        self._paused += round(seconds * 1000)
+        self._notice(f"pause of {seconds:g} s")
+        self._forget_sample()
+
     def _change_session(self, why: str) -> None:
         self.session_id = self._draw_session_id()
         self.session_changes += 1
@@ -139,6 +144,7 @@ class SimulatedHost:
 
     def _begin_session(self) -> None:
         self._began = self._now
+        self._paused = 0
         machine = self.scenario.machine
         self._physics = Physics(machine, self.scenario.drive, self._set, seed=self.seed, began=self._began)
         # The host has run for 1 to 30 days; a session change may well have brought the VM to another one.
@@ -153,6 +159,8 @@ class SimulatedHost:
             self._change_session(event.what or "vMotion")
         elif event.do == "host-restart":
             self._restart(float(event.what or 0))
+        elif event.do == "pause":
+            self._pause(float(event.what or 1))
         else:
             change, _, kind = event.do.partition("-")
             devices = self._disks if kind == "disk" else self._nics
@@ -241,6 +249,11 @@ class SimulatedHost:
         self._sample()
         return stat_get.answer(self.extended_view(), encoding, name)
 
+    def guest(self) -> Guest:
+        """What the guest's own kernel would say."""
+        self._sample()
+        return guest_of(self.scenario.machine, self._physics.givable(self._sampled / 1000), self._memory)
+
     def extended_view(self) -> stat_get.View:
         """What the extended statistics are made of."""
         self._sample()
@@ -261,16 +274,17 @@ class SimulatedHost:
 
     @property
     def _sample_time(self) -> int:
-        return max(self._now // REFRESH * REFRESH, self._began)
+        refresh = max(round(self.scenario.refresh * 1000), 1)
+        return max(self._now // refresh * refresh, self._began)
 
     def _sample(self) -> None:
-        """Take a new sample where the last one is older than REFRESH."""
+        """Take a new sample where the last one is older than the scenario's refresh."""
         self.advance()
         now = self._sample_time
         if now == self._sampled:
             return
         self._sampled = now
-        self._elapsed = now - self._began
+        self._elapsed = now - self._began + self._paused
         self._totals = self._physics.totals(now)
         self._memory = self._physics.memory(now / 1000)
         self._replies: dict[int, bytes] = {}

@@ -9,9 +9,11 @@ CPU, in vCPUs::
     stalls = part of it that waits for swapped memory       -> contention.mem
     ran    = min((wants - stalls) x (1 - neighbours), limit / clock rate)        -> used
     stolen = wants - stalls - ran                           -> stolen, contention.cpu
+    limited = the part of it that the limit alone took: what neighbours left and the limit did not let run
     idle   = vCPUs - wants
 
-Memory: levels follow their targets LAG seconds later. Mapped + ballooned + swapped + zipped never exceed the VM's
+Memory: levels follow their targets LAG seconds later; a balloon takes no more than the guest can give, and nothing
+where its driver is missing. Mapped + ballooned + swapped + zipped never exceed the VM's
 memory; what is mapped beyond a limit lies in swap. Used = mapped - saved by sharing.
 """
 
@@ -39,8 +41,10 @@ class Totals(NamedTuple):
     """Rates per second, or what they add up to since the session's start."""
 
     used: float = 0.0
-    """Seconds of vCPU time, as the next two."""
+    """Seconds of vCPU time, as the next three."""
     stolen: float = 0.0
+    limited: float = 0.0
+    """The part of ``stolen`` that the CPU limit took; no guest is told, tests are."""
     stalled: float = 0.0
     host_used: float = 0.0
     """Seconds of core time on the whole host."""
@@ -127,13 +131,15 @@ class Physics:
             self._set(CPU_LIMIT, machine.cpu_limit, time),
             self._set(HOST_MHZ, machine.host_mhz, time),
         )
+        left = ran
         if limit != NO_LIMIT and clock:
-            ran = min(ran, limit / clock)
+            ran = min(left, limit / clock)
         commands = max(drive.disk_commands.number(time), 0.0)
         churn = CHURN * 100 * swapped
         return Totals(
             used=ran,
             stolen=runnable - ran,
+            limited=left - ran,
             stalled=wants - runnable,
             host_used=ran + (machine.host_cores - ran) * _fraction(drive.host_load.number(time)),
             commands=commands,
@@ -159,7 +165,9 @@ class Physics:
 
         most = size * BALLOON_MAX // 100
         balloon_target = min(part(drive.balloon, time), most)
-        ballooned = min(part(drive.balloon, before), most)
+        ballooned = (
+            min(part(drive.balloon, before), most, self.givable(time)) if machine.balloon_driver else 0
+        )
         swap_target = min(part(drive.swap, time), size - balloon_target)
         swapped = min(part(drive.swap, before), size - ballooned)
         zipped = min(part(drive.compress, before), size - ballooned - swapped)
@@ -189,6 +197,11 @@ class Physics:
             remote=int(mapped * _fraction(drive.numa_remote.number(time))),
             others=int((machine.host_memory << 10) * _fraction(drive.host_memory.number(time))),
         )
+
+    def givable(self, time: float) -> int:
+        """KB that the guest could give at ``time`` if nothing were ballooned: what its processes do not hold."""
+        size = self._machine.memory << 10
+        return size - int(size * _fraction(self._drive.needed.number(time)))
 
     def _swapped_at(self, time: float) -> int:
         """KB swapped as the host tells it: swap-in and swap-out follow that level."""

@@ -28,6 +28,7 @@ _LEAST = {
     "memory_reservation": 0,
     "memory_limit": 0,
     "memory_shares": -1,
+    "guest_swap": 0,
 }
 
 
@@ -52,6 +53,10 @@ class Machine:
     host_cores: int = 32
     host_memory: int = 262144
     hypervisor: str = "VMware ESXi 8.0.3 build-24022510"
+    balloon_driver: bool = True
+    """Whether the guest has one; without, the balloon stays empty whatever the host wants."""
+    guest_swap: int = 0
+    """MB of free swap in the guest."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -88,6 +93,8 @@ class Drive(NamedTuple):
     """Of what it wants to run, what other VMs take from it."""
     touched: Curve = constant(0.8)
     """Of its memory, what the guest has ever used."""
+    needed: Curve = constant(0.3)
+    """Of its memory, what the guest's processes hold and can't give back."""
     active: Curve = ramp((0, 0.18), (60, 0.30), (150, 0.18), every=150)
     """Of its memory, what the guest uses now."""
     shared: Curve = constant(0.08)
@@ -121,10 +128,10 @@ class Event:
     at: float
     do: str
     what: str = ""
-    """The disk or network card; a session change's cause; the outage in seconds of a host restart."""
+    """The disk or network card; a session change's cause; seconds of a host restart's outage, or of a pause."""
 
 
-EVENTS = ("session-change", "host-restart", "add-disk", "remove-disk", "add-nic", "remove-nic")
+EVENTS = ("session-change", "host-restart", "add-disk", "remove-disk", "add-nic", "remove-nic", "pause")
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,8 @@ class Scenario:
     """Reply formats that the host knows."""
     statistics: int = ESXI_7_LIST
     """Length of the V3 list: 30 before ESX 5.0, 37 before ESXi 7.0."""
+    refresh: float = 0.02
+    """Seconds for which the host repeats a sample. Real hosts do so for longer."""
     host_info: bool = True
     """``tools.guestlib.enableHostInfo``."""
     encodings: tuple[str, ...] = ENCODINGS

@@ -21,7 +21,7 @@
     id = 18446744073709551615
     every = 30                          # or at = [10, 25]
 
-    [host]                              # versions, statistics, host_info, encodings, json_list, secure_only,
+    [host]                              # versions, statistics, refresh, host_info, encodings, json_list, secure_only,
     statistics = 30                     # privileged, disks, nics
 
     [ha]                                # fields of exporter.simulator.ha.Options
@@ -179,7 +179,7 @@ class _Reader:
                 continue
             if do in _NEEDS_DEVICE and not what:
                 self._problem(f"{name}.what", "expected the disk (scsi0:2) or the card's MAC")
-            if do == "host-restart" and what:
+            if do in ("host-restart", "pause") and what:
                 what = str(self._value(f"{name}.what", what, toml_values.duration))
             found.append(Event(at, do, what))
         return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.catalogue import OLD_NO_LIMIT_MB
-from exporter.simulator.curves import constant, ramp
-from exporter.simulator.scenario import Drive, Machine, Scenario
+from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
+from exporter.simulator.curves import constant, ramp, steps
+from exporter.simulator.scenario import Drive, Event, Machine, Scenario
 
 # What is wrong stays wrong after the first minute or two: alert rules wait for 10 minutes and more.
 _ROWS = (
@@ -77,6 +77,57 @@ _ROWS = (
         machine=Machine(hypervisor="VMware ESX 4.0.0 build-164009"),
         statistics=30,
         encodings=(),
+    ),
+    Scenario(
+        "reclaim",
+        "The host wants half of the VM's memory, and the guest can give a quarter.",
+        drive=Drive(
+            needed=constant(0.75),
+            balloon=ramp((5, 0.0), (60, 0.50)),
+            host_memory=ramp((0, 0.80), (60, 0.97)),
+        ),
+    ),
+    Scenario(
+        "dead-balloon",
+        "The host wants memory by the balloon, but the guest has no driver for it: the host swaps instead.",
+        machine=Machine(balloon_driver=False),
+        drive=Drive(
+            balloon=ramp((5, 0.0), (60, 0.30)),
+            swap=ramp((90, 0.0), (150, 0.10)),
+            host_memory=ramp((0, 0.80), (60, 0.97)),
+        ),
+    ),
+    Scenario(
+        "burst",
+        "Other VMs take two thirds of the CPU time for 2 s in every 30, and nothing in between.",
+        drive=Drive(neighbours=steps((0, 0.0), (20, 0.66), (22, 0.0), every=30)),
+    ),
+    Scenario(
+        "pause",
+        "The VM stands still for 4 s in every minute, as for the snapshots of a backup.",
+        events=tuple(Event(at, "pause", "4") for at in range(60, 3600, 60)),
+    ),
+    Scenario(
+        "changed-limit",
+        "After a minute somebody limits the VM to 2400 MHz, and halves its shares.",
+        drive=Drive(demand=ramp((0, 0.35), (50, 0.70), (100, 0.35), every=100)),
+        set={2: steps((0, NO_LIMIT), (60, 2400)), 3: steps((0, 4000), (60, 2000))},
+    ),
+    Scenario(
+        "slow-refresh",
+        "A host that takes a new sample every 20 s and repeats it in between.",
+        refresh=20.0,
+    ),
+    Scenario(
+        "full-reservation",
+        "All of the VM's memory is reserved on a host that is short of it.",
+        machine=Machine(memory_reservation=8192),
+        drive=Drive(host_memory=constant(0.95), host_load=constant(0.9)),
+    ),
+    Scenario(
+        "remote-memory",
+        "Nearly half of the VM's memory lies on another NUMA node than its vCPUs.",
+        drive=Drive(numa_remote=constant(0.45)),
     ),
 )
 

@@ -101,6 +101,7 @@ def like(value: object) -> Callable[[object], Any]:
 HOST: Mapping[str, Callable[[object], object]] = {
     "versions": list_of(whole(2, 3)),
     "statistics": whole(0, len(STATISTICS)),
+    "refresh": duration,
     "host_info": boolean,
     "encodings": encodings,
     "json_list": boolean,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
+from sys import getsizeof
 
 import pytest
 
-from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Moment, moment_of
+from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Moment, moment_of, since, window
+from exporter.insight.ledger import Ledger
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
 
 GUEST = Guest(2, None)
@@ -54,6 +55,17 @@ class TestMoment:
         assert one.get("contention_memory") == 0.2
         assert one.session_id == 1
 
+    def test_what_the_host_does_not_give_is_none(self) -> None:
+        assert moment(10.0).get("memory_swapped") is None
+        bare = moment_of(Snapshot(1, 3, {}), None, Guest(), 1.0)
+        assert [bare.get(key) for key in KEPT] == [None] * len(KEPT)
+
+    def test_extended_statistics_go_by_the_time_of_their_own_answer(self) -> None:
+        first, last = moment(10.0), moment(20.0)
+        again = moment_of(Snapshot(1, 3, {"elapsed": 25_000}), state(20.0).extended, GUEST, 25.0)
+        assert last.rate(first, "contention_memory") == pytest.approx(0.02)
+        assert again.rate(last, "contention_memory") is None, "the same round"
+
     def test_rates_are_by_the_hosts_clock(self) -> None:
         first, last = moment(10.0), moment(20.0)._replace(at=999.0)
         assert last.rate(first, "cpu_used") == pytest.approx(0.5)
@@ -77,10 +89,15 @@ class TestMoment:
         assert moment(20.0).rate(moment(10.0), "memory_swapped") is None
 
 
+def record(history: History, polled: PollState, at: float) -> None:
+    assert polled.snapshot is not None
+    history.record(polled.snapshot, polled.extended, GUEST, Ledger(), at)
+
+
 def recorded(*times: float, session: int = 1) -> History:
     history = History()
     for at in times:
-        history.record(state(at + 1.0, session, read_at=at), GUEST, at)
+        record(history, state(at + 1.0, session, read_at=at), at)
     return history
 
 
@@ -97,33 +114,47 @@ class TestHistory:
         assert len(history.moments) == SPAN / STEP
         assert history.moments[-1].at - history.moments[0].at < SPAN
 
-    def test_polls_without_an_answer_leave_a_gap(self) -> None:
+    def test_an_hour_ends_whether_or_not_anything_came_since(self) -> None:
+        moments = recorded(0.0, 10.0, 20.0).moments
+        assert [one.at for one in since(moments, 5.0)] == [10.0, 20.0]
+        assert since(moments, 1000.0) == ()
+
+    def test_a_repeated_sample_is_no_moment(self) -> None:
         history = recorded(0.0)
-        history.record(PollState(interval=5.0), GUEST, 10.0)
-        # Failed polls: the snapshot stands, and is too old.
-        history.record(state(1.0, read_at=0.0), GUEST, 20.0)
-        history.record(state(31.0, read_at=30.0), GUEST, 30.0)
-        assert [one.at for one in history.moments] == [0.0, 30.0]
+        record(history, state(1.0, read_at=10.0), 10.0)
+        record(history, state(21.0, read_at=20.0), 20.0)
+        assert [one.at for one in history.moments] == [0.0, 20.0]
+
+    def test_bursts_are_those_since_the_moment_before(self) -> None:
+        history = recorded(0.0)
+        for share in (0.02, 0.3, 0.1):
+            history.burst(share, high=share >= 0.1)
+        record(history, state(11.0, read_at=10.0), 10.0)
+        record(history, state(21.0, read_at=20.0), 20.0)
+        assert [one.get("worst") for one in history.moments] == [0.0, 0.3, 0.0]
+        assert [one.get("high") for one in history.moments] == [0.0, 2.0, 0.0]
 
     def test_what_is_kept_has_names_of_its_own(self) -> None:
         assert len(set(KEPT)) == len(KEPT)
 
-    def test_it_is_small(self) -> None:
-        assert isinstance(moment(1.0).numbers, array)
+    def test_an_hour_at_a_second_is_less_than_a_mebibyte(self) -> None:
+        moments = recorded(*map(float, range(int(SPAN)))).moments
+        size = sum(getsizeof(one) + getsizeof(one.numbers) + 2 * getsizeof(1.0) for one in moments)
+        assert size < 2**20 / 4
 
 
 class TestWindow:
     def test_none_before_two_moments(self) -> None:
-        assert History().window() is None
-        assert recorded(0.0).window() is None
+        assert window(()) is None
+        assert window(recorded(0.0).moments) is None
 
     def test_the_last_minutes(self) -> None:
-        first, last = recorded(*map(float, range(0, 1001, 10))).window() or pytest.fail("no window")
+        first, last = window(recorded(*map(float, range(0, 1001, 10))).moments) or pytest.fail("no window")
         assert (first.at, last.at) == (1000.0 - WINDOW, 1000.0)
 
     def test_within_the_present_session_alone(self) -> None:
         history = History()
         for at in range(0, 101, 10):
-            history.record(state(at + 1.0, 1 if at < 70 else 2, read_at=float(at)), GUEST, float(at))
-        first, last = history.window() or pytest.fail("no window")
+            record(history, state(at + 1.0, 1 if at < 70 else 2, read_at=float(at)), float(at))
+        first, last = window(history.moments) or pytest.fail("no window")
         assert (first.at, last.at) == (70.0, 100.0)

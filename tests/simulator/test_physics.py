@@ -23,6 +23,8 @@ DRIVES = st.builds(
     demand=curves(st.floats(-0.5, 2)),
     neighbours=curves(),
     touched=curves(),
+    # What the guest can give bounds the balloon; that has a test of its own.
+    needed=st.just(constant(0.3)),
     active=curves(),
     shared=curves(),
     balloon=curves(),
@@ -169,3 +171,24 @@ def test_another_seed_is_another_curve_with_the_same_bounds() -> None:
     two = Physics(Machine(), Drive(), {}, seed=2).totals(60_000)
     assert one != two
     assert abs(one.used - two.used) < 0.1 * one.used
+
+
+def test_the_balloon_takes_no_more_than_the_guest_can_give() -> None:
+    asked = Drive(balloon=constant(0.5), needed=constant(0.75))
+    memory = physics(drive=asked).memory(100)
+    assert memory.balloon_target == 4096 << 10
+    assert memory.ballooned == 2048 << 10
+
+
+def test_without_a_driver_the_balloon_stays_empty() -> None:
+    memory = physics(Machine(balloon_driver=False), Drive(balloon=constant(0.5))).memory(100)
+    assert (memory.balloon_target, memory.ballooned) == (4096 << 10, 0)
+
+
+def test_what_the_limit_took_is_told_apart_from_what_neighbours_took() -> None:
+    both = Drive(demand=constant(1.0), neighbours=constant(0.25))
+    neighbours = physics(drive=both).totals(10_000)
+    limited = physics(Machine(cpu_limit=2600), both).totals(10_000)
+    assert neighbours.limited == 0
+    assert round(limited.stolen - limited.limited, 6) == round(neighbours.stolen, 6)
+    assert round(limited.used, 6) == 10

@@ -1,6 +1,6 @@
 """What the status page shows: the verdict, values now, the last hour, where they come from.
 
-Pure, and imported when somebody first looks at the page.
+Pure.
 """
 
 from __future__ import annotations
@@ -13,22 +13,38 @@ from typing import Any
 from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, Metric
 from exporter.insight import verdict
-from exporter.insight.history import History, Moment
-from exporter.insight.verdict import Level, Vitals
+from exporter.insight.observer import Insight
+from exporter.insight.question import Level
+from exporter.insight.vitals import Heartbeat, vitals_of
 from exporter.metrics.families import Family
+from exporter.outputs.page.charts import hour
 from exporter.snapshot import PollState
 
+OWN = frozenset({"heartbeat"})
+"""Questions that need no statistics from the host."""
+UNKNOWN: dict[str, Any] = {"level": Level.UNKNOWN, "text": "Not known now."}
 
-def overview(state: PollState, families: Iterable[Family], history: History, now: float) -> dict[str, Any]:
-    """The page's whole content; numbers in base units, ``"unlimited"`` for +Inf, None where there is no value."""
+
+def overview(
+    state: PollState, families: Iterable[Family], insight: Insight, now: float, wall: float
+) -> dict[str, Any]:
+    """The page's whole content; numbers in base units, ``"unlimited"`` for +Inf, None where there is no value.
+
+    ``now`` by the monotonic clock, ``wall`` by the wall clock, in seconds.
+    """
     found = _Found(families)
-    answers = verdict.judge(vitals(found, history))
+    vitals = vitals_of(state, insight, now, wall, _heartbeat_of(found))
+    answers = verdict.judge(vitals)
     level, text = verdict.summary(answers)
     if not state.fresh(now):
+        answers = tuple(each if each.key in OWN else replace(each, **UNKNOWN) for each in answers)
         level, text = Level.UNKNOWN, "There are no fresh statistics from the host."
-        answers = tuple(replace(each, level=level, text="Not known now.") for each in answers)
+        own, said = verdict.summary(tuple(each for each in answers if each.level > Level.UNKNOWN))
+        if own > Level.UNKNOWN:
+            level, text = own, f"{text} {said}"
     return {
         "version": __version__,
+        "time": wall,
         "up": state.up(now),
         "problem": _problem(state),
         "verdict": {"level": level.name.lower(), "text": text},
@@ -41,7 +57,7 @@ def overview(state: PollState, families: Iterable[Family], history: History, now
             }
             for answer in answers
         ],
-        "charts": charts(found, history, now),
+        **hour(state, insight, vitals, now),
         "facts": [
             {"title": title, "rows": [list(row) for row in rows if row[1] is not None]}
             for title, rows in _facts(state, found)
@@ -81,69 +97,6 @@ class _Found:
         family = self._families.get(metric)
         points = family.points if family is not None else ()
         return next((dict(point.labels) for point in points if point.value), {})
-
-
-def vitals(found: _Found, history: History) -> Vitals:
-    """What the verdict is about."""
-    window = history.window()
-    first, last = window or (None, None)
-
-    def share(key: str) -> float | None:
-        return last.share(first, key) if first is not None and last is not None else None
-
-    return Vitals(
-        window=last.at - first.at if first is not None and last is not None else 0.0,
-        vcpus=found.number(catalogue.VCPUS),
-        host_frequency=found.basic("host_cpu_frequency"),
-        cpu_limit=found.basic("cpu_limit"),
-        used=share("cpu_used"),
-        stolen=share("cpu_stolen"),
-        guest_memory=found.number(catalogue.GUEST_MEMORY),
-        memory_limit=found.basic("memory_limit"),
-        ballooned=found.basic("memory_ballooned"),
-        balloon_target=found.basic("memory_balloon_target"),
-        balloon_max=found.basic("memory_balloon_max"),
-        swapped=found.basic("memory_swapped"),
-        zipped=found.basic("memory_zipped"),
-        swap_in=last.rate(first, "swap_in") if first is not None and last is not None else None,
-        memory_contention=share("contention_memory"),
-    )
-
-
-CHARTS = (
-    ("cpu_used", "CPU used", "ratio", "Share of all vCPUs' time in which they ran."),
-    ("cpu_stolen", "CPU stolen", "ratio", "Share in which they were ready and the host ran others."),
-    ("memory_active", "Memory active", "bytes", "In recent use, as the host estimates it."),
-    ("memory_used", "Memory used", "bytes", "Host memory that stands behind the guest's."),
-    ("memory_ballooned", "Memory ballooned", "bytes", "Taken back by the host; missing to the guest."),
-    ("memory_swapped", "Memory swapped", "bytes", "In the host's swap file; slow to come back."),
-)
-"""Key of :data:`exporter.insight.history.KEPT`, title, unit, one sentence."""
-
-
-def charts(found: _Found, history: History, now: float) -> list[dict[str, Any]]:
-    """The last hour: seconds before now, and value."""
-    moments = history.moments
-    memory = found.number(catalogue.GUEST_MEMORY)
-    return [
-        {
-            "title": title,
-            "unit": unit,
-            "text": text,
-            "full": 1.0 if unit == "ratio" else memory,
-            "points": _points(moments, key, now, rates=unit == "ratio"),
-        }
-        for key, title, unit, text in CHARTS
-    ]
-
-
-def _points(moments: tuple[Moment, ...], key: str, now: float, *, rates: bool) -> list[list[float | None]]:
-    found: list[list[float | None]] = []
-    for position, moment in enumerate(moments):
-        earlier = moments[position - 1] if position else moment
-        value = moment.share(earlier, key) if rates else moment.get(key)
-        found.append([round(moment.at - now, 1), None if value is None else float(f"{value:.4g}")])
-    return found
 
 
 Rows = list[tuple[str, Any, str]]
@@ -196,6 +149,18 @@ def _facts(state: PollState, found: _Found) -> list[tuple[str, Rows]]:
         ),
         ("vSphere HA heartbeat", _heartbeat(found)),
     ]
+
+
+def _heartbeat_of(found: _Found) -> Heartbeat | None:
+    """What the verdict needs of it; None where heartbeats are off."""
+    if catalogue.HA_ENABLED not in found:
+        return None
+    return Heartbeat(
+        enabled=bool(found.number(catalogue.HA_ENABLED)),
+        healthy=bool(found.number(catalogue.HA_HEALTHY)),
+        status=found.words(catalogue.HA_APP_STATUS).get("status", ""),
+        reset_requested=bool(found.number(catalogue.HA_REQUESTED_RESET)),
+    )
 
 
 def _heartbeat(found: _Found) -> Rows:

@@ -8,40 +8,37 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
-from exporter.insight.history import History
+from exporter.insight.ledger import Ledger
+from exporter.insight.observer import Insight
 from exporter.metrics.published import Published
 from exporter.outputs.page.overview import overview
 from exporter.outputs.web.application import Response
-from exporter.snapshot import PollState
 
 MAX_AGE = 1.0
 """Seconds after which the answer is made anew."""
 
 
 class Status:
-    """The view. ``record`` belongs to the polling thread, ``view`` to the web server's."""
+    """What the page shows, for any thread."""
 
     def __init__(self, published: Published) -> None:
         self._published = published
-        self._history = History()
         self._lock = threading.Lock()
-        self._made: tuple[float, Response] | None = None
+        self._made: tuple[float, dict[str, Any]] | None = None
 
-    def record(self, state: PollState) -> None:
-        """Keep what a poll has brought."""
-        now = self._published.monotonic()
-        if self._history.due(now):
-            self._history.record(state, self._published.guest(), now)
-
-    def view(self) -> Response:
+    def content(self) -> dict[str, Any]:
+        """What the page shows, at most a second old."""
+        published = self._published
         with self._lock:
-            now = self._published.monotonic()
-            if self._made is None or now - self._made[0] > MAX_AGE:
-                self._made = now, self._make()
+            now = published.now()
+            if self._made is None or now.monotonic - self._made[0] > MAX_AGE:
+                insight = published.insight or Insight(Ledger.empty(histograms=False))
+                page = overview(published.state, published.collect(now), insight, now.monotonic, now.wall)
+                self._made = now.monotonic, page
             return self._made[1]
 
-    def _make(self) -> Response:
-        published = self._published
-        page = overview(published.state, published.collect(), self._history, published.monotonic())
-        return Response(json.dumps(page, allow_nan=False).encode(), "application/json")
+    def view(self) -> Response:
+        """The same as JSON."""
+        return Response(json.dumps(self.content(), allow_nan=False).encode(), "application/json")

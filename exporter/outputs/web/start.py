@@ -19,7 +19,6 @@ from exporter.outputs.web.listen import EVERYWHERE, bind
 from exporter.outputs.web.login_queue import WAITING
 from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
-from exporter.snapshot import PollState
 
 log = logging.getLogger("exporter.web")
 
@@ -40,17 +39,19 @@ def check(settings: Settings, _environ: Mapping[str, str]) -> None:
 
 def start(
     settings: Settings, published: Published, parts: ExitStack, failed: Callable[[], None]
-) -> tuple[WebServer | None, Callable[[PollState], None]]:
-    """Listen, unless the web server is off; ``parts`` ends it. Gives it and what wants to be told after each poll.
+) -> WebServer | None:
+    """Listen, unless the web server is off; ``parts`` ends it.
 
     ``failed`` is called from the server's thread should that fail later on.
     """
     if not settings.web.enabled:
-        return None, lambda _state: None
+        return None
     path = settings.web.telemetry_path
     page = Page(published, None if settings.web.disable_exporter_metrics else StandardCollector())
     status = Status(published)
-    application = Application(page, lambda: published.state.polls > 0, path, views(path, status.view))
+    application = Application(
+        page, lambda: published.state.polls > 0, path, views(path, status.view, status.content)
+    )
     if settings.web.config_file is None:
         server = WebServer(application, settings.web.listen, failed=failed)
     else:
@@ -73,7 +74,7 @@ def start(
             log.info("listening on %s and on port %d of every other address of this machine", where, port)
         else:
             log.info("listening on %s", where)
-    return server, status.record
+    return server
 
 
 def _try_to_bind(settings: Settings) -> None:

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter import __version__
-from exporter.metrics.published import Published
-from exporter.outputs.page.landing import landing, views
+from exporter.outputs.page.charts import CHARTS
+from exporter.outputs.page.landing import WORDS, landing, views
 from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import Page
-from exporter.outputs.web.application import Application, Response
+from exporter.outputs.web.application import Application, Response, StartResponse
 from exporter.outputs.web.server import WebServer
-from exporter.poller import Poller
-from exporter.session.wire import WireSource
-from exporter.simulator.in_process import in_process
-from exporter.snapshot import Guest
+from tests.insight.simulated import START, Simulated
 
-PAGES = views("/guest/metrics", lambda: Response(b"{}", "application/json"))
+CONTENT = Status(Simulated("cpu-limit").run(60).published).content()
+PAGES = views("/guest/metrics", lambda: Response(b"{}", "application/json"), lambda: CONTENT)
 CSS = PAGES["/-/status.css"]().body.decode()
 SCRIPT = PAGES["/-/status.js"]().body.decode()
 HTML = PAGES["/"]().body.decode()
 
 
 class Elements(HTMLParser):
-    def __init__(self, html: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
@@ -46,10 +47,27 @@ ELEMENTS = Elements(HTML)
 
 class TestPage:
     def test_it_says_what_this_is_and_leads_to_the_metrics(self) -> None:
-        response = landing("/guest/metrics")
+        response = landing("/guest/metrics", CONTENT)
         assert response.content_type == "text/html; charset=utf-8"
         assert __version__ in HTML
-        assert {"href": "/guest/metrics"} in ELEMENTS.named("a")
+        assert {"href": "guest/metrics"} in ELEMENTS.named("a")
+
+    def test_the_verdict_and_the_answers_are_there_without_javascript(self) -> None:
+        assert '<section id="verdict" class="warning"' in HTML
+        assert CONTENT["verdict"]["text"] in html.unescape(HTML)
+        for answer in CONTENT["answers"]:
+            assert html.escape(answer["question"]) in HTML
+            assert html.escape(answer["text"]) in HTML
+
+    def test_what_a_host_says_is_never_markup(self) -> None:
+        hostile = {**CONTENT, "verdict": {"level": "ok", "text": "<script>@LEVEL@"}}
+        page = landing("/metrics", hostile).body.decode()
+        assert "&lt;script&gt;@LEVEL@" in page
+
+    def test_its_words_are_the_scripts(self) -> None:
+        words = dict(re.findall(r'(\w+): "([^"]+)"', re.search(r"const WORDS = (.*);", SCRIPT)[1]))  # type: ignore[index]
+        marks = dict(re.findall(r'(\w+): "([^"]+)"', re.search(r"const MARKS = (.*);", SCRIPT)[1]))  # type: ignore[index]
+        assert {level: f"{marks[level]} {words[level]}" for level in words} == WORDS
 
     def test_no_mark_of_the_template_is_left(self) -> None:
         assert not re.search(r"@[A-Z]+@", HTML)
@@ -71,17 +89,15 @@ class TestPage:
             if name in ("src", "href")
         ]
         assert links
-        assert all(
-            link in ("data:,", "/guest/metrics") or link in PAGES or re.match(r"#|/-/", link or "")
-            for link in links
-        )
+        assert all(link in ("data:,", "guest/metrics") or re.match(r"#|-/", link or "") for link in links)
         for text in (CSS, SCRIPT.replace("http://www.w3.org/2000/svg", "")):
             assert "://" not in text
             assert "@import" not in text
             assert "url(" not in text
 
     def test_every_link_of_its_own_leads_somewhere(self) -> None:
-        known = {*PAGES, "/guest/metrics", "/-/healthy", "/-/ready", "data:,", "#verdict"}
+        pages = {path.lstrip("/") for path in PAGES}
+        known = {*pages, "guest/metrics", "-/healthy", "-/ready", "data:,", "#verdict"}
         assert {
             attributes.get("href") for attributes in [*ELEMENTS.named("a"), *ELEMENTS.named("link")]
         } <= known
@@ -141,7 +157,7 @@ class TestAccessibility:
         colours = dict(
             re.findall(r"--([a-z]+): (#[0-9a-f]{6});", CSS.split("@media")[scheme == "dark"].split("}")[0])
         )
-        assert len(colours) == 12
+        assert len(colours) == 16
         for text in ("text", "soft", "link", "ok", "info", "warning", "critical", "unknown"):
             for behind in ("card", "back"):
                 assert contrast(colours[text], colours[behind]) >= 4.5, (scheme, text, behind)
@@ -152,7 +168,8 @@ class TestAccessibility:
             colours = dict(
                 re.findall(r"--([a-z]+): (#[0-9a-f]{6});", CSS.split("@media")[scheme].split("}")[0])
             )
-            assert contrast(colours["draw"], colours["card"]) >= 3
+            for drawn in ("draw", "usedpart", "limitpart", "undeterminedpart", "hostpart"):
+                assert contrast(colours[drawn], colours["card"]) >= 3
 
 
 def contrast(one: str, other: str) -> float:
@@ -168,35 +185,21 @@ def luminance(colour: str) -> float:
 
 @pytest.fixture
 def server() -> Iterator[WebServer]:
-    """The page of a VM with a CPU limit, after ten minutes."""
-    now = [1000.0]
-
-    def clock() -> float:
-        return now[0]
-
-    source = WireSource(in_process("cpu-limit", clock=clock), 5.0, source="simulated")
-    poller = Poller(source, 5.0, clock=clock, wall=clock)
-    collector = Published(
-        lambda: poller.state, guest=lambda: Guest(4, 8 * 2**30), wall=clock, monotonic=clock
+    """The page of a VM whose CPU was limited nine minutes ago."""
+    simulated = Simulated("changed-limit").run(600)
+    status = Status(simulated.published)
+    application = Application(
+        Page(simulated.published), lambda: True, views=views("/metrics", status.view, status.content)
     )
-    status = Status(collector)
-    for _ in range(120):
-        now[0] += 5
-        poller.poll()
-        status.record(poller.state)
-    application = Application(Page(collector), lambda: True, views=views("/metrics", status.view))
     server = WebServer(application, [("127.0.0.1", 0)])
     server.start()
     yield server
     server.close()
-    source.close()
+    simulated.close()
 
 
-@pytest.mark.real
-def test_a_real_browser_draws_it(
-    server: WebServer, tmp_path: Path, require_program: Callable[[str, str], str]
-) -> None:
-    chromium = require_program("chromium", "apt-get install chromium")
+def dom(chromium: str, folder: Path, url: str) -> str:
+    """The page as a real browser has it after some seconds; it must have had nothing to complain of."""
     done = subprocess.run(
         [
             chromium,
@@ -205,29 +208,97 @@ def test_a_real_browser_draws_it(
             "--disable-gpu",
             "--enable-logging=stderr",
             "--v=0",
-            f"--user-data-dir={tmp_path}",
+            f"--user-data-dir={folder}",
             "--virtual-time-budget=4000",
             "--dump-dom",
-            server.urls[0],
+            url,
         ],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    page = Elements(done.stdout)
-    assert re.search(r'<p id="summary"[^>]*>The CPU limit of 2\.6 GHz is used up', done.stdout)
-    assert re.search(r'<span id="level">! a problem</span>', done.stdout)
-    assert (
-        sum(
-            attributes.get("class") in ("ok", "info", "warning", "critical", "unknown")
-            for attributes in page.named("li")
-        )
-        == 5
-    )
-    drawings = page.named("svg")
-    assert len(drawings) == 6
-    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
-    assert sum(path.get("class") == "line" for path in page.named("path")) == 6
     # The script's mistakes, and what the policy blocked, would be told on the console.
     assert "CONSOLE" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.real
+def test_a_real_browser_draws_it(
+    server: WebServer, tmp_path: Path, require_program: Callable[[str, str], str]
+) -> None:
+    chromium = require_program("chromium", "apt-get install chromium")
+    text = dom(chromium, tmp_path, f"{server.urls[0]}#t={START + 1500:.0f}")
+    page = Elements(text)
+    assert re.search(r'<p id="summary"[^>]*>The CPU limit of 2\.4 GHz was used up', text)
+    assert re.search(r'<span id="level">! a problem</span>', text)
+    answers = [each for each in page.named("li") if each.get("class")]
+    assert len(answers) == len(CONTENT["answers"])
+    drawings = page.named("svg")
+    assert len(drawings) == 1 + len(CHARTS)
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+    classes = [path.get("class") for path in page.named("path")]
+    assert classes.count("line") == len(CHARTS)
+    assert [classes.count(f"part part{number}") for number in range(4)] == [1, 1, 1, 1]
+    assert classes.count("event") == len(drawings), "the changed setting, in every chart"
+    # The moment that the address holds: numbers in every chart, nothing hidden.
+    assert "Held at" in text
+    reads = re.findall(r'<p class="read">([^<]+)</p>', text)
+    assert len(reads) == len(drawings)
+    assert re.search(
+        r"used 2\d %, lost to the CPU limit \d+ %, lost, undetermined \S+ %, lost to the host \S+ %, idle \d+ %",
+        reads[0],
+    )
+    assert "CPU limit went from none to 2.4 GHz" in text
+    assert "rate(vmguest_cpu_used_seconds_total[5m])" in text
+
+
+@pytest.mark.real
+def test_below_the_path_of_a_proxy_it_is_the_same(
+    server: WebServer, tmp_path: Path, require_program: Callable[[str, str], str]
+) -> None:
+    chromium = require_program("chromium", "apt-get install chromium")
+
+    def below(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith("/vm/one/"):
+            start_response("404 Not Found", [])
+            return (b"",)
+        with urllib.request.urlopen(server.urls[0] + environ["PATH_INFO"].removeprefix("/vm/one/")) as answer:
+            start_response("200 OK", [("Content-Type", answer.headers["Content-Type"])])
+            return (answer.read(),)
+
+    proxy = WebServer(below, [("127.0.0.1", 0)])
+    proxy.start()
+    try:
+        text = dom(chromium, tmp_path, f"{proxy.urls[0]}vm/one/")
+    finally:
+        proxy.close()
+    assert len(Elements(text).named("svg")) == 1 + len(CHARTS)
+
+
+@pytest.mark.real
+def test_when_the_exporter_is_gone_nothing_passes_for_the_present(
+    tmp_path: Path, require_program: Callable[[str, str], str]
+) -> None:
+    chromium = require_program("chromium", "apt-get install chromium")
+    application = Application(
+        Page(Simulated("steady").published),
+        lambda: True,
+        views=views("/metrics", lambda: Response(b"", status="503 Service Unavailable"), lambda: CONTENT),
+    )
+    server = WebServer(application, [("127.0.0.1", 0)])
+    server.start()
+    try:
+        done = subprocess.run(
+            [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--virtual-time-budget=4000", "--dump-dom", server.urls[0]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )  # fmt: skip
+    finally:
+        server.close()
+    assert re.search(r'<body class="gone">', done.stdout)
+    assert re.search(r'<section id="verdict" class="unknown"', done.stdout)
+    assert re.search(r"<title>\? 127\.0\.0\.1", done.stdout)
+    assert "The exporter does not answer (status 503)" in done.stdout

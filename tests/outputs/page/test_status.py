@@ -60,20 +60,9 @@ def test_it_is_json_that_no_cache_keeps(world: World) -> None:
     assert world.page()["up"] is True
 
 
-def test_what_is_recorded_is_drawn(world: World) -> None:
-    for _ in range(3):
-        world.status.record(world.state)
-        world.now += 10
-    used = world.page()["charts"][0]
-    assert used["title"] == "CPU used"
-    assert used["points"] == [[-30.0, None], [-20.0, 0.25], [-10.0, 0.25]]
-
-
-def test_polls_that_are_not_kept_cost_nothing(world: World) -> None:
-    for _ in range(50):
-        world.status.record(world.state)
-        world.now += 0.1
-    assert world.polled == 1
+def test_without_insight_there_are_no_charts(world: World) -> None:
+    assert world.page()["times"] == []
+    assert world.page()["events"] == []
 
 
 def test_however_many_ask_it_is_made_once_a_second(world: World) -> None:

@@ -18,13 +18,16 @@ STATE = PollState(interval=5.0)
 COLLECTOR = Published(lambda: STATE, wall=lambda: 0.0, monotonic=lambda: 0.0)
 
 
+CONTENT: dict[str, Any] = {"time": 0.0, "verdict": {"level": "ok", "text": "Fine."}, "answers": []}
+
+
 class Client:
     """Calls an application; ``wsgiref.validate`` checks that both sides keep to PEP 3333."""
 
     def __init__(self, **settings: Any) -> None:
         self.ready = True
         settings.setdefault("ready", lambda: self.ready)
-        settings.setdefault("views", {"/": lambda: landing("/metrics")})
+        settings.setdefault("views", {"/": lambda: landing("/metrics", CONTENT)})
         self.application = validator(Application(Page(COLLECTOR), **settings))
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[str, dict[str, str], bytes]:
@@ -147,11 +150,11 @@ class TestEverythingElse:
         assert client.ask(path)[0] == "404 Not Found"
 
     def test_the_front_page_leads_to_the_metrics(self) -> None:
-        client = Client(views={"/": lambda: landing("/guest")})
+        client = Client(views={"/": lambda: landing("/guest", CONTENT)})
         status, headers, body = client.ask("/")
         assert status == "200 OK"
         assert headers["Content-Type"] == "text/html; charset=utf-8"
-        assert b'<a href="/guest">' in body
+        assert b'<a href="guest">' in body
 
     def test_a_further_page_is_a_row(self) -> None:
         client = Client(views={"/more": lambda: Response(b"{}", "application/json")})

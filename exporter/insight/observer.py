@@ -1,0 +1,222 @@
+"""Who is told of every poll and works out what it means. One thread's; readers take :attr:`Observer.insight`.
+
+Pure: no I/O but the guest's own figures, which the caller's function reads, once per extended round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from exporter.catalogue.extended_names import uptime
+from exporter.insight import memory, timeline
+from exporter.insight.history import History, Moment, resources
+from exporter.insight.interval import Bounds, LimitState, between
+from exporter.insight.ledger import HIGH, Ledger
+from exporter.insight.memory import MemoryLimitState
+from exporter.insight.refresh import Refresh
+from exporter.insight.settings import SETTINGS, Setting, changes, settings_of
+from exporter.insight.steal import Steal
+from exporter.insight.timeline import Entry, Facts
+from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
+
+GUEST_INTERVAL = 15.0
+"""Seconds after which the guest's own figures are read anew, where no extended statistics set the rhythm."""
+SAMPLE = 2.0
+"""A histogram takes an interval of at most this many polls, or steps of the host: a longer one is no sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """What is known; frozen, replaced whole."""
+
+    ledger: Ledger
+    guest: Guest = field(default_factory=Guest)
+    measured: bool = False
+    """Whether memory contention was measured by now; before, its sum is not there."""
+    refresh: float | None = None
+    """Seconds between two samples of the host; None until it repeated one."""
+    cpu_limit: LimitState | None = None
+    memory_limit: MemoryLimitState | None = None
+    setting_changes: Mapping[str, int] = field(default_factory=dict)
+    """Since the exporter started, and from its last run to this one; every setting is there from the start."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """As last seen."""
+    facts: Facts | None = None
+    """Of the present session."""
+    timeline: tuple[Entry, ...] = ()
+    """Oldest first."""
+    moments: tuple[Moment, ...] = ()
+    """The last hour, oldest first."""
+    steal_accounting: bool | None = None
+    """Whether the kernel's own steal can be believed; None until enough was stolen to tell."""
+    balloon_stuck: float = 0.0
+    """Seconds for which the balloon has not followed a target well above it."""
+
+
+class Observer:
+    """``guest`` reads what the guest's kernel says; ``settings`` and ``facts`` are those of the last run, if kept."""
+
+    def __init__(
+        self,
+        guest: Callable[[], Guest],
+        *,
+        histograms: bool = True,
+        settings: Mapping[str, Setting] | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        self._read_guest = guest
+        self._guest = Guest()
+        self._guest_due = float("-inf")
+        self._polls = 0
+        self._base: Snapshot | None = None
+        self._extended: ExtendedSnapshot | None = None
+        self._settings: dict[str, Setting] = dict(settings or {})
+        self._counts = dict.fromkeys((row.name for row in SETTINGS), 0)
+        self._restarted = facts is not None
+        self._facts = facts
+        self._refresh = Refresh()
+        self._history = History()
+        self._steal = Steal()
+        self._balloon = memory.Balloon()
+        self.insight = Insight(Ledger.empty(histograms=histograms), setting_changes=self._counts)
+
+    def polled(self, state: PollState) -> tuple[Entry, ...]:
+        """Work out what this state brings: of a poll, or of a round of extended statistics. What is new comes back."""
+        entries: tuple[Entry, ...] = ()
+        insight = self.insight
+        if state.polls != self._polls:
+            self._polls = state.polls
+            if state.last_error or state.snapshot is None:
+                self._refresh.missed()
+            else:
+                insight, entries = self._basic(insight, state, state.snapshot)
+        if state.extended is not None and state.extended is not self._extended:
+            insight = self._round(insight, state.extended)
+        if entries:
+            insight = replace(insight, timeline=(*insight.timeline, *entries)[-timeline.MOST :])
+        self.insight = insight
+        return entries
+
+    def _basic(
+        self, insight: Insight, state: PollState, snapshot: Snapshot
+    ) -> tuple[Insight, tuple[Entry, ...]]:
+        at = state.read_monotonic
+        new_session = self._facts is None or self._facts.session_id != snapshot.session_id
+        if new_session or at >= self._guest_due:
+            self._guest = self._read_guest()
+            self._guest_due = at + (state.extended_interval or GUEST_INTERVAL)
+            self._steal.read(self._guest.steal_seconds, insight.ledger.host / 1000)
+        self._refresh.polled(snapshot)
+        ledger, cpu_limit = insight.ledger, insight.cpu_limit
+        memory_limit = insight.memory_limit
+        base = self._base
+        interval = between(base, snapshot, self._guest.vcpus) if base is not None else None
+        if interval is not None and base is not None:
+            longest = SAMPLE * max(state.interval, self._refresh.seconds or 0.0)
+            ledger = ledger.add(interval, longest)
+            cpu_limit = interval.limit_state
+            memory_limit = memory.limit_state(snapshot, self._guest, memory.taken(base))
+            share = interval.stolen_share
+            if share is not None and interval.elapsed <= 1000 * longest:
+                self._history.burst(share, high=share >= HIGH)
+        elif base is None or base.session_id != snapshot.session_id:
+            cpu_limit = interval_free_state(snapshot, self._guest)
+            memory_limit = memory.limit_state(snapshot, self._guest, None)
+        self._base = next_base(base, snapshot)
+        entries = self._entries(state, snapshot)
+        self._history.record(snapshot, state.fresh_extended(at), self._guest, ledger, at)
+        return replace(
+            insight,
+            ledger=ledger,
+            guest=self._guest,
+            refresh=self._refresh.seconds,
+            cpu_limit=cpu_limit,
+            memory_limit=memory_limit,
+            setting_changes=self._counts,
+            settings=self._settings,
+            facts=self._facts,
+            moments=self._history.moments,
+            steal_accounting=self._steal.accounting,
+            balloon_stuck=self._balloon.stuck(snapshot, at),
+        ), entries
+
+    def _entries(self, state: PollState, snapshot: Snapshot) -> tuple[Entry, ...]:
+        """What this poll shows to have happened: a session change, settings that differ."""
+        found = []
+        at, before = state.read_monotonic, self._facts
+        build = before.build if before is not None and before.session_id == snapshot.session_id else ""
+        self._facts = timeline.facts_of(state, snapshot, self._guest, build)
+        if before is not None and before.session_id != snapshot.session_id:
+            found.append(timeline.session_entry(before, self._facts, at, restarted=self._restarted))
+            self._before = before
+        present = settings_of(snapshot, self._guest)
+        changed = changes(self._settings, present)
+        if changed:
+            self._counts = {
+                **self._counts,
+                **{each.row.name: self._counts[each.row.name] + 1 for each in changed},
+            }
+            text = "; ".join(each.text for each in changed)
+            when = "; seen at the exporter's start" if self._restarted else ""
+            found.append(Entry(state.read_time, at, "setting", f"{text[0].upper()}{text[1:]}{when}."))
+        if changed or present.keys() - self._settings.keys():
+            self._settings = {**self._settings, **present}
+        self._restarted = False
+        return tuple(found)
+
+    def _round(self, insight: Insight, extended: ExtendedSnapshot) -> Insight:
+        """What rests on the extended statistics, at the time of their own answer."""
+        before, self._extended = self._extended, extended
+        facts = self._facts
+        if facts is not None and facts.session_id == extended.session_id and not facts.build:
+            self._facts = replace(facts, build=timeline.build_of(extended))
+            insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
+        now = resources(extended).get("vm.cpu.contention.mem")
+        if now is None:
+            return insight
+        insight = replace(insight, measured=True)
+        if before is None or before.session_id != extended.session_id:
+            return insight
+        then = resources(before).get("vm.cpu.contention.mem")
+        seconds = _between_rounds(before, extended)
+        if then is None or now < then or seconds <= 0:
+            return insight
+        vcpus = self._guest.vcpus
+        share = (now - then) / seconds / vcpus if vcpus else None
+        return replace(insight, ledger=insight.ledger.add_memory(now - then, share))
+
+    def _with_build(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """The last session change, told again now that the new host's build is known."""
+        if not entries or entries[-1].kind != "session" or self._facts is None:
+            return entries
+        told = timeline.session_entry(self._before, self._facts, entries[-1].at)
+        clues = tuple(
+            dict.fromkeys((*entries[-1].clues, *(clue for clue in told.clues if " before, " in clue)))
+        )
+        guess = told.guess if len(clues) > len(entries[-1].clues) else entries[-1].guess
+        return (*entries[:-1], replace(entries[-1], guess=guess, clues=clues))
+
+
+def next_base(base: Snapshot | None, snapshot: Snapshot) -> Snapshot | None:
+    """Where the next interval begins: a snapshot that lacks what is added up is passed over, so nothing is lost."""
+    if base is None or base.session_id != snapshot.session_id:
+        return snapshot
+    added_up = ("elapsed", "cpu_stolen")
+    if any(key in base.values and key not in snapshot.values for key in added_up):
+        return base
+    repeated = snapshot.values.get("elapsed") == base.values.get("elapsed")
+    return base if repeated and all(key in base.values for key in added_up) else snapshot
+
+
+def interval_free_state(snapshot: Snapshot, guest: Guest) -> LimitState | None:
+    """What the CPU limit does, as far as one snapshot tells."""
+    return Bounds.of(snapshot, guest.vcpus).state
+
+
+def _between_rounds(before: ExtendedSnapshot, after: ExtendedSnapshot) -> float:
+    """Seconds, by the host's own uptime where both rounds tell it."""
+    then, now = uptime(before.groups), uptime(after.groups)
+    if then is not None and now is not None:
+        return now - then
+    return after.read_monotonic - before.read_monotonic

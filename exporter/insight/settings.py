@@ -1,0 +1,100 @@
+"""Somebody changed a setting of this VM: which, from what, to what.
+
+Host frequency and cores are no settings: a move to another host changes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from exporter.insight.interval import number
+from exporter.insight.words import hertz, size
+from exporter.snapshot import Guest, Snapshot
+
+Setting = float | str
+
+
+class Row(NamedTuple):
+    """One setting: its label's value, its name for people, and how its values are written."""
+
+    name: str
+    title: str
+    write: Callable[[float], str] | None
+    """None: its values name something that is not to be told (the resource pool's path)."""
+    key: str = ""
+    """Of the catalogue; empty for what the guest says."""
+
+
+def _rate(value: float) -> str:
+    return "none" if value in (float("inf"), 0.0) else hertz(value)
+
+
+def _bytes(value: float) -> str:
+    return "none" if value in (float("inf"), 0.0) else size(value)
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+SETTINGS: tuple[Row, ...] = (
+    Row("cpu_reservation", "CPU reservation", _rate, "cpu_reservation"),
+    Row("cpu_limit", "CPU limit", _rate, "cpu_limit"),
+    Row("cpu_shares", "CPU shares", _count, "cpu_shares"),
+    Row("memory_reservation", "memory reservation", _bytes, "memory_reservation"),
+    Row("memory_limit", "memory limit", _bytes, "memory_limit"),
+    Row("memory_shares", "memory shares", _count, "memory_shares"),
+    Row("memory_balloon_max", "largest balloon allowed", _bytes, "memory_balloon_max"),
+    Row("resource_pool", "resource pool", None, "resource_pool_path"),
+    Row("vcpus", "number of vCPUs", _count),
+    Row("memory", "memory size", _bytes),
+)
+"""Every setting that is watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that is not what it was."""
+
+    row: Row
+    before: Setting
+    after: Setting
+
+    @property
+    def text(self) -> str:
+        """For a line of log: ``CPU limit went from none to 2.4 GHz``."""
+        write = self.row.write
+        if write is None or isinstance(self.before, str) or isinstance(self.after, str):
+            return f"{self.row.title} is another one"
+        return f"{self.row.title} went from {write(self.before)} to {write(self.after)}"
+
+
+def settings_of(snapshot: Snapshot, guest: Guest) -> dict[str, Setting]:
+    """What is set now, in base units; what is not told is left out."""
+    found: dict[str, Setting] = {}
+    for row in SETTINGS:
+        value = (
+            snapshot.values.get(row.key)
+            if row.write is None
+            else number(snapshot, row.key)
+            if row.key
+            else None
+        )
+        if isinstance(value, float | int | str):
+            found[row.name] = value
+    if guest.vcpus is not None:
+        found["vcpus"] = float(guest.vcpus)
+    if guest.installed_bytes is not None:
+        found["memory"] = float(guest.installed_bytes)
+    return found
+
+
+def changes(before: Mapping[str, Setting], after: Mapping[str, Setting]) -> tuple[Change, ...]:
+    """What differs among what is known on both sides."""
+    return tuple(
+        Change(row, before[row.name], after[row.name])
+        for row in SETTINGS
+        if row.name in before and row.name in after and before[row.name] != after[row.name]
+    )

@@ -1,0 +1,134 @@
+"""Insight as a part of the program: its settings, its lines of log, and what it keeps from one run to the next."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from exporter.config import Settings
+from exporter.insight.observer import Insight, Observer
+from exporter.insight.settings import Setting
+from exporter.insight.timeline import Entry, Facts
+from exporter.snapshot import Guest, PollState
+
+log = logging.getLogger("exporter.insight")
+
+FILE = "last-seen.json"
+"""In systemd's StateDirectory: settings and session as last seen, since most settings change while the VM is off."""
+
+
+def check(_settings: Settings, _environ: Mapping[str, str]) -> None:
+    """Nothing that could be wrong."""
+
+
+def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Guest]) -> Told:
+    """What wants to be told of each state of the poller."""
+    # systemd.exec(5): a list with colons where there are several.
+    folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    # Another simulated host each time: nothing of it was seen before.
+    real = settings.source not in {"simulated", "replay"}
+    keeper = Keeper(Path(folder) / FILE) if folder and real else None
+    kept, facts = keeper.load() if keeper is not None else ({}, None)
+    return Told(Observer(guest, histograms=settings.insight.histograms, settings=kept, facts=facts), keeper)
+
+
+class Told:
+    """The observer, what it logs, and what it keeps. Called by the polling thread; the rest is for any."""
+
+    def __init__(self, observer: Observer, keeper: Keeper | None = None) -> None:
+        self._observer = observer
+        self._keeper = keeper
+        self._broken = False
+
+    def __call__(self, state: PollState) -> None:
+        try:
+            entries = self._observer.polled(state)
+        except Exception:
+            # What is worked out no longer follows what is polled: better none of it than a flat line.
+            self._broken = True
+            raise
+        for entry in entries:
+            announce(entry)
+        if self._keeper is not None:
+            self._keeper.keep(self._observer.insight)
+
+    def insight(self) -> Insight | None:
+        """What is known; None after a mistake in this program."""
+        return None if self._broken else self._observer.insight
+
+    def guest(self) -> Guest:
+        """What the guest's kernel said when it was asked last."""
+        return self._observer.insight.guest
+
+
+def announce(entry: Entry) -> None:
+    """One line of log. A session change has one already, by the poller; this one adds what it may have been."""
+    if entry.kind == "setting":
+        log.warning("a setting of this VM was changed", extra={"changes": entry.text.rstrip(".")})
+    elif entry.kind == "session":
+        log.info("clues to the session change", extra={"guess": entry.guess, "clues": "; ".join(entry.clues)})
+
+
+class Keeper:
+    """The file, written when something in it changed, in a thread of its own: a slow disk must not hold up polls."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: object = None
+        self._writer: threading.Thread | None = None
+        self._failed = False
+
+    def load(self) -> tuple[dict[str, Setting], Facts | None]:
+        """What the last run saw; nothing where nothing was kept, or it can't be read."""
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            settings = {str(name): _setting(value) for name, value in content["settings"].items()}
+            facts = content["session"]
+            return settings, Facts(
+                **{name: facts[name] for name in Facts.__dataclass_fields__}
+            ) if facts else None
+        except FileNotFoundError:
+            return {}, None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning(
+                "what the last run saw can't be read; it begins anew",
+                extra={"file": self._path, "reason": error},
+            )
+            return {}, None
+
+    def keep(self, insight: Insight) -> None:
+        """Write what changed, unless the last write is still under way; then the next call does."""
+        facts = insight.facts
+        if facts is None or (self._writer is not None and self._writer.is_alive()):
+            return
+        # Not what moves with every poll: the file is written when there is news.
+        news = (insight.settings, facts.session_id, facts.frequency, facts.cores, facts.build, facts.boot_id)
+        if news == self._kept:
+            return
+        self._kept = news
+        text = json.dumps({"settings": dict(insight.settings), "session": asdict(facts)})
+        self._writer = threading.Thread(target=self._write, args=(text,), name="last-seen", daemon=True)
+        self._writer.start()
+
+    def _write(self, text: str) -> None:
+        beside = self._path.with_suffix(".new")
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(self._path)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                log.warning(
+                    "settings as last seen can't be kept", extra={"file": self._path, "reason": error}
+                )
+            self._failed = True
+
+
+def _setting(value: object) -> Setting:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"a setting was kept as {value!r}")
+    return float(value) if isinstance(value, int) else value

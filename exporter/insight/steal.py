@@ -1,0 +1,33 @@
+"""Whether the steal that the guest's kernel shows can be believed.
+
+A Linux guest shows steal on VMware only where host, virtual hardware and ``stealclock.enable`` give it the clock;
+elsewhere it is 0 for ever, which every dashboard then calls a quiet host.
+"""
+
+from __future__ import annotations
+
+ENOUGH = 5.0
+"""Seconds that the host must have taken, no limit being in play, before a kernel that shows none is disbelieved."""
+SEEN = 0.1
+"""Share of it that the kernel must show to be believed: the two count differently, but not by ten times."""
+
+
+class Steal:
+    """Compares the growth of both since the first reading."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self.accounting: bool | None = None
+        """None until enough was stolen to tell."""
+
+    def read(self, kernel: float | None, host: float) -> None:
+        """``kernel``: seconds of steal that the kernel shows; ``host``: seconds that were laid to the host."""
+        if kernel is None:
+            return
+        if self._first is None or kernel < self._first[0]:
+            self._first = kernel, host
+        shown, taken = kernel - self._first[0], host - self._first[1]
+        if shown >= ENOUGH * SEEN and shown >= SEEN * taken:
+            self.accounting = True
+        elif taken >= ENOUGH:
+            self.accounting = False

@@ -1,0 +1,162 @@
+"""The numbers that the verdict is about, out of the published state and what was worked out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exporter.insight.history import Moment, resources, since, window
+from exporter.insight.interval import number
+from exporter.insight.memory import Reclaim, reclaim
+from exporter.insight.observer import Insight
+from exporter.insight.timeline import Entry
+from exporter.insight.words import span
+from exporter.snapshot import Guest, PollState
+
+DAY = 86400.0
+"""Seconds for which a change of a setting is told."""
+HOUR = 3600.0
+"""Seconds over which session changes are counted, as the alert rule does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What is known of the vSphere HA heartbeats, where they are on."""
+
+    enabled: bool
+    healthy: bool
+    status: str = ""
+    dry_run: bool = False
+    maintenance: bool = False
+    reset_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Numbers in base units; None where the host, or too short a time, does not give them.
+
+    Shares hold for the last ``window`` seconds and for one vCPU: 1 is all the time of all vCPUs.
+    """
+
+    window: float = 0.0
+    guest: Guest = field(default_factory=Guest)
+    host_frequency: float | None = None
+    cpu_limit: float | None = None
+    cpu_limit_state: str | None = None
+    """Over the last interval."""
+    cpu_reservation: float | None = None
+    used: float | None = None
+    stolen: float | None = None
+    lost_limit: float | None = None
+    lost_host: float | None = None
+    lost_undetermined: float | None = None
+    worst: float | None = None
+    """Share that was stolen in the worst sample of the window."""
+    high: int = 0
+    """Samples of the window in which a tenth or more was stolen."""
+    sample: float | None = None
+    """Seconds that a sample spans: the poll interval, or the host's own rhythm where that is slower."""
+    memory_limit: float | None = None
+    memory_limit_state: str | None = None
+    memory_reservation: float | None = None
+    ballooned: float | None = None
+    balloon_target: float | None = None
+    balloon_max: float | None = None
+    balloon_stuck: float = 0.0
+    """Seconds for which the balloon has not followed a target well above it."""
+    reclaim: Reclaim = field(default_factory=lambda: Reclaim(None, None, None, None))
+    swapped: float | None = None
+    zipped: float | None = None
+    swap_in: float | None = None
+    """Bytes per second."""
+    memory_contention: float | None = None
+    numa_local: float | None = None
+    """Share of the VM's memory on the NUMA node of its vCPUs."""
+    setting_entries: tuple[Entry, ...] = ()
+    """Of the last day, oldest first."""
+    session_entries: tuple[Entry, ...] = ()
+    """Of the last hour, oldest first."""
+    steal_accounting: bool | None = None
+    heartbeat: Heartbeat | None = None
+
+    @property
+    def capacity(self) -> float | None:
+        """Hertz that the vCPUs could use if nothing held them back."""
+        vcpus = self.guest.vcpus
+        return vcpus * self.host_frequency if vcpus and self.host_frequency else None
+
+    @property
+    def limit_use(self) -> float | None:
+        """Share of the CPU limit that is used; 0 without a limit."""
+        if self.capacity is None or self.used is None or not self.cpu_limit:
+            return None
+        return self.used * self.capacity / self.cpu_limit
+
+    @property
+    def during(self) -> str:
+        """The window in words, the same for every sentence."""
+        return f"in the last {span(self.window)}"
+
+
+def vitals_of(
+    state: PollState, insight: Insight, now: float, wall: float, heartbeat: Heartbeat | None = None
+) -> Vitals:
+    """``now`` by the monotonic clock, ``wall`` by the wall clock, in seconds. Nothing stale goes in."""
+    snapshot = state.snapshot
+    if snapshot is None or not state.fresh(now):
+        return Vitals(
+            guest=insight.guest, heartbeat=heartbeat, setting_entries=_since(insight, "setting", wall - DAY)
+        )
+    extended = state.fresh_extended(now)
+    host = resources(extended) if extended is not None else {}
+    local, remote = host.get("vm.numa.local"), host.get("vm.numa.remote")
+    moments = since(insight.moments, now - HOUR)
+    found = window(moments)
+    first, last = found if found is not None else (None, None)
+
+    def share(key: str) -> float | None:
+        return last.share(first, key) if first is not None and last is not None else None
+
+    samples = [moment for moment in moments if first is not None and moment.at > first.at]
+    return Vitals(
+        window=last.at - first.at if first is not None and last is not None else 0.0,
+        guest=insight.guest,
+        host_frequency=number(snapshot, "host_cpu_frequency"),
+        cpu_limit=number(snapshot, "cpu_limit"),
+        cpu_limit_state=insight.cpu_limit,
+        cpu_reservation=number(snapshot, "cpu_reservation"),
+        used=share("cpu_used"),
+        stolen=share("cpu_stolen"),
+        lost_limit=share("lost_limit"),
+        lost_host=share("lost_host"),
+        lost_undetermined=share("lost_undetermined"),
+        worst=max((moment.get("worst") or 0.0 for moment in samples), default=None),
+        high=int(sum(moment.get("high") or 0.0 for moment in samples)),
+        sample=max(state.interval, insight.refresh or 0.0),
+        memory_limit=number(snapshot, "memory_limit"),
+        memory_limit_state=insight.memory_limit,
+        memory_reservation=number(snapshot, "memory_reservation"),
+        ballooned=number(snapshot, "memory_ballooned"),
+        balloon_target=number(snapshot, "memory_balloon_target"),
+        balloon_max=number(snapshot, "memory_balloon_max"),
+        balloon_stuck=insight.balloon_stuck,
+        reclaim=reclaim(snapshot, insight.guest),
+        swapped=number(snapshot, "memory_swapped"),
+        zipped=number(snapshot, "memory_zipped"),
+        swap_in=rate_of(first, last, "swap_in") if extended is not None else None,
+        memory_contention=share("contention_memory") if extended is not None else None,
+        numa_local=local / (local + remote)
+        if local is not None and remote is not None and local + remote
+        else None,
+        setting_entries=_since(insight, "setting", wall - DAY),
+        session_entries=_since(insight, "session", wall - HOUR),
+        steal_accounting=insight.steal_accounting,
+        heartbeat=heartbeat,
+    )
+
+
+def rate_of(first: Moment | None, last: Moment | None, key: str) -> float | None:
+    return last.rate(first, key) if first is not None and last is not None else None
+
+
+def _since(insight: Insight, kind: str, wall: float) -> tuple[Entry, ...]:
+    return tuple(entry for entry in insight.timeline if entry.kind == kind and entry.time >= wall)

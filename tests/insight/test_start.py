@@ -1,0 +1,139 @@
+"""Insight in the program: what it logs, what it keeps, and what a mistake or a bad disk must not do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from exporter.config.settings import Insight as InsightSettings
+from exporter.config.settings import Settings
+from exporter.insight.observer import Observer
+from exporter.insight.start import FILE, Told, check, start
+from exporter.snapshot import Guest, PollState, Snapshot
+
+GUEST = Guest(4, 8 * 2**30, boot_id="boot-1")
+REAL = Settings(source="guestrpc")
+
+
+def state(polls: int, session: int = 1, **values: int) -> PollState:
+    numbers = {"elapsed": 1000 * polls, "cpu_limit": 0xFFFFFFFF, **values}
+    snapshot = Snapshot(session, 3, numbers)
+    return PollState(5.0, snapshot, read_time=1e9 + polls, read_monotonic=float(polls), polls=polls)
+
+
+def written(told: Told) -> None:
+    assert told._keeper is not None
+    assert told._keeper._writer is not None
+    told._keeper._writer.join(10)
+
+
+def run(folder: Path | None, *states: PollState, settings: Settings = REAL) -> Told:
+    told = start(settings, {"STATE_DIRECTORY": str(folder)} if folder else {}, lambda: GUEST)
+    for each in states:
+        told(each)
+    return told
+
+
+def test_nothing_can_be_wrong() -> None:
+    check(REAL, {})
+
+
+def test_histograms_can_be_switched_off() -> None:
+    settings = Settings(source="guestrpc", insight=InsightSettings(histograms=False))
+    insight = run(None, settings=settings).insight()
+    assert insight is not None
+    assert insight.ledger.stolen_ratio is None
+
+
+def test_a_changed_setting_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "exporter.insight"):
+        run(None, state(1), state(2, cpu_limit=2400), state(3, cpu_limit=2400))
+    (line,) = caplog.records
+    assert line.message == "a setting of this VM was changed"
+    assert line.__dict__["changes"] == "CPU limit went from none to 2.4 GHz"
+
+
+def test_a_session_change_has_its_clues_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "exporter.insight"):
+        run(None, state(1), state(2, session=2))
+    (line,) = caplog.records
+    assert line.__dict__["guess"].startswith("probably")
+    assert "nothing was seen for" in line.__dict__["clues"]
+
+
+def test_a_change_while_nobody_looked_is_seen_at_the_next_start(tmp_path: Path) -> None:
+    written(run(tmp_path, state(1)))
+    told = run(tmp_path, state(1, session=2, cpu_limit=2400))
+    insight = told.insight()
+    assert insight is not None
+    assert insight.setting_changes["cpu_limit"] == 1
+    assert [entry.kind for entry in insight.timeline] == ["session", "setting"]
+
+
+def test_only_news_are_written(tmp_path: Path) -> None:
+    told = run(tmp_path, state(1))
+    written(told)
+    (tmp_path / FILE).unlink()
+    told(state(2))
+    written(told)
+    assert not (tmp_path / FILE).exists()
+    told(state(3, cpu_limit=2400))
+    written(told)
+    assert json.loads((tmp_path / FILE).read_text())["settings"]["cpu_limit"] == 2.4e9
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"settings": {"cpu_limit": []}, "session": null}',
+        '{"settings": {}, "session": {"x": 1}}',
+    ],
+)
+def test_a_file_that_is_no_use_is_said_once_and_written_anew(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / FILE).write_text(text)
+    told = run(tmp_path, state(1))
+    written(told)
+    assert [line.message for line in caplog.records] == [
+        "what the last run saw can't be read; it begins anew"
+    ]
+    insight = told.insight()
+    assert insight is not None
+    assert insight.timeline == ()
+    assert "session" in json.loads((tmp_path / FILE).read_text())
+
+
+def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = run(tmp_path / "gone", state(1))
+    written(told)
+    told(state(2, cpu_limit=2400))
+    written(told)
+    lines = [line.message for line in caplog.records if "kept" in line.message]
+    assert lines == ["settings as last seen can't be kept"]
+
+
+@pytest.mark.parametrize("source", ["simulated", "replay"])
+def test_what_is_not_this_vm_is_not_kept(source: str, tmp_path: Path) -> None:
+    run(tmp_path, state(1), settings=Settings(source=source))
+    assert not list(tmp_path.iterdir())
+
+
+def test_after_a_mistake_there_is_nothing_instead_of_a_flat_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = run(None, state(1))
+    assert told.insight() is not None
+    assert told.guest() == GUEST
+
+    def fails(_self: Observer, _state: PollState) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Observer, "polled", fails)
+    with pytest.raises(ZeroDivisionError):
+        told(state(2))
+    assert told.insight() is None
