@@ -49,7 +49,7 @@ class Poller:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        on_state: Callable[[PollState], None] | None = None,
+        on_state: Callable[[PollState], object] | None = None,
         extended: ExtendedReader | None = None,
         memory: SessionFile | None = None,
         probes: int = 0,

@@ -96,7 +96,7 @@ def test_serve_publishes_the_simulated_host_until_a_signal_comes(caplog: pytest.
         root = url.removesuffix("/metrics")
         assert get(f"{root}/-/healthy") == "healthy\n"
         assert get(f"{root}/-/ready") == "ready\n"
-        assert "/metrics" in get(f"{root}/")
+        assert 'href="metrics"' in get(f"{root}/")
 
     with beside(scrape):
         assert app.serve(SIMULATED, {}) == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.catalogue import STATISTICS
+from exporter.insight.observer import Observer
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollector
@@ -41,12 +42,23 @@ def page(form: Format) -> str:
     scenario = replace(SCENARIOS["ballooning"], statistics=len(STATISTICS))
     host = in_process(scenario, seed=1, clock=monotonic)
     source = WireSource(host, source="simulated")
+    observer = Observer(lambda: Guest(4, 8 * 2**30, 8 * 2**30, 3 * 2**30, 0, 4, 1.25, "boot"))
     poller = Poller(
-        source, 5.0, clock=monotonic, wall=wall, extended=ExtendedReader(15.0, clock=monotonic, wall=wall)
+        source,
+        5.0,
+        clock=monotonic,
+        wall=wall,
+        on_state=observer.polled,
+        extended=ExtendedReader(15.0, clock=monotonic, wall=wall),
     )
     options = Options(expose_identity=True, deprecated_metrics=True)
     collector = Published(
-        lambda: poller.state, options, guest=lambda: Guest(4, 8 * 2**30), wall=wall, monotonic=monotonic
+        lambda: poller.state,
+        options,
+        guest=lambda: observer.insight.guest,
+        insight=lambda: observer.insight,
+        wall=wall,
+        monotonic=monotonic,
     )
     try:
         for _ in range(2):

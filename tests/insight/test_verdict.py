@@ -75,7 +75,7 @@ RULE_OF = (
 )
 def test_thresholds_are_those_of_the_alert_rules(threshold: float, alert: str, pattern: str) -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in sorted(RULES.glob("*.yml")))
-    expressions = re.findall(rf"- alert: {alert}\n\s+expr: (?:>-\n)?(.*(?:\n {{10,}}.*)*)", text)
+    expressions = re.findall(rf"- alert: {alert}\n(?:\s+#.*\n)*\s+expr: (?:>-\n)?(.*(?:\n {{10,}}.*)*)", text)
     assert expressions, alert
     numbers = {float(number) for expression in expressions for number in re.findall(pattern, expression)}
     assert threshold in numbers, (alert, numbers)
