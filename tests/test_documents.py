@@ -34,8 +34,13 @@ TOLD = {
 FLAGS = {row.flag for row in OPTIONS} | {row.negative for row in OPTIONS if isinstance(row.kind, Switch)}
 OTHERS = {"--help", "--version", "--[no-]", "--name", "--no-name"}
 """Flags that are no settings, and words that stand for any flag."""
-FOREIGN = {"--web.enable-otlp-receiver", "--enable-feature", "--security-opt", "--config"}
-"""Flags of other programs: docker run, the OpenTelemetry Collector."""
+FOREIGN = {
+    *("--web.enable-otlp-receiver", "--enable-feature"),  # Prometheus
+    "--security-opt",  # docker run
+    "--config",  # the OpenTelemetry Collector
+    *("--now", "--unit"),  # systemctl, systemd-run
+}
+"""Flags of other programs."""
 
 each_page = pytest.mark.parametrize(("name", "text"), TOLD.items(), ids=[*TOLD])
 

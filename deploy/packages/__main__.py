@@ -6,6 +6,7 @@ python -m deploy.packages pyz deb    some
 
 from __future__ import annotations
 
+import gzip
 import os
 import platform
 import shutil
@@ -64,11 +65,15 @@ def pyz() -> Path:
 def deb() -> Path:
     architecture = ARCHITECTURES[platform.machine()]
     folder = BUILD / "deb" / f"{NAME}-{__version__}"
-    _lay_out(folder, architecture, settings="etc/default", zsh="usr/share/zsh/vendor-completions")
-    shutil.copytree(ROOT / "deploy" / "packages" / "debian", folder / "debian")
-    changelog = (folder / "debian" / "changelog.in").read_text(encoding="utf-8")
-    (folder / "debian" / "changelog.in").unlink()
-    (folder / "debian" / "changelog").write_text(_stamped(changelog), encoding="utf-8")
+    _lay_out(
+        folder, architecture, settings="etc/default", zsh="usr/share/zsh/vendor-completions", units="debian"
+    )
+    shutil.copytree(ROOT / "deploy" / "packages" / "debian", folder / "debian", dirs_exist_ok=True)
+    for name in ("CHANGELOG.md", "README.md"):
+        shutil.copy2(ROOT / name, folder)
+    for template in (folder / "debian").glob("*.in"):
+        template.with_suffix("").write_text(_stamped(_read(template)), encoding="utf-8")
+        template.unlink()
     (folder / "debian" / "rules").chmod(0o755)
     _run("dpkg-buildpackage", "--build=binary", "--no-sign", "--unsigned-changes", cwd=folder)
     return _kept(folder.parent / f"{NAME}_{__version__}-1_{architecture}.deb")
@@ -78,7 +83,17 @@ def rpm() -> Path:
     machine = platform.machine()
     folder = BUILD / "rpm"
     root = folder / "root"
-    _lay_out(root, ARCHITECTURES[machine], settings="etc/sysconfig", zsh="usr/share/zsh/site-functions")
+    _lay_out(
+        root,
+        ARCHITECTURES[machine],
+        settings="etc/sysconfig",
+        zsh="usr/share/zsh/site-functions",
+        units="usr/lib/systemd/system",
+    )
+    for name, place in (("LICENSE", "licenses"), ("CHANGELOG.md", "doc"), ("README.md", "doc")):
+        to = root / "usr" / "share" / place / NAME / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(_read(ROOT / name), encoding="utf-8")
     spec = folder / f"{NAME}.spec"
     template = (ROOT / "deploy" / "packages" / f"{NAME}.spec").read_text(encoding="utf-8")
     spec.write_text(_stamped(template), encoding="utf-8")
@@ -96,8 +111,8 @@ def _python(kind: str, name: str) -> Path:
     return DIST / name
 
 
-def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str) -> None:
-    """Every file where it will lie on the machine, below ``root``."""
+def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: str) -> None:
+    """Every file where it will lie on the machine, below ``root``; what differs between distributions is named."""
     shutil.rmtree(root, ignore_errors=True)
     tree.make(root / "usr" / "lib" / NAME, WHEELS, architecture)
     command_line.write(BUILD / "text")
@@ -108,7 +123,7 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str) -> None:
     values = (ROOT / "deploy" / "systemd" / f"{NAME}.default").read_text(encoding="utf-8")
     files = {
         f"usr/bin/{NAME}": (here / NAME).read_text(encoding="utf-8"),
-        f"usr/lib/systemd/system/{NAME}.service": unit,
+        f"{units}/{NAME}.service": unit,
         f"usr/lib/sysusers.d/{NAME}.conf": (here / "sysusers.conf").read_text(encoding="utf-8"),
         f"{settings}/{NAME}": values.replace("/etc/default", f"/{settings}"),
         f"usr/share/bash-completion/completions/{NAME}": _read(text / "completions" / "bash" / NAME),
@@ -116,7 +131,6 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str) -> None:
         f"usr/share/fish/vendor_completions.d/{NAME}.fish": _read(
             text / "completions" / "fish" / f"{NAME}.fish"
         ),
-        f"usr/share/man/man1/{NAME}.1": _read(text / "man" / f"{NAME}.1"),
         f"usr/share/doc/{NAME}/examples/ha.conf": _read(
             ROOT / "deploy" / "systemd" / f"{NAME}.service.d" / "ha.conf"
         ),
@@ -125,6 +139,9 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
+    page = root / "usr" / "share" / "man" / "man1" / f"{NAME}.1.gz"
+    page.parent.mkdir(parents=True)
+    page.write_bytes(gzip.compress((text / "man" / f"{NAME}.1").read_bytes(), mtime=0))
     tree.settle(root)
     (root / "usr" / "bin" / NAME).chmod(0o755)
 
@@ -142,7 +159,10 @@ def _stamped(text: str) -> str:
     ).stdout.strip()  # fmt: skip
     debian, fedora = date.split("|")
     return (
-        text.replace("@VERSION@", __version__).replace("@DEBIAN_DATE@", debian).replace("@RPM_DATE@", fedora)
+        text.replace("@VERSION@", __version__)
+        .replace("@DEBIAN_DATE@", debian)
+        .replace("@RPM_DATE@", fedora)
+        .replace("@COMPILE@", _read(ROOT / "deploy" / "packages" / "compile.sh").rstrip())
     )
 
 

@@ -73,6 +73,10 @@ def make(folder: Path, wheels: Path, architecture: str = "") -> None:
     for wheel in [*plain, *yaml, *bound]:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder, [name for name in archive.namelist() if wanted(name, wheel in yaml)])
+    for file in folder.rglob("*.py"):
+        text = file.read_bytes()
+        if text.startswith(b"#!"):  # Nobody starts it: a first line for that would only mislead.
+            file.write_bytes(text.partition(b"\n")[2])
     shutil.copytree(ROOT / "exporter", folder / "exporter", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "__main__.py").write_text(MAIN, encoding="utf-8")
     settle(folder)
