@@ -19,6 +19,7 @@ help:
 	@echo "make man         the manual page and the shells' completions, below build/"
 	@echo "make packages    wheel, sdist, one-file program, .deb and .rpm, below dist/"
 	@echo "make dashboards  compile dashboards and the runbook's queries"
+	@echo "make chart       what follows from the Helm chart's values.yaml"
 	@echo "make rules RUNBOOK_URL=https://...  the alert rules with links to your copy of the runbook"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
@@ -65,6 +66,11 @@ packages: $(READY)
 dashboards: $(READY)
 	@$(BIN)/python -m dashboards
 	@$(BIN)/python -m dashboards.runbook
+
+# What follows from the chart's values, and what helm makes of it for the tests.
+chart: $(READY) helm
+	@$(BIN)/python deploy/helm/generate.py
+	@PYTHONPATH=. $(BIN)/python tests/deploy/render_chart.py
 
 rules: $(READY)
 	@[ -n "$(RUNBOOK_URL)" ] || { echo "make rules RUNBOOK_URL=https://... : where RUNBOOK.md can be read"; exit 2; }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.expressions import INTERVAL, Scope
-from dashboards.panels import Board, Mark, Panel, Query, Section, Shape, Variable
+from dataclasses import replace
+
+from dashboards.expressions import Scope
+from dashboards.panels import VMS, Board, Mark, Panel, Query, Section, Shape, Variable
 
 own = Scope('job=~"$job",instance=~"$instance"')
 
@@ -118,13 +120,13 @@ POLLS = Section(
             _DOWN,
             (
                 Query(own("vmguest_exporter_build_info"), "build"),
-                Query(own("vmguest_source_info"), "source"),
+                Query(own("vmguest_source_info"), "from"),
             ),
             Shape.TABLE,
             8,
             7,
             columns=(
-                ("instance", "VM"),
+                ("vm", "VM"),
                 ("version", "Version"),
                 ("python", "Python"),
                 ("source", "Source"),
@@ -284,19 +286,35 @@ PUSH = Section(
     ),
 )
 
+MOST = 20
+"""Series of a panel. With ten thousand VMs chosen Grafana would draw itself to death, and nobody could read it."""
+
+
+def _bounded(section: Section) -> Section:
+    """The row with the worst of each panel."""
+    return replace(section, panels=tuple(_bounded_panel(panel) for panel in section.panels))
+
+
+def _bounded_panel(panel: Panel) -> Panel:
+    lowest_is_worst = any(value == "0" for value, _, _ in panel.words)
+    pick = "bottomk" if lowest_is_worst else "topk"
+    queries = tuple(replace(query, expr=f"{pick}({MOST}, {query.expr})") for query in panel.queries)
+    return replace(panel, about=f"{panel.about} At most {MOST} VMs.", queries=queries)
+
+
 BOARD = Board(
     "vmguest-exporter",
     "VMware guest / Exporter and HA",
     "The health of vmguest-exporter: polls, errors, heartbeats to vSphere HA, OTLP push.",
     (
-        Variable("job", "Job", "label_values(vmguest_up, job)"),
-        Variable("instance", "VM", 'label_values(vmguest_up{job=~"$job"}, instance)'),
+        Variable("job", "Job", "label_values(vmguest_up, job)", matches_all=None),
+        VMS(),
     ),
-    (POLLS, HEARTBEATS, PUSH),
+    tuple(_bounded(section) for section in (POLLS, HEARTBEATS, PUSH)),
     (
         Mark(
             "Session change (the host does not say why)",
-            f"increase({own('vmguest_session_changes_total')}[{INTERVAL}]) > 0",
+            own.new_session(),
             "purple",
         ),
     ),

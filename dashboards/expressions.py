@@ -7,6 +7,12 @@ from dataclasses import dataclass
 INTERVAL = "$__rate_interval"
 
 
+def named(expr: str) -> str:
+    """``expr`` with the label ``vm``: the VM's name where it is known (``host_name``, from OTLP), else its instance."""
+    labelled = f'label_replace({expr}, "vm", "$1", "instance", "(.*)")'
+    return f'label_replace({labelled}, "vm", "$1", "host_name", "(.+)")'
+
+
 @dataclass(frozen=True)
 class Scope:
     """The label matchers of a board, put into each selector."""
@@ -61,6 +67,20 @@ class Scope:
     def share(self, name: str) -> str:
         """A level of memory against the memory that the guest sees."""
         return f"{self(name)} / {self('vmguest_guest_memory_bytes')}"
+
+    def new_session(self) -> str:
+        """1 where a session begins. By its id: the exporter's own counter starts anew with a VM that was reset."""
+        seen = self("vmguest_session_info")
+        return f"({seen} unless last_over_time({seen}[1h] offset {INTERVAL}))"
+
+    def session_changes(self) -> str:
+        """How many sessions began in the time shown, beside the first."""
+        return f"count without (session_id) (count_over_time({self('vmguest_session_info')}[$__range])) - 1"
+
+    def latency_of(self, way: str) -> str:
+        """Mean seconds per command of each disk: ``reads`` or ``writes``."""
+        time = self.rate(f"vmguest_disk_latency_{way}_seconds_total")
+        return f"{time} / ({self.rate(f'vmguest_disk_num_{way}_total')} > 0)"
 
     def disk_latency(self) -> str:
         """Mean seconds per command of each disk."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dashboards.expressions import INTERVAL, Scope
-from dashboards.panels import Board, Panel, Query, Section, Shape, Variable
+from dashboards.expressions import Scope
+from dashboards.panels import VMS, Board, Panel, Query, Section, Shape, Variable
 
 vms = Scope('cluster=~"$cluster",job=~"$job",instance=~"$instance"')
 
@@ -133,7 +133,7 @@ LIMITS = Section(
             12,
             9,
             columns=(
-                ("instance", "VM"),
+                ("vm", "VM"),
                 ("limit", "Limit"),
                 ("capacity", "vCPUs x frequency"),
                 ("share", "Share"),
@@ -161,7 +161,7 @@ LIMITS = Section(
             Shape.TABLE,
             12,
             9,
-            columns=(("instance", "VM"), ("limit", "Limit"), ("memory", "Memory of the guest")),
+            columns=(("vm", "VM"), ("limit", "Limit"), ("memory", "Memory of the guest")),
             drill_down=True,
         ),
     ),
@@ -203,7 +203,7 @@ TIME = Section(
             _EMPTY,
             (
                 Query(
-                    f"count(increase({vms('vmguest_session_changes_total')}[{INTERVAL}]) > 0) or vector(0)",
+                    f"count({vms.new_session()}) or vector(0)",
                     "VMs",
                 ),
             ),
@@ -224,7 +224,7 @@ WHO = Section(
             Shape.TABLE,
             8,
             9,
-            columns=(("instance", "VM"), ("job", "Job")),
+            columns=(("vm", "VM"), ("job", "Job")),
         ),
         Panel(
             "Most session changes in this time",
@@ -233,7 +233,7 @@ WHO = Section(
             "No VM changed its session",
             (
                 Query(
-                    f"topk(15, increase({vms('vmguest_session_changes_total')}[$__range]) > 0)",
+                    f"topk(15, {vms.session_changes()} > 0)",
                     "{{instance}}",
                 ),
             ),
@@ -264,8 +264,8 @@ BOARD = Board(
     (
         # ".*" for All: VMs whose scrape configuration sets no cluster have none.
         Variable("cluster", "Cluster", "label_values(vmguest_up, cluster)", matches_all=".*"),
-        Variable("job", "Job", 'label_values(vmguest_up{cluster=~"$cluster"}, job)'),
-        Variable("instance", "VM", 'label_values(vmguest_up{cluster=~"$cluster",job=~"$job"}, instance)'),
+        Variable("job", "Job", 'label_values(vmguest_up{cluster=~"$cluster"}, job)', matches_all=None),
+        VMS('cluster=~"$cluster",job=~"$job"'),
     ),
     (COUNTS, WORST, LIMITS, TIME, WHO),
 )

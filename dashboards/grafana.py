@@ -25,10 +25,14 @@ from grafana_foundation_sdk.models import common as values
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.panels import Board, Mark, Panel, Section, Shape, Variable
+from dashboards.expressions import named
+from dashboards.panels import Board, Mark, Panel, Query, Section, Shape, Variable
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-_ONE_VM = "/d/vmguest-one-vm?var-job={job}&var-instance={instance}&${{__url_time_range}}"
+_ONE_VM = "/d/vmguest-one-vm?var-datasource=${{datasource}}&var-job={job}&var-instance={instance}&${{__url_time_range}}"
+RESOLUTION = "$scraped_every"
+"""No step is finer than this, and with it $__rate_interval spans four samples: at 60 s, the default of OTLP, Grafana's own
+default would leave every rate blank."""
 _BUILDERS: dict[Shape, Any] = {
     Shape.LINES: timeseries.Panel,
     Shape.NUMBER: stat.Panel,
@@ -42,6 +46,34 @@ def compiled(board: Board) -> str:
     """The file's text: what Grafana imports."""
     built = _board(board).build()
     return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+
+
+def with_inputs(board: dict[str, Any]) -> dict[str, Any]:
+    """``board`` as grafana.com shares it: the data source is asked for at import and preset in the variable."""
+    types = {panel["type"] for panel in board["panels"]} - {"row"}
+    variables = [
+        variable | {"current": {"text": "${DS_PROMETHEUS}", "value": "${DS_PROMETHEUS}"}}
+        if variable["name"] == "datasource"
+        else variable
+        for variable in board["templating"]["list"]
+    ]
+    return board | {
+        "__inputs": [
+            {
+                "name": "DS_PROMETHEUS",
+                "label": "Prometheus",
+                "type": "datasource",
+                "pluginId": "prometheus",
+                "pluginName": "Prometheus",
+            }
+        ],
+        "__requires": [
+            {"type": "grafana", "id": "grafana", "name": "Grafana", "version": "10.1.0"},
+            {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+            *({"type": "panel", "id": each, "name": each, "version": ""} for each in sorted(types)),
+        ],
+        "templating": {"list": variables},
+    }
 
 
 def _board(board: Board) -> dashboard.Dashboard:
@@ -60,8 +92,15 @@ def _board(board: Board) -> dashboard.Dashboard:
             .type(model.DashboardLinkType.DASHBOARDS)
             .tags([board.tags[0]])
             .keep_time(True)
+            .include_vars(True)
         )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            dashboard.IntervalVariable("scraped_every")
+            .label("Scraped every")
+            .values("15s,30s,1m,2m,5m")
+            .current(model.VariableOption(selected=True, text="1m", value="1m"))
+        )
     )
     for variable in board.variables:
         made.with_variable(_variable(variable))
@@ -86,8 +125,11 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
         .multi(variable.many)
         .include_all(variable.many)
     )
+    if variable.pattern:
+        made.regex(variable.pattern)
     if variable.many:
-        made.all_value(variable.matches_all)
+        if variable.matches_all:
+            made.all_value(variable.matches_all)
         made.current(model.VariableOption(selected=True, text="All", value="$__all"))
     return made
 
@@ -115,6 +157,7 @@ def _panels(section: Section) -> Iterator[Any]:
             .datasource(DATASOURCE)
             .span(panel.width)
             .height(panel.height)
+            .interval(RESOLUTION)
             .targets(list(_targets(panel)))
         )
         if panel.low is not None:
@@ -139,12 +182,14 @@ def _panels(section: Section) -> Iterator[Any]:
 def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
     over_time = panel.shape in (Shape.LINES, Shape.STATES)
     for letter, query in zip("ABCDEFGHIJ", panel.queries, strict=False):
+        expr, legend = shown(query, panel)
         made = (
             prometheus.Dataquery()
             .datasource(DATASOURCE)
             .ref_id(letter)
-            .expr(query.expr)
-            .legend_format(query.legend)
+            .expr(expr)
+            .interval(RESOLUTION)
+            .legend_format(legend)
         )
         if over_time:
             made.range()
@@ -153,6 +198,13 @@ def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
         if panel.shape is Shape.TABLE:
             made.format(PromQueryFormat.TABLE)
         yield made
+
+
+def shown(query: Query, panel: Panel) -> tuple[str, str]:
+    """Expression and legend as Grafana gets them: an instance is shown by the VM's name where there is one."""
+    if "{{instance}}" in query.legend or "vm" in dict(panel.columns):
+        return named(query.expr), query.legend.replace("{{instance}}", "{{vm}}")
+    return query.expr, query.legend
 
 
 def _lines(made: timeseries.Panel, panel: Panel) -> None:
@@ -200,11 +252,13 @@ def _bars(made: bargauge.Panel, panel: Panel) -> None:
 
 
 def _table(made: table.Panel, panel: Panel) -> None:
-    shown = dict(panel.columns)
+    columns = dict(panel.columns)
     several = len(panel.queries) > 1
-    renamed = dict(shown)
+    hidden = ("instance", "job") if panel.drill_down else ()
+    renamed = columns | {name: name for name in hidden if name not in columns}
     for letter, query in zip("ABCDEFGHIJ", panel.queries, strict=False):
-        if query.legend in shown:
+        # A legend that is a column's name is the value itself; a label of that name could not be shown beside it.
+        if query.legend in columns:
             renamed[f"Value #{letter}" if several else "Value"] = renamed.pop(query.legend)
     made.show_header(True)
     # What stays is named; labels that a scrape configuration adds would else become columns.
@@ -224,7 +278,11 @@ def _table(made: table.Panel, panel: Panel) -> None:
     for heading, unit in panel.column_units:
         made.with_override(model.MatcherConfig("byName", heading), [model.DynamicConfigValue("unit", unit)])
     if panel.drill_down:
-        url = _ONE_VM.format(job="$__all", instance="${__data.fields.VM}")
+        url = _ONE_VM.format(job="${__data.fields.job}", instance="${__data.fields.instance}")
+        for name in hidden:
+            made.with_override(
+                model.MatcherConfig("byName", name), [model.DynamicConfigValue("custom.hidden", True)]
+            )
         made.with_override(
             model.MatcherConfig("byName", "VM"),
             [model.DynamicConfigValue("links", [{"title": "This VM", "url": url}])],

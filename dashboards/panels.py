@@ -63,13 +63,27 @@ class Section:
 
 @dataclass(frozen=True)
 class Variable:
-    """A template variable filled from the values of a label. ``matches_all`` is the pattern of *All*."""
+    """A template variable filled by a query. ``matches_all`` is the pattern of *All*."""
 
     name: str
     label: str
     query: str
     many: bool = True
-    matches_all: str = ".+"
+    matches_all: str | None = ".+"
+    """None: what the variable lists and nothing else, so that strangers' jobs stay out."""
+    pattern: str = ""
+    """Of a query_result(): which part of a line is shown (``text``) and which goes into queries (``value``)."""
+
+
+def VMS(scope: str = 'job=~"$job"', *, many: bool = True) -> Variable:  # noqa: N802  it makes a row of a table
+    """The variable ``instance``, shown as the VM's name where there is one: by OTLP an instance is a UUID."""
+    return Variable(
+        "instance",
+        "VM",
+        f"query_result(last_over_time(vmguest_up{{{scope}}}[$__range]))",
+        many,
+        pattern='/(?:host_name="(?<text>[^"]+)".*)?instance="(?<value>[^"]+)"/',
+    )
 
 
 @dataclass(frozen=True)

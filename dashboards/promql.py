@@ -31,6 +31,7 @@ def metrics(expression: str) -> set[str]:
 
     A name that is a whole matcher, ``{__name__=~...}``, is not seen.
     """
+    expression = expression.replace("$__rate_interval", "5m")
     bare = _CLAUSE.sub(" ", _LABELS.sub(" ", _STRING.sub('""', expression)))
     return set(_NAME.findall(_FUNCTION.sub(" ", bare)))
 

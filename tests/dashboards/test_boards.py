@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import promql
 from dashboards.__main__ import BOARDS, FOLDER
-from dashboards.grafana import compiled
+from dashboards.grafana import compiled, with_inputs
 from exporter.catalogue.extended_names import map_value
 from exporter.snapshot import ExtendedValue
 
@@ -74,7 +74,7 @@ def test_board_is_read_only_and_has_its_variables(uid: str) -> None:
     assert variables["datasource"]["label"] == "Data source"
     assert {"job", "instance"} <= set(variables)
     for name, variable in variables.items():
-        if name == "datasource":
+        if name in {"datasource", "scraped_every"}:
             continue
         assert variable["datasource"]["uid"] == "${datasource}"
         assert variable["refresh"] == 2, "reloads when the time range changes"
@@ -83,7 +83,79 @@ def test_board_is_read_only_and_has_its_variables(uid: str) -> None:
             continue
         assert variable["multi"]
         assert variable["includeAll"]
-        assert variable["allValue"] == (".*" if name == "cluster" else ".+")
+        if name == "job":
+            assert "allValue" not in variable, "All is the jobs of this exporter, not everybody's"
+        else:
+            assert variable["allValue"] == (".*" if name == "cluster" else ".+")
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_a_rate_spans_four_samples_at_every_interval(uid: str) -> None:
+    """Of the panel for what Grafana draws, of the query for $__rate_interval."""
+    variables = {variable["name"]: variable for variable in BOARD[uid]["templating"]["list"]}
+    assert variables["scraped_every"]["current"]["value"] == "1m"
+    for panel in BOARD[uid]["panels"]:
+        if panel["type"] != "row":
+            assert panel["interval"] == "$scraped_every"
+            assert {target["interval"] for target in panel["targets"]} == {"$scraped_every"}
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_an_instance_is_shown_by_the_vm_s_name(uid: str) -> None:
+    """By OTLP it is a UUID. The variable shows the name and gives the instance to queries."""
+    variables = {variable["name"]: variable for variable in BOARD[uid]["templating"]["list"]}
+    pattern = variables["instance"]["regex"].strip("/").replace("(?<", "(?P<")
+    pushed = 'vmguest_up{host_name="web-1",instance="0f0e",job="vmguest"} 1 1790000000000'
+    scraped = 'vmguest_up{instance="[2001:db8::1]:10052",job="vmguest"} 1 1790000000000'
+    for line, text, value in ((pushed, "web-1", "0f0e"), (scraped, None, "[2001:db8::1]:10052")):
+        found = re.search(pattern, line)
+        assert found
+        assert found.groupdict() == {"text": text, "value": value}
+    for panel in BOARD[uid]["panels"]:
+        for target in panel.get("targets", ()):
+            assert "{{instance}}" not in target["legendFormat"]
+            assert ("{{vm}}" in target["legendFormat"]) <= ('"host_name"' in target["expr"])
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_links_take_the_data_source_and_the_variables_along(uid: str) -> None:
+    text = json.dumps(BOARD[uid])
+    for link in re.findall(r'"/d/vmguest-one-vm[^"]*"', text):
+        assert "var-datasource=${datasource}" in link
+        assert "var-instance=${__" in link
+        assert "var-job=${__" in link
+    assert all(link["includeVars"] and link["keepTime"] for link in BOARD[uid]["links"])
+
+
+def test_one_vm_is_matched_by_its_exact_name() -> None:
+    """An IPv6 address in brackets is a character class to a regular expression."""
+    for expr in expressions(BOARD["vmguest-one-vm"]):
+        assert "instance=~" not in expr
+
+
+def test_the_exporter_board_survives_ten_thousand_vms() -> None:
+    for panel in BOARD["vmguest-exporter"]["panels"]:
+        for target in panel.get("targets", ()):
+            assert re.search(r"(topk|bottomk)\(20, ", target["expr"]), panel["title"]
+
+
+def test_names_that_only_the_simulator_gives_say_so_on_the_panel() -> None:
+    for board in BOARD.values():
+        for panel in board["panels"]:
+            used = set().union(*(promql.metrics(target["expr"]) for target in panel.get("targets", ())))
+            if used & promql.SIMULATED_DISK:
+                assert "simulator's" in panel["description"], panel["title"]
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_the_file_for_grafana_com_asks_for_the_data_source(uid: str) -> None:
+    shared = with_inputs(BOARD[uid])
+    (wanted,) = shared["__inputs"]
+    datasource = next(each for each in shared["templating"]["list"] if each["name"] == "datasource")
+    assert datasource["current"]["value"] == f"${{{wanted['name']}}}"
+    kinds = {each["id"] for each in shared["__requires"] if each["type"] == "panel"}
+    assert kinds == {panel["type"] for panel in shared["panels"]} - {"row"}
+    assert shared["panels"] == BOARD[uid]["panels"]
 
 
 def test_fleet_can_be_narrowed_by_cluster() -> None:
@@ -116,14 +188,14 @@ def test_every_selector_is_bound_to_the_variables(uid: str) -> None:
         assert len(selectors) >= len(promql.metrics(expr))
         for selector in selectors:
             assert 'job=~"$job"' in selector
-            assert 'instance=~"$instance"' in selector
+            assert re.search(r'instance=~?"\$instance"', selector)
 
 
 @pytest.mark.parametrize("uid", BOARD)
 def test_counters_are_only_seen_through_rates_over_the_right_window(uid: str) -> None:
     for expr in expressions(BOARD[uid]):
         for window in re.findall(r"\[([^\]]*)\]", expr):
-            assert window in ("$__rate_interval", "$__range"), expr
+            assert window in ("$__rate_interval", "$__range") or "vmguest_session_info" in expr, expr
         bare = re.sub(r"(?:rate|irate|increase|changes)\([^()]*\{[^{}]*\}\[[^\]]*\]\)", "", expr)
         assert not re.search(r"_total\b", bare), expr
 

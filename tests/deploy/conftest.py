@@ -216,7 +216,15 @@ class _Receiver(BaseHTTPRequestHandler):
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler], seconds: float | None = None) -> Iterator[int]:
     """A server on a port of its own, for the time of the context or for ``seconds``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    class Server(ThreadingHTTPServer):
+        def verify_request(self, _request: object, _address: object) -> bool:
+            # The time runs from the first request: how long the others take to start is nobody's matter.
+            if seconds and not closing.is_alive() and not closing.finished.is_set():
+                closing.start()
+            return True
+
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
 
@@ -225,8 +233,6 @@ def serving(handler: type[BaseHTTPRequestHandler], seconds: float | None = None)
         server.server_close()
 
     closing = threading.Timer(seconds or 0, close)
-    if seconds:
-        closing.start()
     yield server.server_address[1]
     closing.cancel()
     close()

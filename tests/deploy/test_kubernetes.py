@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from dashboards import runbook
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE = DEPLOY / "kubernetes" / "base"
 CHART = DEPLOY / "helm" / "vmguest-exporter"
@@ -23,10 +25,6 @@ RENDERED = Path(__file__).parent / "helm"
 VERSIONS = ("1.27", "1.31", "1.34")
 CUSTOM = "monitoring.coreos.com/v1"
 POD_MONITOR = json.loads((Path(__file__).parent / "podmonitor.schema.json").read_text())
-LEAF = {
-    *("labels", "settings", "nodeSelector", "resources", "affinity", "podAnnotations", "extraLabels"),
-    *("tlsConfig", "basicAuth"),
-}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -35,7 +33,11 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def digest() -> str:
     """Of the chart's files: rendered copies carry it, so that a stale one is seen without helm."""
-    files = sorted(path for path in CHART.rglob("*") if path.is_file() and path.suffix != ".md")
+    files = sorted(
+        path
+        for path in CHART.rglob("*")
+        if path.is_file() and path.suffix != ".md" and CHART / "files" not in path.parents
+    )
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -60,7 +62,14 @@ MANIFESTS = list(manifests())
 @pytest.mark.parametrize("document", MANIFESTS)
 def test_manifest_fits_the_schema(document: dict[str, Any], version: str) -> None:
     if document["apiVersion"] == CUSTOM:
-        jsonschema.validate(document["spec"], POD_MONITOR)
+        spec = document["spec"]
+        if document["kind"] == "ServiceMonitor":
+            # The two kinds differ in the name of this key alone, as far as it is used here.
+            spec = {
+                "podMetricsEndpoints" if key == "endpoints" else key: value for key, value in spec.items()
+            }
+        jsonschema.validate(spec, POD_MONITOR)
+        document = document | {"spec": spec}
         assert document["spec"]["podMetricsEndpoints"][0]["port"] == "metrics"
         return
     kubernetes_validate.validate(document, version, strict=True)
@@ -160,34 +169,75 @@ def test_helm_renders_the_same(helm: str, name: str) -> None:
 
 def test_everything_that_can_be_set_arrives() -> None:
     found = {document["kind"]: document for document in rendered("everything")}
-    assert set(found) == {"DaemonSet", "Service", "NetworkPolicy", "PodMonitor"}
+    monitors = {"PodMonitor", "ServiceMonitor"}
+    assert set(found) == {"DaemonSet", "Service", "NetworkPolicy", "ConfigMap", "Pod"} | monitors
     spec = pod(found["DaemonSet"])
     assert spec["hostNetwork"] is False
     assert spec["priorityClassName"] == "system-node-critical"
     (container,) = spec["containers"]
     assert "--otlp.endpoint=http://collector:4318" in container["args"]
-    assert "--web.config.file=/etc/vmguest-exporter/web.yml" in container["args"]
+    assert "--web.config.file=/etc/vmguest-exporter/web/web.yml" in container["args"]
+    assert "--config.file=/etc/vmguest-exporter/settings/settings.toml" in container["args"]
+    assert container["args"][-1] == "--no-extended"
+    assert container["image"].endswith("@sha256:" + 64 * "0")
+    assert {each["name"] for each in spec["imagePullSecrets"]} == {"registry", "other"}
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {"web-config", "config-settings", "config-scenarios", "ca"}
+    assert mounted == {volume["name"] for volume in spec["volumes"]}
+    assert found["DaemonSet"]["metadata"]["name"] == "vm"
+    assert found["DaemonSet"]["spec"]["updateStrategy"]["type"] == "OnDelete"
+    for kind, key in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
+        (endpoint,) = found[kind]["spec"][key]
+        assert endpoint["scrapeTimeout"]
+        assert {"targetLabel": "cluster", "replacement": "east"} in endpoint["relabelings"]
     assert "httpGet" not in container["livenessProbe"], "the kubelet has no password"
-    assert {document["kind"] for document in rendered("default")} == {"DaemonSet", "Service"}
-
-
-def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, dict) and key not in LEAF:
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+    assert {document["kind"] for document in rendered("default")} == {"DaemonSet", "Service", "Pod"}
 
 
 def test_every_value_is_documented_in_both_places() -> None:
-    text = (CHART / "values.yaml").read_text()
-    table = dict(
-        re.findall(r"^\| `([^`]+)` \| .* \| (.*) \|$", (CHART / "README.md").read_text(), re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, CHART.parent / "generate.py", "--check"], capture_output=True, text=True, check=False
     )
-    assert list(table) == list(leaves(yaml.safe_load(text)))
-    lines = text.splitlines()
-    comments = [line.strip()[2:] for line in lines if line.strip().startswith("#")]
-    assert set(table.values()) <= set(comments)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_value_says_what_it_is_for() -> None:
+    def described(schema: dict[str, Any]) -> bool:
+        return "description" in schema or all(map(described, schema["properties"].values()))
+
+    assert described(json.loads((CHART / "values.schema.json").read_text()))
+
+
+@pytest.mark.real
+def test_the_chart_brings_the_rules_and_boards_of_the_repository(helm: str) -> None:
+    """As they are; nothing of them is kept twice."""
+    switched_on = (
+        "prometheusRule.enabled=true,dashboards.enabled=true,prometheusRule.runbookUrl=https://wiki.example/"
+    )
+    command = [helm, "template", "vmguest", str(CHART), "--kube-version=1.31.0", f"--set={switched_on}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = [document for document in yaml.safe_load_all(done.stdout) if document]
+    specs = [document["spec"] for document in found if document["kind"] == "PrometheusRule"]
+    files = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+    assert specs == [
+        yaml.safe_load(runbook.linked(path.read_text(), "https://wiki.example")) for path in files
+    ]
+    boards = {
+        name: json.loads(text)
+        for document in found
+        if document["kind"] == "ConfigMap"
+        for name, text in document["data"].items()
+    }
+    assert boards == {
+        path.name: json.loads(path.read_text()) for path in (DEPLOY.parent / "dashboards").glob("*.json")
+    }
+
+
+def test_the_chart_s_files_are_links_to_those_of_the_repository() -> None:
+    rules = {path.resolve() for path in (CHART / "files" / "rules").iterdir()}
+    boards = {path.resolve() for path in (CHART / "files" / "dashboards").iterdir()}
+    assert rules == set((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+    assert boards == set((DEPLOY.parent / "dashboards").glob("*.json"))
 
 
 def test_values_fit_their_schema_and_mistakes_do_not() -> None:

@@ -5,14 +5,20 @@ Rules are run with seconds for minutes (``compressed`` in conftest.py); nothing 
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from dashboards.__main__ import BOARDS
+from dashboards.__main__ import BOARDS, FOLDER
+from dashboards.one_vm.common import EXTENDED
+from dashboards.one_vm.common import HOST as NOT_THE_HOST
 from dashboards.panels import Shape
+from dashboards.sheets import Range, Server, draw
 
 RUN = 75.0
 """Seconds after which every scenario has shown its trouble; the slowest takes 60."""
@@ -96,11 +102,12 @@ QUERIES = list(queries())
 
 
 def substituted(expr: str, instance: str = ".+") -> str:
+    expr = expr.replace('instance="$instance"', 'instance=~"$instance"')
     for variable, value in (
         ("$__rate_interval", "6s"),
         ("$__range", "60s"),
         ("$cluster", ".*"),
-        ("$job", ".+"),
+        ("$job", "vmguest"),
         ("$instance", instance),
     ):
         expr = expr.replace(variable, value)
@@ -215,6 +222,47 @@ def test_fleet_counts_and_sorts(settled: Any) -> None:
     assert worst[:2] == ["swapping", "ballooning"]
     limits = ask(settled, next(each for each in QUERIES if each.panel == "CPU limits below the host's clock"))
     assert {row["metric"]["instance"] for row in limits} == {"cpu-limit", "new-limit"}
+
+
+SHEETS = (
+    ("vmguest-one-vm", "steady"),
+    ("vmguest-one-vm", "noisy-neighbour"),
+    ("vmguest-one-vm", "cpu-limit"),
+    ("vmguest-one-vm", "swapping"),
+    ("vmguest-one-vm", "vmotion"),
+    ("vmguest-one-vm", "v2-host"),
+    ("vmguest-fleet", ".+"),
+    ("vmguest-exporter", ".+"),
+)
+
+
+@pytest.mark.parametrize(("uid", "instance"), SHEETS, ids=[f"{uid} {instance}" for uid, instance in SHEETS])
+def test_the_board_as_a_picture(settled: Any, tmp_path: Path, uid: str, instance: str) -> None:
+    """Every panel shows what its queries give. ``SHEETS=folder`` keeps the pictures."""
+    board = json.loads((FOLDER / f"{uid}.json").read_text(encoding="utf-8"))
+    shown = Range(time.time(), length=60, step=1)
+    server = Server(settled.url, shown, {"job": "vmguest", "instance": instance, "cluster": ".*"})
+    figure, drawn = draw(board, server)
+    name = uid if instance == ".+" else f"{uid}-{instance}"
+    file = Path(os.environ.get("SHEETS") or tmp_path) / f"{name}.png"
+    figure.savefig(file, dpi=70)
+    assert file.stat().st_size > 10_000
+    blank = {title for title, series in drawn.items() if not series}
+    extended = {
+        panel.title for section in BOARDS[0].sections for panel in section.panels if panel.empty == EXTENDED
+    }
+    host = {
+        panel.title
+        for section in BOARDS[0].sections
+        for panel in section.panels
+        if panel.empty == NOT_THE_HOST
+    }
+    expected = (
+        extended | host | {"Starved by neighbours?", "Where the host is steering to"}
+        if instance == "v2-host"
+        else set()
+    )
+    assert blank - {"Failed heartbeats by kind"} <= expected
 
 
 def test_say_what_was_run(settled: Any, capsys: pytest.CaptureFixture[str]) -> None:
