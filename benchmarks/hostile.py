@@ -204,7 +204,7 @@ class Seen:
         return shown
 
 
-def under(name: str, port: int, seconds: float, users: Iterator[str]) -> None:
+def under(name: str, program: str, port: int, seconds: float, users: Iterator[str]) -> None:
     """Scrape and log in while the flood lasts, and print what was seen."""
     spawn = multiprocessing.get_context("spawn")
     stop, done = spawn.Event(), spawn.Queue()
@@ -232,9 +232,9 @@ def under(name: str, port: int, seconds: float, users: Iterator[str]) -> None:
     attacker.join(20)
     thread.join(30)
     regular.close()
-    print(f"  {name:26} {attacks / seconds:7.0f} a second")
-    print(f"    scrapes      {scrapes}")
-    print(f"    first logins {logins}", flush=True)
+    print(f"{name}, {attacks / seconds:.0f} a second: {program}")
+    print(f"  scrapes      {scrapes}")
+    print(f"  first logins {logins}", flush=True)
 
 
 @contextmanager
@@ -274,15 +274,15 @@ def main() -> None:
         stack.enter_context(simulated_host(folder / "host"))
         web = f"--web.config.file={configuration(folder, ['regular', *newcomers])}"
         ours, theirs = free_port(), free_port()
-        for name, port, command in (
-            ("vmguest-exporter", ours, exporter_command(ours, folder / "host", web)),
-            ("node_exporter", theirs, node_exporter_command(theirs, web)),
-        ):
-            print(f"{name}, {seconds:.0f} s each:")
-            with serving(command, port):
-                users = iter(newcomers)
-                for flood_name in FLOODS:
-                    under(flood_name, port, seconds, users)
+        ports = {"vmguest-exporter": ours, "node_exporter": theirs}
+        stack.enter_context(serving(exporter_command(ours, folder / "host", web), ours))
+        stack.enter_context(serving(node_exporter_command(theirs, web), theirs))
+        users = {name: iter(newcomers) for name in ports}
+        print(f"{seconds:.0f} s each:")
+        for flood_name in FLOODS:
+            # One after the other, so that a machine that is busy for a while is so for both.
+            for name, port in ports.items():
+                under(flood_name, name, port, seconds, users[name])
 
 
 if __name__ == "__main__":

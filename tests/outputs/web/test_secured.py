@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
+import itertools
 import logging
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -241,6 +244,47 @@ class TestChanges:
         link.symlink_to("two")
         now[0] += LOOK_SECONDS
         assert secured.rules().passwords is not None
+
+
+class TestFloods:
+    def test_strangers_with_random_names_do_not_lock_the_scraper_out(self, tmp_path: Path) -> None:
+        """Four of them, from the scraper's own address; it never logged in before, and may not get a single 429."""
+        path = tmp_path / "web.yml"
+        path.write_text(users(prometheus=bcrypt.hashpw(b"secret", bcrypt.gensalt(8)).decode()))
+        secured = Secured(str(path))
+        server = WebServer(secured.with_headers(application), [("127.0.0.1", 0)], admit=secured.admit)
+        server.start()
+        port = server.addresses[0][1]
+        stop = threading.Event()
+        found: list[int] = []
+
+        def get(name: str) -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            try:
+                connection.request("GET", "/metrics", headers={"Authorization": basic(name, "secret")})
+                return connection.getresponse().status
+            finally:
+                connection.close()
+
+        def flood(number: int) -> None:
+            for attempt in itertools.count():
+                if stop.is_set():
+                    return
+                found.append(get(f"{number} {attempt}"))
+
+        strangers = [threading.Thread(target=flood, args=(number,)) for number in range(4)]
+        for thread in strangers:
+            thread.start()
+        try:
+            while len(found) < 4:
+                stop.wait(0.01)
+            assert [get("prometheus") for _ in range(18)] == [200] * 18
+        finally:
+            stop.set()
+            for thread in strangers:
+                thread.join(20)
+            server.close()
+        assert set(found) == {401}
 
 
 class TestTLS:
