@@ -78,14 +78,16 @@ def checker() -> Matches:
 
 def remarks(
     users: Mapping[str, bytes], matches: Matches, clock: Callable[[], float] = time.perf_counter
-) -> Iterator[str]:
-    """What the operator should know about the costs of the hashes."""
+) -> Iterator[tuple[str, str]]:
+    """What the operator should know about the costs of the hashes: topics and sentences."""
     costs = {name: cost(hashed) for name, hashed in users.items()}
     if len(set(costs.values())) > 1:
         dearer = sorted(name for name, each in costs.items() if each > min(costs.values()))
+        names = ", ".join(dearer)
         yield (
+            f"names {names}",
             "the hashes of basic_auth_users differ in cost, so the time of a wrong password tells that these names"
-            f" exist: {', '.join(dearer)}; give all the same"
+            f" exist: {names}; give all the same",
         )
     begun = clock()
     matches(b"", _NOBODY % _TRIAL)
@@ -93,8 +95,9 @@ def remarks(
     for name, each in costs.items():
         if (seconds := trial * 2.0 ** (each - _TRIAL)) > DEAR:
             yield (
+                f"cost {name} {each}",
                 f"to check the password of {name} takes about {seconds:.0f} s on this machine (bcrypt cost {each})"
-                " and other logins wait meanwhile; 10 is usual"
+                " and other logins wait meanwhile; 10 is usual",
             )
 
 

@@ -200,8 +200,8 @@ class Secured:
 
     def _passwords(self, users: Mapping[str, bytes]) -> Passwords:
         matches = auth.checker()
-        for remark in auth.remarks(users, matches):
-            if self._once.is_news(remark):
+        for topic, remark in auth.remarks(users, matches):
+            if self._once.is_news(topic):
                 log.warning(remark)
         return Passwords(users, matches, self._admitted)
 
