@@ -84,20 +84,17 @@ def remarks(
     if len(set(costs.values())) > 1:
         dearer = sorted(name for name, each in costs.items() if each > min(costs.values()))
         names = ", ".join(dearer)
-        yield (
-            f"names {names}",
-            "the hashes of basic_auth_users differ in cost, so the time of a wrong password tells that these names"
-            f" exist: {names}; give all the same",
-        )
+        why = "the hashes of basic_auth_users differ in cost, so the time of a wrong password tells that these names"
+        yield f"names {names}", f"{why} exist: {names}; give all the same"
     begun = clock()
     matches(b"", _NOBODY % _TRIAL)
     trial = clock() - begun
     for name, each in costs.items():
         if (seconds := trial * 2.0 ** (each - _TRIAL)) > DEAR:
+            why = f"to check the password of {name} takes about {seconds:.0f} s on this machine"
             yield (
                 f"cost {name} {each}",
-                f"to check the password of {name} takes about {seconds:.0f} s on this machine (bcrypt cost {each})"
-                " and other logins wait meanwhile; 10 is usual",
+                f"{why} (bcrypt cost {each}) and other logins wait meanwhile; 10 is usual",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import resource
 import select
@@ -221,7 +222,12 @@ class TestServing:
         assert "so it goes" in caplog.text
         assert scrapes(server)
 
-    def test_who_has_to_wait_before_it_may_ask_holds_nobody_up(self, serve: Serve) -> None:
+    def test_who_has_to_wait_before_it_may_ask_holds_nobody_up(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The loop looks after its connections every second; a decision must not wait for that.
+        real = wasyncore.loop
+        monkeypatch.setattr(wasyncore, "loop", lambda **more: real(**more | {"timeout": None}))
         waiting: list[Decide] = []
         more = threading.Semaphore(0)
 
@@ -239,9 +245,11 @@ class TestServing:
                 client.send(REQUEST.replace(b"\r\n\r\n", b"\r\nAuthorization: x\r\n\r\n"))
                 assert more.acquire(timeout=10)
             assert scrapes(server)
-            for decide in waiting:
+            for decide, client in zip(waiting, slow, strict=True):
+                # Let the loop go to sleep first.
+                threading.Event().wait(0.1)
                 decide(None)
-            assert all(client.answer() == (200, PAGE) for client in slow)
+                assert client.answer() == (200, PAGE)
         server.close()
         for decide in waiting:
             # Nobody is there any more, which a login that took long can't know.
@@ -573,6 +581,33 @@ class TestConnectionLimit:
         with clients(server, WITHOUT_POLL + 10, silent=True):
             assert all(scrapes(server) for _ in range(3))
         assert most[0] > WITHOUT_POLL
+
+    def test_with_no_more_open_files_and_nobody_to_close_it_looks_once_a_second(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever waits to be accepted would otherwise keep the loop spinning."""
+        attempts: list[int] = []
+
+        def accept(_: object) -> None:
+            attempts.append(len(rounds))
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        rounds: list[float | None] = []
+        real = wasyncore.loop
+
+        def loop(timeout: float | None = None, **more: Any) -> None:
+            rounds.append(timeout)
+            real(timeout=0.01 if timeout else timeout, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(wasyncore.dispatcher, "accept", accept)
+        monkeypatch.setattr(wasyncore, "loop", loop)
+        server = serve(clock=lambda: 5.0)
+        with Client(server, silent=True):
+            while not attempts or len(rounds) < attempts[0] + 20:
+                threading.Event().wait(0.01)
+            # The clock stands still: at the first look, and after that no second is over.
+            assert len(attempts) <= 2
+            assert set(rounds[2:]) == {1.0}
 
     def test_with_no_more_open_files_newcomers_are_served_and_it_is_said_once(self) -> None:
         """In a process of its own, with ``ulimit -n 40`` and a limit of connections that does not know of it."""
