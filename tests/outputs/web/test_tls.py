@@ -383,7 +383,9 @@ class TestEndings:
                 sock.sendall(b"\x02")
                 now[0] += seconds
             assert served(server, trusting)
-            assert sock.recv(100) == b""
+            # Reset where a byte was still unread.
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(100) == b""
         assert refused(server)["timeout"] == 1
 
     def test_a_mere_connect_and_close_is_neither_counted_nor_logged(
