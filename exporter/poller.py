@@ -160,16 +160,18 @@ class Poller:
         if self._extended is None or state.snapshot is None:
             return state
         extended = self._extended.step(
-            self._source, state.snapshot.session_id, deadline, state.lives.session.number
+            self._source,
+            state.snapshot.session_id,
+            deadline,
+            epoch=state.lives.session.number,
+            read=state.read_monotonic,
         )
-        now = Instant(self._wall(), self._clock())
         latest = extended.snapshot
         if latest is not None and latest is not state.extended:
             self._session.read_extended(latest)
             uptime = session_uptime(latest.groups)
             if uptime is not None and latest.session_monotonic is not None:
-                self._uptime(uptime, latest.session_monotonic, now, shown=shown)
-        self._session.tick(now)
+                self._uptime(uptime, latest.session_monotonic, shown=shown)
         return replace(
             state,
             lives=self._session.lives,
@@ -178,12 +180,12 @@ class Poller:
             extended_dropped=extended.dropped,
         )
 
-    def _uptime(self, uptime: float, answered: float, now: Instant, *, shown: bool) -> None:
+    def _uptime(self, uptime: float, answered: float, *, shown: bool) -> None:
         """What the host's ``uptime`` says of the session's start: all there is, or a second opinion."""
         if not shown:
-            self._session.read_uptime(uptime, answered, now)
+            self._session.read_uptime(uptime, answered)
         elif (start := self._session.lives.session.start) is not None:
-            by_uptime = now.wall - (now.monotonic - answered) - uptime
+            by_uptime = self._wall() - (self._clock() - answered) - uptime
             log.debug(
                 "the session's start by the host's uptime", extra={"differs": round(by_uptime - start, 3)}
             )

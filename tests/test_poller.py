@@ -257,8 +257,11 @@ class Round:
         self._states = list(states)
         self.deadlines: list[float] = []
 
-    def step(self, _source: object, session_id: int, deadline: float, epoch: int) -> ExtendedState:
+    def step(
+        self, _source: object, session_id: int, deadline: float, epoch: int, read: float
+    ) -> ExtendedState:
         assert (session_id, epoch) == (1, 1)
+        assert read <= deadline
         self.deadlines.append(deadline)
         return self._states.pop(0)
 

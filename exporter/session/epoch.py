@@ -15,14 +15,17 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.catalogue import BY_KEY, Kind
+from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import map_value
 from exporter.clock import Instant, Life, Lives, Start
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
-_COUNTERS = tuple(key for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed")
+_COUNTERS = {
+    key: row.metric for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed"
+}
 
 
 _DRIFT, _SLACK = 0.1, 1.0
@@ -39,15 +42,16 @@ class Remembered(NamedTuple):
     """Milliseconds, when it was written down."""
 
 
-class _Seen(NamedTuple):
+@dataclass
+class _Counter:
+    """What was read of a counter last, and the life of its own that it is in since it fell."""
+
+    of_host: bool
     value: float
     at: Instant
-
-
-class _Alone(NamedTuple):
-    number: int
-    since: float
-    start: Start
+    number: int = 0
+    since: float = 0.0
+    start: Start | None = None
 
 
 class SessionClock:
@@ -62,20 +66,18 @@ class SessionClock:
         self._since: float | None = None
         self._start: Start | None = None
         self._last: Instant | None = None
-        self._seen: dict[Hashable, _Seen] = {}
-        self._alone: dict[Hashable, _Alone] = {}
+        self._counters: dict[Hashable, _Counter] = {}
 
     @property
     def lives(self) -> Lives:
         """As of the last reading."""
         start = self._start.wall if self._start is not None else None
-        return Lives(
-            Life(self._number, start, self._since),
-            {
-                key: Life(each.number, each.start.wall, each.since, alone=True)
-                for key, each in self._alone.items()
-            },
-        )
+        alone = {
+            key: Life(each.number, each.start.wall, each.since, alone=True)
+            for key, each in self._counters.items()
+            if each.start is not None
+        }
+        return Lives(Life(self._number, start, self._since), alone)
 
     def read(self, snapshot: Snapshot, now: Instant) -> None:
         """Take the basic statistics that were read at ``now``."""
@@ -89,44 +91,40 @@ class SessionClock:
             self._elapsed = elapsed
             if self._start is None:
                 self._found(Start(now.monotonic - elapsed / 1000), now)
-        self._fall(((key, snapshot.values.get(key)) for key in _COUNTERS), now)
+        self._fall(((key, metric, snapshot.values.get(key)) for key, metric in _COUNTERS.items()), now)
         self._last = now
-        self.tick(now)
+        self._tick(now)
 
     def read_extended(self, extended: ExtendedSnapshot) -> None:
         """Take a round of extended statistics of the present epoch."""
         counters = (
-            ((group, value.name), value.value)
+            ((group, value.name), mapped.metric, value.value)
             for group, values in extended.groups.items()
             for value in values
             if (mapped := map_value(group, value)) is not None and mapped.metric.kind is Kind.COUNTER
         )
         self._fall(counters, Instant(extended.read_time, extended.read_monotonic))
 
-    def read_uptime(self, uptime: float, answered: float, now: Instant) -> None:
+    def read_uptime(self, uptime: float, answered: float) -> None:
         """Take the host's own word on the session's age, seconds, as it was at ``answered`` (monotonic).
 
         To be called only before anything of this epoch was shown. ``elapsed`` is the better word, where there is one.
         """
-        if self._start is None:
-            self._found(Start(answered - uptime), now)
-            self.tick(now)
-
-    def tick(self, now: Instant) -> None:
-        """Hold every start against the wall clock, which may have been set."""
-        if self._start is not None:
-            self._start = self._start.at(now)
-        for key, each in self._alone.items():
-            self._alone[key] = each._replace(start=each.start.at(now))
+        if self._start is None and self._last is not None:
+            # By the host's clock it may seem to have begun after it was seen.
+            self._found(Start(min(answered - uptime, self._last.monotonic)), self._last)
+            self._tick(self._last)
 
     def _begin(self, session_id: int) -> None:
+        if session_id != self._session_id:
+            self._counters.clear()
+        # What counts on the host does not begin anew with the VM's counters.
+        self._counters = {key: each for key, each in self._counters.items() if each.of_host}
         self._session_id = session_id
         self._elapsed = None
         self._number = self._next()
         self._since = self._last.monotonic if self._last is not None else None
         self._start = None
-        self._seen.clear()
-        self._alone.clear()
 
     def _recall(self, elapsed: int | None, now: Instant) -> None:
         known, self._remembered = self._remembered, None
@@ -144,15 +142,23 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Hashable, object]], now: Instant) -> None:
-        for key, value in counters:
+    def _fall(self, counters: Iterable[tuple[Hashable, Metric, object]], now: Instant) -> None:
+        for key, metric, value in counters:
             if not isinstance(value, int | float):
                 continue
-            before = self._seen.get(key)
-            if before is not None and value < before.value:
-                start = Start(before.at.monotonic).at(before.at).at(now)
-                self._alone[key] = _Alone(self._next(), before.at.monotonic, start)
-            self._seen[key] = _Seen(value, now)
+            counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))
+            if value < counter.value:
+                counter.number, counter.since = self._next(), counter.at.monotonic
+                counter.start = Start(counter.since).at(counter.at).at(now)
+            counter.value, counter.at = value, now
+
+    def _tick(self, now: Instant) -> None:
+        """Hold every start against the wall clock, which may have been set."""
+        if self._start is not None:
+            self._start = self._start.at(now)
+        for each in self._counters.values():
+            if each.start is not None:
+                each.start = each.start.at(now)
 
     def _next(self) -> int:
         self._lives += 1

@@ -12,6 +12,7 @@ round with any other reply in it is held back until the next basic poll shows th
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -80,15 +81,17 @@ class ExtendedReader:
         """Seconds from one round to the next."""
         return self._interval
 
-    def step(self, source: Source, session_id: int, deadline: float, epoch: int = 0) -> ExtendedState:
+    def step(
+        self, source: Source, session_id: int, deadline: float, epoch: int = 0, read: float = math.inf
+    ) -> ExtendedState:
         """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
 
-        ``session_id``, and ``epoch`` within it (:class:`exporter.session.epoch.SessionClock`), are those of a basic poll
-        since the last step. Never raises for what the host or the connection does: a round that fails shows in ``up``.
+        ``session_id``, and ``epoch`` within it (:class:`exporter.session.epoch.SessionClock`), are those of the basic
+        statistics that were read at ``read`` (monotonic seconds). Never raises for what the host or the connection does: a round that fails shows in ``up``.
         """
         if (session_id, epoch) != (self._session_id, self._epoch):
             self._forget(session_id, epoch)
-        elif self._held is not None:
+        elif self._held is not None and read > self._held.read_monotonic:
             self._release(self._held)
             self._held = None
         now = self._clock()

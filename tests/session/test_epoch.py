@@ -85,10 +85,18 @@ def test_an_epoch_that_is_a_little_older_than_the_last_reading_began_after_it_by
 def test_without_elapsed_the_start_is_unknown_unless_the_uptime_is_known_in_time() -> None:
     world = World()
     assert world.read(elapsed=None).start is None
-    world.clock.read_uptime(60.0, world.now - 2, world.instant)
+    world.clock.read_uptime(60.0, world.now - 2)
     assert world.clock.lives.session.start == WALL - 62
-    world.clock.read_uptime(1.0, world.now, world.instant)
+    world.clock.read_uptime(1.0, world.now)
     assert world.clock.lives.session.start == WALL - 62
+
+
+def test_a_session_is_not_younger_than_its_first_reading() -> None:
+    world = World()
+    world.read(elapsed=None)
+    world.now += 3
+    world.clock.read_uptime(2.9, world.now)
+    assert world.clock.lives.session.start == WALL
 
 
 def test_elapsed_that_comes_late_makes_the_start_known_once() -> None:
@@ -163,10 +171,23 @@ def test_a_life_of_its_own_ends_with_the_session_and_moves_with_the_wall_clock()
     world.now += 5
     world.read(elapsed=65_000, cpu_used=20)
     world.ahead -= 3600
-    world.clock.tick(world.instant)
+    world.read(elapsed=66_000, cpu_used=21)
     assert world.clock.lives.of("cpu_used").start == WALL - 3600
     world.now += 5
     world.read(2, elapsed=1_000, cpu_used=3)
+    assert not world.clock.lives.alone
+
+
+def test_what_counts_on_the_host_does_not_begin_anew_where_elapsed_falls() -> None:
+    world = World()
+    world.read(host_cpu_used=900, cpu_used=900)
+    world.read(elapsed=61_000, host_cpu_used=5, cpu_used=5)
+    fell = world.clock.lives.of("host_cpu_used")
+    assert fell.alone
+    world.read(elapsed=1_000, host_cpu_used=6, cpu_used=0)
+    assert world.clock.lives.of("host_cpu_used") == fell
+    assert not world.clock.lives.of("cpu_used").alone
+    world.read(2, elapsed=2_000, host_cpu_used=7)
     assert not world.clock.lives.alone
 
 

@@ -424,6 +424,13 @@ class TestSessions:
         assert state.snapshot is not None
         assert (state.up, set(state.snapshot.groups)) == (True, {"session", "resources"})
 
+    def test_the_poll_before_it_is_none_after_it(self, reader: ExtendedReader, clock: Clock) -> None:
+        host = self.host()
+        for read in (0.0, 0.0):
+            clock.now = 1.0
+            assert reader.step(host, 7, FAR, read=read).snapshot is None
+        assert reader.step(host, 7, FAR, read=5.0).snapshot is not None
+
     def test_it_keeps_the_time_at_which_it_was_read(self, reader: ExtendedReader, clock: Clock) -> None:
         host = self.host()
         reader.step(host, 7, FAR)

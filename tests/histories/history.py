@@ -1,0 +1,395 @@
+"""One random history: the exporter's own poller, page, status and push in a world of chance, judged by the oracle."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.sdk.metrics.export import MetricsData, Sum
+
+from exporter.metrics.published import Published
+from exporter.outputs.otlp.points import Converter
+from exporter.outputs.otlp.reader import Batch, Reader
+from exporter.outputs.otlp.settings import Temporality
+from exporter.outputs.page.status import Status
+from exporter.outputs.prometheus import as_metric
+from exporter.poller import Poller
+from exporter.session.epoch import Remembered
+from exporter.session.rounds import ExtendedReader
+from exporter.snapshot import ExtendedSnapshot, Guest, Snapshot
+from tests.histories.oracle import Beginning, Life, Readings, Receiver, Series, Value, close
+from tests.histories.world import EXTENDED, MAC, TODAY, World
+
+INTERVAL = 5.0
+FRESH = 3 * INTERVAL
+STEPS = 30
+
+BASIC = {
+    "elapsed": "vmguest_elapsed_seconds",
+    "cpu_used": "vmguest_cpu_used_seconds",
+    "cpu_stolen": "vmguest_cpu_stolen_seconds",
+    "host_cpu_used": "vmguest_host_cpu_used_seconds",
+}
+ROUNDS = {
+    ("resources", "contention"): ("vmguest_cpu_contention_seconds", (("cause", "cpu"),), 1e6),
+    (f"vnet {MAC}", "received"): ("vmguest_network_receive_bytes", (("mac", MAC),), 1),
+    ("host", "energy"): ("vmguest_host_energy_used_seconds", (), 1e3),
+}
+POLLS: Series = ("vmguest_polls", ())
+
+
+class Memory:
+    """Stands for the file in the unit's folder."""
+
+    def __init__(self) -> None:
+        self.known: Remembered | None = None
+
+    def recall(self) -> Remembered | None:
+        return self.known
+
+    def keep(self, snapshot: Snapshot, start: float | None) -> None:
+        elapsed = snapshot.values.get("elapsed")
+        self.known = None
+        if start is not None:
+            self.known = Remembered(snapshot.session_id, start, elapsed if isinstance(elapsed, int) else None)
+
+
+class Push:
+    """One converter and its receiver: batches wait in order, and are taken or not."""
+
+    def __init__(self, temporality: Temporality) -> None:
+        self.delta = temporality is Temporality.DELTA
+        self._converter = Converter(temporality, {})
+        self._waiting: deque[tuple[Batch, dict[Series, Value]]] = deque(maxlen=4)
+        self._oracle = Receiver()
+
+    @property
+    def points(self) -> int:
+        return self._oracle.points
+
+    def put(self, batch: Batch, expected: dict[Series, Value]) -> None:
+        names = {family.name for family in batch.families}
+        self._waiting.append(
+            (batch, {series: each for series, each in expected.items() if series[0] in names})
+        )
+
+    def send(self, taken: Callable[[], bool]) -> None:
+        while self._waiting:
+            batch, expected = self._waiting[0]
+            found = points(self._converter.convert(batch))
+            self._judge(expected, found)
+            if not taken():
+                return
+            self._converter.accepted()
+            self._oracle.taken(expected)
+            self._waiting.popleft()
+
+    def _judge(self, expected: dict[Series, Value], found: dict[Series, tuple[float, float, float]]) -> None:
+        for series, each in expected.items():
+            if self.delta:
+                self._oracle.difference(series, each, found.get(series))
+            else:
+                self._oracle.cumulative(series, each, *found[series])
+        # What the oracle knows nothing of has no rule of its own.
+        for series, (value, start, time) in found.items():
+            assert value >= 0, (series, value)
+            assert 0 <= start <= time, (series, start, time)
+
+
+def points(data: MetricsData) -> dict[Series, tuple[float, float, float]]:
+    """Value, start and time of every point of a sum."""
+    return {
+        (_family(metric), tuple((name, str(text)) for name, text in (point.attributes or {}).items())): (
+            point.value,
+            point.start_time_unix_nano / 1e9,
+            point.time_unix_nano / 1e9,
+        )
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if isinstance(metric.data, Sum)
+        for point in metric.data.data_points
+    }
+
+
+_SUFFIX = {"s": "_seconds", "By": "_bytes"}
+
+
+def _family(metric: Any) -> str:
+    return str(metric.name).replace(".", "_") + _SUFFIX.get(metric.unit, "")
+
+
+class History:
+    """``seed`` makes it; :meth:`run` raises AssertionError where something false came out."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = chance = random.Random(seed)
+        self.world = world = World(
+            chance,
+            signed=chance.random() < 0.6,
+            slow=chance.choice((0.001, 0.01, 0.5, 2.0)),
+            speed=chance.choice((1.0, 1.0, 1.0001, 0.98, 1.02)),
+            refresh=chance.choice((0.0, 0.0, 20.0)),
+            uptime=chance.random() < 0.5,
+        )
+        world.age = chance.choice((0.0, chance.uniform(0, 60), chance.uniform(0, 1e7)))
+        world.gives_elapsed = chance.random() < 0.85
+        world.sample()
+        if chance.random() < 0.2:
+            # A guest without a clock of its own, or with a flat battery.
+            world.ahead = chance.choice((0.0, 1.4e9)) - world.monotonic
+        world.while_asked = self.in_the_middle
+        self.extended = chance.choice((0.0, 5.0, 15.0))
+        self.memory = Memory()
+        self.log: list[str] = []
+        self.points = 0
+        self.boot()
+
+    def boot(self) -> None:
+        """The exporter starts."""
+        world = self.world
+        reader = ExtendedReader(self.extended, clock=world.clock, wall=world.wall) if self.extended else None
+        self.oracle = Readings()
+        if (known := self.memory.known) is not None:
+            self.oracle.recalled = (known.session_id, known.start)
+        self.poller = Poller(
+            world,
+            INTERVAL,
+            clock=world.clock,
+            wall=world.wall,
+            extended=reader,
+            memory=self.memory,  # type: ignore[arg-type]
+        )
+        self.published = Published(
+            lambda: self.poller.state, guest=lambda: Guest(2, 2**30), wall=world.wall, monotonic=world.clock
+        )
+        self.own = Beginning(world.monotonic)
+        self.reader = Reader(self.published)
+        self.pushes = [Push(Temporality.CUMULATIVE), Push(Temporality.DELTA)]
+        self.shown: ExtendedSnapshot | None = None
+        self.fresh_boot = True
+
+    def run(self) -> int:
+        """How many points were judged."""
+        for _ in range(STEPS):
+            self.world.passes(
+                self.chance.choice((INTERVAL, INTERVAL, INTERVAL, self.chance.uniform(0.1, 90)))
+            )
+            self.something_happens()
+            self.poll()
+            if self.chance.random() < 0.6:
+                self.export()
+        for push in self.pushes:
+            self.points += push.points
+        return self.points
+
+    # Chance.
+
+    def say(self, what: str) -> None:
+        self.log.append(f"{self.world.monotonic:.3f} {what}")
+
+    def something_happens(self) -> None:
+        world, chance = self.world, self.chance
+        last = world.readings[-1] if world.readings else None
+        read = last is not None and last.generation == world.generation and last.elapsed is not None
+        world.down = chance.random() < 0.08
+        world.blinks = chance.random() < 0.05
+        roll = chance.random()
+        if roll < 0.12:
+            self.session_change()
+        elif roll < 0.15 and read and not self.fresh_boot and world.age > 1000:
+            self.say("elapsed falls")
+            # Seen by the next reading, before the counters are where they were.
+            world.down = world.blinks = False
+            world.begin(same_id=True)
+        elif roll < 0.18 and read and world.age > 1e5:
+            self.say("renamed")
+            world.down = world.blinks = False
+            world.rename()
+        elif roll < 0.26:
+            name = chance.choice(list(world.counters))
+            self.say(f"{name} falls")
+            world.fall(name)
+        elif roll < 0.36:
+            self.step()
+        elif roll < 0.39:
+            seconds = chance.uniform(1, 1e5)
+            self.say(f"suspended for {seconds:.1f} s")
+            world.passes(seconds, asleep=True)
+            world.begin()
+        elif roll < 0.42 and read:
+            self.say("asleep, without the host")
+            world.passes(chance.uniform(1, 1e4), asleep=True)
+        elif roll < 0.46:
+            self.say("the exporter is restarted")
+            self.boot()
+
+    def in_the_middle(self) -> None:
+        """Of a round of extended statistics."""
+        roll = self.chance.random()
+        if roll < 0.02:
+            self.session_change()
+        elif roll < 0.03:
+            self.step()
+
+    def session_change(self) -> None:
+        self.say("session change")
+        self.world.begin()
+
+    def step(self) -> None:
+        """Somebody sets the wall clock."""
+        world, chance = self.world, self.chance
+        before = world.ahead
+        world.ahead = chance.choice(
+            (
+                before + chance.uniform(-3, 3),
+                before - chance.uniform(0, 2 * world.age + 1),
+                before + chance.choice((-1, 1)) * chance.uniform(3600, 3e7),
+                TODAY - 1000.0,
+                -world.monotonic + chance.uniform(0, 100),
+            )
+        )
+        world.ahead = max(world.ahead, 1.0 - world.monotonic)
+        self.say(f"the wall clock is set by {world.ahead - before:+.3f} s")
+
+    # The exporter, and what the oracle is told of it.
+
+    def poll(self) -> None:
+        world, good = self.world, len(self.world.readings)
+        self.poller.poll()
+        if len(world.readings) > good:
+            self.fresh_boot = False
+            self.was_read()
+        if self.poller.state.last_error or not self.extended:
+            return
+        self.poller.poll_extended(world.monotonic + self.chance.uniform(0.1, INTERVAL))
+        self.was_shown()
+
+    def was_read(self) -> None:
+        told, epochs = self.world.readings[-1], self.oracle.epochs
+        self.oracle.read(told.session, told.generation, told.elapsed, told.wall, told.monotonic)
+        if self.oracle.epochs > epochs:
+            self.shown = None
+        for key in ("cpu_used", "cpu_stolen", "host_cpu_used"):
+            self.oracle.counter(key, told.counters[key], told.wall, told.monotonic)
+        if self.oracle.epochs > epochs and self.oracle.start("session") is None:
+            # The round comes before anything is shown.
+            extended = self.poller.state.extended
+            if extended is not None and self.world.uptime and extended.session_monotonic is not None:
+                self.oracle.uptime(min(self.uptime_began(extended), told.monotonic))
+            self.was_shown()
+            self.oracle.look(told.wall, told.monotonic)
+
+    def uptime_began(self, extended: ExtendedSnapshot) -> float:
+        (uptime,) = (each.value for each in extended.groups["session"] if each.name == "uptime")
+        assert isinstance(uptime, int)
+        assert extended.session_monotonic is not None
+        return extended.session_monotonic - uptime / 1e6
+
+    def was_shown(self) -> None:
+        """A round that is shown now for the first time: each reply is of the session that it is shown under."""
+        extended, world = self.poller.state.extended, self.world
+        if extended is None or extended is self.shown:
+            return
+        self.shown = extended
+        self.round: dict[tuple[str, str], Any] = {}
+        for group, names in EXTENDED.items():
+            told = [
+                each for each in world.replies.get(group, []) if each.monotonic <= extended.read_monotonic
+            ][-1]
+            assert told.session == extended.session_id == world.readings[-1].session, "of another session"
+            assert told.generation == world.readings[-1].generation, "of another life"
+            for name, (_, key) in names.items():
+                (value,) = (each.value for each in extended.groups[group] if each.name == name)
+                assert value == told.counters[key], (name, value, told)
+                self.oracle.counter(
+                    (group, key), told.counters[key], extended.read_time, extended.read_monotonic
+                )
+                self.round[group, key] = told
+
+    # What comes out.
+
+    def export(self) -> None:
+        now = self.published.now()
+        self.own.look(now.wall, now.monotonic)
+        expected = self.expected()
+        self.judge_page(expected)
+        batch = self.reader.collect()
+        for push in self.pushes:
+            push.put(batch, expected)
+            works = self.chance.random() < 0.7
+            push.send(lambda works=works: works)  # type: ignore[misc]
+
+    def expected(self) -> dict[Series, Value]:
+        oracle, world = self.oracle, self.world
+        polls = Life("own", 0, zero_seen=True)
+        found = {POLLS: Value(float(self.poller.state.polls), world.monotonic, polls, "own", self.own.start)}
+        told = world.readings[-1] if world.readings and oracle.epochs else None
+        if told is None or world.monotonic - told.monotonic > FRESH:
+            return found
+        session = (("session_id", f"{told.session:#x}"),)
+
+        def add(key: Any, name: str, labels: Any, value: float, monotonic: float, generation: int) -> None:
+            falls = oracle.falls.get(key, 0)
+            if name.startswith("vmguest_host_"):
+                life = Life(told.session, falls, key in oracle.alone)
+                found[name, labels + session] = Value(value, monotonic, life, told.session, None)
+                return
+            seen = oracle.first_generation is not None and generation > oracle.first_generation
+            alone = key in oracle.alone
+            life = Life(generation, falls, seen or alone, alone)
+            found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key))
+
+        for key, name in BASIC.items():
+            raw = told.elapsed if key == "elapsed" else told.counters[key]
+            if raw is not None:
+                add(key, name, (), raw / 1000, told.monotonic, told.generation)
+        if self.shown is not None and world.monotonic - self.shown.read_monotonic <= 3 * max(
+            INTERVAL, self.extended
+        ):
+            for place, (name, labels, scale) in ROUNDS.items():
+                reply = self.round[place]
+                value = reply.counters[place[1]] / scale
+                add(place, name, labels, value, self.shown.read_monotonic, reply.generation)
+        return found
+
+    def judge_page(self, expected: dict[Series, Value]) -> None:
+        """Page and status say the same as the oracle, and so as the push."""
+        families = self.published.collect()
+        created: dict[Series, float] = {}
+        values: dict[Series, float] = {}
+        sessions: list[float] = []
+        for family in families:
+            for sample in as_metric(family).samples:
+                labels = tuple(sample.labels.items())
+                if sample.name == family.name + "_created":
+                    created[family.name, labels] = sample.value
+                elif sample.name == family.name + "_total":
+                    values[family.name, labels] = sample.value
+                elif sample.name == "vmguest_session_start_timestamp_seconds":
+                    sessions.append(sample.value)
+        for series, each in expected.items():
+            assert close(values[series], each.value), (series, values[series], each)
+            assert (series in created) == (each.start is not None), (series, created.get(series), each)
+            if each.start is not None:
+                assert close(created[series], each.start), (series, created[series], each)
+        start = self.oracle.start("session")
+        shown = start is not None and len(expected) > 1
+        assert len(sessions) == shown, (sessions, start)
+        page = Status(self.published).content()
+        rows = [row for fact in page["facts"] for row in fact["rows"] if row[0] == "Session began"]
+        assert len(rows) == shown, rows
+        if start is not None and shown:
+            assert close(sessions[0], start), (sessions, start)
+            assert close(rows[0][1], start), (rows, start)
+
+
+def judge(seed: int) -> int:
+    """Play one history; the number of points that were judged. Raises AssertionError, with what happened."""
+    history = History(seed)
+    try:
+        return history.run()
+    except AssertionError as error:
+        raise AssertionError(f"history {seed}: {error}\n" + "\n".join(history.log)) from error

@@ -1,0 +1,185 @@
+"""What must come out, written from docs/metrics.md, the issue's rules and OpenTelemetry's data model; imports nothing
+of the exporter.
+
+It is told every reading of the host, every look at the clocks and every batch, and judges points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+YEAR_2020 = 1_577_836_800
+CLOSE = 2e-6
+"""Seconds: what a double of 1.7e9 and a nanosecond's rounding leave."""
+
+HOST_COUNTERS = ("host_cpu_used", ("host", "energy"))
+"""They go on where the session's counters begin anew under the same id."""
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def close(one: float, other: float) -> bool:
+    return abs(one - other) <= CLOSE
+
+
+@dataclass
+class Beginning:
+    """Of a counter: by the monotonic clock, and by the wall clock as consumers were told."""
+
+    begun: float
+    start: float | None = None
+
+    def look(self, wall: float, monotonic: float) -> None:
+        if self.start is None or wall < self.start:
+            start = wall - (monotonic - self.begun)
+            self.start = start if wall >= YEAR_2020 and start >= 0 else None
+
+
+class Life(NamedTuple):
+    """Equal lives are one unbroken growth: since the ``zero`` of all counters, or since the last of its own ``falls``.
+
+    ``zero_seen``: that was after the first reading of this process. ``alone``: it fell by itself in this epoch.
+    """
+
+    zero: Hashable
+    falls: int
+    zero_seen: bool
+    alone: bool = False
+
+    @property
+    def identity(self) -> Hashable:
+        return self.zero, self.falls
+
+
+class Value(NamedTuple):
+    """Of one series in a batch. ``epoch``: points of another one have another start."""
+
+    value: float
+    monotonic: float
+    life: Life
+    epoch: Hashable
+    start: float | None
+
+    @property
+    def stretch(self) -> Hashable:
+        return self.epoch, self.life.falls
+
+
+@dataclass
+class Readings:
+    """The readings of one process: which epoch it is, when it began, which counters fell alone."""
+
+    first_generation: int | None = None
+    epochs: int = 0
+    session: int = 0
+    elapsed: int | None = None
+    beginning: Beginning | None = None
+    recalled: tuple[int, float] | None = None
+    """Session and start that the process before wrote down."""
+    last: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
+    """Counter -> value, wall and monotonic clock of its last reading in this epoch."""
+    falls: dict[Hashable, int] = field(default_factory=dict)
+    alone: dict[Hashable, Beginning] = field(default_factory=dict)
+
+    def read(self, session: int, generation: int, elapsed: int | None, wall: float, monotonic: float) -> None:
+        if self.first_generation is None:
+            self.first_generation = generation
+        fell = elapsed is not None and self.elapsed is not None and elapsed < self.elapsed
+        if session != self.session or fell:
+            self.epochs += 1
+            of_host = () if session != self.session else HOST_COUNTERS
+            self.last = {key: each for key, each in self.last.items() if key in of_host}
+            self.alone = {key: each for key, each in self.alone.items() if key in of_host}
+            self.session, self.elapsed, self.beginning = session, None, None
+            if self.epochs == 1 and self.recalled is not None and self.recalled[0] == session:
+                age = wall - self.recalled[1] if elapsed is None else elapsed / 1000
+                self.beginning = Beginning(monotonic - max(age, 0.0), self.recalled[1])
+        if elapsed is not None:
+            self.elapsed = elapsed
+            if self.beginning is None:
+                self.beginning = Beginning(monotonic - elapsed / 1000)
+        self.look(wall, monotonic)
+
+    def counter(self, key: Hashable, value: float, wall: float, monotonic: float) -> None:
+        """One counter was read: of the statistics that were read last, or of a round that is shown now."""
+        before = self.last.get(key)
+        if before is not None and value < before[0]:
+            _, then, then_monotonic = before
+            self.falls[key] = self.falls.get(key, 0) + 1
+            self.alone[key] = Beginning(then_monotonic)
+            self.alone[key].look(then, then_monotonic)
+            self.alone[key].look(wall, monotonic)
+        self.last[key] = (value, wall, monotonic)
+
+    def uptime(self, begun: float) -> None:
+        if self.beginning is None:
+            self.beginning = Beginning(begun)
+
+    def look(self, wall: float, monotonic: float) -> None:
+        for each in (self.beginning, *self.alone.values()):
+            if each is not None:
+                each.look(wall, monotonic)
+
+    def start(self, key: Hashable) -> float | None:
+        beginning = self.alone.get(key, self.beginning)
+        return beginning.start if beginning is not None else None
+
+
+class Receiver:
+    """Judges the points of one process's exports, and remembers those that were taken."""
+
+    def __init__(self) -> None:
+        self._stand_in: dict[Series, tuple[Hashable, float]] = {}
+        self._has: dict[Series, Value] = {}
+        self.points = 0
+
+    def cumulative(self, series: Series, expected: Value, value: float, start: float, time: float) -> None:
+        self.points += 1
+        assert close(value, expected.value), (series, value, expected)
+        assert 0 <= start <= time, (series, start, time)
+        kept = self._stand_in.get(series)
+        if expected.start is None or (kept is not None and kept[0] == expected.stretch):
+            # Nobody knew when it began: the first point has its own time, the others that of the first.
+            wanted = time if kept is None or kept[0] != expected.stretch else min(kept[1], time)
+            self._stand_in[series] = (expected.stretch, wanted)
+        else:
+            wanted = expected.start
+            self._stand_in.pop(series, None)
+        assert close(start, wanted), (series, start, wanted, expected)
+
+    def difference(self, series: Series, expected: Value, point: tuple[float, float, float] | None) -> None:
+        """``point``: value, start and time of a difference; None where there was none."""
+        before = self._has.get(series)
+        if before is None:
+            wanted = expected.value if expected.life.zero_seen else None
+        elif before.life.zero == expected.life.zero and self._lost(before, expected):
+            wanted = None
+        elif before.life.identity == expected.life.identity:
+            wanted = expected.value - before.value
+        else:
+            wanted = expected.value
+        if wanted is None:
+            assert point is None, (series, point, expected)
+            return
+        assert point is not None, (series, expected, before)
+        value, start, time = point
+        self.points += 1
+        assert value >= 0, (series, value)
+        assert abs(value - wanted) <= CLOSE * max(1.0, abs(wanted)), (series, value, wanted, before, expected)
+        assert 0 <= start <= time, (series, start, time)
+        if before is not None:
+            length = expected.monotonic - before.monotonic
+            assert time - start <= length + CLOSE, (series, time - start, length)
+            if before.life.identity == expected.life.identity:
+                assert start == 0 or close(time - start, length), (series, time - start, length)
+
+    @staticmethod
+    def _lost(before: Value, expected: Value) -> bool:
+        """A new id under which the counters went on, but this one fell at the same time: nobody can tell from where."""
+        unseen = before.epoch != expected.epoch and not expected.life.alone
+        return unseen and expected.value < before.value
+
+    def taken(self, batch: Mapping[Series, Value]) -> None:
+        self._has |= batch

@@ -1,0 +1,193 @@
+"""A host, a guest with its two clocks, and chance: what a history of the session's clock is made of.
+
+Nothing here knows how the exporter works. What is true is kept beside what is told: the generation of the counters
+(another one is another zero) and, of each reply, the session that it really was of.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from exporter.errors import ConnectionLost, RpcError, TimeoutExpired
+from exporter.snapshot import Snapshot, SourceInfo, Value
+
+MAC = "00:50:56:00:00:01"
+TODAY = 1_700_000_000.0
+
+EXTENDED = {
+    "resources": {"vm.cpu.contention.cpu": ("us", "contention")},
+    f"vnet {MAC}": {"size.rx": ("bytes", "received")},
+    "host": {"energy.used": ("ms", "energy")},
+}
+"""Group -> the host's name of a counter -> its unit, and its name here."""
+
+OF_HOST = ("host_cpu_used", "energy")
+"""Counters that go on over a session of the VM."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One reply, and what was true when the host gave it."""
+
+    wall: float
+    monotonic: float
+    session: int
+    generation: int
+    elapsed: int | None
+    counters: dict[str, int]
+
+
+@dataclass
+class World:
+    """Source of statistics for a poller, and its clocks. ``chance`` moves everything."""
+
+    chance: random.Random
+    monotonic: float = 1000.0
+    ahead: float = TODAY - 1000.0
+    """How far the wall clock is ahead of the monotonic one, seconds."""
+    signed: bool = True
+    """Whether the host gives XML, which says of which session it is, or JSON, which does not."""
+    slow: float = 0.0
+    """Seconds that a request takes at most."""
+    speed: float = 1.0
+    """Of the host's clock."""
+    refresh: float = 0.0
+    """Seconds for which the host repeats a sample."""
+    uptime: bool = False
+    session: int = 0
+    generation: int = 0
+    age: float = 0.0
+    """Seconds of the session, by the host's clock."""
+    gives_elapsed: bool = True
+    down: bool = False
+    blinks: bool = False
+    """Leaves elapsed out of the next reply."""
+    counters: dict[str, int] = field(default_factory=dict)
+    readings: list[Told] = field(default_factory=list)
+    replies: dict[str, list[Told]] = field(default_factory=dict)
+    while_asked: Callable[[], None] = lambda: None
+    """Called in the middle of each request for extended statistics."""
+
+    info = SourceInfo("guestrpc", "memory", "3")
+    restarts = None
+
+    def __post_init__(self) -> None:
+        names = ("cpu_used", "cpu_stolen", "contention", "received", *OF_HOST)
+        self.counters = {name: self.chance.randrange(10**9) for name in names}
+        self._rates = {name: self.chance.choice((0, 1, 300, 4000)) for name in names}
+        self._sample: tuple[float, int | None, dict[str, int]] = (0.0, None, {})
+        self.session = self.chance.getrandbits(64) | 1
+        self.sample()
+
+    # The clocks.
+
+    def clock(self) -> float:
+        return self.monotonic
+
+    def wall(self) -> float:
+        return self.monotonic + self.ahead
+
+    def passes(self, seconds: float, *, asleep: bool = False) -> None:
+        """Time passes; ``asleep``: the guest's monotonic clock stands still meanwhile."""
+        if asleep:
+            self.ahead += seconds
+        else:
+            self.monotonic += seconds
+        self.age += seconds * self.speed
+        for name, rate in self._rates.items():
+            self.counters[name] += int(rate * seconds * self.chance.random())
+        if self.age - self._sample[0] >= self.refresh:
+            self.sample()
+
+    # The host.
+
+    def sample(self) -> None:
+        """The host makes a new one."""
+        self._sample = (self.age, int(self.age * 1000) if self.gives_elapsed else None, dict(self.counters))
+
+    def begin(self, *, same_id: bool = False) -> None:
+        """All counters of the session begin anew: vMotion, reset, resume; or under the same id, which is a fault."""
+        if not same_id:
+            self.session = self.chance.getrandbits(64) | 1
+            self.gives_elapsed = self.chance.random() < 0.8
+            for name in OF_HOST:
+                self.counters[name] = self.chance.randrange(10**11)
+        self.generation += 1
+        self.age = 0.0
+        for name in self.counters.keys() - set(OF_HOST):
+            self.counters[name] = 0
+        self.sample()
+
+    def rename(self) -> None:
+        """A new id, and the counters go on: some hot-plug."""
+        self.session = self.chance.getrandbits(64) | 1
+        self.sample()
+
+    def fall(self, name: str) -> None:
+        """One counter begins anew by itself."""
+        self.counters[name] = self.chance.randrange(3)
+        self.sample()
+
+    # What the exporter asks.
+
+    def read(self) -> Snapshot:
+        self.passes(self.chance.random() * self.slow)
+        if self.down:
+            raise ConnectionLost("gone")
+        _, elapsed, counters = self._sample
+        elapsed = None if self.blinks else elapsed
+        self.blinks = False
+        self.readings.append(self._told(elapsed, dict(counters)))
+        values: dict[str, Value] = {
+            name: counters[name] for name in ("cpu_used", "cpu_stolen", "host_cpu_used")
+        }
+        return Snapshot(self.session, 3, values if elapsed is None else {"elapsed": elapsed, **values})
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        took = self.chance.random() * self.slow
+        if timeout is not None and took > timeout:
+            self.passes(timeout)
+            raise TimeoutExpired("slow")
+        self.passes(took / 2)
+        self.while_asked()
+        if self.down:
+            raise ConnectionLost("gone")
+        if not name:
+            reply = "\n".join(("session", *EXTENDED)).encode()
+        elif encoding != ("xml" if self.signed else "json"):
+            raise RpcError("bad encoding")
+        else:
+            reply = self._xml(name) if self.signed else self._json(name)
+            self.replies.setdefault(name, []).append(self._told(None, dict(self.counters)))
+        self.passes(took / 2)
+        return reply
+
+    def close(self) -> None:
+        pass
+
+    def _told(self, elapsed: int | None, counters: dict[str, int]) -> Told:
+        return Told(self.wall(), self.monotonic, self.session, self.generation, elapsed, counters)
+
+    def _statistics(self, group: str) -> list[tuple[str, str, str, int]]:
+        if group == "session":
+            return [("uptime", "instant", "us", int(self.age * 1e6))] if self.uptime else []
+        return [
+            (name, "accumulate", unit, self.counters[key]) for name, (unit, key) in EXTENDED[group].items()
+        ]
+
+    def _xml(self, group: str) -> bytes:
+        rows = "".join(
+            f'<metric name="{name}" type="{kind}" units="{unit}">{value}</metric>'
+            for name, kind, unit, value in self._statistics(group)
+        )
+        return f'<metrics session="{self.session}">{rows}</metrics>'.encode()
+
+    def _json(self, group: str) -> bytes:
+        rows = {
+            name: {"type": kind, "units": unit, "value": value}
+            for name, kind, unit, value in self._statistics(group)
+        }
+        return json.dumps(rows).encode()
