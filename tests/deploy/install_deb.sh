@@ -28,7 +28,7 @@ scrape() { # by the unit's own command line, with the settings file that the uni
     inside /bin/sh -c "set -a; . $settings; exec setpriv --reuid=65534 --regid=65534 --clear-groups $command" 2>"$folder/serve" &
     pid=$!
     for _ in $(seq 300); do
-        url=$(sed -n 's/.*listening on \(http[^"]*\)".*/\1/p' "$folder/serve")
+        url=$(sed -n 's/.*listening on \(http[^ "]*\)[ "].*/\1/p' "$folder/serve")
         [ -z "$url" ] || break
         sleep 0.1
     done

@@ -94,10 +94,12 @@ class Refusals:
     def __init__(self) -> None:
         self._counts = dict.fromkeys(self.REASONS, 0)
 
-    def count(self, reason: str, client: object, why: str) -> None:
-        """One more; ``why`` in words, for whoever looks for the cause of one."""
+    def count(self, reason: str, client: Sequence[Any], why: str) -> None:
+        """One more, by the socket address ``client``; ``why`` in words, for whoever looks for the cause of one."""
         self._counts[reason] += 1
-        log.debug("connection refused", extra={"client": client, "reason": reason, "why": why})
+        host, port = str(client[0]).removeprefix("::ffff:"), client[1]
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.debug("connection refused", extra={"client": shown, "reason": reason, "why": why})
 
     def families(self) -> list[Family]:
         points = (Point(float(count), (("reason", reason),)) for reason, count in self._counts.items())

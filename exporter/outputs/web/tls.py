@@ -210,9 +210,9 @@ class TLSChannel(Channel):
         if reason == "HTTP_REQUEST":
             self.refuse("protocol", "plain HTTP on a port of TLS")
         elif isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE" in reason:
-            self.refuse("certificate", getattr(error, "verify_message", "") or reason)
+            self.refuse("certificate", getattr(error, "verify_message", "") or _words(reason))
         else:
-            self.refuse("handshake", reason or str(error))
+            self.refuse("handshake", _words(reason) or str(error))
 
     def writable(self) -> bool:
         return bool(self._stuck or super().writable())
@@ -235,6 +235,11 @@ class TLSChannel(Channel):
             with contextlib.suppress(OSError, ValueError):
                 self._tls.unwrap()
         super().handle_close()
+
+
+def _words(reason: str) -> str:
+    """``NO_SHARED_CIPHER``, as OpenSSL names it, for people."""
+    return reason.replace("_", " ").lower()
 
 
 FORBIDDEN = Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import resource
 import select
 import socket
@@ -30,6 +31,7 @@ from exporter.outputs.web.connections import (
     UNFINISHED_SECONDS,
     WITHOUT_POLL,
     Limits,
+    Refusals,
     connection_limit,
 )
 from exporter.outputs.web.server import Decide, InLoop, WebServer
@@ -328,7 +330,24 @@ class TestRefusals:
             assert idle[0].closed()
         assert refused(server)["limit"] == 1
         (record,) = [one for one in caplog.records if one.getMessage() == "connection refused"]
-        assert (record.reason, record.client[0]) == ("limit", "127.0.0.1")  # type: ignore[attr-defined]
+        assert record.reason == "limit"  # type: ignore[attr-defined]
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", record.client)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (("192.0.2.1", 7), "192.0.2.1:7"),
+        (("::ffff:192.0.2.1", 7, 0, 0), "192.0.2.1:7"),
+        (("2001:db8::1", 7, 0, 0), "[2001:db8::1]:7"),
+    ],
+)
+def test_a_refused_client_is_named_as_people_write_it(
+    address: tuple[Any, ...], shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    Refusals().count("limit", address, "for a test")
+    assert caplog.records[0].client == shown  # type: ignore[attr-defined]
 
 
 def refused(server: WebServer) -> dict[str, float]:
