@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -127,32 +128,136 @@ def test_port_is_the_default_one_everywhere() -> None:
         assert ports <= {"10052"}, path
 
 
-def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path) -> None:
+ROLE = DEPLOY / "ansible" / "roles" / "vmguest_exporter"
+
+
+def run_ansible(program: str, *words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / program), *map(str, words)]
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=folder,
+    )
+
+
+def as_systemd_reads(text: str) -> dict[str, str]:
+    """Quoted values of an EnvironmentFile= (systemd.exec(5)): a backslash takes the meaning of the next of four."""
+    return {
+        name: re.sub(r'\\(["\\$`])', r"\1", value)
+        for name, value in re.findall(r'^(\w+)="((?:[^"\\]|\\.)*)"$', text, re.MULTILINE)
+    }
+
+
+def written_by_role(tmp_path: Path, variables: dict[str, Any]) -> dict[str, str]:
+    given = tmp_path / "variables.json"
+    given.write_text(yaml.safe_dump(variables | yaml.safe_load((ROLE / "vars" / "main.yml").read_text())))
+    written = tmp_path / "settings"
+    done = run_ansible(
+        "ansible",
+        "localhost",
+        "--connection=local",
+        "--module-name=ansible.builtin.template",
+        f"--args=src={ROLE / 'templates' / 'settings.j2'} dest={written}",
+        f"--extra-vars=@{given}",
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    return as_systemd_reads(written.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("host", ["every", "db-01.example.net"])
+def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path, host: str) -> None:
     (inventory,) = documents(DEPLOY / "ansible" / "inventory.yml")
-    template = DEPLOY / "ansible" / "roles" / "vmguest_exporter" / "templates" / "settings.j2"
-    ansible = str(Path(sys.executable).parent / "ansible")
-    for number, host in enumerate([inventory["vms"]["vars"], inventory["vms"]["hosts"]["db-01.example.net"]]):
-        written = tmp_path / f"settings{number}"
-        variables = tmp_path / "variables.json"
-        variables.write_text(yaml.safe_dump(host))
-        command = [ansible, "localhost", "--connection=local", "--module-name=ansible.builtin.template"]
-        words = [f"--args=src={template} dest={written}", f"--extra-vars=@{variables}"]
-        subprocess.run(
-            [*command, *words],
-            check=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            cwd=tmp_path,
-        )
-        found = {
-            name: value.strip('"') for name, value in assignments(written.read_text().splitlines()).items()
+    variables = inventory["vms"]["vars"] if host == "every" else inventory["vms"]["hosts"][host]
+    found = written_by_role(tmp_path, variables)
+    assert len(found) == len(variables["vmguest_exporter_settings"])
+    assert set(found) <= set(VARIABLES)
+    # The drop-in of the unit switches heartbeats on.
+    drop_in = {"VMGUEST_HA_ENABLED": "true"} if variables.get("vmguest_exporter_ha") else {}
+    load((), found | drop_in)
+
+
+def test_switches_lists_and_secrets_arrive_as_they_are(tmp_path: Path) -> None:
+    secret = 'Bearer "schlüssel" $HOME `x` \\'
+    found = written_by_role(
+        tmp_path,
+        {
+            "vmguest_exporter_settings": {
+                "web": False,
+                "extended.enabled": True,
+                "web.listen-address": ["127.0.0.1:10052", "[::1]:10052"],
+                "otlp.endpoint": "http://collector:4318",
+                "otlp.headers": f"authorization={secret}",
+            }
+        },
+    )
+    assert found["VMGUEST_OTLP_HEADERS"] == f"authorization={secret}"
+    settings = load((), {name: value for name, value in found.items() if name != "VMGUEST_OTLP_HEADERS"})
+    assert not settings.web.enabled
+    assert settings.extended.enabled
+    assert len(settings.web.listen) == 2
+
+
+def test_the_role_knows_every_setting() -> None:
+    known = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["vmguest_exporter_variables"]
+    expected = {name: option.variable for option in OPTIONS for name in (option.word, option.name)}
+    assert known == expected, "python deploy/ansible/generate.py"
+
+
+@pytest.mark.parametrize(
+    ("package", "settings", "told"),
+    [
+        ("", {}, "vmguest_exporter_package has to be"),
+        ("vmguest-exporter", {}, "vmguest_exporter_package has to be"),
+        ("dist/x.deb", {"web.lisen-address": ":1"}, "unknown settings: web.lisen-address"),
+    ],
+)
+def test_the_role_says_what_is_missing_before_it_changes_anything(
+    tmp_path: Path, package: str, settings: dict[str, str], told: str
+) -> None:
+    (check, *_) = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text()) | {
+        "vmguest_exporter_package": package,
+        "vmguest_exporter_settings": settings,
+    }
+    play = [
+        {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": variables,
+            "tasks": [check],
         }
-        assert len(found) == len(host["vmguest_exporter_settings"])
-        assert set(found) <= set(VARIABLES)
-        # The drop-in of the unit switches heartbeats on.
-        drop_in = {"VMGUEST_HA_ENABLED": "true"} if host.get("vmguest_exporter_ha") else {}
-        load((), found | drop_in)
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    done = run_ansible("ansible-playbook", "--inventory=localhost,", tmp_path / "play.yml", folder=tmp_path)
+    assert done.returncode != 0
+    assert told in " ".join(done.stdout.split())
+
+
+def test_the_collection_carries_its_files(tmp_path: Path) -> None:
+    """Built, installed elsewhere, and still the files of this repository: the links have become files."""
+    built = run_ansible(
+        "ansible-galaxy",
+        "collection",
+        "build",
+        DEPLOY / "ansible",
+        f"--output-path={tmp_path}",
+        folder=tmp_path,
+    )
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        for path in (ROLE / "files").iterdir():
+            member = packed.getmember(f"roles/vmguest_exporter/files/{path.name}")
+            assert member.isfile()
+            content = packed.extractfile(member)
+            assert content is not None
+            assert content.read() == path.read_bytes()
 
 
 def test_playbook_is_sound() -> None:
@@ -168,7 +273,7 @@ def test_role_ends_well_only_where_the_host_gives_statistics(
     tmp_path: Path, listening: Any, wait: Any, given: bool
 ) -> None:
     """The role's last task, without its patience, against an exporter on a simulated host and one without any."""
-    (*_, last) = yaml.safe_load((DEPLOY / "ansible/roles/vmguest_exporter/tasks/main.yml").read_text())
+    (*_, last) = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
     host = "--source=simulated" if given else f"--guestrpc.socket={tmp_path / 'nobody'}"
     log = tmp_path / "log"
     with log.open("wb") as stderr:
@@ -208,14 +313,18 @@ def test_role_ends_well_only_where_the_host_gives_statistics(
 
 
 def test_files_that_the_role_copies_exist_and_its_variables_are_documented() -> None:
-    role = DEPLOY / "ansible" / "roles" / "vmguest_exporter"
-    tasks = (role / "tasks" / "main.yml").read_text()
-    for source in re.findall(r"\{\{ role_path \}\}/(\S+?)\"", tasks):
-        assert (role / source).resolve().exists(), source
-    defaults = (role / "defaults" / "main.yml").read_text()
+    tasks = "".join(path.read_text() for path in (ROLE / "tasks").glob("*.yml"))
+    for source in re.findall(r"^    src: ([\w.-]+)$", tasks, re.MULTILINE):
+        assert any((ROLE / folder / source).exists() for folder in ("files", "templates")), source
+    defaults = (ROLE / "defaults" / "main.yml").read_text()
     declared = set(yaml.safe_load(defaults))
-    template = (role / "templates" / "settings.j2").read_text()
-    used = set(re.findall(r"\bvmguest_exporter_\w+", tasks + template)) - {"vmguest_exporter_page"}
-    assert used == declared
+    own = set(
+        re.findall(r"^    (vmguest_exporter_\w+):|register: (vmguest_exporter_\w+)", tasks, re.MULTILINE)
+    )
+    made = {name for pair in own for name in pair if name} | {"vmguest_exporter_variables"}
+    used = set(
+        re.findall(r"\bvmguest_exporter_\w+", tasks + (ROLE / "templates" / "settings.j2").read_text())
+    )
+    assert used - made == declared
     for name in declared:
         assert re.search(rf"^# .*\n{name}:", defaults, re.MULTILINE), name
