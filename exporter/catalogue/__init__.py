@@ -78,6 +78,7 @@ from exporter.catalogue.own import (
 from exporter.catalogue.statistics import (
     BY_ID,
     BY_KEY,
+    CURRENT_LIST,
     NO_LIMIT,
     OLD_NO_LIMIT_MB,
     STATISTICS,
@@ -106,6 +107,7 @@ __all__ = [
     "CPU_CONTENTION",
     "CPU_LIMIT_STATE",
     "CPU_LOST",
+    "CURRENT_LIST",
     "EXTENDED",
     "EXTENDED_DROPPED",
     "EXTENDED_UP",

@@ -180,6 +180,10 @@ STATISTICS: tuple[Statistic, ...] = (
 )
 # fmt: on
 
+CURRENT_LIST = 38
+"""Length of the list that ESXi 7.0 and later send, the longest that was ever seen. A row beyond it is of a newer host:
+what today's hosts are short of is not counted by it."""
+
 BY_ID: dict[int, Statistic] = {row.id: row for row in STATISTICS}
 BY_KEY: dict[str, Statistic] = {row.key: row for row in STATISTICS}
 """Where two rows share a key, the later one."""

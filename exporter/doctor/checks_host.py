@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from exporter.advice import DISABLED, NEEDS_PRIVILEGE, NO_SUCH_COMMAND, Advice, Where, advice
-from exporter.catalogue import STATISTICS, Statistic
+from exporter.catalogue import CURRENT_LIST, STATISTICS, Statistic
 from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
 from exporter.doctor.world import Answer, World
 from exporter.errors import ProtocolError, RpcError, VMGuestError
@@ -155,10 +155,11 @@ def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...
 def not_given(
     snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()
 ) -> Iterator[tuple[Statistic, str]]:
-    """Every statistic without a value that no other row stands in for, and why."""
+    """Every statistic without a value that no other row stands in for, and why; none that only newer hosts have."""
+    longest = max(count or 0, CURRENT_LIST)
     seen: set[str] = set(snapshot.values)
     for row in STATISTICS:
-        if row.key in seen:
+        if row.key in seen or row.id > longest:
             continue
         seen.add(row.key)
         yield (

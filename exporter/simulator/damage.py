@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable, Mapping
 
+from exporter.catalogue import STATISTICS
 from exporter.protocol import datamap, packet, stats_v3
 
 HEADER = 16
@@ -55,14 +57,6 @@ def _huge_size(reply: bytes) -> bytes:
     return reply[:12] + (2**31 - 1).to_bytes(4, "little") + reply[HEADER:]
 
 
-def _future_list(reply: bytes) -> bytes:
-    count = int.from_bytes(reply[HEADER:_LIST], "big")
-    news = b"".join(
-        (count + number).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes(20) for number in (1, 2)
-    )
-    return _sized(reply, (count + 2).to_bytes(4, "big") + reply[_LIST:] + news)
-
-
 _REPLY: Mapping[str, Callable[[bytes], bytes]] = {
     "version-4": _version_4,
     "session-zero": _session_zero,
@@ -71,7 +65,6 @@ _REPLY: Mapping[str, Callable[[bytes], bytes]] = {
     "cut-list": _cut_list,
     "out-of-order": _out_of_order,
     "huge-size": _huge_size,
-    "future-list": _future_list,
 }
 
 
@@ -83,6 +76,11 @@ def statistics(
         path = b"/host/user/pool" + b"/deeper-and-deep" * fired
         path = path[: stats_v3.MAX_STRING]
         return stats_v3.encode(session_id, {**values, 18: (True, path), 37: (True, path)}, count)
+    if kind == "future-list":
+        known = len(STATISTICS)
+        whole = stats_v3.encode(session_id, values, known)
+        more = b"".join(struct.pack(">II20x", known + number, 1) for number in (1, 2))
+        return _sized(whole, (known + 2).to_bytes(4, "big") + whole[_LIST:] + more)
     return _REPLY[kind](reply)
 
 

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exporter.catalogue import NO_LIMIT
+from exporter.catalogue import CURRENT_LIST, NO_LIMIT
 from exporter.errors import ConfigError
 from exporter.protocol.stat_get import ENCODINGS
 from exporter.simulator.curves import Curve, constant, ramp
 from exporter.simulator.faults import Fault
 from exporter.simulator.ha import Options as HaOptions
-
-ESXI_7_LIST = 38
-"""Length of the list that ESXi 7.0 and later send. Not the catalogue's: a new statistic comes with a newer host."""
 
 _LEAST = {
     "vcpus": 1,
@@ -156,7 +153,7 @@ class Scenario:
     events: tuple[Event, ...] = ()
     versions: tuple[int, ...] = (3, 2)
     """Reply formats that the host knows."""
-    statistics: int = ESXI_7_LIST
+    statistics: int = CURRENT_LIST
     """Length of the V3 list: 30 before ESX 5.0, 37 before ESXi 7.0."""
     refresh: float = 0.02
     """Seconds for which the host repeats a sample. Real hosts do so for longer."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exporter.catalogue import STATISTICS
+from exporter.catalogue import CURRENT_LIST, STATISTICS
 from exporter.config import Settings
 from exporter.config.places import Address
 from exporter.config.settings import Ha, Web
@@ -26,7 +26,7 @@ from exporter.protocol.appmonitor import Verb, command
 from exporter.session.wire import Channel
 from exporter.simulator.faults import Fault
 from exporter.simulator.host import SimulatedHost
-from exporter.simulator.scenario import ESXI_7_LIST, Scenario
+from exporter.simulator.scenario import Scenario
 from exporter.simulator.server import Server
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector, Stream
@@ -78,7 +78,7 @@ class FakeLibrary:
         self.loads: VMGuestError | None = None
         self.reads: VMGuestError | None = None
         self.missing: tuple[str, ...] = ()
-        known = (row for row in STATISTICS[:ESXI_7_LIST] if row.symbol and not row.deprecated)
+        known = (row for row in STATISTICS[:CURRENT_LIST] if row.symbol and not row.deprecated)
         self.snapshot = Snapshot(5, 0, {row.key: 1 for row in known})
         self.closed = False
 

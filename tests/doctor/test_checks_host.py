@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.advice import Where
-from exporter.catalogue import STATISTICS
+from exporter.catalogue import CURRENT_LIST, STATISTICS
+from exporter.doctor import checks_host
 from exporter.doctor.checks_host import judge_missing, listed
 from exporter.doctor.finding import Finding, Verdict
 from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired, VMGuestError
@@ -176,9 +178,19 @@ def test_statistics_that_an_old_host_does_not_know(guest: Guest) -> None:
     assert advice(found).startswith("On the host: a newer ESXi gives more")
 
 
+def test_what_only_a_newer_host_has_is_no_lack_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is added to the catalogue must not make today's hosts look poor."""
+    new = replace(STATISTICS[-1], id=len(STATISTICS) + 1, key="memory_new", symbol="GetMemNewMB")
+    monkeypatch.setattr(checks_host, "STATISTICS", (*STATISTICS, new))
+    values = {row.key: 1 for row in STATISTICS}
+    assert judge_missing(Snapshot(5, 3, values), CURRENT_LIST).verdict is Verdict.OK
+    assert judge_missing(Snapshot(5, 0, values), None).verdict is Verdict.OK
+    assert judge_missing(Snapshot(5, 3, values), new.id).verdict is Verdict.WARN
+
+
 def test_a_statistic_that_is_sent_but_not_valid() -> None:
     values = {row.key: 1 for row in STATISTICS if row.key != "memory_active"}
-    found = judge_missing(Snapshot(5, 3, values), 38)
+    found = judge_missing(Snapshot(5, 3, values), CURRENT_LIST)
     assert found.verdict is Verdict.WARN
     assert found.details == ("the host marks it as not valid: vmguest_memory_active_bytes",)
 
