@@ -96,7 +96,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "prometheus_client": frozenset({"outputs"}),
     "opentelemetry": frozenset({"outputs"}),
     "grpc": frozenset({"outputs"}),
-    "ssl": frozenset({"outputs", "doctor"}),
+    "ssl": frozenset({"outputs", "doctor", "ha"}),
     "yaml": frozenset({"outputs"}),
     "tomllib": frozenset({"config", "simulator"}),
     "asyncio": frozenset(),

@@ -6,6 +6,7 @@ check in a thread of its own. A check that hangs is a failed check: nobody waits
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,66 @@ from dataclasses import dataclass, replace
 from exporter.ha.rules import Health
 
 Probe = Callable[[float], str | None]
-"""One look, given its time limit in seconds: what is wrong, or None."""
+"""One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+"""What the system says when this process, or the machine, has run out of something: no word on what is checked."""
+
+
+class OwnFault(Exception):
+    """The exporter could not look: a shortage of its own. Never a failure of what is checked."""
+
+
+class NotKnownYet(Exception):
+    """Neither good nor bad so far."""
+
+
+def look(probe: Probe, limit: float) -> str | None:
+    """What ``probe`` finds; a shortage is a fault of the exporter's own, whatever it is called.
+
+    Raises:
+        OwnFault, NotKnownYet: it found nothing.
+    """
+    try:
+        return probe(limit)
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            raise OwnFault(f"the exporter could not look: {error.strerror}") from error
+        return f"{type(error).__name__}: {error}"
+    except MemoryError as error:
+        raise OwnFault("the exporter could not look: no memory") from error
+    except (OwnFault, NotKnownYet):
+        raise
+    except Exception as error:
+        if "can't start new thread" in str(error):
+            raise OwnFault("the exporter could not look: no thread can be started") from error
+        return f"{type(error).__name__}: {error}"
+
+
+class RunningClock:
+    """Seconds for which this process has run: a standstill of it is at most :data:`STEP` of them.
+
+    So a check that nobody looked after for a minute, because the whole process stood still, is not a check that hung for
+    a minute. Somebody has to call :meth:`tick` more often than that.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ran, self._ticked = 0.0, clock()
+
+    def tick(self) -> None:
+        with self._lock:
+            now = self._clock()
+            self._ran, self._ticked = self._ran + min(now - self._ticked, STEP), now
+
+    def __call__(self) -> float:
+        with self._lock:
+            return self._ran + min(self._clock() - self._ticked, STEP)
+
+
+STEP = 3.0
+"""Seconds between two ticks beyond which the process stood still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +98,8 @@ class _Seen:
     idle_since: float
     failures: int = 0
     successes: int = 0
+    own_faults: int = 0
+    """Looks in a row that the exporter could not take."""
     health: Health = Health.UNKNOWN
     reason: str = "no result yet"
 
@@ -63,15 +125,27 @@ class CheckState:
             successes = seen.successes + 1
             good = seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
-            self._seen = _Seen(None, now, 0, successes, health, seen.reason)
+            self._seen = _Seen(None, now, 0, successes, 0, health, seen.reason)
             return
         failures = seen.failures + max(1, missed)
         health = Health.BAD if failures >= timing.failures else seen.health
-        self._seen = _Seen(None, now, failures, 0, health, problem)
+        self._seen = _Seen(None, now, failures, 0, 0, health, problem)
+
+    def not_looked(self, now: float, why: str) -> None:
+        """The look that had begun came to nothing, by no fault of what is checked."""
+        seen = self._seen
+        self._seen = replace(seen, begun=None, idle_since=now, own_faults=seen.own_faults + 1, reason=why)
+
+    def not_known(self, now: float, why: str) -> None:
+        """It is too early for a verdict."""
+        self._born = now
+        self._seen = replace(self._seen, begun=None, idle_since=now, own_faults=0, reason=why)
 
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""
         seen, timing = self._seen, self.timing
+        if seen.own_faults >= timing.failures:
+            return Health.FAULT, seen.reason
         if seen.failures + (missed := self._missed(seen, now)) >= timing.failures:
             return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
         if seen.health is Health.GOOD:
@@ -119,9 +193,10 @@ class CheckRunner:
             begun = self._clock()
             self._state.begin(begun)
             try:
-                problem = self._probe(timing.timeout)
-            except Exception as error:  # noqa: BLE001  whatever a check dies of, it is not good health
-                problem = f"{type(error).__name__}: {error}"
-            now = self._clock()
-            self._state.end(now, problem)
-            self._stop.wait(max(0.0, begun + timing.interval - now))
+                problem = look(self._probe, timing.timeout)
+                self._state.end(self._clock(), problem)
+            except OwnFault as error:
+                self._state.not_looked(self._clock(), str(error))
+            except NotKnownYet as error:
+                self._state.not_known(self._clock(), str(error))
+            self._stop.wait(max(0.0, begun + timing.interval - self._clock()))

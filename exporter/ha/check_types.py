@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -144,7 +145,7 @@ TYPES: tuple[CheckType, ...] = (
     CheckType("http", checks.http, "A GET is answered as expected. Redirects are not followed.", (
         Key("url", _url, "http or https; certificates are verified."),
         Key("status", _statuses, "A status or a list of them.", "200"),
-        Key("body", _pattern, "Regular expression that is somewhere in the first part of the body.", "anything"),
+        Key("body", _pattern, "Regular expression that is somewhere in the first 64 KiB of the body.", "anything"),
     )),
     CheckType("tcp", checks.tcp, "Something takes a connection.", (
         Key("host", _text, "Name or address."),
@@ -158,7 +159,7 @@ TYPES: tuple[CheckType, ...] = (
     )),
     CheckType("file", checks.file, "A file exists, and is being written to.", (
         Key("path", _text, "The file."),
-        Key("max_age", _duration(1.0, 30 * 24 * _HOUR), "It must have changed within this time.", "no limit"),
+        Key("max_age", _duration(1.0, 30 * 24 * _HOUR), "It was seen to change within this time.", "no limit"),
     )),
 )  # fmt: skip
 
@@ -173,8 +174,8 @@ def rows() -> list[tuple[str, str, str, str]]:
     return found
 
 
-def read(tables: Iterable[RawTable]) -> list[CheckRunner]:
-    """The checks, not started yet.
+def read(tables: Iterable[RawTable], clock: Callable[[], float] = time.monotonic) -> list[CheckRunner]:
+    """The checks, not started yet; they count their time by ``clock``.
 
     Raises:
         ConfigError: with every problem of every table.
@@ -182,7 +183,7 @@ def read(tables: Iterable[RawTable]) -> list[CheckRunner]:
     problems: list[str] = []
     runners: dict[str, CheckRunner] = {}
     for table in tables:
-        runner = _read_one(table, problems)
+        runner = _read_one(table, problems, clock)
         if runner is None:
             continue
         if runner.name in runners:
@@ -195,7 +196,7 @@ def read(tables: Iterable[RawTable]) -> list[CheckRunner]:
     return list(runners.values())
 
 
-def _read_one(table: RawTable, problems: list[str]) -> CheckRunner | None:
+def _read_one(table: RawTable, problems: list[str], clock: Callable[[], float]) -> CheckRunner | None:
     """One table as a check, or None with what is wrong added to ``problems``."""
     before = len(problems)
     kind = table.values.get("type")
@@ -227,4 +228,4 @@ def _read_one(table: RawTable, problems: list[str]) -> CheckRunner | None:
         return None
     timing = CheckTiming(**{key.name: values[key.name] for key in COMMON if key.name in values})
     probe = row.make(**{key.name: values[key.name] for key in row.keys if key.name in values})
-    return CheckRunner(values["name"], probe, timing)
+    return CheckRunner(values["name"], probe, timing, clock)

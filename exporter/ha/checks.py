@@ -10,53 +10,113 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from exporter.ha.check_runner import Probe
+from exporter.ha.check_runner import SHORTAGES, NotKnownYet, Probe
+from exporter.machine import isolated
 
-BODY = 1 << 20
+BODY = 1 << 16
 """Bytes of a reply's body that a pattern is looked for in."""
 KILL_LIMIT = 1.0
 """Seconds for a killed command to be gone; one that the kernel holds on to is left to it."""
 
 
 def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> Probe:
-    """GET ``url``: one of the ``status`` codes, and ``body``, a pattern, somewhere in the reply. No redirects."""
+    """GET ``url``: one of the ``status`` codes, and ``body``, a pattern, somewhere in the reply. No redirects.
+
+    One limit for everything: connection, TLS, headers that drip in, body and pattern.
+    """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    pattern = re.compile(body.encode()) if body is not None else None
 
     def probe(limit: float) -> str | None:
         deadline = time.monotonic() + limit
-        make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = make(parts.hostname or "", parts.port, timeout=limit)
         try:
-            connection.request("GET", path, headers={"User-Agent": "vmguest-exporter", "Connection": "close"})
-            reply = connection.getresponse()
-            if reply.status not in status:
-                return f"{url} answered {reply.status}, {' or '.join(map(str, status))} is expected"
-            if pattern is None:
-                return None
-            text = b""
-            while len(text) < BODY and (piece := reply.read1(65536)):
-                if time.monotonic() > deadline:
-                    return f"{url} did not answer within {limit:g} s"
-                text += piece
+            found, text = _get(parts, path, deadline, wanted=body is not None)
         except TimeoutError:
             return f"{url} did not answer within {limit:g} s"
         except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                raise
             return f"{url}: {str(error).strip() or type(error).__name__}"
-        finally:
-            connection.close()
-        return None if pattern.search(text) else f"{url}: the body does not match {body!r}"
+        if found not in status:
+            return f"{url} answered {found}, {' or '.join(map(str, status))} is expected"
+        if body is None or (re.escape(body) == body and body.encode() in text):
+            return None
+        return _match(url, body, text, deadline - time.monotonic())
 
     return probe
+
+
+def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tuple[int, bytes]:
+    """Status, and the beginning of the body where it is ``wanted``.
+
+    Raises:
+        TimeoutError: the deadline has passed, wherever the exchange was.
+        OSError, HTTPException: there is no answer, or none that means anything.
+    """
+    left = deadline - time.monotonic()
+    make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = make(parts.hostname or "", parts.port, timeout=left)
+    with socket.create_connection((connection.host, connection.port), left) as plain:
+        # A limit for each read is none for a peer that drips. So all of it ends with the socket, from outside.
+        outside = plain.dup()
+        alarm = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (outside,))
+        alarm.daemon = True
+        alarm.start()
+        try:
+            if parts.scheme == "https":
+                connection.sock = ssl.create_default_context().wrap_socket(
+                    plain, server_hostname=connection.host
+                )
+            else:
+                connection.sock = plain
+            connection.request("GET", path, headers={"User-Agent": "vmguest-exporter", "Connection": "close"})
+            reply = connection.getresponse()
+            text = b""
+            while wanted and len(text) < BODY and (piece := reply.read1(BODY - len(text))):
+                text += piece
+        except (OSError, HTTPException) as error:
+            if time.monotonic() >= deadline:
+                raise TimeoutError from error
+            raise
+        finally:
+            alarm.cancel()
+            outside.close()
+            connection.close()
+    if time.monotonic() >= deadline:
+        # What was cut off looks like an end.
+        raise TimeoutError
+    return reply.status, text
+
+
+def _shut(outside: socket.socket) -> None:
+    with suppress(OSError):
+        outside.shutdown(socket.SHUT_RDWR)
+
+
+def _match(url: str, body: str, text: bytes, limit: float) -> str | None:
+    """Whether the pattern is in the text. It runs in a process that can be ended: some patterns take for ever."""
+    try:
+        found = subprocess.run(
+            isolated.command("exporter.ha.pattern", body),
+            input=text,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=max(0.0, limit),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{url}: the pattern {body!r} took too long on the body, and was given up"
+    return None if found.returncode == 0 else f"{url}: the body does not match {body!r}"
 
 
 def tcp(host: str, port: int) -> Probe:
@@ -68,6 +128,8 @@ def tcp(host: str, port: int) -> Probe:
         except TimeoutError:
             return f"{host}:{port} did not take a connection within {limit:g} s"
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             return f"{host}:{port}: {error.strerror or error}"
         return None
 
@@ -77,8 +139,10 @@ def tcp(host: str, port: int) -> Probe:
 def command(arguments: Sequence[str]) -> Probe:
     """The program ends with status 0. At the time limit it is killed, with all that it has started."""
     name = arguments[0]
+    groups: set[int] = set()
 
     def probe(limit: float) -> str | None:
+        _reap(groups)
         try:
             process = subprocess.Popen(
                 arguments,
@@ -89,7 +153,10 @@ def command(arguments: Sequence[str]) -> Probe:
                 start_new_session=True,
             )
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             return f"{name} can't be started: {error.strerror}"
+        groups.add(process.pid)
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -108,6 +175,20 @@ def command(arguments: Sequence[str]) -> Probe:
     return probe
 
 
+def _reap(groups: set[int]) -> None:
+    """Take the exit status of what earlier looks left behind.
+
+    As the first process of a container this one inherits every orphan, and those of a check are in a group of their own:
+    no other child's status is taken.
+    """
+    for group in list(groups):
+        try:
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            groups.discard(group)
+
+
 def systemd(unit: str) -> Probe:
     """The service manager has ``unit`` as active."""
     ask = command(["systemctl", "is-active", "--quiet", "--", unit])
@@ -119,55 +200,53 @@ def systemd(unit: str) -> Probe:
     return probe
 
 
-def file(path: str, max_age: float | None = None, wall: Callable[[], float] = time.time) -> Probe:
-    """``path`` exists and, with ``max_age``, was written to within so many seconds."""
+def file(
+    path: str,
+    max_age: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+) -> Probe:
+    """``path`` exists and, with ``max_age``, was seen to change within so many seconds.
+
+    Judged by change over the steady clock: a wall clock that is set makes no file fresh or stale. Its age by that clock
+    counts at the first look alone, and there only in its favour.
+    """
+    state: tuple[int, int, int] | None = None
+    changed = clock()
+    seen = False
+    """A change was seen, or the file was fresh at the first look."""
 
     def probe(limit: float) -> str | None:  # noqa: ARG001  a file system that hangs heeds no limit
+        nonlocal state, changed, seen
         try:
-            age = wall() - Path(path).stat().st_mtime
+            now = Path(path).stat()
         except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             return f"{path}: {error.strerror}"
-        if max_age is not None and age > max_age:
-            return f"{path} was last written to {age:.0f} s ago, {max_age:g} s at most are allowed"
+        if max_age is None:
+            return None
+        before, state = state, (now.st_mtime_ns, now.st_size, now.st_ino)
+        if before is None:
+            age = wall() - now.st_mtime
+            seen = 0 <= age <= max_age
+            changed = clock() - (age if seen else 0.0)
+        elif before != state:
+            changed, seen = clock(), True
+        unchanged = clock() - changed
+        if unchanged > max_age:
+            return f"{path} has not changed for {unchanged:.0f} s, {max_age:g} s at most are allowed"
+        if not seen:
+            raise NotKnownYet(f"{path} was old at the first look, and has not changed since")
         return None
 
     return probe
 
 
-def web(address: Callable[[], tuple[str, int]], *, tls: bool = False) -> Probe:
-    """The exporter's own web server answers: a GET of /-/healthy at ``address``.
-
-    With ``tls`` anything that comes back counts, an alert or the end of the connection too: the request is not
-    encrypted, and any reaction to it shows what is to be known, that the server's loop turns.
-    """
+def web(responds: Callable[[float], bool]) -> Probe:
+    """The loop of the exporter's own web server turns: asked from inside, whatever strangers do to its door."""
 
     def probe(limit: float) -> str | None:
-        host, port = address()
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
-        try:
-            data = _first_line(host, port, limit)
-        except TimeoutError:
-            return f"the exporter's web server did not answer within {limit:g} s"
-        except OSError as error:
-            if tls and isinstance(error, ConnectionResetError):
-                return None
-            return f"the exporter's web server: {error.strerror or error}"
-        # Any word of HTTP will do: 401 where a password is set, say.
-        return None if tls or data.startswith(b"HTTP/1.") else "the exporter's web server does not speak HTTP"
+        return None if responds(limit) else f"the exporter's web server stood still for {limit:g} s"
 
     return probe
-
-
-def _first_line(host: str, port: int, limit: float) -> bytes:
-    """What comes back for a GET of /-/healthy, up to the end of its first line."""
-    deadline = time.monotonic() + limit
-    data = b""
-    with socket.create_connection((host, port), limit) as connection:
-        connection.sendall(b"GET /-/healthy HTTP/1.0\r\nUser-Agent: vmguest-exporter\r\n\r\n")
-        while b"\n" not in data and len(data) < 4096:
-            connection.settimeout(max(deadline - time.monotonic(), 1e-6))
-            piece = connection.recv(4096)
-            if not piece:
-                break
-            data += piece
-    return data

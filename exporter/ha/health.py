@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner, CheckTiming, RunningClock
 from exporter.ha.checks import web
 from exporter.ha.rules import Health
 
 WEB = CheckTiming(interval=5.0, timeout=5.0, failures=2)
-"""For the exporter's own web server: dead after about ten seconds, and the grace period is still to come."""
+"""For the loop of the exporter's own web server: it stands after about ten seconds, and grace is still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,9 @@ class HealthJudge:
     """Judges whenever asked, from what is known: it never waits for anything.
 
     ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may be ``max_poll_age``
-    seconds ago. ``address`` is where the web server listens; None: there is none.
+    seconds ago. ``responds`` says whether the web server's loop turns within so many
+    seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
+    of ``checks``.
     """
 
     def __init__(
@@ -35,13 +37,14 @@ class HealthJudge:
         checks: Sequence[CheckRunner],
         last_poll: Callable[[], float],
         max_poll_age: float,
-        address: Callable[[], tuple[str, int]] | None = None,
+        responds: Callable[[float], bool] | None = None,
         *,
-        tls: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        running: RunningClock | None = None,
     ) -> None:
         self._checks = checks
-        self._web = CheckRunner("web", web(address, tls=tls), WEB, clock) if address is not None else None
+        self._running = running or RunningClock(clock)
+        self._web = None if responds is None else CheckRunner("web", web(responds), WEB, self._running)
         self._last_poll = last_poll
         self._max_poll_age = max_poll_age
         self._clock = clock
@@ -56,8 +59,9 @@ class HealthJudge:
             runner.stop()
 
     def judge(self) -> HealthSummary:
-        now = self._clock()
-        own = {"poll": self._poll(now)}
+        self._running.tick()
+        now = self._running()
+        own = {"poll": self._poll(self._clock())}
         if self._web is not None:
             own["web"] = self._web.judge(now)
         user = {runner.name: runner.judge(now) for runner in self._checks}
@@ -89,6 +93,6 @@ class HealthJudge:
 def _worst(own: Sequence[Health], user: Sequence[Health]) -> Health:
     if Health.BAD in user:
         return Health.BAD
-    if Health.BAD in own:
+    if Health.BAD in own or Health.FAULT in (*own, *user):
         return Health.FAULT
     return Health.UNKNOWN if Health.UNKNOWN in (*own, *user) else Health.GOOD

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
+from exporter.ha.check_runner import RunningClock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart_settings import HeartSettings
@@ -29,8 +30,7 @@ log = logging.getLogger("exporter.app")
 class Listening(Protocol):
     """A web server."""
 
-    @property
-    def addresses(self) -> Sequence[tuple[str, int]]: ...
+    def responds(self, limit: float) -> bool: ...
 
 
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
@@ -60,12 +60,13 @@ def start(
     if sys.platform == "win32":
         raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
     ha = settings.ha
+    running = RunningClock()
     judge = HealthJudge(
-        check_types.read(ha.checks),
+        check_types.read(ha.checks, running),
         lambda: published.state.read_monotonic,
         ha.max_poll_age,
-        None if server is None else lambda: server.addresses[0],
-        tls=settings.web.config_file is not None,
+        None if server is None else server.responds,
+        running=running,
     )
     judge.start()
     parts.callback(judge.stop)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming
+from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, RunningClock
 from exporter.ha.rules import Health
 
 TIMING = CheckTiming(interval=10.0, timeout=5.0, failures=3, successes=2)
@@ -212,3 +212,45 @@ def test_a_check_that_hangs_holds_up_nobody(hanging: threading.Event) -> None:
     hanging.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+# Own faults, and what is not known yet
+
+
+def test_own_faults_are_no_failures_and_a_look_ends_them() -> None:
+    state = CheckState(TIMING, 0.0)
+    state.begin(0.0)
+    state.end(0.0, None)
+    for at in range(10, 10 * TIMING.failures + 10, 10):
+        state.begin(float(at))
+        state.not_looked(float(at), "no files")
+    now = 10.0 * TIMING.failures
+    assert state.judge(now) == (Health.FAULT, "no files")
+    state.begin(now)
+    state.end(now, None)
+    assert state.judge(now)[0] is Health.GOOD
+
+
+def test_what_is_not_known_yet_is_no_reason_to_lose_patience() -> None:
+    state = CheckState(TIMING, 0.0)
+    for at in range(0, 1000, 10):
+        state.begin(float(at))
+        state.not_known(float(at), "too early")
+        assert state.judge(float(at)) == (Health.UNKNOWN, "too early")
+
+
+def test_a_standstill_of_the_whole_process_is_no_check_that_hangs() -> None:
+    now = [100.0]
+    running = RunningClock(lambda: now[0])
+    state = CheckState(TIMING, running())
+    state.begin(running())
+    state.end(running(), None)
+    state.begin(running())
+    running.tick()
+    now[0] += 3600
+    state.end(running(), None)
+    assert state.judge(running())[0] is Health.GOOD
+    assert running() == 3.0
+    running.tick()
+    now[0] += 1
+    assert running() == 4.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ha import checks
+from exporter.ha.check_runner import NotKnownYet, OwnFault, Probe, look
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")
 
@@ -287,73 +289,152 @@ def test_a_file_must_be_there(tmp_path: Path) -> None:
     assert checks.file(str(path))(PATIENCE) is None
 
 
-def test_a_file_may_be_so_old(tmp_path: Path) -> None:
-    path = tmp_path / "beat"
+class Times:
+    """Both clocks of the machine."""
+
+    steady = 100.0
+    wall = 1e9
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> tuple[Path, Times, Probe]:
+    """A file that was written to just now, its clocks, and a check that allows 60 s."""
+    path, times = tmp_path / "beat", Times()
     path.touch()
-    os.utime(path, (1000, 1000))
-    assert checks.file(str(path), wall=lambda: 9e9)(PATIENCE) is None
-    assert checks.file(str(path), 60.0, wall=lambda: 1060.0)(PATIENCE) is None
-    problem = checks.file(str(path), 60.0, wall=lambda: 1061.0)(PATIENCE)
-    assert problem == f"{path} was last written to 61 s ago, 60 s at most are allowed"
+    os.utime(path, (times.wall, times.wall))
+    return path, times, checks.file(str(path), 60.0, lambda: times.steady, lambda: times.wall)
+
+
+def write(path: Path, times: Times) -> None:
+    os.utime(path, (times.wall, times.wall))
+
+
+def test_a_file_may_be_unchanged_for_so_long(watched: tuple[Path, Times, Probe]) -> None:
+    path, times, probe = watched
+    assert probe(PATIENCE) is None
+    times.steady += 60
+    assert probe(PATIENCE) is None
+    times.steady += 1
+    assert probe(PATIENCE) == f"{path} has not changed for 61 s, 60 s at most are allowed"
+    times.wall += 61
+    write(path, times)
+    assert probe(PATIENCE) is None
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_clock_makes_no_fresh_file_stale(
+    watched: tuple[Path, Times, Probe], step: float
+) -> None:
+    path, times, probe = watched
+    assert probe(PATIENCE) is None
+    times.wall += step
+    times.steady += 30
+    assert probe(PATIENCE) is None
+    write(path, times)
+    times.steady += 50
+    assert probe(PATIENCE) is None
+
+
+def test_a_step_back_of_the_clock_passes_no_dead_file(watched: tuple[Path, Times, Probe]) -> None:
+    _, times, probe = watched
+    assert probe(PATIENCE) is None
+    times.wall -= 3600
+    times.steady += 61
+    assert probe(PATIENCE) is not None
+
+
+def test_a_file_that_is_old_at_the_first_look_is_neither_good_nor_bad_until_it_is_known(
+    watched: tuple[Path, Times, Probe],
+) -> None:
+    path, times, probe = watched
+    times.wall += 3600
+    for _ in range(2):
+        with pytest.raises(NotKnownYet, match="old at the first look"):
+            probe(PATIENCE)
+    times.steady += 61
+    assert probe(PATIENCE) is not None
+    write(path, times)
+    assert probe(PATIENCE) is None
 
 
 # web
 
 
-@pytest.mark.parametrize("status", [b"200 OK", b"401 Unauthorized", b"503 Busy"])
-def test_the_web_server_is_good_with_any_word_of_http(serve: Serve, status: bytes) -> None:
-    requests: list[bytes] = []
-    port = serve(says(b"HTTP/1.1 " + status + b"\r\n\r\n", requests))
-    assert checks.web(lambda: ("127.0.0.1", port))(PATIENCE) is None
-    assert requests[0].startswith(b"GET /-/healthy HTTP/1.0\r\n")
+def test_the_web_server_is_asked_from_inside() -> None:
+    limits: list[float] = []
+
+    def responds(limit: float) -> bool:
+        limits.append(limit)
+        return len(limits) == 1
+
+    probe = checks.web(responds)
+    assert probe(5.0) is None
+    assert probe(5.0) == "the exporter's web server stood still for 5 s"
+    assert limits == [5.0, 5.0]
 
 
-@pytest.mark.parametrize(
-    ("listen", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")]
-)
-def test_a_server_on_every_address_is_asked_on_the_loopback(
-    monkeypatch: pytest.MonkeyPatch, listen: str, asked: str
+# One limit for everything, and shortages
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up(serve: Serve) -> None:
+    text = b"a" * 50_000
+    port = serve(says(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + text))
+    begun = threading.active_count()
+    problem = checks.http(f"http://127.0.0.1:{port}/", body="(a+a+)+b")(1.0)
+    assert problem is not None
+    assert "took too long" in problem or "did not answer" in problem
+    assert threading.active_count() <= begun + 1
+
+
+def test_headers_that_drip_end_with_the_limit(serve: Serve) -> None:
+    port = serve(drips(b"HTTP/1.1 200 OK\r\nX: "))
+    url = f"http://127.0.0.1:{port}/"
+    assert checks.http(url)(SHORT) == f"{url} did not answer within {SHORT:g} s"
+
+
+def test_a_handshake_that_drips_ends_with_the_limit(serve: Serve) -> None:
+    port = serve(drips(b"\x16\x03\x03\x40\x00"))
+    url = f"https://127.0.0.1:{port}/"
+    assert checks.http(url)(SHORT) == f"{url} did not answer within {SHORT:g} s"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
+@pytest.mark.parametrize("name", ["http", "tcp", "command", "systemd", "file"])
+def test_a_shortage_of_the_exporters_own_is_no_failure_of_a_check(
+    monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
-    hosts: list[str] = []
+    probe = {
+        "http": checks.http("http://127.0.0.1:9/"),
+        "tcp": checks.tcp("127.0.0.1", 9),
+        "command": checks.command(["/bin/true"]),
+        "systemd": checks.systemd("x"),
+        "file": checks.file("/x"),
+    }[name]
 
-    def first_line(host: str, port: int, limit: float) -> bytes:
-        hosts.append(host)
-        return b"HTTP/1.1 200 OK\r\n"
+    def short(*_: object, **__: object) -> None:
+        raise OSError(number, "short")
 
-    monkeypatch.setattr(checks, "_first_line", first_line)
-    assert checks.web(lambda: (listen, 10052))(PATIENCE) is None
-    assert hosts == [asked]
-
-
-@pytest.mark.parametrize("reply", [b"", b"SSH-2.0 hello\r\n", b"." * 10_000])
-def test_a_web_server_that_speaks_no_http_is_bad(serve: Serve, reply: bytes) -> None:
-    port = serve(says(reply))
-    problem = checks.web(lambda: ("127.0.0.1", port))(PATIENCE)
-    assert problem == "the exporter's web server does not speak HTTP"
-
-
-@pytest.mark.parametrize("reply", [b"", b"\x15\x03\x03\0\2\2\x16"])
-def test_with_tls_any_reaction_counts(serve: Serve, reply: bytes) -> None:
-    port = serve(says(reply))
-    assert checks.web(lambda: ("127.0.0.1", port), tls=True)(PATIENCE) is None
+    monkeypatch.setattr(socket, "create_connection", short)
+    monkeypatch.setattr(subprocess, "Popen", short)
+    monkeypatch.setattr(Path, "stat", short)
+    with pytest.raises(OwnFault, match="could not look: short"):
+        look(probe, PATIENCE)
 
 
-def test_a_connection_that_is_reset_is_a_reaction_only_with_tls(serve: Serve) -> None:
-    port = serve(resets)
-    assert checks.web(lambda: ("127.0.0.1", port), tls=True)(PATIENCE) is None
-    problem = checks.web(lambda: ("127.0.0.1", port))(PATIENCE)
-    assert problem == "the exporter's web server: Connection reset by peer"
+def test_the_children_of_a_check_are_reaped_by_their_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first process of a container does, which inherits them."""
+    asked: list[int] = []
 
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        asked.append(pid)
+        if len(asked) == 1:
+            return 4711, 0
+        raise ChildProcessError
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_web_server_that_is_gone_is_bad(closed_port: int, *, tls: bool) -> None:
-    problem = checks.web(lambda: ("127.0.0.1", closed_port), tls=tls)(PATIENCE)
-    assert problem == "the exporter's web server: Connection refused"
-
-
-@pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("answer", [is_silent, drips(b"HTTP/1.1")])
-def test_a_web_server_that_hangs_is_bad(serve: Serve, answer: Answer, *, tls: bool) -> None:
-    port = serve(answer)
-    problem = checks.web(lambda: ("127.0.0.1", port), tls=tls)(SHORT)
-    assert problem == f"the exporter's web server did not answer within {SHORT:g} s"
+    probe = checks.command(["/bin/true"])
+    assert probe(PATIENCE) is None
+    monkeypatch.setattr(os, "waitpid", waitpid)
+    groups = {12345}
+    checks._reap(groups)
+    assert asked == [-12345, -12345]
+    assert groups == set()

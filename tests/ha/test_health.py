@@ -5,15 +5,23 @@ from collections.abc import Callable
 import pytest
 
 from exporter.ha import health
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner, CheckTiming, RunningClock
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
 
 MAX_AGE = 30.0
 
 
-class Clock:
+class Clock(RunningClock):
+    """It runs as the test says, and never stands still."""
+
     now = 1000.0
+
+    def __init__(self) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
 
     def __call__(self) -> float:
         return self.now
@@ -49,7 +57,7 @@ def check(name: str, clock: Clock) -> CheckRunner:
 
 
 def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
-    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     verdict = judge.judge()
     assert (verdict.health, verdict.checks) == (Health.UNKNOWN, {"poll": False})
     assert verdict.reason == "check poll: no poll has ended yet"
@@ -59,7 +67,7 @@ def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
 
 
 def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
-    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     polls.last = 1000.0
     clock.now = 1030.0
     assert judge.judge().health is Health.GOOD
@@ -70,7 +78,7 @@ def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
 
 
 def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) -> None:
-    judge = HealthJudge([], polls, MAX_AGE, clock=clock)
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     clock.now = 1030.0
     assert judge.judge().health is Health.UNKNOWN
     clock.now = 1031.0
@@ -81,7 +89,7 @@ def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) ->
 def test_every_check_must_be_good(clock: Clock, polls: Polls) -> None:
     polls.last = clock.now
     shop, mail = check("shop", clock), check("mail", clock)
-    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     found(shop, clock, None)
     verdict = judge.judge()
     assert verdict.health is Health.UNKNOWN
@@ -100,7 +108,7 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     clock: Clock, polls: Polls
 ) -> None:
     shop, mail = check("shop", clock), check("mail", clock)
-    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     clock.now += MAX_AGE + 1
     found(shop, clock, None)
     mail._state._born = clock.now
@@ -117,41 +125,43 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     ]
 
 
-def test_the_web_server_is_one_of_the_exporters_own(
-    clock: Clock, polls: Polls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[tuple[tuple[str, int], bool]] = []
-
-    def web(address: Callable[[], tuple[str, int]], *, tls: bool) -> Callable[[float], None]:
-        made.append((address(), tls))
-        return lambda _: None
-
-    monkeypatch.setattr(health, "web", web)
+def test_the_web_server_is_one_of_the_exporters_own(clock: Clock, polls: Polls) -> None:
     polls.last = clock.now
-    judge = HealthJudge([], polls, MAX_AGE, lambda: ("::", 10052), tls=True, clock=clock)
-    assert made == [(("::", 10052), True)]
+    judge = HealthJudge([], polls, MAX_AGE, lambda _limit: True, clock=clock, running=clock)
     assert judge._web is not None
     found(judge._web, clock, None)
     assert judge.judge().checks == {"poll": True, "web": True}
     for _ in range(health.WEB.failures):
-        found(judge._web, clock, "it did not answer")
+        found(judge._web, clock, "it stood still")
     verdict = judge.judge()
-    assert (verdict.health, verdict.reason) == (Health.FAULT, "check web: it did not answer")
+    assert (verdict.health, verdict.reason) == (Health.FAULT, "check web: it stood still")
 
 
-@pytest.mark.parametrize("address", [None, lambda: ("127.0.0.1", 10052)])
+def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Clock, polls: Polls) -> None:
+    polls.last = clock.now
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    found(shop, clock, None)
+    shop._state.begin(clock.now)
+    shop._state.not_looked(clock.now, "the exporter could not look: Too many open files")
+    verdict = judge.judge()
+    assert (verdict.health, verdict.checks["shop"]) == (Health.FAULT, False)
+    assert verdict.reason == "check shop: the exporter could not look: Too many open files"
+
+
+@pytest.mark.parametrize("responds", [None, lambda _limit: True])
 def test_all_checks_start_and_stop_together(
     clock: Clock,
     polls: Polls,
     monkeypatch: pytest.MonkeyPatch,
-    address: Callable[[], tuple[str, int]] | None,
+    responds: Callable[[float], bool] | None,
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(CheckRunner, "start", lambda self: calls.append(f"start {self.name}"))
     monkeypatch.setattr(CheckRunner, "stop", lambda self: calls.append(f"stop {self.name}"))
-    judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, address, clock=clock)
+    judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, responds, clock=clock, running=clock)
     assert calls == []
     judge.start()
     judge.stop()
-    own = [] if address is None else ["web"]
+    own = [] if responds is None else ["web"]
     assert calls == [f"{verb} {name}" for verb in ("start", "stop") for name in ("shop", *own)]

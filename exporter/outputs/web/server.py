@@ -165,6 +165,12 @@ class WebServer:
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
 
+    def responds(self, limit: float) -> bool:
+        """Whether the loop turns within ``limit`` seconds, asked from inside: no client can make this fail."""
+        turned = threading.Event()
+        self._listener.trigger.pull_trigger(turned.set)  # type: ignore[attr-defined]
+        return turned.wait(limit)
+
     def close(self) -> None:
         """Stop listening and drop every connection; done within a second. Never raises; may be called twice."""
         if self._thread is not None:

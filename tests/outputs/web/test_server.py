@@ -270,6 +270,25 @@ class TestServing:
         assert "too many file descriptors" in caplog.text
         server.close()
 
+    def test_its_loop_is_asked_from_inside(self, serve: Serve) -> None:
+        """The exporter's health: no client's doing."""
+        held, entered = threading.Event(), threading.Event()
+
+        def wedged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            entered.set()
+            held.wait(10)
+            start_response("200 OK", [])
+            return [b""]
+
+        server = serve(wedged)
+        assert server.responds(10)
+        with socket.create_connection(server.addresses[0], 10) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert entered.wait(10)
+            assert not server.responds(0.05)
+            held.set()
+            assert server.responds(10)
+
     def test_a_server_that_is_closed_has_not_failed(self, serve: Serve) -> None:
         failed = threading.Event()
         serve(failed=failed.set).close()

@@ -1,0 +1,11 @@
+"""A pattern in a process of its own: whoever started it can end it."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0 where the pattern is somewhere in standard input, 1 where it is not."""
+    return 0 if re.search(arguments[0].encode(), sys.stdin.buffer.read()) else 1
