@@ -309,6 +309,14 @@ def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
     assert host.server is None
 
 
+def test_a_real_hosts_session_outlives_the_process_where_the_unit_has_a_folder(tmp_path: Path) -> None:
+    environ = {"RUNTIME_DIRECTORY": str(tmp_path)}
+    real = Settings(guestrpc=GuestRpc(socket=str(tmp_path / "host")))
+    assert hosts.memory(real, environ) is not None
+    assert hosts.memory(real, {}) is None
+    assert hosts.memory(Settings(source="simulated"), environ) is None
+
+
 def test_a_socket_is_guestrpc_without_looking_at_the_machine(short_path: Path) -> None:
     source = hosts.source(Settings(guestrpc=GuestRpc(socket=str(short_path / "host"))))
     assert (source.info.source, source.info.transport) == ("guestrpc", "unix")

@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from exporter.advice import LOST
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
+from exporter.session.memory import SessionFile
 from exporter.session.rounds import ExtendedState
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo
 
@@ -110,6 +112,38 @@ def test_the_start_is_fixed_within_a_session_and_moves_with_a_change() -> None:
     clock.now += 5
     polling.poll()
     assert (polling.state.lives.session.start, polling.state.session_changes) == (WALL + 9, 1)
+
+
+class TestRestart:
+    """The exporter is started again, and the host's clock has drifted meanwhile: the same session has the same start."""
+
+    def start(self, folder: Path, boot_id: str, host: Host, after: float) -> float | None:
+        clock = Clock()
+        clock.now += after
+        memory = SessionFile(folder / "session.json", boot_id)
+        polling = Poller(host, 5, clock=clock, wall=clock.wall, memory=memory)
+        polling.poll()
+        return polling.state.lives.session.start
+
+    def test_the_same_session_keeps_its_start(self, tmp_path: Path) -> None:
+        assert self.start(tmp_path, "boot", Host(snapshot(elapsed=60_000)), 0) == WALL - 60
+        assert self.start(tmp_path, "boot", Host(snapshot(elapsed=161_000)), 100) == WALL - 60
+
+    def test_another_session_and_another_boot_do_not(self, tmp_path: Path) -> None:
+        assert self.start(tmp_path, "boot", Host(snapshot(elapsed=60_000)), 0) == WALL - 60
+        assert self.start(tmp_path, "other", Host(snapshot(elapsed=161_000)), 100) == WALL - 61
+        assert self.start(tmp_path, "other", Host(snapshot(2, elapsed=161_000)), 101) == WALL - 60
+
+    def test_a_start_that_had_to_be_moved_is_the_one_that_is_kept(self, tmp_path: Path) -> None:
+        clock = Clock()
+        memory = SessionFile(tmp_path / "session.json", "boot")
+        polling = Poller(Host(snapshot(), snapshot()), 5, clock=clock, wall=clock.wall, memory=memory)
+        polling.poll()
+        clock.ahead -= 3600
+        polling.poll()
+        recalled = memory.recall()
+        assert recalled is not None
+        assert recalled.start == polling.state.lives.session.start == WALL - 3610
 
 
 def test_a_repeated_sample_is_counted_and_no_error() -> None:

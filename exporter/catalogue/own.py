@@ -18,7 +18,7 @@ GUEST_MEMORY = Metric("guest_memory", _G, Unit.BYTES, "Memory that the guest's k
 
 # The session: one run of the VM on one host between two events that reset the host's counters.
 SESSION = Metric("session", _I, _NO, "Opaque id of the host's session; a new one after power-on, vMotion, resume, revert, reset or some hot-plug.", ("session_id",))
-SESSION_START = Metric("session.start", _G, Unit.TIMESTAMP, "When the host began to count for the present session.")
+SESSION_START = Metric("session.start", _G, Unit.TIMESTAMP, "When the host began to count for the present session; absent where that is not known.")
 SESSION_CHANGES = Metric("session.changes", _C, _EV, "Session changes seen since the exporter started; the host does not tell their cause.")
 
 # The exporter about itself.

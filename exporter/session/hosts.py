@@ -52,7 +52,9 @@ def check(settings: Settings, _environ: Mapping[str, str]) -> None:
 
 def memory(settings: Settings, environ: Mapping[str, str]) -> SessionFile | None:
     """What outlives this process of the host's session; a host that is played begins anew with each process."""
-    return None if settings.source in {"simulated", "replay"} else session_file(environ)
+    if settings.source in {"simulated", "replay"}:
+        return None
+    return session_file(environ, guest.read().boot_id)
 
 
 def source(settings: Settings) -> Source:

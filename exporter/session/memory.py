@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from exporter.session.epoch import Remembered
 from exporter.snapshot import Snapshot
@@ -18,8 +20,6 @@ from exporter.snapshot import Snapshot
 log = logging.getLogger("exporter.session")
 
 NAME = "session.json"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Another uuid at each boot: random(4)."""
 
 
 class SessionFile:
@@ -34,18 +34,12 @@ class SessionFile:
         """The session of which this file speaks; None where it speaks of none of this boot."""
         try:
             found = json.loads(self._path.read_text("utf-8"))
-            if found["boot_id"] != self._boot_id:
-                return None
-            elapsed = found["elapsed"]
-            return Remembered(
-                int(found["session_id"], 16), float(found["start"]), None if elapsed is None else int(elapsed)
-            )
+            return _remembered(found) if found["boot_id"] == self._boot_id else None
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning(
-                "the session file can't be used", extra={"file": str(self._path), "reason": repr(error)}
-            )
+            reason = {"file": str(self._path), "reason": repr(error)}
+            log.warning("the session file can't be used", extra=reason)
             return None
 
     def keep(self, snapshot: Snapshot, start: float | None) -> None:
@@ -72,11 +66,15 @@ class SessionFile:
             self._failed = True
 
 
-def session_file(environ: Mapping[str, str], boot_id: Path = BOOT_ID) -> SessionFile | None:
+def _remembered(found: Mapping[str, Any]) -> Remembered:
+    start, elapsed = float(found["start"]), found["elapsed"]
+    if not 0 <= start < math.inf:
+        raise ValueError(f"a start of {start}")
+    return Remembered(int(found["session_id"], 16), start, None if elapsed is None else int(elapsed))
+
+
+def session_file(environ: Mapping[str, str], boot_id: str | None) -> SessionFile | None:
     """The file in the folder that systemd gives the unit; None without such a folder, or a boot id to go by."""
     # More than one folder is separated by colons; ours is the first.
     folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    try:
-        return SessionFile(Path(folder) / NAME, boot_id.read_text("ascii").strip()) if folder else None
-    except OSError:
-        return None
+    return SessionFile(Path(folder) / NAME, boot_id) if folder and boot_id else None

@@ -12,23 +12,16 @@ from exporter.snapshot import Snapshot
 SNAPSHOT = Snapshot(0x4EC2F01AE4A0FE2, 3, {"elapsed": 60_000})
 
 
-@pytest.fixture
-def boot_id(tmp_path: Path) -> Path:
-    file = tmp_path / "boot_id"
-    file.write_text("11111111-2222-3333-4444-555555555555\n")
-    return file
-
-
-def test_what_is_kept_is_recalled(tmp_path: Path, boot_id: Path) -> None:
+def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
     environ = {"RUNTIME_DIRECTORY": str(tmp_path)}
     for _ in range(2):
-        file = session_file(environ, boot_id)
+        file = session_file(environ, "one")
         assert file is not None
         file.keep(SNAPSHOT, 1_700_000_000.123456)
-    again = session_file(environ, boot_id)
+    again = session_file(environ, "one")
     assert again is not None
     assert again.recall() == Remembered(0x4EC2F01AE4A0FE2, 1_700_000_000.123456, 60_000)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["boot_id", NAME]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [NAME]
 
 
 def test_another_boot_recalls_nothing(tmp_path: Path) -> None:
@@ -60,6 +53,8 @@ def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
         '{"boot_id": "one"}',
         '{"boot_id": "one", "session_id": "x", "start": 1, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": "soon", "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": -1, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": NaN, "elapsed": 1}',
     ],
 )
 def test_a_file_that_is_something_else_is_said_and_recalls_nothing(
@@ -78,7 +73,7 @@ def test_a_folder_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest
     assert len(caplog.records) == 1
 
 
-def test_without_the_units_folder_or_a_boot_id_nothing_is_kept(tmp_path: Path, boot_id: Path) -> None:
-    assert session_file({}, boot_id) is None
-    assert session_file({"RUNTIME_DIRECTORY": str(tmp_path)}, tmp_path / "none") is None
-    assert session_file({"RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}, boot_id) is not None
+def test_without_the_units_folder_or_a_boot_id_nothing_is_kept(tmp_path: Path) -> None:
+    assert session_file({}, "one") is None
+    assert session_file({"RUNTIME_DIRECTORY": str(tmp_path)}, None) is None
+    assert session_file({"RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}, "one") is not None

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from exporter.clock import UNSEEN, Life
+from exporter.outputs.otlp.starts import Starts
+
+
+def test_a_start_that_is_known_is_the_points_start() -> None:
+    starts = Starts()
+    assert starts.start("a", 5.0, Life(1, 5.0), 10.0) == 5.0
+    assert starts.start("a", 3.0, Life(1, 3.0), 8.0) == 3.0
+
+
+def test_what_stands_in_for_an_unknown_one_is_the_first_points_time() -> None:
+    starts = Starts()
+    assert [starts.start("a", None, UNSEEN, time) for time in (10.0, 15.0, 20.0)] == [10.0] * 3
+    assert starts.start("b", None, UNSEEN, 20.0) == 20.0
+
+
+def test_it_stays_where_the_start_becomes_known_and_ends_with_the_life() -> None:
+    starts = Starts()
+    starts.start("a", None, Life(1), 10.0)
+    assert starts.start("a", 2.0, Life(1, 2.0), 15.0) == 10.0
+    assert starts.start("a", 16.0, Life(2, 16.0), 20.0) == 16.0
+    assert starts.start("a", None, Life(3), 25.0) == 25.0
+
+
+def test_a_clock_that_is_set_back_to_before_it_moves_it_once() -> None:
+    starts = Starts()
+    assert [starts.start("a", None, UNSEEN, time) for time in (100.0, 40.0, 45.0, 200.0)] == [
+        100.0,
+        40.0,
+        40.0,
+        40.0,
+    ]
+
+
+def test_the_same_batch_again_says_the_same() -> None:
+    starts = Starts()
+    assert {starts.start("a", None, UNSEEN, 10.0) for _ in range(2)} == {10.0}
