@@ -98,7 +98,7 @@ class LibraryAppMonitor:
                 with suppress(OSError):
                     pipe.close()
         # It holds nothing worth an orderly end, and may be inside a call that never returns.
-        process.kill()
+        isolated.kill(process)
         with suppress(subprocess.TimeoutExpired):
             process.wait(KILL_LIMIT)
 
@@ -153,6 +153,7 @@ class LibraryAppMonitor:
                 # Nobody would read what the library prints, and a full pipe would stop it.
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                start_new_session=True,
             )
         except OSError as error:
             raise LibraryCrashed(f"the process for VMware's HA library can't be started: {error}") from error

@@ -8,7 +8,6 @@ stands in the pipe by then.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
+
+from exporter.machine import isolated
 
 KILL_LIMIT = 1.0
 """Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
@@ -72,7 +73,7 @@ class Expendable:
             self.questions.close()
         self._watcher.join(limit)
         if self._watcher.is_alive():
-            self._kill()
+            isolated.kill(self._process)
             self._watcher.join(KILL_LIMIT)
         if not self._watcher.is_alive():
             # Reaped only now: until then nobody else could be given its number, which is the group's.
@@ -87,16 +88,9 @@ class Expendable:
             self._process.wait()
         else:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            self._kill()
+            isolated.kill(self._process)
             # A descendant may have left the group.
             self._shut()
-
-    def _kill(self) -> None:
-        if sys.platform == "win32":
-            self._process.kill()
-        else:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
 
     def _shut(self) -> None:
         """End of answers; those that have arrived can still be read."""

@@ -519,3 +519,34 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = messages.read(answered)
     assert answer is not None
     assert "/nowhere/none.so" in answer["not_found"]
+
+
+STARTS_ANOTHER = """
+import os, sys, time
+if os.fork() == 0:
+    with open(sys.argv[1] + "/new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(sys.argv[1] + "/new", sys.argv[1] + "/pid")
+while True: time.sleep(1)
+"""
+
+
+def test_what_the_library_has_started_ends_with_its_process(tmp_path: Path) -> None:
+    """Else there would be one more of them at each time-out."""
+    arguments = [sys.executable, "-I", "-S", "-c", STARTS_ANOTHER, str(tmp_path)]
+    monitor = LibraryAppMonitor(None, 0.01, arguments=arguments, start_limit=0.01)
+    monitor._start()
+    while not (tmp_path / "pid").exists():
+        time.sleep(0.001)
+    pid = int((tmp_path / "pid").read_text())
+    monitor.close()
+    # Its parent is dead: it is gone, or init has not taken note of it yet.
+    while Path(f"/proc/{pid}").exists() and state_of(pid) != "Z":
+        time.sleep(0.001)
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"
