@@ -11,7 +11,8 @@ _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_EN
 
 def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
     """Whether something names an OTLP receiver. What the standard variables mean in full is the push's own business."""
-    return settings.otlp.endpoint is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
+    given = settings.otlp.endpoint or settings.otlp.metrics_endpoint
+    return given is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
 
 
 def contradictions(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -142,6 +142,12 @@ class Otlp:
         default=None,
         unset="OTEL_EXPORTER_OTLP_ENDPOINT, else no push",
     )
+    metrics_endpoint: str | None = option(
+        Endpoint(),
+        "The whole URL for metrics, where it does not end in /v1/metrics; wins over the endpoint.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    )
     protocol: str | None = option(
         Choice("grpc", "http/protobuf"),
         "Protocol.",
@@ -201,7 +207,7 @@ class Otlp:
     )
     queue: float = option(
         Duration(0.0, 24 * HOUR),
-        "How much is kept while the receiver is away, 3600 exports at most; older ones are dropped and counted.",
+        "How much is kept while the receiver is away, 1800 exports at most (some 50 MB); older ones are dropped and counted.",
         default="15m",
     )
 

@@ -155,8 +155,8 @@ def _names(world: World) -> Iterator[str]:
     node = platform.node()
     yield node
     yield node.partition(".")[0]
-    endpoint = world.settings.otlp.endpoint or ""
-    yield urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
+    for endpoint in filter(None, (world.settings.otlp.endpoint, world.settings.otlp.metrics_endpoint)):
+        yield urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
     yield from (address.host for address in world.settings.web.listen)
     yield from (world.environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER"))
 

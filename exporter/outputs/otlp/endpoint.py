@@ -19,6 +19,8 @@ class Target(NamedTuple):
     secure: bool
 
 
+_WHOLE = frozenset({"--otlp.metrics-endpoint", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"})
+"""What is taken as it is; the others are the base of ``/v1/metrics``."""
 _URL = re.compile(
     r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@]+)(?::(\d{1,5}))?(/[^\s#]*)?",
     re.IGNORECASE | re.ASCII,
@@ -35,11 +37,17 @@ def target(
     text, where, flag = endpoint
     match = _URL.fullmatch(text)
     if protocol == GRPC and _GRPC_NAME.fullmatch(text):
-        return Target(text, secure=not insecure)
-    if match is None or not 0 < int(match[3] or 1) < 65536:
-        problems.append(f"{where}={shown(text)}: expected http://HOST:PORT, https://HOST:PORT or HOST:PORT")
+        local = flag and text.startswith("unix")
+        return Target(text, secure=not insecure if insecure is not None else tls or not local)
+    if match is None or not 0 < int(match[3] or 1) < 65536 or not (match[1] or match[3]):
+        expected = "http://HOST:PORT, https://HOST:PORT or HOST:PORT"
+        if protocol == GRPC:
+            expected += ", or a target of gRPC (dns:///HOST:PORT, unix:PATH)"
+        problems.append(f"{where}={shown(text)}: expected {expected}")
         return Target(text, secure=False)
     scheme, host, port, path = (match[1] or "").lower(), match[2], match[3], match[4] or ""
+    if not scheme and path.strip("/") and protocol != GRPC:
+        problems.append(f"{where}={shown(text)}: expected http:// or https:// before a host with a path")
     if scheme:
         secure = scheme == "https"
     elif insecure is not None:
@@ -52,8 +60,6 @@ def target(
         if path.strip("/"):
             problems.append(f"{where}={shown(text)}: gRPC knows no path; expected HOST:PORT")
         return Target(f"{host}:{port or (443 if secure else 80)}", secure)
-    if not scheme and not flag:
-        problems.append(f"{where}={shown(text)}: expected http:// or https:// before the host")
     if port == "4317":
         log.warning("%s: port 4317 is commonly gRPC's; if exports fail, try --otlp.protocol=grpc", where)
     authority = f"{host}:{port}" if port else host
@@ -63,15 +69,17 @@ def target(
 
 
 def _path(endpoint: Value, path: str, problems: list[str]) -> str:
-    """Of the URL: the variable for metrics alone is taken as it is, the others are the base of ``/v1/metrics``."""
-    if endpoint.where == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
+    if endpoint.where in _WHOLE:
         return path or "/"
     if "?" in path:
-        problems.append(f"{endpoint.where}={shown(endpoint.text)}: a base URL has no query")
+        problems.append(
+            f"{endpoint.where}={shown(endpoint.text)}: a base URL has no query; the whole one is --otlp.metrics-endpoint"
+        )
     # People copy the whole URL from their vendor's page into the setting.
-    return path if path.endswith(_PATH) else path.rstrip("/") + _PATH
+    base = path.rstrip("/")
+    return base if base.endswith(_PATH) else base + _PATH
 
 
 def shown(text: str) -> str:
     """Without a password, and without a query, where keys are put."""
-    return re.sub(r"//[^/@]*@", "//<hidden>@", text).partition("?")[0][:120]
+    return re.sub(r"^(\w+://)?.*@", r"\1<hidden>@", text.partition("?")[0])[:120]

@@ -10,27 +10,73 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-from exporter.outputs.otlp.variables import Variables, ignored
+from exporter.outputs.otlp.endpoint import GRPC
+from exporter.outputs.otlp.variables import Variables, ignored, log
+
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "keep-alive",
+    }
+    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""What the client says itself, or what would say something else about the body than is true."""
 
 
-def headers(given: Iterable[tuple[str, str]], variables: Variables, problems: list[str]) -> Mapping[str, str]:
+def headers(
+    given: Iterable[tuple[str, str]], variables: Variables, protocol: str, problems: list[str]
+) -> Mapping[str, str]:
     """Settings win over variables name by name. Messages never show a value: it is usually a secret."""
     found: dict[str, str] = {}
+
+    def take(where: str, name: str, text: str) -> None:
+        name, text = name.strip().lower(), text.strip()
+        if problem := wrong(name, text, protocol):
+            problems.append(f"{where}: {problem}")
+        else:
+            found[name] = text
+
     if (value := variables.otlp("HEADERS")) is not None:
         for part in filter(None, map(str.strip, value.text.split(","))):
             name, equals, text = part.partition("=")
-            name, text = unquote(name).strip().lower(), unquote(text).strip()
             if not equals:
                 problems.append(f"{value.where}: expected NAME=VALUE, separated by commas; one has no =")
-            elif not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name):
-                problems.append(f"{value.where}: a name is no HTTP header name")
-            elif not re.fullmatch(r"[\x20-\x7e\t]*", text):
-                problems.append(
-                    f"{value.where}: the value of {name} holds characters that no header may hold"
-                )
-            else:
-                found[name] = text
-    return {**found, **{name.lower(): text for name, text in given}}
+                continue
+            if malformed(name) or malformed(text):
+                log.warning("%s: a %% that begins no two hexadecimal digits is taken as it is", value.where)
+            take(value.where, unquote(name), unquote(text))
+    for name, text in given:
+        take("--otlp.headers", name, text)
+    return found
+
+
+def wrong(name: str, text: str, protocol: str) -> str:
+    """Why an export with this header would fail or be misunderstood; empty where it would not."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", name):
+        return "a name is no HTTP header name"
+    if name in _OURS:
+        return f"the header {name} can't be set: it belongs to the protocol"
+    if not re.fullmatch(r"[\x20-\x7e\t]*", text):
+        return f"the value of {name} holds characters that no header may hold"
+    if protocol == GRPC:
+        # grpc/grpc: doc/PROTOCOL-HTTP2.md, Custom-Metadata.
+        if not re.fullmatch(r"[0-9a-z_.-]+", name) or name.startswith("grpc-") or name == "host":
+            return f"the header {name} can't be sent over gRPC"
+        if name.endswith("-bin"):
+            return f"the header {name} can't be sent over gRPC: a name that ends in -bin is for bytes"
+        if "\t" in text:
+            return f"the value of {name} holds characters that no header may hold"
+    return ""
+
+
+def malformed(text: str) -> bool:
+    """Whether percent-encoding is broken."""
+    return re.search(r"%(?![0-9A-Fa-f]{2})", text) is not None
 
 
 def attributes(variables: Variables) -> Mapping[str, str]:
@@ -43,7 +89,31 @@ def attributes(variables: Variables) -> Mapping[str, str]:
                 ignored(value, "expected NAME=VALUE, separated by commas; ignored as a whole")
                 found.clear()
                 break
-            found[unquote(name.strip())] = unquote(text.strip())
-    if name := variables.raw("OTEL_SERVICE_NAME"):
-        found["service.name"] = name
+            try:
+                found[decoded(name)] = decoded(text)
+            except ValueError:
+                ignored(value, "expected percent-encoded UTF-8; ignored as a whole")
+                found.clear()
+                break
+    if (value := variables.one("OTEL_SERVICE_NAME")) is not None:
+        if is_utf8(value.text):
+            found["service.name"] = value.text
+        else:
+            ignored(value, "expected UTF-8; ignored")
     return found
+
+
+def decoded(text: str) -> str:
+    """Without percent-encoding.
+
+    Raises:
+        ValueError: it is broken, or what comes out is not UTF-8.
+    """
+    if malformed(text) or not is_utf8(text):
+        raise ValueError(text)
+    return unquote(text.strip(), errors="strict")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the environment's bytes were: Python keeps others as lone surrogates."""
+    return not any(0xD800 <= ord(mark) < 0xE000 for mark in text)

@@ -67,4 +67,6 @@ class Variables:
 
 
 def ignored(value: Value, what: str) -> None:
-    log.warning("%s=%s: %s", value.where, value.text[:80], what)
+    # Bytes that are no UTF-8 are lone surrogates here, which not every log can hold.
+    shown = value.text[:80].encode("utf-8", "backslashreplace").decode()
+    log.warning("%s=%s: %s", value.where, shown, what)

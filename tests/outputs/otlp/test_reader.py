@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 from exporter.catalogue import BY_KEY, POLLS
 from exporter.metrics.families import Family, Point
+from exporter.metrics.published import Published
 from exporter.outputs.otlp.reader import Reader
+from exporter.outputs.otlp.settings import MAX_QUEUE
+from tests.collector.site import Site
 from tests.outputs.otlp.receivers import Gathered
 
 USED = BY_KEY["memory_used"].metric
@@ -31,3 +36,24 @@ def test_two_families_of_one_metric_and_time_both_go() -> None:
     reader = Reader(Gathered(lambda: [family(1, 10), family(2, 10), Family(TARGET, (), 10)]))
     assert len(reader.collect().families) == 3
     assert not reader.collect().families
+
+
+def test_a_queue_that_is_full_takes_the_memory_that_the_documents_say() -> None:
+    """Some 50 MB, for an ordinary VM's hundred points."""
+    with Site(extended=0.001) as site:
+        reader = Reader(Published(lambda: site.poller.state))
+        for _ in range(2):
+            site.poll()
+            reader.collect()
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            kept = []
+            for _ in range(50):
+                site.poll()
+                kept.append(reader.collect())
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len({sum(len(family.points) for family in batch.families) for batch in kept}) == 1
+    assert (after - before) / len(kept) * MAX_QUEUE < 55e6

@@ -59,6 +59,8 @@ def test_the_defaults_are_the_specifications() -> None:
         ("127.0.0.1:4318", "http://127.0.0.1:4318/v1/metrics"),
         ("[::1]:4318", "http://[::1]:4318/v1/metrics"),
         ("collector:4318", "https://collector:4318/v1/metrics"),
+        ("http://h:4318/v1/metrics/", "http://h:4318/v1/metrics"),
+        ("http://h:4318/a/v1/metrics//", "http://h:4318/a/v1/metrics"),
     ],
 )
 def test_the_endpoint_setting_over_http(given: str, url: str) -> None:
@@ -82,6 +84,35 @@ def test_the_endpoint_setting_over_http(given: str, url: str) -> None:
 def test_the_endpoint_setting_over_grpc(given: str, target: str, secure: bool) -> None:
     found = settings(endpoint=given, protocol="grpc")
     assert (found.endpoint, found.secure) == (target, secure)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://vendor/ingest?key=1", "https://vendor/v1/metrics/", "http://c:4318/"]
+)
+def test_a_whole_url_is_taken_as_it_is_by_flag_as_by_variable(url: str) -> None:
+    assert settings(metrics_endpoint=url, endpoint="http://other").endpoint == url
+    assert settings({METRICS: url}).endpoint == url
+    # The flag is given to this program alone.
+    assert settings({METRICS: "http://other"}, metrics_endpoint=url).endpoint == url
+
+
+@pytest.mark.parametrize("flag", [True, False])
+@pytest.mark.parametrize(
+    "target",
+    ["dns:///collector:4317", "unix:/run/collector.sock", "ipv4:10.0.0.1:4317", "c:4317", "https://c:4317"],
+)
+def test_flag_and_variable_take_the_same_forms_for_grpc(target: str, flag: bool) -> None:
+    found = settings(
+        {} if flag else {BASE: target}, protocol="grpc", **({"endpoint": target} if flag else {})
+    )
+    assert found.endpoint == target.removeprefix("https://")
+    # A socket of this machine is in the clear, as its loopback is, where it is given to this program alone.
+    assert found.secure is not (flag and target.startswith("unix"))
+
+
+def test_flag_and_variable_take_the_same_forms_for_http() -> None:
+    for form in ("http://c:4318/x", "https://c", "c:4318"):
+        assert settings({BASE: form}).endpoint == settings(endpoint=form).endpoint
 
 
 def test_insecure_decides_where_there_is_no_scheme_and_only_there() -> None:
@@ -123,10 +154,22 @@ def test_grpc_by_variable_is_secure_unless_it_says_otherwise(target: str, secure
 @pytest.mark.parametrize(
     ("environ", "given", "expected"),
     [
-        ({BASE: "localhost:4318"}, {}, f"{BASE}=localhost:4318: expected http:// or https://"),
+        ({}, {"endpoint": "collector"}, "--otlp.endpoint=collector: expected http://HOST:PORT"),
+        ({}, {"endpoint": "collector:4318/v1"}, "--otlp.endpoint=collector:4318/v1: expected"),
+        ({}, {"endpoint": "http://x:y"}, "--otlp.endpoint=http://x:y: expected"),
+        ({}, {"endpoint": "unix:/run/x"}, "--otlp.endpoint=unix:/run/x: expected"),
+        ({}, {"endpoint": "ftp://c:1", "protocol": "grpc"}, "--otlp.endpoint=ftp://c:1: expected http://HOST:PORT, https://HOST:PORT or HOST:PORT, or a target"),
+        ({}, {"endpoint": "http://c", "headers": (("Content-Length", "secret"),)}, "--otlp.headers: the header content-length can't be set"),
+        ({}, {"endpoint": "c:1", "protocol": "grpc", "headers": (("x!y", "secret"),)}, "--otlp.headers: the header x!y can't be sent over gRPC"),
+        ({}, {"endpoint": "c:1", "protocol": "grpc", "headers": (("x-bin", "secret"),)}, "--otlp.headers: the header x-bin can't be sent over gRPC"),
+        ({}, {"endpoint": "c:1", "protocol": "grpc", "headers": (("grpc-timeout", "secret"),)}, "--otlp.headers: the header grpc-timeout can't"),
+        ({BASE: "http://c", "OTEL_EXPORTER_OTLP_HEADERS": "te=secret"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: the header te can't be set"),
+        ({BASE: "http://c", "OTEL_EXPORTER_OTLP_HEADERS": "a=secret%E9"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: the value of a"),
+        ({BASE: "http://c", "OTEL_EXPORTER_OTLP_HEADERS": "a=secret\udce9"}, {}, "OTEL_EXPORTER_OTLP_HEADERS: the value of a"),
         ({BASE: "http://c:99999"}, {}, f"{BASE}=http://c:99999: expected http://HOST:PORT"),
         ({METRICS: "ftp://c"}, {}, f"{METRICS}=ftp://c: expected http://HOST:PORT"),
         ({BASE: "http://me:secret@c"}, {}, f"{BASE}=http://<hidden>@c: expected"),
+        ({BASE: "http://me:se/secret@c"}, {}, f"{BASE}=http://<hidden>@c: expected"),
         ({BASE: "http://c/?key=secret"}, {}, f"{BASE}=http://c/: a base URL has no query"),
         ({}, {"endpoint": "http://c:0"}, "--otlp.endpoint=http://c:0: expected"),
         ({}, {"endpoint": "http://c/p", "protocol": "grpc"}, "--otlp.endpoint=http://c/p: gRPC knows no path"),
@@ -161,6 +204,14 @@ def test_headers_of_a_setting_win_over_the_variables_name_by_name() -> None:
     assert "abc" not in repr(found)
 
 
+def test_a_percent_sign_that_encodes_nothing_stays_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    found = settings({"OTEL_EXPORTER_OTLP_HEADERS": "key=100%25%"}, endpoint="http://c")
+    assert found.headers == {"key": "100%%"}
+    assert caplog.messages == [
+        "OTEL_EXPORTER_OTLP_HEADERS: a % that begins no two hexadecimal digits is taken as it is"
+    ]
+
+
 def test_times_are_milliseconds_in_the_variables() -> None:
     """The SDK reads OTEL_EXPORTER_OTLP_TIMEOUT as seconds: 10000 would be almost three hours."""
     environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": "2500", "OTEL_METRIC_EXPORT_INTERVAL": "15000"}
@@ -186,6 +237,10 @@ def test_times_are_milliseconds_in_the_variables() -> None:
         ("OTEL_EXPORTER_OTLP_INSECURE", "1"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=b"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c=100%"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c=caf%E9"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=caf\udce9"),
+        ("OTEL_SERVICE_NAME", "caf\udce9"),
     ],
 )
 def test_other_words_that_make_no_sense_are_ignored_with_a_warning(
@@ -193,7 +248,8 @@ def test_other_words_that_make_no_sense_are_ignored_with_a_warning(
 ) -> None:
     """They belong to every program of the machine; the specification says warn and go on."""
     assert settings({name: text}, endpoint="http://c") == settings(endpoint="http://c")
-    assert [f"{name}={text}: expected" in record.getMessage() for record in caplog.records] == [True]
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    assert [f"{name}={shown}: expected" in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_compression_and_temporality_by_setting_or_variable() -> None:
