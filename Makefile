@@ -3,16 +3,19 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+# What runs the program; and that with the tools of development, forty times as large.
+PROGRAM := $(VENV)/.program
+READY   := $(VENV)/.ready
 # Arguments for `make run`, `make simulate` and `make test`: make run ARGS=--simulated.scenario=ballooning
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean
+.PHONY: help run test test-all lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
-	@echo "make test        the tests                     make check      lint, typecheck and tests"
+	@echo "make test        the tests that need nothing but Python"
+	@echo "make test-all    all tests, as CI runs them    make check      lint, typecheck and tests"
 	@echo "make lint        ruff                          make typecheck  mypy"
 	@echo "make simulate    a simulated host on $(SOCKET)"
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
@@ -27,15 +30,24 @@ help:
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make clean       remove what the above made"
 
-$(READY): pyproject.toml .ci/environment.sh
+$(PROGRAM): pyproject.toml .ci/environment.sh
 	@PYTHON="$(PYTHON)" sh .ci/environment.sh $(VENV)
 	@touch $@
 
-run: $(READY)
+$(READY): pyproject.toml .ci/environment.sh
+	@PYTHON="$(PYTHON)" sh .ci/environment.sh $(VENV) tools
+	@touch $(PROGRAM) $@
+
+run: $(PROGRAM)
 	@$(BIN)/vmguest-exporter --source=simulated $(ARGS)
 
+# In parallel; the order is another each time, and its seed is printed.
 test: $(READY)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=auto -m "not real and not complete" $(ARGS)
+
+# As CI runs it: long models in full, packages, everything that needs an outside component.
+test-all: $(READY)
+	@COMPLETE=1 $(BIN)/pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check
@@ -53,7 +65,7 @@ benchmark: $(READY)
 	  echo "== benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 
-simulate: $(READY)
+simulate: $(PROGRAM)
 	@$(BIN)/vmguest-exporter simulate --socket $(SOCKET) $(ARGS)
 
 man completions: $(READY)

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Make the virtual environment named by $1 with this package and its development tools in it.
+# Make the virtual environment named by $1 with this package in it; with "tools" as $2, its development tools too.
 #
 # A fresh Debian has Python but not the part that makes environments with pip in them (python3-venv). Ways tried
-# in turn: python3 -m venv; virtualenv; an environment without pip that the system's pip fills; as root on
-# Debian, installing python3-venv. PYTHON names another interpreter.
+# in turn: python3 -m venv; virtualenv; an environment without pip that the system's pip fills. Nothing is installed
+# outside of the environment. PYTHON names another interpreter.
 set -eu
 cd "$(dirname "$0")/.."
 venv=$1
@@ -28,20 +28,22 @@ with_system_pip() {
     # The system's pip brings a pip of the environment's own.
     "$python" -m pip --quiet --python "$venv/bin/python" install pip && usable
 }
-with_apt() {
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
-    say "installing python3-venv with apt-get"
-    { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install python3-venv; } >&2 && with_venv
-}
 
 if ! usable; then
-    with_venv || with_virtualenv || with_system_pip || with_apt || {
+    with_venv || with_virtualenv || with_system_pip || {
         rm -rf "$venv"
         say "this Python can't make environments. On Debian or Ubuntu: sudo apt-get install python3-venv; then run make again"
         exit 1
     }
 fi
-say "installing the exporter and its tools into $venv"
-pip install --quiet --disable-pip-version-check --editable '.[dev]'
+if [ "${2:-}" = tools ]; then
+    say "installing the exporter and its development tools into $venv: some 400 MB"
+    what='.[dev]'
+else
+    say "installing the exporter into $venv: some 10 MB"
+    what=.
+fi
+pip install --disable-pip-version-check --editable "$what" | grep -v '^Requirement already satisfied' || true
+"$venv/bin/python" -c 'import exporter' || { say "pip failed, see above"; exit 1; }
 # Byte code now, so that the first start is as fast as the others also where Python may not write it.
 "$venv/bin/python" -m compileall -q exporter

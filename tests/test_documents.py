@@ -37,6 +37,7 @@ OTHERS = {"--help", "--version", "--[no-]", "--name", "--no-name"}
 FOREIGN = {
     *("--web.enable-otlp-receiver", "--enable-feature"),  # Prometheus
     "--security-opt",  # docker run
+    "--numprocesses",  # pytest
     "--config",  # the OpenTelemetry Collector
     *("--now", "--unit"),  # systemctl, systemd-run
 }

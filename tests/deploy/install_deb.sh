@@ -21,11 +21,18 @@ install() { # as apt would, dependencies looked at
         { cat "$folder/log"; fail "apt-get install failed"; }
 }
 
+shows() { # URL PATTERN
+    curl -s "$1" >"$folder/page" && grep -qi "$2" "$folder/page"
+}
+
 scrape() { # by the unit's own command line, with the settings file that the unit names
     local command settings url pid
     command=$(sed -n 's/^ExecStart=//p' "$root"/{usr/,}lib/systemd/system/vmguest-exporter.service 2>/dev/null | head -n 1)
     settings=$(sed -n 's/^EnvironmentFile=-//p' "$root"/{usr/,}lib/systemd/system/vmguest-exporter.service 2>/dev/null | head -n 1)
-    inside /bin/sh -c "set -a; . $settings; exec setpriv --reuid=65534 --regid=65534 --clear-groups $command" 2>"$folder/serve" &
+    : >"$folder/serve"
+    # Not by a function: the process must be the exporter itself, which is to be stopped.
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot --userspec=65534:65534 "$root" \
+        /bin/sh -c "set -a; . $settings; exec $command" 2>"$folder/serve" &
     pid=$!
     for _ in $(seq 300); do
         url=$(sed -n 's/.*listening on \(http[^ "]*\)[ "].*/\1/p' "$folder/serve")
@@ -34,11 +41,11 @@ scrape() { # by the unit's own command line, with the settings file that the uni
     done
     [ -n "$url" ] || { cat "$folder/serve"; fail "it does not listen"; }
     for _ in $(seq 100); do
-        if curl -s "$url" | grep -q '^vmguest_numa_memory_bytes'; then break; fi
+        if shows "$url" '^vmguest_numa_memory_bytes'; then break; fi
         sleep 0.1
     done
-    curl -s "$url" | grep -q '^vmguest_cpu_used_seconds_total' || fail "no statistics at $url"
-    curl -s "${url%metrics}" | grep -qi '<!doctype html>' || fail "no page at /"
+    shows "$url" '^vmguest_cpu_used_seconds_total' || fail "no statistics at $url"
+    shows "${url%metrics}" '<!doctype html>' || fail "no page at /"
     kill "$pid"
     wait "$pid" || fail "it did not end in order"
 }
