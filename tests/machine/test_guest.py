@@ -55,3 +55,75 @@ def test_this_machine_has_cpus_and_memory() -> None:
     assert here.vcpus >= 1
     assert here.memory_bytes is not None
     assert here.memory_bytes > 2**24
+
+
+FULL = MEMINFO + "MemAvailable:    3000000 kB\nSwapFree:         500000 kB\n"
+
+
+def test_what_the_guest_can_give(tmp_path: Path) -> None:
+    found = guest.read(tree(tmp_path, "0", FULL))
+    assert (found.available_bytes, found.swap_free_bytes) == (3_000_000 * 1024, 500_000 * 1024)
+
+
+def test_memory_that_is_not_the_vms_is_left_out(tmp_path: Path) -> None:
+    """LXCFS mounts a file of its own over /proc/meminfo: a container's view."""
+    root = tree(tmp_path, "0", FULL)
+    (tmp_path / "proc/self").mkdir()
+    mounts = tmp_path / "proc/self/mountinfo"
+    mounts.write_text("22 1 0:21 / /proc rw - proc proc rw\n")
+    assert guest.read(root).memory_bytes is not None
+    mounts.write_text(
+        "22 1 0:21 / /proc rw - proc proc rw\n"
+        "95 22 0:40 /proc/meminfo /proc/meminfo rw,nosuid - fuse.lxcfs lxcfs rw\n"
+    )
+    found = guest.read(root)
+    assert (found.memory_bytes, found.available_bytes, found.swap_free_bytes) == (None, None, None)
+    assert found.vcpus == 1
+
+
+def test_the_vms_memory_is_its_blocks_whatever_a_balloon_does(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/devices/system/memory"
+    folder.mkdir(parents=True)
+    assert guest.read(tmp_path).installed_bytes is None
+    (folder / "block_size_bytes").write_text("8000000\n")
+    for number in range(64):
+        (folder / f"memory{number}").mkdir()
+    (folder / "probe").touch()
+    assert guest.read(tmp_path).installed_bytes == 8 * 2**30
+
+
+@pytest.mark.parametrize("text", ["", "many\n", "0\n"])
+def test_blocks_of_no_known_size_are_not_counted(text: str, tmp_path: Path) -> None:
+    folder = tmp_path / "sys/devices/system/memory"
+    (folder / "memory0").mkdir(parents=True)
+    (folder / "block_size_bytes").write_text(text)
+    assert guest.read(tmp_path).installed_bytes is None
+
+
+def test_possible_cpus_are_those_that_could_be_added(tmp_path: Path) -> None:
+    root = tree(tmp_path, "0-3\n", None)
+    (tmp_path / "sys/devices/system/cpu/possible").write_text("0-127\n")
+    found = guest.read(root)
+    assert (found.vcpus, found.possible_vcpus) == (4, 128)
+
+
+@pytest.mark.parametrize(
+    ("text", "steal"),
+    [
+        ("cpu  10 20 30 40 50 60 70 1234 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n", 12.34),
+        ("cpu  10 20 30 40\n", None),
+        ("intr 1 2 3 4 5 6 7 8 9\n", None),
+        ("", None),
+    ],
+)
+def test_steal_of_all_cpus_in_seconds(text: str, steal: float | None, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text(text)
+    assert guest.read(tmp_path).steal_seconds == steal
+
+
+def test_the_boot_has_an_id(tmp_path: Path) -> None:
+    file = tmp_path / "proc/sys/kernel/random/boot_id"
+    file.parent.mkdir(parents=True)
+    file.write_text("5c0f1b9e\n")
+    assert guest.read(tmp_path).boot_id == "5c0f1b9e"
