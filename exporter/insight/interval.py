@@ -128,12 +128,16 @@ def between(before: Snapshot, after: Snapshot, vcpus: int | None = None) -> Inte
     elapsed = growth(before.values, after.values, "elapsed")
     if not elapsed:
         return None
+    bounds = Bounds.of(after, vcpus)
+    unchanged = all(
+        before.values.get(key) == after.values.get(key) for key in ("cpu_limit", "host_cpu_frequency")
+    )
     return Interval(
         elapsed=elapsed,
         used=growth(before.values, after.values, "cpu_used"),
         stolen=growth(before.values, after.values, "cpu_stolen"),
-        before=Bounds.of(before, vcpus),
-        after=Bounds.of(after, vcpus),
+        before=bounds if unchanged else Bounds.of(before, vcpus),
+        after=bounds,
     )
 
 

@@ -62,8 +62,8 @@ def taken(snapshot: Snapshot) -> float:
     return sum(number(snapshot, key) or 0.0 for key in keys)
 
 
-def limit_state(snapshot: Snapshot, guest: Guest, taken_before: float | None) -> MemoryLimitState | None:
-    """``taken_before``: :func:`taken` of the sample before, where there is one. None where too little is known."""
+def limit_state(snapshot: Snapshot, guest: Guest, before: Snapshot | None) -> MemoryLimitState | None:
+    """``before``: the sample before, where there is one. None where too little is known."""
     limit = number(snapshot, "memory_limit")
     if limit is None:
         return None
@@ -75,7 +75,7 @@ def limit_state(snapshot: Snapshot, guest: Guest, taken_before: float | None) ->
         return MemoryLimitState.NOT_BINDING
     used = number(snapshot, "memory_used")
     if used is not None and used >= USED_UP * limit:
-        growing = taken_before is not None and taken(snapshot) > taken_before
+        growing = before is not None and taken(snapshot) > taken(before)
         ahead = (
             _ahead(snapshot, "memory_balloon_target", "memory_ballooned"),
             _ahead(snapshot, "memory_swap_target", "memory_swapped"),

@@ -15,7 +15,7 @@ from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
 from exporter.insight.refresh import Refresh
-from exporter.insight.settings import SETTINGS, Setting, changes, settings_of
+from exporter.insight.settings import SETTINGS, Change, Setting, changes, raw, settings_of
 from exporter.insight.steal import Steal
 from exporter.insight.timeline import Entry, Facts
 from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
@@ -72,6 +72,7 @@ class Observer:
         self._base: Snapshot | None = None
         self._extended: ExtendedSnapshot | None = None
         self._settings: dict[str, Setting] = dict(settings or {})
+        self._raw: tuple[object, ...] = ()
         self._counts = dict.fromkeys((row.name for row in SETTINGS), 0)
         self._restarted = facts is not None
         self._facts = facts
@@ -116,7 +117,7 @@ class Observer:
             longest = SAMPLE * max(state.interval, self._refresh.seconds or 0.0)
             ledger = ledger.add(interval, longest)
             cpu_limit = interval.limit_state
-            memory_limit = memory.limit_state(snapshot, self._guest, memory.taken(base))
+            memory_limit = memory.limit_state(snapshot, self._guest, base)
             share = interval.stolen_share
             if share is not None and interval.elapsed <= 1000 * longest:
                 self._history.burst(share, high=share >= HIGH)
@@ -150,8 +151,12 @@ class Observer:
         if before is not None and before.session_id != snapshot.session_id:
             found.append(timeline.session_entry(before, self._facts, at, restarted=self._restarted))
             self._before = before
-        present = settings_of(snapshot, self._guest)
-        changed = changes(self._settings, present)
+        changed: tuple[Change, ...] = ()
+        present: dict[str, Setting] = {}
+        if (settings := raw(snapshot, self._guest)) != self._raw:
+            self._raw = settings
+            present = settings_of(snapshot, self._guest)
+            changed = changes(self._settings, present)
         if changed:
             self._counts = {
                 **self._counts,

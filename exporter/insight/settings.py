@@ -52,6 +52,7 @@ SETTINGS: tuple[Row, ...] = (
     Row("memory", "memory size", _bytes),
 )
 """Every setting that is watched."""
+_KEYS = tuple(row.key for row in SETTINGS if row.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class Change:
         if write is None or isinstance(self.before, str) or isinstance(self.after, str):
             return f"{self.row.title} is another one"
         return f"{self.row.title} went from {write(self.before)} to {write(self.after)}"
+
+
+def raw(snapshot: Snapshot, guest: Guest) -> tuple[object, ...]:
+    """All that :func:`settings_of` looks at: where this is the same, so are the settings."""
+    return (*map(snapshot.values.get, _KEYS), guest.vcpus, guest.installed_bytes)
 
 
 def settings_of(snapshot: Snapshot, guest: Guest) -> dict[str, Setting]:

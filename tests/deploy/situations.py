@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.catalogue import INSIGHT_METRICS
+from exporter.insight.observer import Observer
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
+from exporter.simulator.curves import constant, steps
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess
 from exporter.simulator.scenario import Scenario
@@ -35,6 +38,8 @@ class Situation:
     name: str
     scenario: Scenario = STEADY
     scrape: int = 15
+    polls: int = 0
+    """Seconds between two polls; 0: one for each scrape."""
     away: tuple[tuple[int, float], ...] = ()
     restarts: tuple[int, ...] = ()
     reboots: bool = False
@@ -85,17 +90,25 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
 
     # Promtool's time begins at 0; a wall clock that near to 1970 would not be believed.
     offset = 1_790_000_000.0
-    machine = situation.scenario.machine
     connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=1)))
+
+    def guest() -> Guest:
+        with connector.server.hold() as host:
+            return host.guest()
 
     def exporter() -> tuple[Poller, Published]:
         wall = lambda: offset + now()  # noqa: E731
         extended = ExtendedReader(15.0, clock=now, wall=wall)
         source = WireSource(connector, source="simulated")
-        poller = Poller(source, 5.0, clock=now, wall=wall, extended=extended)
-        guest = Guest(machine.vcpus, machine.memory << 20)
+        observer = Observer(guest)
+        poller = Poller(source, 5.0, clock=now, wall=wall, on_state=observer.polled, extended=extended)
         return poller, Published(
-            lambda: poller.state, Options(), guest=lambda: guest, wall=wall, monotonic=now
+            lambda: poller.state,
+            Options(),
+            guest=lambda: observer.insight.guest,
+            insight=lambda: observer.insight,
+            wall=wall,
+            monotonic=now,
         )
 
     poller, published = exporter()
@@ -116,8 +129,11 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
             was_away = False
             poller.stop()
             poller, published = exporter()
-        poller.poll()
-        poller.poll_extended(now() + 5.0)
+        for _ in range(situation.scrape // situation.polls if situation.polls else 1):
+            poller.poll()
+            poller.poll_extended(now() + 5.0)
+            time[0] += situation.polls
+        time[0] = step * situation.scrape
         samples = dict(situation.spelling(_samples(published)))
         found.append(samples if situation.pushed else samples | {f"up{{{LABELS}}}": 1.0})
     poller.stop()
@@ -130,6 +146,11 @@ def _samples(published: Published) -> dict[str, float]:
         for point in family.points:
             labels = "".join(f',{name}="{text}"' for name, text in point.labels)
             samples[f"{family.metric.prometheus}{{{LABELS}{labels}}}"] = point.value
+        if family.histogram is not None and family.metric in INSIGHT_METRICS:
+            name, histogram = family.metric.prometheus, family.histogram
+            samples[f"{name}_count{{{LABELS}}}"] = float(histogram.count)
+            for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
+                samples[f'{name}_bucket{{{LABELS},le="{bound:g}"}}'] = float(count)
     return samples
 
 
@@ -232,4 +253,64 @@ TROUBLE = (
         ),
     ),
 )
-SITUATIONS = (*DAY_TO_DAY, *TROUBLE)
+INSIGHT = (
+    Situation("bursts", SCENARIOS["burst"], polls=1, hours=1, fires=frozenset({"VMGuestCPUBursts"})),
+    Situation(
+        "short loads into a limit",
+        replace(
+            machine(cpu_limit=5200),
+            drive=STEADY.drive._replace(demand=steps((0, 0.2), (4, 1.0), (7, 0.2), every=10)),
+        ),
+        hours=1,
+        fires=frozenset({"VMGuestCPULostUndetermined", "VMGuestCPULimitBinding"}),
+    ),
+    Situation(
+        "memory limit, used up",
+        replace(
+            machine(memory_limit=4096),
+            drive=STEADY.drive._replace(shared=constant(0.0), balloon=constant(0.1), needed=constant(0.95)),
+        ),
+        hours=1,
+        fires=frozenset(
+            {
+                "VMGuestMemoryLimitReclaiming",
+                "VMGuestMemoryLimitBinding",
+                "VMGuestMemoryMayRunOut",
+                "VMGuestBallooned",
+                "VMGuestBalloonGrowing",
+                "VMGuestHypervisorSwapActive",
+                "VMGuestHypervisorSwapped",
+                "VMGuestMemoryContention",
+            }
+        ),
+    ),
+    Situation(
+        "reclaim",
+        SCENARIOS["reclaim"],
+        hours=1,
+        fires=frozenset({"VMGuestMemoryMayRunOut", "VMGuestBallooned", "VMGuestBalloonGrowing"}),
+    ),
+    Situation(
+        "dead balloon",
+        SCENARIOS["dead-balloon"],
+        hours=1,
+        fires=frozenset(
+            {
+                "VMGuestBalloonStuck",
+                "VMGuestBalloonGrowing",
+                "VMGuestMemoryContention",
+            }
+        ),
+    ),
+    Situation(
+        "a limit set after an hour",
+        replace(machine(), set={2: steps((0, 0xFFFFFFFF), (HOUR, 10400))}),
+        fires=frozenset({"VMGuestSettingChanged"}),
+    ),
+    Situation("slow host", SCENARIOS["slow-refresh"], hours=1),
+    Situation("full reservation", SCENARIOS["full-reservation"], hours=1),
+    Situation("remote memory", SCENARIOS["remote-memory"], hours=1, fires=frozenset({"VMGuestNUMARemote"})),
+    Situation("pauses", SCENARIOS["pause"], hours=1),
+)
+"""The scenarios of what is worked out."""
+SITUATIONS = (*DAY_TO_DAY, *TROUBLE, *INSIGHT)

@@ -14,17 +14,18 @@ import yaml
 from dashboards import promql, runbook
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
-RULES = yaml.safe_load((FOLDER / "rules" / "vmguest.yml").read_text())
+RULE_FILES = [FOLDER / "rules" / name for name in ("vmguest.yml", "vmguest-insight.yml")]
+GROUPS: list[dict[str, Any]] = [
+    group for path in RULE_FILES for group in yaml.safe_load(path.read_text())["groups"]
+]
 COMPAT = yaml.safe_load((FOLDER / "rules" / "vmguest-compat.yml").read_text())
 TESTS: list[dict[str, Any]] = [
     {"evaluation_interval": file["evaluation_interval"], **test}
     for file in (yaml.safe_load(path.read_text()) for path in sorted((FOLDER / "tests").glob("*.test.yml")))
     for test in file["tests"]
 ]
-ALERTS: list[dict[str, Any]] = [
-    rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule
-]
-RECORDED = {rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
+ALERTS: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+RECORDED = {rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule}
 MAPPED: list[dict[str, str]] = [rule for group in COMPAT["groups"] for rule in group["rules"]]
 ALERT_TESTS = {test["name"].split(":")[0]: test for test in TESTS if test["name"].startswith("VMGuest")}
 
@@ -78,7 +79,7 @@ def test_unit_tests_of_rules_pass(promtool: str, path: Path) -> None:
 
 def test_rules_use_only_metrics_that_exist() -> None:
     known = promql.published() | promql.SIMULATED_DISK | RECORDED | {"up"}
-    for group in RULES["groups"]:
+    for group in GROUPS:
         for rule in group["rules"]:
             assert promql.metrics(rule["expr"]) <= known, rule
 
@@ -190,6 +191,12 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestHAExporterDown": "up is 0",
     "VMGuestHAResetRequested": "is 1",
     "VMGuestHANotEnabled": "is 0",
+    "VMGuestCPUBursts": "about 5 samples",
+    "VMGuestCPULostUndetermined": "8%",
+    "VMGuestMemoryLimitReclaiming": "reclaiming is 1",
+    "VMGuestMemoryMayRunOut": "2GiB more",
+    "VMGuestBalloonStuck": "wanted 2GiB",
+    "VMGuestSettingChanged": "changed 1 times",
 }
 
 
@@ -204,7 +211,7 @@ def test_description_carries_the_value(promtool: str, tmp_path: Path, alert: str
     file.write_text(
         yaml.safe_dump(
             {
-                "rule_files": [str(FOLDER / "rules" / "vmguest.yml")],
+                "rule_files": [str(path) for path in RULE_FILES],
                 "evaluation_interval": test["evaluation_interval"],
                 "tests": [
                     {

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.situations import DAY_TO_DAY, SITUATIONS, TROUBLE, Situation, series
+from tests.deploy.situations import DAY_TO_DAY, INSIGHT, SITUATIONS, TROUBLE, Situation, series
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 TABLE = FOLDER / "SITUATIONS.md"
@@ -75,7 +75,11 @@ def table(found: dict[str, set[str]]) -> str:
         "them by promtool. **F** fires; a dot is silence. In the situations of the first table nothing may fire. What each alert",
         "fires at is in `tests/`; alerts that no situation here raises are shown there.",
     ]
-    for title, situations in (("Day to day", DAY_TO_DAY), ("In trouble", TROUBLE)):
+    for title, situations in (
+        ("Day to day", DAY_TO_DAY),
+        ("In trouble", TROUBLE),
+        ("What is worked out", INSIGHT),
+    ):
         names = [situation.name for situation in situations]
         lines += [
             "",

@@ -48,16 +48,16 @@ def test_what_the_host_does_not_tell_is_not_known() -> None:
 
 
 NONE = 0xFFFFFFFF
-LIMITS: tuple[tuple[str, dict[str, int], float | None, MemoryLimitState | None], ...] = (
+LIMITS: tuple[tuple[str, dict[str, int], dict[str, int] | None, MemoryLimitState | None], ...] = (
     ("no limit", {"limit": NONE}, None, MemoryLimitState.NONE),
     ("covers", {"limit": 980}, None, MemoryLimitState.NOT_BINDING),
     ("binds", {"limit": 979, "used": 100}, None, MemoryLimitState.BINDING),
-    ("used up, nothing ahead", {"limit": 500, "used": 475}, 0.0, MemoryLimitState.BINDING),
+    ("used up, nothing ahead", {"limit": 500, "used": 475}, {}, MemoryLimitState.BINDING),
     ("used up, a balloon ahead", {"limit": 500, "used": 475, "ballooned": 1, "balloon_target": 2}, None, MemoryLimitState.RECLAIMING),
     ("used up, swap ahead", {"limit": 500, "used": 475, "swapped": 1, "swap_target": 2}, None, MemoryLimitState.RECLAIMING),
-    ("used up, growing", {"limit": 500, "used": 475, "zipped": 2}, 1.0 * MIB, MemoryLimitState.RECLAIMING),
-    ("used up, at rest", {"limit": 500, "used": 475, "zipped": 2}, 2.0 * MIB, MemoryLimitState.BINDING),
-    ("below, growing", {"limit": 500, "used": 474, "zipped": 2}, 1.0 * MIB, MemoryLimitState.BINDING),
+    ("used up, growing", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 1}, MemoryLimitState.RECLAIMING),
+    ("used up, at rest", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 2}, MemoryLimitState.BINDING),
+    ("below, growing", {"limit": 500, "used": 474, "zipped": 2}, {"zipped": 1}, MemoryLimitState.BINDING),
     ("not told", {}, None, None),
 )  # fmt: skip
 
@@ -66,9 +66,10 @@ LIMITS: tuple[tuple[str, dict[str, int], float | None, MemoryLimitState | None],
     ("values", "before", "state"), [row[1:] for row in LIMITS], ids=[row[0] for row in LIMITS]
 )
 def test_the_limits_state(
-    values: dict[str, int], before: float | None, state: MemoryLimitState | None
+    values: dict[str, int], before: dict[str, int] | None, state: MemoryLimitState | None
 ) -> None:
-    assert limit_state(snapshot(**values), GUEST, before) is state
+    last = None if before is None else snapshot(**before)
+    assert limit_state(snapshot(**values), GUEST, last) is state
 
 
 def test_a_limit_of_an_unknown_guest_has_no_state() -> None:
