@@ -26,7 +26,8 @@ _GIVES = ("statistics-enabled",)
 CHECKS: tuple[Check, ...] = (
     Check(
         "hypervisor", "Hypervisor",
-        "Whether CPUID and DMI say VMware; other hypervisors are named. Nothing asks the host unless it is.",
+        "Which hypervisor this is, decided as the exporter does: Xen, CPUID, device tree, systemd-detect-virt, DMI, VMCI. "
+        "Nothing asks the host unless it is VMware's.",
         checks_machine.hypervisor, linux=False,
     ),
     Check("container", "Container", "Which container engine this runs in.", checks_machine.container),

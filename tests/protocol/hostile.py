@@ -150,6 +150,8 @@ def extended(source: random.Random) -> tuple[str, bytes]:
             source.choice(
                 [
                     str(source.getrandbits(source.choice([8, 32, 64, 65]))),
+                    "9" * source.choice([20, 21, 400, 5000]) + source.choice(["", ".5"]),
+                    r"\\ud800",
                     "-1",
                     "1.5",
                     "VMware ESXi",
@@ -158,7 +160,7 @@ def extended(source: random.Random) -> tuple[str, bytes]:
                 ]
             ),
             source.choice(["", "static", "instant", "accumulate", "new"]),
-            source.choice(["", "KB", "us", "MHz", "packets", "%"]),
+            source.choice(["", "KB", "us", "MHz", "packets", "%", "KB" * 100]),
         )
         for _ in range(source.randrange(6))
     ]
@@ -169,12 +171,23 @@ def extended(source: random.Random) -> tuple[str, bytes]:
 Rows = list[tuple[str, str, str, str]]
 
 
+SESSIONS = ("", "0", "5", "-5", "true", "1.5", "9" * 5000, "18446744073709551616", "\u0663")
+DECLARED = ("utf-16", "utf-7", "cp037", "idna", "punycode", "undefined", "latin-1", "x" * 70)
+
+
 def _xml(source: random.Random, rows: Rows) -> str:
     inner = "".join(
         f'<metric name="{name}" type="{type_}" units="{units}">{value}</metric>'
         for name, value, type_, units in rows
     )
-    return f'<metrics session="{source.choice(["", "0", "5", "-5", "true", str(source.getrandbits(64))])}">{inner}</metrics>'
+    session = source.choice([*SESSIONS, str(source.getrandbits(64))])
+    whole = f'<metrics session="{session}">{inner}</metrics>'
+    if source.random() < 0.1:
+        return f'<?xml version="1.0" encoding="{source.choice(DECLARED)}"?>{whole}'
+    return whole
+
+
+_JSON_SESSIONS = ("true", "null", "5", "1.5", "1e400", "[]", "9" * 5000, *(f'"{each}"' for each in SESSIONS))
 
 
 def _json(source: random.Random, rows: Rows) -> str:
@@ -201,7 +214,7 @@ def _json(source: random.Random, rows: Rows) -> str:
             inner = ", ".join(
                 f'{{"name": "{row[0]}", {triple}}}' for row, triple in zip(rows, triples, strict=True)
             )
-            return f'{{"session": {source.choice(["true", "5", "1.5"])}, "metrics": [{inner}]}}'
+            return f'{{"session": {source.choice(_JSON_SESSIONS)}, "metrics": [{inner}]}}'
         case _:
             return "{" + ", ".join(f'"{row[0]}": "{row[1]}"' for row in rows) + "}"
 
