@@ -30,7 +30,7 @@ CAP_NET_BIND_SERVICE = 10
 
 
 def module(world: World) -> Outcome:
-    state = {name: _module_state(world, name) for name in MODULES}
+    state = {name: module_state(world, name) for name in MODULES}
     facts: Facts = {"modules": state, "kernel": world.kernel}
     missing = [name for name, word in state.items() if word in {"installed", "absent", "unknown"}]
     blocked = [
@@ -73,7 +73,7 @@ def module(world: World) -> Outcome:
     )
 
 
-def _module_state(world: World, name: str) -> str:
+def module_state(world: World, name: str) -> str:
     if world.exists(f"sys/module/{name}"):
         return "loaded"
     # A module inside the kernel image shows in /sys/module only where it has parameters.
@@ -93,6 +93,7 @@ _SIGNS: Mapping[str, Callable[[World], bool]] = {
     "vsock": lambda world: "AF_VSOCK" in world.read("proc/net/protocols"),
     "vmw_vmci": lambda world: world.exists("sys/bus/pci/drivers/vmw_vmci"),
     "vmw_vsock_vmci_transport": lambda world: "vmci_transport_connect" in world.symbols,
+    "vmw_balloon": lambda world: "vmballoon_work" in world.symbols,
 }
 """What shows, beside the kernel's own list, that a module is inside the kernel image."""
 

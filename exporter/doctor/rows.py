@@ -6,6 +6,7 @@ Codes are public API: they stand in ``--json``, in docs/doctor.md and in advice 
 from __future__ import annotations
 
 from exporter.doctor import (
+    checks_balloon,
     checks_exporter,
     checks_ha,
     checks_hardening,
@@ -56,6 +57,11 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "privileged-port", "Privileged port", "CAP_NET_BIND_SERVICE in the initial user namespace: source ports below 1024.",
         checks_kernel.privileged_port, ("hypervisor",), source=_WIRE, real=True,
+    ),
+    Check(
+        "balloon-driver", "Balloon driver", "Kernel module vmw_balloon: loaded, built in, installed, or forbidden in "
+        "/etc/modprobe.d; target and size in debugfs, where they can be read.",
+        checks_balloon.driver, ("hypervisor",), real=True,
     ),
     Check(
         "guestrpc-answer", "GuestRPC", "Whether the host answers over GuestRPC, and how fast.",

@@ -48,6 +48,7 @@ FILES = {
     "proc/self/uid_map": "         0          0 4294967295\n",
     "proc/self/attr/current": "unconfined\n",
     "sys/module/vsock/refcnt": "",
+    "sys/module/vmw_balloon/refcnt": "",
     "sys/module/vmw_vmci/refcnt": "",
     "sys/module/vmw_vsock_vmci_transport/refcnt": "",
     "sys/bus/pci/devices/0000:00:07.7/vendor": "0x15ad\n",

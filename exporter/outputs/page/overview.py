@@ -159,6 +159,8 @@ def _heartbeat_of(found: _Found) -> Heartbeat | None:
         enabled=bool(found.number(catalogue.HA_ENABLED)),
         healthy=bool(found.number(catalogue.HA_HEALTHY)),
         status=found.words(catalogue.HA_APP_STATUS).get("status", ""),
+        dry_run=bool(found.number(catalogue.HA_DRY_RUN)),
+        maintenance=catalogue.HA_MAINTENANCE_END in found,
         reset_requested=bool(found.number(catalogue.HA_REQUESTED_RESET)),
     )
 

@@ -280,3 +280,16 @@ class TestHeartbeat:
         facts = Machine("steady", self.families(0.0, 0.0, "none")).facts()
         assert (facts["Monitoring"], facts["Health"]) == ("off", "bad")
         assert "Status as vSphere sees it" not in facts
+
+    def test_maintenance_and_a_dry_run_are_in_the_verdict(self) -> None:
+        maintenance = (
+            *self.families(1.0, 1.0, "gray"),
+            Family(catalogue.HA_MAINTENANCE_END, (Point(START),)),
+        )
+        dry = (*self.families(1.0, 1.0, "green"), Family(catalogue.HA_DRY_RUN, (Point(1.0),)))
+        for families, word in ((maintenance, "Maintenance"), (dry, "A dry run")):
+            machine = Machine("steady", families)
+            machine.run(60)
+            verdict = machine.page()["verdict"]
+            assert verdict["level"] == "info"
+            assert verdict["text"].startswith(word)
