@@ -35,7 +35,7 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("vmguest-exporter needs Python 3.11 or newer; this is %d.%d" % sys.version_info[:2])
 
-from exporter.commands.cli import entry
+from exporter.__main__ import entry
 
 entry()
 """

@@ -8,6 +8,7 @@ chosen, and not before.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -42,16 +43,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else FAILED
 
 
-def entry() -> None:
-    """The console script."""
+def entry() -> int:
+    """Run as a program: :func:`main` on the process's own arguments, and what it printed is out when this returns."""
     try:
         status = main()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: standard output was closed before the start
+            sys.stdout.flush()
     except BrokenPipeError:
-        # A reader such as `head` has had enough. Python must not try to flush again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILED  # A reader such as `head` has had enough.
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _complain(f"standard output: {error.strerror}")
         status = FAILED
-    sys.exit(status)
+    else:
+        return status
+    # Python must not try to flush again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _run(argv: Sequence[str]) -> int:

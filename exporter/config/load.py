@@ -40,7 +40,7 @@ def load(
         tables = contents.tables
     settings = _build(values, tables)
     # Contradictions between values make sense only where each value does.
-    found += [] if found else rules.contradictions(settings, environ)
+    found += [] if found else rules.contradictions(settings, environ, values.keys())
     if found:
         raise ConfigError(*found)
     return settings
@@ -56,10 +56,11 @@ def _parse(given: Iterable[Given]) -> tuple[dict[str, object], list[str]]:
             if not kind.repeatable:
                 values[each.option.name] = kind.native(each.raw) if each.native else kind.parse(str(each.raw))
                 continue
+            # Nothing at all is one part that is empty, and refused as such.
             items = (
                 [kind.native(each.raw)]
                 if each.native
-                else [kind.parse(part) for part in kind.split(str(each.raw))]
+                else [kind.parse(part) for part in kind.split(str(each.raw)) or [""]]
             )
         except ValueError as error:
             problems.append(passing(each.problem(str(error)), error.__cause__))

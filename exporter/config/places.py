@@ -80,6 +80,11 @@ class ListenAddress(Kind):
             raise ValueError("a port is at most 65535")
         return Address(match[1] or match[2] or "", port)
 
+    def native(self, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(f'write it as text: ":{value}"')  # noqa: TRY004  one kind of error for all
+        return super().native(value)
+
 
 class UrlPath(Kind):
     """The path of a page on the exporter's own web server."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from exporter.config.settings import Settings
+from exporter.config.settings import BY_NAME, Settings
 
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+
+_OF_SINGLE_CALLS = frozenset({"ha.source", "ha.lock-file"})
+"""What ``vmguest-exporter ha`` goes by too, which needs no heartbeats switched on."""
 
 
 def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
@@ -15,17 +18,41 @@ def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
     return given is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
 
 
-def contradictions(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Every one, as a sentence that names the flags and a way out."""
-    return [*_sources(settings), *_outputs(settings, environ), *_heartbeats(settings)]
+def contradictions(settings: Settings, environ: Mapping[str, str], given: Collection[str] = ()) -> list[str]:
+    """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings that were given."""
+    return [
+        *_without_effect(settings, environ, given),
+        *_sources(settings),
+        *_outputs(settings, environ),
+        *_heartbeats(settings),
+    ]
+
+
+def _without_effect(settings: Settings, environ: Mapping[str, str], given: Collection[str]) -> Iterator[str]:
+    """One rule for all: what can have no effect is refused, with the setting that is missing.
+
+    A part that was switched off in so many words (``--no-ha.enabled``) keeps its settings: that is how one tries.
+    """
+    source, ha = settings.source, settings.ha
+    needs = (
+        ("simulated.", source == "simulated", "--source=simulated"),
+        ("replay.", source == "replay", "--source=replay"),
+        ("library.", source in {"auto", "library"} or ha.source == "library", "--source=library"),
+        ("otlp.", push_wanted(settings, environ), "--otlp.endpoint"),
+        ("ha.", ha.enabled or "ha.enabled" in given, "--ha.enabled"),
+    )
+    for prefix, met, missing in needs:
+        if not met:
+            for name in sorted(given):
+                if name.startswith(prefix) and name not in _OF_SINGLE_CALLS:
+                    flag = BY_NAME[name].flag
+                    yield f"{flag} has no effect without {missing}; add it, or leave {flag} out"
 
 
 def _sources(settings: Settings) -> list[str]:
     found = []
     if settings.source == "replay" and settings.replay.file is None:
         found.append("--source=replay needs --replay.file=FILE, the recording to play")
-    if settings.replay.file is not None and settings.source != "replay":
-        found.append(f"--replay.file has no effect with --source={settings.source}; add --source=replay")
     if settings.guestrpc.socket is not None and settings.source not in {"auto", "guestrpc"}:
         found.append(
             f"--guestrpc.socket has no effect with --source={settings.source}; use --source=guestrpc, or leave it out"
@@ -51,11 +78,7 @@ def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[str]:
 def _heartbeats(settings: Settings) -> list[str]:
     ha = settings.ha
     if not ha.enabled:
-        return [
-            f"{flag} has no effect without --ha.enabled; add it, or leave {flag} out"
-            for flag, given in (("--ha.required", ha.required), ("--ha.dry-run", ha.dry_run))
-            if given
-        ]
+        return []
     if ha.max_poll_age < 2 * settings.poll.interval:
         # Else health would be bad between two good polls, and this machine would be reset for nothing.
         both = f"--ha.max-poll-age={ha.max_poll_age:g}s is less than two of --poll.interval={settings.poll.interval:g}s"

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from exporter.config.given import Given, did_you_mean
 from exporter.config.places import Header
@@ -14,6 +15,11 @@ from exporter.errors import passing
 
 TABLES = ("ha.check",)
 """Arrays of tables that are handed on unread."""
+
+LARGEST = 1 << 20
+"""Bytes of a settings file."""
+MOST_PROBLEMS = 50
+"""Of one file; a file with more of them was meant for something else."""
 
 Keys = tuple[str | int, ...]
 
@@ -30,9 +36,19 @@ class Contents:
 def read(path: str) -> Contents:
     """Read the file at ``path``; nothing is raised, all that is wrong is in ``problems``."""
     contents = Contents()
+    file = Path(path)
+    text = ""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        # What never ends, or waits for a writer, is no settings file.
+        status = file.stat()
+        if status.st_size > LARGEST or not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
+            contents.problems.append(f"{path}: expected a regular file of at most {LARGEST:,} bytes")
+            return contents
+        # Editors on Windows put a byte order mark in front.
+        text = file.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
+    except RecursionError:
+        contents.problems.append(f"{path}: brackets within brackets, deeper than any setting is")
     except OSError as error:
         contents.problems.append(passing(f"{path}: {error.strerror}", error))
     except UnicodeDecodeError as error:
@@ -41,13 +57,19 @@ def read(path: str) -> Contents:
         contents.problems.append(_syntax_problem(path, str(error), text))
     else:
         _Walk(path, key_lines(text), contents).table((), document)
+        if (more := len(contents.problems) - MOST_PROBLEMS) > 0:
+            contents.problems[MOST_PROBLEMS:] = [f"{path}: {more:,} more problems"]
     return contents
 
 
 def _syntax_problem(path: str, message: str, text: str) -> str:
     match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message)
     if match:
-        return f"{path}:{match[2]}: {match[1]} (column {match[3]})"
+        line = text.splitlines()[int(match[2]) - 1 :][:1]
+        key = _ASSIGNMENT.match(line[0]) if line else None
+        # "Cannot overwrite a value" alone does not say which.
+        named = f": {key[1]}" if key and "overwrite" in match[1] else ""
+        return f"{path}:{match[2]}: {match[1]}{named} (column {match[3]})"
     return f"{path}:{text.count(chr(10)) + 1}: {message}"
 
 
@@ -87,7 +109,8 @@ class _Walk:
                     f"{where}: this is a group of settings; write [{name}] and the key below"
                 )
         else:
-            hint = did_you_mean(name, (*BY_NAME, *TABLES))
+            few = len(self._contents.problems) < MOST_PROBLEMS  # looking for a near name takes its time
+            hint = did_you_mean(name, (*BY_NAME, *TABLES)) if few else ""
             self._contents.problems.append(f"{where}: no such setting{hint}")
 
     def _raw(self, path: tuple[str, ...], where: str, value: object) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import __main__ as program
 from exporter import __version__, app
 from exporter.commands import cli, parser
 from exporter.config import OPTIONS, Settings
@@ -246,5 +248,53 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
 def test_the_console_script_exits_with_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["vmguest-exporter", "--version"])
     with pytest.raises(SystemExit) as caught:
-        cli.entry()
+        program.entry()
     assert caught.value.code == 0
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    command = f"{shlex.quote(sys.executable)} -m exporter"
+    return subprocess.run(
+        ["sh", "-c", line.replace("EXPORTER", command)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("EXPORTER reference >/dev/full", 1, "standard output: No space left on device"),
+        ("EXPORTER reference >&-", 0, ""),
+        ("ulimit -n 6; EXPORTER --source=simulated", 1, "LimitNOFILE="),
+    ],
+)
+def test_what_the_shell_does_to_it_is_no_traceback(line: str, status: int, said: str) -> None:
+    done = shell(line)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert said in done.stderr
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (MemoryError(), 1, "out of memory"),
+        (OSError(24, "Too many open files"), 1, "LimitNOFILE="),
+    ],
+)
+def test_whatever_happens_at_the_start_is_a_line(
+    error: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "entry", fail)
+    with pytest.raises(SystemExit) as caught:
+        program.entry()
+    assert caught.value.code == status
+    assert said in capsys.readouterr().err

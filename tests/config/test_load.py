@@ -116,13 +116,13 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, login: 
 
 
 def test_headers_from_flags_and_from_a_table(tmp_path: Path) -> None:
-    assert loaded("--otlp.headers=a=1,b=2", "--otlp.headers=c=3").otlp.headers == (
+    assert loaded("--otlp.endpoint=a:1", "--otlp.headers=a=1,b=2", "--otlp.headers=c=3").otlp.headers == (
         ("a", "1"),
         ("b", "2"),
         ("c", "3"),
     )
     file = tmp_path / "x.toml"
-    file.write_text('[otlp.headers]\nAuthorization = "Bearer a,b"\n')
+    file.write_text('[otlp]\nendpoint = "a:1"\n[otlp.headers]\nAuthorization = "Bearer a,b"\n')
     assert loaded(f"--config.file={file}").otlp.headers == (("authorization", "Bearer a,b"),)
 
 
@@ -172,3 +172,33 @@ def test_no_list_takes_an_empty_part_from_a_file(tmp_path: Path, text: str, why:
     (problem,) = problems(f"--config.file={path}")
     assert problem.startswith(f"{path}:2: ")
     assert problem.endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("argv", "missing"),
+    [
+        (["--simulated.seed=1"], "--source=simulated"),
+        (["--replay.speed=2", "--source=simulated"], "--source=replay"),
+        (["--library.path=/dev/null", "--source=guestrpc"], "--source=library"),
+        (["--otlp.interval=1s"], "--otlp.endpoint"),
+        (["--ha.grace=1s"], "--ha.enabled"),
+        (["--ha.dry-run"], "--ha.enabled"),
+    ],
+)
+def test_what_can_have_no_effect_is_refused_with_what_is_missing(argv: list[str], missing: str) -> None:
+    flag = argv[0].partition("=")[0]
+    assert problems(*argv) == (f"{flag} has no effect without {missing}; add it, or leave {flag} out",)
+
+
+def test_what_is_switched_off_in_so_many_words_keeps_its_settings() -> None:
+    assert not loaded("--ha.grace=1s", "--no-ha.enabled").ha.enabled
+    assert loaded("--no-web", "--web.telemetry-path=/x", "--otlp.endpoint=a:1").web.telemetry_path == "/x"
+
+
+def test_single_calls_need_no_heartbeats_switched_on() -> None:
+    assert loaded("--ha.source=library", "--ha.lock-file=/x").ha.source == "library"
+
+
+def test_an_empty_list_is_refused() -> None:
+    assert problems("--web.listen-address=")[0].startswith("--web.listen-address=: expected HOST:PORT")
+    assert "expected NAME=VALUE" in problems("--otlp.headers=")[0]

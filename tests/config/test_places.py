@@ -137,3 +137,8 @@ def test_any_text_gives_a_value_or_a_value_error(text: str) -> None:
             kind.parse(text)
         except ValueError:
             continue
+
+
+def test_a_port_alone_is_shown_how_to_be_written() -> None:
+    with pytest.raises(ValueError, match='write it as text: ":9100"'):
+        ListenAddress().native(9100)

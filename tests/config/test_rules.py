@@ -27,12 +27,12 @@ def recording(tmp_path: Path) -> str:
 def test_a_replay_needs_its_recording_and_a_recording_the_replay(recording: str) -> None:
     assert problems("--source=replay") == ["--source=replay needs --replay.file=FILE, the recording to play"]
     assert problems(f"--replay.file={recording}") == [
-        "--replay.file has no effect with --source=auto; add --source=replay"
+        "--replay.file has no effect without --source=replay; add it, or leave --replay.file out"
     ]
     assert problems("--source=replay", f"--replay.file={recording}") == []
 
 
-def test_a_socket_is_for_the_native_road() -> None:
+def test_a_socket_is_for_guestrpc() -> None:
     assert problems("--guestrpc.socket=/run/x", "--source=library") == [
         "--guestrpc.socket has no effect with --source=library; use --source=guestrpc, or leave it out"
     ]
@@ -50,17 +50,18 @@ def test_something_must_be_published() -> None:
 
 
 def test_a_client_certificate_and_its_key_go_together(recording: str) -> None:
+    endpoint = "--otlp.endpoint=a:1"
     message = "is missing: a client certificate and its key go together"
-    assert problems(f"--otlp.cert={recording}") == [f"--otlp.key {message}"]
-    assert problems(f"--otlp.key={recording}") == [f"--otlp.cert {message}"]
-    assert problems(f"--otlp.cert={recording}", f"--otlp.key={recording}") == []
-    assert problems(f"--otlp.cert={recording}", OTEL_EXPORTER_OTLP_CLIENT_KEY=recording) == []
+    assert problems(endpoint, f"--otlp.cert={recording}") == [f"--otlp.key {message}"]
+    assert problems(endpoint, f"--otlp.key={recording}") == [f"--otlp.cert {message}"]
+    assert problems(endpoint, f"--otlp.cert={recording}", f"--otlp.key={recording}") == []
+    assert problems(endpoint, f"--otlp.cert={recording}", OTEL_EXPORTER_OTLP_CLIENT_KEY=recording) == []
 
 
 def test_heartbeat_settings_without_heartbeats_are_a_mistake() -> None:
     assert problems("--ha.required", "--ha.dry-run") == [
-        "--ha.required has no effect without --ha.enabled; add it, or leave --ha.required out",
         "--ha.dry-run has no effect without --ha.enabled; add it, or leave --ha.dry-run out",
+        "--ha.required has no effect without --ha.enabled; add it, or leave --ha.required out",
     ]
     assert problems("--ha.enabled", "--ha.required", "--ha.dry-run") == []
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def test_a_single_check_is_still_an_array_of_tables(tmp_path: Path) -> None:
     [
         ("a = \n", "vmguest.toml:1: Invalid value (column 5)"),
         ("[poll]\ninterval = 'x", "vmguest.toml:2: "),
-        ("a = 1\na = 2\n", "vmguest.toml:2: Cannot overwrite a value (column 6)"),
+        ("a = 1\na = 2\n", "vmguest.toml:2: Cannot overwrite a value: a (column 6)"),
     ],
 )
 def test_a_syntax_error_is_one_problem_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -196,3 +197,35 @@ def test_the_line_of_every_key_holds_the_key(entries: list[tuple[bool, str]]) ->
     assert {path[-1] for path in found} == {f"{'t' if new else 'k'}{n}" for n, (new, _) in enumerate(entries)}
     for path, number in found.items():
         assert str(path[-1]) in lines[number - 1]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    contents = read(tmp_path, "\ufeff[poll]\ninterval = '1s'\n")
+    assert contents.problems == []
+    assert [each.raw for each in contents.given] == ["1s"]
+
+
+def test_brackets_within_brackets(tmp_path: Path) -> None:
+    (problem,) = read(tmp_path, f"a = {'[' * 20_000}").problems
+    assert "brackets within brackets" in problem
+
+
+def test_what_never_ends_is_no_settings_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    large = tmp_path / "large"
+    large.write_bytes(b"#" * (toml.LARGEST + 1))
+    for path in ("/dev/zero", str(pipe), str(large)):
+        (problem,) = toml.read(path).problems
+        assert problem == f"{path}: expected a regular file of at most 1,048,576 bytes"
+
+
+def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    problems = read(tmp_path, "".join(f"unknown_{number} = 1\n" for number in range(40_000))).problems
+    assert len(problems) == toml.MOST_PROBLEMS + 1
+    assert problems[-1] == "vmguest.toml: 39,950 more problems"
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
+    (problem,) = read(tmp_path, '[poll]\ninterval = "1s"\ninterval = "2s"\n').problems
+    assert problem.startswith("vmguest.toml:3: Cannot overwrite a value: interval")

@@ -146,7 +146,7 @@ def test_the_wheel_has_the_pages_and_the_command() -> None:
         names = archive.namelist()
         assert {"exporter/outputs/page/index.html", "exporter/py.typed"} <= set(names)
         entry = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "vmguest-exporter = exporter.commands.cli:entry" in archive.read(entry).decode()
+        assert "vmguest-exporter = exporter.__main__:entry" in archive.read(entry).decode()
         assert {name.partition("/")[0] for name in names} == {
             "exporter",
             f"vmguest_exporter-{__version__}.dist-info",
