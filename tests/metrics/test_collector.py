@@ -324,6 +324,19 @@ class TestExtended:
         state = self.state(snapshot=Snapshot(0x4EC2F01AE4A0FE2, 3, values))
         assert page(state)["vmguest_cpu_used_seconds_total"] == 7.0
 
+    def test_what_identifies_the_host_takes_a_flag(self) -> None:
+        words = {"host.uuid": "4c4c", "host.name": "esx1", "host.cpu.model": "Xeon"}
+        groups = {"host": tuple(ExtendedValue(name, text) for name, text in words.items())}
+        extended = ExtendedSnapshot(0x4EC2F01AE4A0FE2, groups, READ, MONOTONIC)
+        state = self.state(extended=extended)
+
+        def labels(options: Options) -> dict[str, str]:
+            (name,) = (name for name in page(state, options=options) if name.startswith("vmguest_host_info{"))
+            return dict(each.split("=") for each in name.partition("{")[2].rstrip("}").split(","))
+
+        assert labels(Options()) == {"cpu_model": "Xeon"}
+        assert labels(EVERYTHING) == {"uuid": "4c4c", "name": "esx1", "cpu_model": "Xeon"}
+
     def test_a_stale_snapshot_takes_them_with_it(self) -> None:
         found = page(self.state(), age=16.0)
         assert not any("contention" in name or "hypervisor" in name for name in found)

@@ -69,3 +69,15 @@ def test_a_clock_that_is_not_set_makes_it_unknown_until_it_is() -> None:
     assert world.starts() == {None}
     world.now, world.ahead = 160.0, WALL - 100
     assert world.starts() == {WALL}
+
+
+def test_a_part_that_is_added_is_published_from_then_on() -> None:
+    world = World()
+    before = world.published.collect()
+    values = iter((3.0, 3.0, 4.0))
+    world.published.add(lambda: [Family(catalogue.OTLP_QUEUE_LENGTH, (Point(next(values)),))])
+    queue = Family(catalogue.OTLP_QUEUE_LENGTH, (Point(3.0),))
+    assert queue in world.published.others()
+    assert [family for family in world.published.collect() if family not in before] == [queue]
+    # It is asked anew each time.
+    assert Family(catalogue.OTLP_QUEUE_LENGTH, (Point(4.0),)) in world.published.others()

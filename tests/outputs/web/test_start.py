@@ -1,0 +1,48 @@
+"""The web server as a part: what its check finds, and what it is started with."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.config import load
+from exporter.errors import ConfigError
+from exporter.metrics.published import Published
+from exporter.outputs.web import start
+from exporter.snapshot import PollState
+
+
+def test_a_port_that_is_taken_and_a_file_that_is_wrong_are_told_together(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("basic_auth_users: {me: secret}\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings = load((), {"VMGUEST_WEB_LISTEN_ADDRESS": address, "VMGUEST_WEB_CONFIG_FILE": str(file)})
+        with pytest.raises(ConfigError) as error:
+            start.check(settings, {})
+        in_use, wrong = error.value.problems
+    assert "in use" in in_use
+    assert "bcrypt" in wrong
+    start.check(replace(settings, web=replace(settings.web, enabled=False)), {})
+
+
+def test_it_is_ready_once_a_poll_has_ended() -> None:
+    states = [PollState(interval=5.0)]
+    settings = load((), {"VMGUEST_WEB_LISTEN_ADDRESS": "127.0.0.1:0"})
+    with ExitStack() as parts:
+        server = start.start(settings, Published(lambda: states[-1]), parts, lambda: None)
+        assert server is not None
+        url = f"{server.urls[0].rstrip('/')}/-/ready"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(url, timeout=10)
+        refused.value.close()
+        assert refused.value.code == 503
+        states.append(replace(states[0], polls=1))
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.status == 200
