@@ -1,5 +1,5 @@
 # vmguest-exporter in a container. deploy/container/README.md has the run line and why it needs a seccomp profile.
-# BASE may be any Debian with Python 3.11 or newer.
+# BASE may be any Debian with Python 3.11 or newer; deploy/container/build.sh pins it by its digest.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
@@ -31,15 +31,19 @@ RUN apt-get update \
 FROM ${BASE}
 ARG VERSION=0
 ARG REVISION=unknown
+ARG CREATED=unknown
+ARG BASE
 LABEL org.opencontainers.image.title="vmguest-exporter" \
       org.opencontainers.image.description="What the hypervisor does to this VMware guest, as Prometheus and OpenTelemetry metrics" \
       org.opencontainers.image.licenses="Apache-2.0 AND LGPL-2.1-only" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-# libtirpc is the one library that VMware's needs.
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE}"
+# libtirpc is the one library that VMware's needs; tini reaps what a health check or the library's process leaves behind.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3 libtirpc3 \
+ && apt-get install --yes --no-install-recommends python3 libtirpc3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old
 COPY --from=build /library/lib/ /usr/local/lib/
 COPY --from=build /library/doc/ /usr/share/doc/libguestlib0/
@@ -51,4 +55,4 @@ EXPOSE 10052
 # Alive, not ready: a host that does not answer is no reason to start the container anew.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s \
   CMD ["/opt/vmguest-exporter/bin/python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 10052, 2); c.request('GET', '/-/healthy'); raise SystemExit(c.getresponse().status != 200)"]
-ENTRYPOINT ["/opt/vmguest-exporter/bin/vmguest-exporter"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/opt/vmguest-exporter/bin/vmguest-exporter"]

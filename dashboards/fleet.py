@@ -183,6 +183,25 @@ TIME = Section(
             low=0,
         ),
         Panel(
+            "CPU lost by all VMs, by cause",
+            "vCPUs' worth of time that was wanted and not given: by the VMs' own limits, to the hosts, or either of the two.",
+            "short",
+            _EMPTY,
+            (Query(f"sum by (cause) ({vms.rate('vmguest_cpu_lost_seconds_total')})", "{{cause}}"),),
+            low=0,
+        ),
+        Panel(
+            "Memory that hosts want next",
+            "Sum over the VMs shown of what balloons will take by their present targets, and of what guests lack to give it.",
+            "bytes",
+            _EMPTY,
+            (
+                Query(f"sum({vms('vmguest_memory_reclaim_pending_bytes')})", "pending"),
+                Query(f"sum({vms('vmguest_memory_reclaim_deficit_bytes')})", "deficit"),
+            ),
+            low=0,
+        ),
+        Panel(
             "Memory taken from all VMs",
             "Sum over the VMs shown: ballooned, in the hosts' swap files, compressed.",
             "bytes",

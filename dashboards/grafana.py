@@ -14,6 +14,7 @@ from grafana_foundation_sdk.builders import (
     bargauge,
     common,
     dashboard,
+    heatmap,
     prometheus,
     stat,
     statetimeline,
@@ -23,6 +24,7 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as values
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.expressions import named
@@ -39,6 +41,7 @@ _BUILDERS: dict[Shape, Any] = {
     Shape.BARS: bargauge.Panel,
     Shape.TABLE: table.Panel,
     Shape.STATES: statetimeline.Panel,
+    Shape.HEATMAP: heatmap.Panel,
 }
 
 
@@ -180,7 +183,7 @@ def _panels(section: Section) -> Iterator[Any]:
 
 
 def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
-    over_time = panel.shape in (Shape.LINES, Shape.STATES)
+    over_time = panel.shape in (Shape.LINES, Shape.STATES, Shape.HEATMAP)
     for letter, query in zip("ABCDEFGHIJ", panel.queries, strict=False):
         expr, legend = shown(query, panel)
         made = (
@@ -197,6 +200,8 @@ def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
             made.instant()
         if panel.shape is Shape.TABLE:
             made.format(PromQueryFormat.TABLE)
+        if panel.shape is Shape.HEATMAP:
+            made.format(PromQueryFormat.HEATMAP)
         yield made
 
 
@@ -295,10 +300,23 @@ def _states(made: statetimeline.Panel, _panel: Panel) -> None:
     ).line_width(0)
 
 
+def _heatmap(made: heatmap.Panel, panel: Panel) -> None:
+    # The buckets are Prometheus's: nothing is left to calculate.
+    made.calculate(False).color(
+        heatmap.HeatmapColorOptions()
+        .mode(HeatmapColorMode.SCHEME)
+        .scheme("Oranges")
+        .fill("dark-orange")
+        .steps(64)
+    )
+    made.y_axis(heatmap.YAxisConfig().unit(panel.unit))
+
+
 _SHAPERS: dict[Shape, Any] = {
     Shape.LINES: _lines,
     Shape.NUMBER: _number,
     Shape.BARS: _bars,
     Shape.TABLE: _table,
     Shape.STATES: _states,
+    Shape.HEATMAP: _heatmap,
 }

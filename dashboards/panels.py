@@ -14,6 +14,7 @@ class Shape(Enum):
     BARS = "bargauge"
     TABLE = "table"
     STATES = "state-timeline"
+    HEATMAP = "heatmap"
 
 
 @dataclass(frozen=True)

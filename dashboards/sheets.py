@@ -306,7 +306,39 @@ def _states(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
     return len(names)
 
 
-_DRAW = {"timeseries": _lines, "stat": _number, "bargauge": _bars, "table": _table, "state-timeline": _states}
+def _heatmap(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
+    rows = sorted(server.over_time(panel["targets"][0]["expr"]), key=lambda row: float(row["metric"]["le"]))
+    times = sorted({float(at) for row in rows for at, _ in row["values"]})
+    below = [0.0] * len(times)
+    cells = []
+    for row in rows:
+        values = {float(at): float(value) for at, value in row["values"]}
+        upto = [values.get(at, low) for at, low in zip(times, below, strict=True)]
+        cells.append([max(high - low, 0) for high, low in zip(upto, below, strict=True)])
+        below = upto
+    if len(times) > 1:
+        axes.pcolormesh(
+            [(at - server.shown.end) / 60 for at in times],
+            range(len(rows)),
+            cells,
+            cmap="Oranges",
+            shading="nearest",
+        )
+        axes.set_yticks(
+            range(len(rows)), [f"≤ {spelt(float(row['metric']['le']), 'percentunit')}" for row in rows]
+        )
+        axes.set_xlabel("minutes", fontsize=7)
+    return len(rows)
+
+
+_DRAW = {
+    "heatmap": _heatmap,
+    "timeseries": _lines,
+    "stat": _number,
+    "bargauge": _bars,
+    "table": _table,
+    "state-timeline": _states,
+}
 
 
 def main() -> None:

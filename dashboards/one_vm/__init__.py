@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboards.expressions import INTERVAL
+from dashboards.one_vm.blame import BLAME
 from dashboards.one_vm.common import vm
 from dashboards.one_vm.cpu import CPU
 from dashboards.one_vm.devices import DEVICES
@@ -10,15 +11,6 @@ from dashboards.one_vm.memory import MEMORY
 from dashboards.one_vm.session import HOST
 from dashboards.one_vm.verdict import VERDICT
 from dashboards.panels import VMS, Board, Mark, Variable
-
-_SETTINGS = (
-    "vmguest_cpu_limit_hertz",
-    "vmguest_cpu_reservation_hertz",
-    "vmguest_cpu_shares",
-    "vmguest_memory_limit_bytes",
-    "vmguest_memory_reservation_bytes",
-    "vmguest_memory_shares",
-)
 
 BOARD = Board(
     "vmguest-one-vm",
@@ -29,7 +21,7 @@ BOARD = Board(
         # One, not many: the graphs add up what is of one VM.
         VMS(many=False),
     ),
-    (VERDICT, CPU, MEMORY, DEVICES, HOST),
+    (VERDICT, BLAME, CPU, MEMORY, DEVICES, HOST),
     (
         Mark(
             "Session change (vMotion, resume, revert, reset or hot-plug: the host does not say)",
@@ -37,8 +29,8 @@ BOARD = Board(
             "purple",
         ),
         Mark(
-            "Setting changed (limit, reservation or shares)",
-            " or ".join(f"changes({vm(name)}[{INTERVAL}]) > 0" for name in _SETTINGS),
+            "Setting changed (limit, reservation, shares, size)",
+            f"increase({vm('vmguest_setting_changes_total')}[{INTERVAL}]) > 0",
             "orange",
         ),
     ),

@@ -30,7 +30,7 @@ LAG = 10.0
 """Seconds by which memory levels trail their targets."""
 BALLOON_MAX = 65
 """Percent of the VM's memory: the default of ``sched.mem.maxmemctl``."""
-CHURN = 64
+CHURN = 256
 """KB per second that go out of swap and into it again, per percent of memory swapped."""
 
 CPU_LIMIT, HOST_MHZ, MEMORY_LIMIT, SWAPPED = 2, 5, 7, 13

@@ -60,7 +60,12 @@ def test_the_sdk_reads_every_key_back(uid: str) -> None:
     """A key that Grafana's model does not know, or a value it does not take, would be lost on the way."""
     register_default_plugins()
     read = Dashboard.from_json(BOARD[uid])
-    assert json.loads(json.dumps(read, cls=JSONEncoder)) == BOARD[uid]
+    again = json.loads(json.dumps(read, cls=JSONEncoder))
+    for panel in again["panels"]:
+        if panel["type"] == "heatmap" and panel["fieldConfig"]["defaults"].get("custom") == {}:
+            # What the SDK adds to this type on reading, and Grafana ignores.
+            del panel["fieldConfig"]["defaults"]["custom"]
+    assert again == BOARD[uid]
 
 
 @pytest.mark.parametrize("uid", BOARD)

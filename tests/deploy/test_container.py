@@ -56,7 +56,12 @@ def test_base_can_be_replaced_and_stages_are_two() -> None:
 
 def test_image_is_not_root_and_starts_without_a_shell() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", one("USER"))
-    assert json.loads(one("ENTRYPOINT")) == ["/opt/vmguest-exporter/bin/vmguest-exporter"]
+    # An init first: a process that nobody waits for would else stay for ever.
+    assert json.loads(one("ENTRYPOINT")) == [
+        "/usr/bin/tini",
+        "--",
+        "/opt/vmguest-exporter/bin/vmguest-exporter",
+    ]
 
 
 def test_health_check_asks_the_default_port_whether_the_process_lives() -> None:
@@ -248,3 +253,35 @@ def test_image_builds_and_runs_without_an_engine(
     shutil.rmtree(tmp_path)
     assert done.returncode == 0, done.stdout
     print(done.stdout.splitlines()[-1])
+
+
+def test_the_bill_of_materials_has_every_locked_dependency() -> None:
+    base = f"debian@sha256:{'0' * 64}"
+    command = [
+        sys.executable,
+        str(FOLDER / "sbom.py"),
+        "--version=1.2.3",
+        f"--base={base}",
+        "--created=2026-01-01T00:00:00Z",
+    ]
+    bill = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    lock = (FOLDER / "requirements.txt").read_text()
+    components = {each["name"]: each for each in bill["components"]}
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.MULTILINE):
+        assert components[name]["version"] == version
+        assert components[name]["hashes"]
+    assert sum(len(each.get("hashes", ())) for each in bill["components"]) == lock.count("--hash=") + 1
+    unpinned = subprocess.run(
+        [*command, "--base=debian:bookworm"], capture_output=True, text=True, check=False
+    )
+    assert (unpinned.returncode, "expected a digest" in unpinned.stderr) == (1, True)
+
+
+def test_the_recipe_for_several_machines_pins_its_base() -> None:
+    script = FOLDER / "build.sh"
+    subprocess.run(["sh", "-n", script], check=True)
+    assert script.stat().st_mode & 0o111
+    arguments = set(re.findall(r"--build-arg (\w+)=", script.read_text()))
+    assert arguments == {
+        line.split()[1].partition("=")[0] for line in instructions() if line.startswith("ARG ")
+    }
