@@ -1,4 +1,4 @@
-"""``vmguest-exporter ha …``: one call each, for scripts, maintenance and rehearsals.
+"""``vmguest-exporter ha …``: one call each, for scripts, maintenance and trials.
 
 As VMware's ``vmware-appmonitor`` does, but with exit statuses that mean the same for every call (:data:`STATUSES`), and
 never beside an exporter that beats: two heartbeaters mask each other.
@@ -6,16 +6,15 @@ never beside an exporter that beats: two heartbeaters mask each other.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
+from exporter.commands import ha_maintenance
 from exporter.config import Settings
+from exporter.config.values import Duration
 from exporter.errors import (
     ConfigError,
     LibraryNotFound,
@@ -30,11 +29,10 @@ from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.rules import Leftover, Rules
 from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
 
-OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD = range(7)
+OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD, NOBODY = range(8)
 
 STATUSES: tuple[tuple[int, str, str], ...] = (
     (OK, "done; is-enabled: monitoring is on", "0; isEnabled: 1"),
@@ -43,12 +41,10 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
     (NOT_SUPPORTED, "the host has no such command: no ESXi, or no HA Application Monitoring", "4"),
     (NOT_VMWARE, "this machine is no VMware guest", "2"),
     (NO_CHANNEL, "the host does not answer: no vsock, no library, no channel", "3"),
-    (HELD, "an exporter sends the heartbeats of this VM; stop it first", "-"),
+    (HELD, "an exporter sends the heartbeats of this VM: stop it first, or it did not react", "-"),
+    (NOBODY, "no exporter is there to send heartbeats; --unattended overrides", "-"),
 )
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
-
-ATTEMPTS = 5
-"""Of Disable, a second apart, until the host confirms it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -56,11 +52,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = f"exit status, and in brackets that of VMware's vmware-appmonitor:\n{rows}\n"
     parser.formatter_class = RawDescriptionHelpFormatter
     calls = parser.add_subparsers(dest="call", required=True, metavar="CALL")
-    calls.add_parser("enable", help="switch monitoring on: from now on a heartbeat is due every 30 s")
-    calls.add_parser(
+    enable = calls.add_parser("enable", help="end maintenance: a running exporter switches monitoring on")
+    enable.add_argument(
+        "--unattended", action="store_true", help="switch it on though nobody sends heartbeats"
+    )
+    disable = calls.add_parser(
         "disable",
-        help="switch monitoring off, confirmed; stops the heartbeats of a running exporter first, which goes on "
-        "publishing and beats again after a restart",
+        help="switch monitoring off, confirmed; a running exporter goes on publishing and leaves it off until `enable`, "
+        "the end of --for, or a reboot",
+    )
+    disable.add_argument("--for", dest="seconds", metavar="DURATION", help="maintenance with an end: 30m, 2h")
+    calls.add_parser(
+        "status", help="who sends heartbeats, what the host expects, and until when maintenance lasts"
+    )
+    calls.add_parser(
+        "finish-stop",
+        help="for the unit's ExecStopPost=: switch monitoring off where an orderly stop was cut short",
     )
     calls.add_parser("is-enabled", help="whether monitoring is on")
     calls.add_parser("mark-active", help="one heartbeat")
@@ -78,7 +85,7 @@ def run(
     ask: Callable[[str], str] = input,
     interactive: Callable[[], bool] | None = None,
     vmware: Callable[[], bool] = lambda: detect().vmware,
-    proc: Path = Path("/proc"),
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Make the call; one of :data:`STATUSES`.
 
@@ -87,13 +94,21 @@ def run(
     """
     settings = load()
     path = settings.ha.lock_file or lock.DEFAULT_PATH
+    seconds = _duration(getattr(args, "seconds", None))
     try:
         with _monitor(settings, path, vmware) as monitor:
+            desk = ha_maintenance.Desk(path, monitor, sleep, clock)
             match args.call:
-                case "enable" | "mark-active":
-                    return _alone(path, monitor, args.call)
+                case "enable":
+                    return ha_maintenance.enable(desk, unattended=args.unattended)
                 case "disable":
-                    return _disable(path, monitor, sleep, proc)
+                    return ha_maintenance.disable(desk, seconds)
+                case "status":
+                    return ha_maintenance.status(desk)
+                case "finish-stop":
+                    return ha_maintenance.finish_stop(desk)
+                case "mark-active":
+                    return _mark_active(path, monitor)
                 case "is-enabled":
                     enabled = monitor.is_enabled()
                     print("enabled" if enabled else "not enabled")
@@ -143,8 +158,8 @@ def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Itera
         monitor.close()
 
 
-def _alone(path: str, monitor: AppMonitor, call: str) -> int:
-    """Enable or MarkActive, with the lock held: not while an exporter beats."""
+def _mark_active(path: str, monitor: AppMonitor) -> int:
+    """One heartbeat, with the lock held: not while an exporter beats."""
     held = lock.acquire(path)
     if held is None:
         _complain(
@@ -153,69 +168,25 @@ def _alone(path: str, monitor: AppMonitor, call: str) -> int:
         )
         return HELD
     try:
-        if call == "mark-active":
-            return _told(monitor.mark_active(), "heartbeat taken")
-        # An exporter that starts from now on takes it over.
-        held.note(Leftover.MONITORING)
-        return _told(
-            monitor.enable(), "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM"
-        )
+        return _told(monitor.mark_active(), "heartbeat taken")
     finally:
         held.release()
 
 
-def _disable(path: str, monitor: AppMonitor, sleep: Callable[[float], None], proc: Path) -> int:
-    _stop_heart(path, sleep, proc)
-    code = Code.OK
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            sleep(1.0)
-        try:
-            code = monitor.disable()
-            if not monitor.is_enabled():
-                _forget(path)
-                print("monitoring is off, confirmed by the host")
-                return OK
-        except (TransportError, LibraryStatus):
-            # An RpcError is the host's last word; a lost connection is not.
-            if attempt == ATTEMPTS - 1:
-                raise
-    _complain(f"monitoring is still on after {ATTEMPTS} attempts; to Disable the host answered {code.words}")
-    return NO
+def _duration(text: str | None) -> float | None:
+    """Seconds of ``--for``.
 
-
-def _stop_heart(path: str, sleep: Callable[[float], None], proc: Path) -> None:
-    """Ask a running heart to stop in an orderly way: else it would switch monitoring on again."""
-    pid = lock.holder(path)
-    if pid is None:
-        return
+    Raises:
+        ConfigError: it is none.
+    """
+    if text is None:
+        return None
+    kind = Duration(1.0, 30 * 24 * 3600.0)
     try:
-        # The file may be stale in ways that nobody foresaw, and a signal is not to be taken back.
-        is_heart = b"exporter.ha.heart" in (proc / str(pid) / "cmdline").read_bytes()
-        if is_heart:
-            os.kill(pid, signal.SIGTERM)
-    except OSError:
-        is_heart = False
-    if not is_heart:
-        _complain(
-            "an exporter sends the heartbeats of this VM and can't be told to stop from here (another user's, or in a "
-            "container): stop it too, or it will switch monitoring on again"
-        )
-        return
-    deadline = time.monotonic() + Rules().stop_limit
-    while lock.holder(path) is not None and time.monotonic() < deadline:
-        sleep(0.05)
-    print(f"the exporter's heart (pid {pid}) has stopped; restart the exporter to have heartbeats again")
-
-
-def _forget(path: str) -> None:
-    """Nothing is left for a later exporter to take over."""
-    if Path(path).exists():
-        with suppress(ConfigError):
-            held = lock.acquire(path)
-            if held is not None:
-                held.note(Leftover.NOTHING)
-                held.release()
+        return kind.parse(text)
+    except ValueError as error:
+        hint = f" ({error})" if str(error) else ""
+        raise ConfigError(f"--for={text}: expected {kind.expects}{hint}") from error
 
 
 def _confirmed(yes: bool, interactive: Callable[[], bool], ask: Callable[[str], str]) -> bool:

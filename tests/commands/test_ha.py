@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.commands import ha as command
+from exporter.commands import ha_maintenance
 from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
@@ -25,8 +25,9 @@ from exporter.errors import (
     VMGuestError,
 )
 from exporter.ha import lock
-from exporter.ha.heartbeat import PROGRAM
+from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
+from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
 from exporter.simulator.ha import Monitor, Options
 from exporter.simulator.host import SimulatedHost
@@ -41,7 +42,6 @@ class Desk:
         self.socket = folder / "host"
         self.lock_file = str(folder / "ha.lock")
         self.slept = 0.0
-        self.proc = Path("/proc")
         self.settings = Settings(guestrpc=GuestRpc(socket=str(self.socket)), ha=Ha(lock_file=self.lock_file))
 
     @property
@@ -68,7 +68,7 @@ class Desk:
             ask=ask,
             interactive=lambda: said is not None,
             vmware=lambda: vmware,
-            proc=self.proc,
+            clock=lambda: self.slept,
         )
 
     def sleep(self, seconds: float) -> None:
@@ -88,7 +88,7 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
         ("is-enabled", command.NO),
         ("get-app-status", command.OK),
         ("mark-active", command.NO),
-        ("enable", command.OK),
+        ("enable --unattended", command.OK),
         ("is-enabled", command.OK),
         ("mark-active", command.OK),
         ("get-app-status", command.OK),
@@ -102,7 +102,7 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
         "not enabled\n",
         "gray\n",
         "",
-        "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM\n",
+        "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one\n",
         "enabled\n",
         "heartbeat taken\n",
         "green\n",
@@ -153,18 +153,20 @@ def test_the_other_spelling_is_tried(desk: Desk) -> None:
 HEART = """
 import signal, sys
 from exporter.ha.lock import acquire
+from exporter.ha.rules import Leftover
 held = acquire(sys.argv[1])
+held.note(Leftover(sys.argv[2]))
 print("held", flush=True)
 signal.sigwait([signal.SIGTERM])
 """
 
 
 @contextlib.contextmanager
-def heart(path: str, marker: str = "exporter.ha.heart") -> Iterator[subprocess.Popen[str]]:
+def heart(path: str, left: str = "off") -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock until it gets SIGTERM."""
     code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n" + HEART
     with subprocess.Popen(
-        [sys.executable, "-c", code, path, marker], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path, left], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -172,15 +174,18 @@ def heart(path: str, marker: str = "exporter.ha.heart") -> Iterator[subprocess.P
         process.kill()
 
 
-@pytest.mark.parametrize("call", ["enable", "mark-active"])
-def test_two_heartbeaters_would_mask_each_other(
-    desk: Desk, call: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_heartbeaters_would_mask_each_other(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     with heart(desk.lock_file) as process:
-        assert desk.run(call) == command.HELD
+        assert desk.run("mark-active") == command.HELD
         assert f"pid {process.pid}" in capsys.readouterr().err
-    assert not desk.monitor.enabled
     assert desk.monitor.heartbeats == 0
+
+
+def test_enable_without_a_heart_is_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody would beat: a reset 30 s later."""
+    assert desk.run("enable") == command.NOBODY
+    assert not desk.monitor.enabled
+    assert "--unattended does it all the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("call", ["is-enabled", "get-app-status", "post-app-state ok"])
@@ -189,53 +194,84 @@ def test_what_disturbs_nobody_is_always_possible(desk: Desk, call: str) -> None:
         assert desk.run(*call.split()) in {command.OK, command.NO}
 
 
-def test_disable_stops_a_running_heart_first(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    desk.run("enable")
-    with heart(desk.lock_file) as process:
-        assert desk.run("disable") == command.OK
-        assert process.wait(60) == 0
-        assert f"heart (pid {process.pid}) has stopped" in capsys.readouterr().out
-    assert not desk.monitor.enabled
-    held = lock.acquire(desk.lock_file)
-    assert held is not None
-    assert held.before.leftover is Leftover.NOTHING
-    held.release()
-
-
-def test_a_heart_is_known_by_its_command_line() -> None:
-    assert "exporter.ha.heart" in " ".join(PROGRAM)
-
-
-def test_a_process_that_is_no_heart_gets_no_signal(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    desk.run("enable")
-    with heart(desk.lock_file, "something else") as process:
-        assert desk.run("disable") == command.OK
-        assert process.poll() is None
-        assert "can't be told to stop from here" in capsys.readouterr().err
-        process.send_signal(signal.SIGTERM)
-
-
-def test_a_heart_of_another_pid_namespace_is_left_alone(
-    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_disable_beside_a_heart_is_a_maintenance_that_enable_ends(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk.proc = tmp_path
-    with heart(desk.lock_file) as process:
+    desk.run("enable", "--unattended")
+    maintenance = Maintenance(desk.lock_file)
+    with heart(desk.lock_file, "off") as process:
         assert desk.run("disable") == command.OK
-        assert process.poll() is None
-        assert "in a container" in capsys.readouterr().err
+        assert process.poll() is None, "it goes on publishing"
+        assert maintenance.left() == float("inf")
+        assert "maintenance: without an end" in capsys.readouterr().out
+        assert not desk.monitor.enabled
+        assert desk.run("enable") == command.NO, "the heart does it, once health is good"
+        assert maintenance.left() is None
+        assert "not on yet" in capsys.readouterr().err
+    assert not desk.monitor.enabled
+
+
+def test_maintenance_with_an_end(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("disable", "--for", "30m") == command.OK
+    left = Maintenance(desk.lock_file).left()
+    assert left is not None
+    assert 1700 < left <= 1800
+    assert "another 30 min" in capsys.readouterr().out
+    assert desk.run("status") == command.NO
+    out = capsys.readouterr().out
+    assert "exporter: none sends heartbeats\nmaintenance: until " in out
+    assert "monitoring: off\napplication status: gray\n" in out
+
+
+@pytest.mark.parametrize("text", ["30", "x", "0s", "400d"])
+def test_a_duration_that_is_none(desk: Desk, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"--for={text}: expected a duration"):
+        desk.run("disable", "--for", text)
+
+
+def test_a_heart_that_does_not_react_is_not_said_to_have_stopped(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frozen, or another user's or container's that does not see the file."""
+    desk.run("enable", "--unattended")
+    with heart(desk.lock_file, "on") as process:
+        assert desk.run("disable") == command.HELD
+        assert f"(pid {process.pid}) has not confirmed it" in capsys.readouterr().err
+    assert not desk.monitor.enabled
+    assert desk.slept >= 12
 
 
 def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: Desk) -> None:
-    for call, leftover in (
-        ("enable", Leftover.MONITORING),
-        ("mark-active", Leftover.MONITORING),
-        ("disable", Leftover.NOTHING),
-    ):
-        assert desk.run(call) == command.OK
-        held = lock.acquire(desk.lock_file)
-        assert held is not None
-        assert held.before.leftover is leftover
-        held.release()
+    for call, leftover in (("enable --unattended", Leftover.MONITORING), ("disable", Leftover.NOTHING)):
+        assert desk.run(*call.split()) == command.OK
+        assert lock.record(desk.lock_file).leftover is leftover
+
+
+# The end of a stop
+
+
+def test_a_stop_that_was_cut_short_is_finished(desk: Desk) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write()
+    assert desk.run("finish-stop") == command.OK
+    assert not desk.monitor.enabled
+    assert not StopNote(desk.lock_file).stands()
+    assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
+
+
+def test_a_crash_stays_what_it_is(desk: Desk) -> None:
+    """systemd runs ExecStopPost= after every end."""
+    desk.run("enable", "--unattended")
+    assert desk.run("finish-stop") == command.OK
+    assert desk.monitor.enabled
+
+
+def test_an_exporter_that_runs_again_is_left_alone(desk: Desk) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write()
+    with heart(desk.lock_file):
+        assert desk.run("finish-stop") == command.OK
+    assert desk.monitor.enabled
 
 
 def test_disable_needs_no_lock_file_and_leaves_none(desk: Desk) -> None:
@@ -245,7 +281,7 @@ def test_disable_needs_no_lock_file_and_leaves_none(desk: Desk) -> None:
 
 
 def test_disable_goes_on_while_another_takes_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.run("enable")
+    desk.run("enable", "--unattended")
     monkeypatch.setattr(lock, "acquire", lambda _path: None)
     assert desk.run("disable") == command.OK
 
@@ -290,15 +326,15 @@ def test_disable_is_repeated_until_the_host_confirms_it(desk: Desk, monkeypatch:
 def test_disable_that_is_never_confirmed_is_said_so(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, True] * command.ATTEMPTS)
+    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, True] * ha_maintenance.ATTEMPTS)
     assert desk.run("disable") == command.NO
     assert "still on after 5 attempts" in capsys.readouterr().err
 
 
 def test_disable_without_a_host_ends_after_its_attempts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = stubborn(monkeypatch, *[RefusedError("no")] * command.ATTEMPTS)
+    monitor = stubborn(monkeypatch, *[RefusedError("no")] * ha_maintenance.ATTEMPTS)
     assert desk.run("disable") == command.NO_CHANNEL
-    assert monitor.calls.count("disable") == command.ATTEMPTS
+    assert monitor.calls.count("disable") == ha_maintenance.ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -327,7 +363,7 @@ def test_each_failure_has_its_status_and_its_advice(
 
 def test_an_unsupported_host(desk: Desk) -> None:
     desk.options(supported=False)
-    assert desk.run("enable") == command.NOT_SUPPORTED
+    assert desk.run("enable", "--unattended") == command.NOT_SUPPORTED
 
 
 def test_nothing_is_asked_where_there_is_no_vmware(desk: Desk) -> None:
@@ -355,4 +391,4 @@ def test_the_help_has_the_table_of_statuses() -> None:
     text = parser.format_help()
     for status, meaning, theirs in command.STATUSES:
         assert f"  {status}  {meaning}  [{theirs}]\n" in text
-    assert [status for status, _, _ in command.STATUSES] == list(range(7))
+    assert [status for status, _, _ in command.STATUSES] == list(range(8))

@@ -36,7 +36,17 @@ def test_the_second_hand_comes_after_the_exporter_has_stopped() -> None:
 
 
 def test_a_dump_waits_for_disable_but_does_not_depend_on_it() -> None:
-    assert f"ExecStartPre=-{PROGRAM} ha disable" in DUMP.read_text().splitlines()
+    """In a unit of its own that does not wait for the network, as kdump-tools does."""
+    name = "vmguest-exporter-ha-off-kdump.service"
+    assert {f"Wants={name}", f"After={name}"} <= set(DUMP.read_text().splitlines())
+    unit = (DUMP.parents[1] / name).read_text().splitlines()
+    assert f"ExecStart=-{PROGRAM} ha disable" in unit
+    assert "Before=network-online.target kdump-tools-dump.service" in unit
+    assert "DefaultDependencies=no" in unit
+
+
+def test_sles_is_told_which_file_its_kdump_reads() -> None:
+    assert 'KDUMP_PRESCRIPT="/var/crash/vmguest-ha-off.sh"' in SCRIPT.read_text()
 
 
 @pytest.mark.parametrize("answer", [0, 1])
