@@ -121,10 +121,10 @@ def test_drop_in_adds_what_heartbeats_need() -> None:
     base = parsed(UNIT)["Service"]
     assert seconds(service["RestartSec"]) < seconds(base["RestartSec"])
     assert seconds(service["TimeoutStopSec"]) > Rules().stop_limit, "it is not killed while it disables"
-    assert service["KillMode"] == "mixed", "signals and the watchdog are for the main process"
-    assert service["OOMPolicy"] == "continue", "a heart that is killed for want of memory is no stop"
-    assert service["ExecStopPost"].endswith("vmguest-exporter ha finish-stop")
-    assert service["RuntimeDirectoryPreserve"] == "yes", "maintenance outlives a stop"
+    assert service["KillMode"] == ["mixed"], "signals and the watchdog are for the main process"
+    assert service["OOMPolicy"] == ["continue"], "a heart that is killed for want of memory is no stop"
+    assert service["ExecStopPost"][0].endswith("vmguest-exporter ha finish-stop")
+    assert service["RuntimeDirectoryPreserve"] == ["yes"], "maintenance outlives a stop"
 
 
 def test_lock_of_the_heartbeater_lies_in_the_unit_s_own_folder() -> None:
