@@ -64,6 +64,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.reference": VALUES | {"config", "doctor", "ha", "markdown", "simulator"},
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
+    "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "commands.simulate": VALUES | {"simulator"},
     # Where a part meets its settings: it checks them and starts.
