@@ -66,7 +66,9 @@ def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
     """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters."""
     for family in families:
         if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
-            points = (replace(each, created=start) if each.life is OWN else each for each in family.points)
-            yield replace(family, points=tuple(points))
+            points = [
+                Point(each.value, each.labels, start) if each.life is OWN else each for each in family.points
+            ]
+            yield Family(family.metric, tuple(points), family.time, family.histogram, family.monotonic)
         else:
             yield family
