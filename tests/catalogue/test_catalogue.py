@@ -12,7 +12,6 @@ from exporter.catalogue import (
     HostUnit,
     Kind,
     Metric,
-    Unit,
     Wire,
     extended_statistics,
     own,
@@ -156,9 +155,9 @@ def test_scaling_is_exact(unit: HostUnit, value: int, scaled: float) -> None:
     assert unit.scale(value) == scaled
 
 
-def test_dimensionless_is_not_a_ratio() -> None:
-    """UCUM "1" would become ``_ratio`` in the standard translation to Prometheus."""
-    assert all(unit.ucum != "1" for unit in Unit)
+def test_dimensionless_is_a_ratio_only_where_nothing_is_appended_for_it() -> None:
+    """UCUM "1" becomes ``_ratio`` in the standard translation of gauges to Prometheus, not in that of histograms."""
+    assert {metric.kind for metric in METRICS if metric.unit.ucum == "1"} == {Kind.HISTOGRAM}
 
 
 def test_extended_names_are_unique_in_their_category() -> None:
