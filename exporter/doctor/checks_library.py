@@ -9,7 +9,7 @@ from typing import NamedTuple
 from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice
 from exporter.doctor.checks_host import judge_missing
 from exporter.doctor.finding import Outcome, fail, ok, skip, warn
-from exporter.doctor.world import World, version
+from exporter.doctor.world import TIMED_OUT, World, version
 from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.library.loader import POSIX_NAMES
 from exporter.library.signatures import PREFIX
@@ -147,8 +147,10 @@ def library_version(world: World) -> Outcome:
     """The package and version that the file comes from."""
     file = world.library_file
     real = str((world.root / file.lstrip("/")).resolve()) if world.exists(file.lstrip("/")) else file
+    silent = ""
     for path in dict.fromkeys((file, real)):
         owner = world.run(["dpkg-query", "-S", path])
+        silent = owner.err if owner.status == TIMED_OUT else silent
         package = owner.out.partition(":")[0] if owner.status == 0 else ""
         number = _package_version(world, (package,)) if package else ""
         if not number:
@@ -156,6 +158,8 @@ def library_version(world: World) -> Outcome:
             package, _, number = asked.out.partition(" ") if asked.status == 0 else ("", "", "")
         if number:
             return ok(f"The library is of {package} {number}.", package=package, version=number)
+    if silent:
+        return ok(f"The library's version can't be told: {silent}.", package="", version="")
     return ok("The library belongs to no package: its version can't be told.", package="", version="")
 
 

@@ -5,7 +5,8 @@
 set -euo pipefail
 deb=$(realpath "$1") suite=$2
 folder=$(mktemp -d) root=$folder/root
-trap 'rm -rf "$folder"' EXIT
+server=""
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 fail() { echo "install_deb.sh: $*" >&2; exit 1; }
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 chroot "$root" "$@"; }
 
@@ -26,14 +27,14 @@ shows() { # URL PATTERN
 }
 
 scrape() { # by the unit's own command line, with the settings file that the unit names
-    local command settings url pid
+    local command settings url
     command=$(sed -n 's/^ExecStart=//p' "$root"/{usr/,}lib/systemd/system/vmguest-exporter.service 2>/dev/null | head -n 1)
     settings=$(sed -n 's/^EnvironmentFile=-//p' "$root"/{usr/,}lib/systemd/system/vmguest-exporter.service 2>/dev/null | head -n 1)
     : >"$folder/serve"
     # Not by a function: the process must be the exporter itself, which is to be stopped.
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot --userspec=65534:65534 "$root" \
         /bin/sh -c "set -a; . $settings; exec $command" 2>"$folder/serve" &
-    pid=$!
+    server=$!
     for _ in $(seq 300); do
         url=$(sed -n 's/.*listening on \(http[^ "]*\)[ "].*/\1/p' "$folder/serve")
         [ -z "$url" ] || break
@@ -46,8 +47,9 @@ scrape() { # by the unit's own command line, with the settings file that the uni
     done
     shows "$url" '^vmguest_cpu_used_seconds_total' || fail "no statistics at $url"
     shows "${url%metrics}" '<!doctype html>' || fail "no page at /"
-    kill "$pid"
-    wait "$pid" || fail "it did not end in order"
+    kill "$server"
+    wait "$server" || fail "it did not end in order"
+    server=""
 }
 
 install "$deb"

@@ -180,6 +180,12 @@ def test_a_library_of_no_package(guest: Guest) -> None:
     assert "belongs to no package" in found.outcome.sentence
 
 
+def test_a_package_manager_that_hangs_says_nothing_about_packages(guest: Guest) -> None:
+    guest.programs[f"dpkg-query -S {LIBRARY}"] = Ran(124, "", "dpkg-query did not end within 1 s")
+    sentence = guest.finding("library-version").outcome.sentence
+    assert sentence == "The library's version can't be told: dpkg-query did not end within 1 s."
+
+
 def test_every_function(guest: Guest) -> None:
     assert guest.finding("library-symbols").verdict is Verdict.OK
 
