@@ -104,7 +104,7 @@ def start(
         insight=observer.insight,
     )
     push.start(settings, environ, published, parts)
-    server = web.start(settings, published, parts, failed)
+    server = web.start(settings, environ, published, parts, failed)
     poller.start()
     parts.callback(poller.stop)
     # Last, so that an orderly stop hands monitoring back before anything else ends.

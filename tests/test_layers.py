@@ -59,6 +59,9 @@ RULES: dict[str, frozenset[str]] = {
     "doctor": VALUES
     | {"advice", "config", "session", "transport", "protocol", "library", "machine"}
     | {"ha", "outputs", "masking", "metrics"},
+    # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
+    "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log"},
+    "show": VALUES | {"insight", "outputs", "reading"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "app"},
     "commands.reference": VALUES | {"config", "doctor", "ha", "markdown", "simulator"},
@@ -67,6 +70,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "commands.simulate": VALUES | {"simulator"},
+    "commands.show": VALUES | {"config", "outputs", "reading", "show"},
     # Where a part meets its settings: it checks them and starts.
     "session.hosts": VALUES | {"config", "machine", "session", "simulator"},
     "insight.start": VALUES | {"config", "insight"},
@@ -97,7 +101,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "prometheus_client": frozenset({"outputs"}),
     "opentelemetry": frozenset({"outputs"}),
     "grpc": frozenset({"outputs"}),
-    "ssl": frozenset({"outputs", "doctor", "ha"}),
+    "ssl": frozenset({"outputs", "doctor", "ha", "reading"}),
     "yaml": frozenset({"outputs"}),
     "tomllib": frozenset({"config", "simulator"}),
     "asyncio": frozenset(),

@@ -131,10 +131,14 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: s
         f"usr/share/fish/vendor_completions.d/{NAME}.fish": _read(
             text / "completions" / "fish" / f"{NAME}.fish"
         ),
-        f"usr/share/doc/{NAME}/examples/ha.conf": _read(
-            ROOT / "deploy" / "systemd" / f"{NAME}.service.d" / "ha.conf"
-        ),
     }
+    systemd, examples = ROOT / "deploy" / "systemd", f"usr/share/doc/{NAME}/examples"
+    for drop_in in ("ha.conf", "group.conf"):
+        files[f"{examples}/{drop_in}"] = _read(systemd / f"{NAME}.service.d" / drop_in)
+    for name in (f"{NAME}-textfile.service", f"{NAME}-textfile.timer"):
+        files[f"{examples}/{name}"] = _read(systemd / name).replace(
+            f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}"
+        )
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

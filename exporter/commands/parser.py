@@ -45,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
     ),
+    Command("show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True),
     Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
     Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
     Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),

@@ -63,7 +63,8 @@ def _sources(settings: Settings) -> list[str]:
 def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found = []
     otlp = settings.otlp
-    if not settings.web.enabled and not push_wanted(settings, environ) and not settings.ha.enabled:
+    asked = settings.web.enabled or (settings.api.enabled and settings.api.socket is not None)
+    if not asked and not push_wanted(settings, environ) and not settings.ha.enabled:
         found.append("nothing would be published with --no-web; give --otlp.endpoint, or leave --no-web out")
     for present, missing, flag, variable in (
         (otlp.cert, otlp.key, "key", "CLIENT_KEY"),

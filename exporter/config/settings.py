@@ -133,6 +133,19 @@ class Web:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Api:
+    enabled: bool = option(
+        Switch(), "Answer top, show, check and report on a unix socket.", default="true", flag="api"
+    )
+    socket: str | None = option(
+        SocketPath(),
+        "That socket; mode 0660, group vmguest-exporter where there is one. The commands ask there too.",
+        default=None,
+        unset="api.sock in systemd's RuntimeDirectory, else none; the commands ask at /run/vmguest-exporter/api.sock",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Otlp:
     """None means "not given": then the standard OTEL_* variable counts, and the specification's default."""
 
@@ -288,6 +301,7 @@ class Settings:
     )
     insight: Insight = field(default_factory=Insight)
     web: Web = field(default_factory=Web)
+    api: Api = field(default_factory=Api)
     otlp: Otlp = field(default_factory=Otlp)
     ha: Ha = field(default_factory=Ha)
     log: Log = field(default_factory=Log)
@@ -303,7 +317,7 @@ CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Reading the host", ("source", "poll", "guestrpc", "library", "extended")),
     ("A simulated or recorded host", ("simulated", "replay")),
     ("What is published", ("deprecated-metrics", "expose-identity", "insight")),
-    ("Web", ("web",)),
+    ("Web and socket", ("web", "api")),
     ("OTLP push", ("otlp",)),
     ("vSphere HA heartbeats", ("ha",)),
     ("Running", ("log", "config")),

@@ -77,7 +77,8 @@ class Moment(NamedTuple):
 class History:
     """The moments of the last hour, oldest first. For one thread; readers take :attr:`moments`."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: float = STEP) -> None:
+        self._step = step
         self.moments: tuple[Moment, ...] = ()
         self._worst = self._high = 0.0
 
@@ -97,7 +98,7 @@ class History:
         """Keep this moment if it is due, and if the host's sample is another one than that kept last."""
         last = self.moments[-1] if self.moments else None
         # Not the whole step: a poll that comes a little early would double it.
-        if last is not None and at - last.at < 0.95 * STEP:
+        if last is not None and at - last.at < 0.95 * self._step:
             return
         if (
             last is not None

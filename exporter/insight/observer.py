@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.catalogue.extended_names import uptime
 from exporter.insight import memory, timeline
-from exporter.insight.history import History, Moment, resources
+from exporter.insight.history import STEP, History, Moment, resources
 from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
@@ -55,7 +55,10 @@ class Insight:
 
 
 class Observer:
-    """``guest`` reads what the guest's kernel says; ``settings`` and ``facts`` are those of the last run, if kept."""
+    """``guest`` reads what the guest's kernel says; ``settings`` and ``facts`` are those of the last run, if kept.
+
+    ``step``: seconds between two moments of the history.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Observer:
         histograms: bool = True,
         settings: Mapping[str, Setting] | None = None,
         facts: Facts | None = None,
+        step: float = STEP,
     ) -> None:
         self._read_guest = guest
         self._guest = Guest()
@@ -77,7 +81,7 @@ class Observer:
         self._restarted = facts is not None
         self._facts = facts
         self._refresh = Refresh()
-        self._history = History()
+        self._history = History(step)
         self._steal = Steal()
         self._balloon = memory.Balloon()
         self.insight = Insight(Ledger.empty(histograms=histograms), setting_changes=self._counts)

@@ -61,6 +61,11 @@ class Published:
         """What was worked out of all states so far; frozen."""
         return self._insight()
 
+    @property
+    def expose_identity(self) -> bool:
+        """Whether what tells one VM from all others may be shown."""
+        return self._options.expose_identity
+
     def add(self, families: Families) -> None:
         """From now on, publish what this part says about itself too."""
         self._parts.append(families)

@@ -35,6 +35,7 @@ def test_flag_variable_and_key_follow_from_the_dotted_name() -> None:
 def test_the_switches_with_a_short_form_have_it() -> None:
     assert {row.name: row.negative for row in OPTIONS if row.word != row.name} == {
         "web.enabled": "--no-web",
+        "api.enabled": "--no-api",
         "extended.enabled": "--no-extended",
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands import parser
 from exporter.commands.cli import USAGE
 from exporter.config import OPTIONS
 from exporter.ha.lock import DEFAULT_PATH
@@ -131,3 +132,42 @@ def test_lock_of_the_heartbeater_lies_in_the_unit_s_own_folder() -> None:
     (folder,) = parsed(UNIT)["Service"]["RuntimeDirectory"]
     assert f"/run/{folder}/" in DEFAULT_PATH
     assert parsed(UNIT)["Service"]["RuntimeDirectoryPreserve"] == ["restart"]
+
+
+@pytest.mark.real
+def test_systemd_knows_every_key_of_the_textfile_units(analyze: str, tmp_path: Path) -> None:
+    for name in ("vmguest-exporter-textfile.service", "vmguest-exporter-textfile.timer"):
+        text = (FOLDER / name).read_text().replace("/opt/vmguest-exporter/bin/vmguest-exporter", "/bin/true")
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [analyze, "verify", *tmp_path.iterdir()], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_textfile_units_run_a_command_that_there_is() -> None:
+    service = parsed(FOLDER / "vmguest-exporter-textfile.service")["Service"]
+    program, *words = service["ExecStart"][0].split()
+    assert parsed(UNIT)["Service"]["ExecStart"] == [program]
+    assert words[0] == "show"
+    show = next(command for command in parser.COMMANDS if command.name == "show")
+    found = parser.of(show).parse_args(words[1:])
+    assert str(found.output.parent) in service["ReadWritePaths"]
+
+
+def test_a_lasting_user_loses_nothing_that_a_passing_one_implies() -> None:
+    """systemd.exec(5), DynamicUser=: what it switches on stands in the unit by itself."""
+    service = parsed(UNIT)["Service"]
+    assert parsed(DROP_IN.parent / "group.conf")["Service"] == {
+        "DynamicUser": ["no"],
+        "User": ["vmguest-exporter"],
+    }
+    implied = (
+        "RemoveIPC",
+        "PrivateTmp",
+        "NoNewPrivileges",
+        "RestrictSUIDSGID",
+        "ProtectSystem",
+        "ProtectHome",
+    )
+    assert {service[key][0] for key in implied} <= {"yes", "strict"}

@@ -50,6 +50,7 @@ def overview(
         "verdict": {"level": level.name.lower(), "text": text},
         "answers": [
             {
+                "key": answer.key,
                 "question": answer.question,
                 "level": answer.level.name.lower(),
                 "text": answer.text,

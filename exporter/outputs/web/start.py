@@ -1,14 +1,17 @@
-"""The web server as a part of the program: its settings, and its start."""
+"""The web server and the socket beside it as a part of the program: their settings, and their start."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.metrics.published import Published
+from exporter.outputs.api import PATH, Api
 from exporter.outputs.page.landing import views
 from exporter.outputs.page.status import Status
 from exporter.outputs.process import StandardCollector
@@ -19,39 +22,81 @@ from exporter.outputs.web.listen import EVERYWHERE, bind
 from exporter.outputs.web.login_queue import WAITING
 from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
+from exporter.outputs.web.unix import UnixServer, check_path
 
 log = logging.getLogger("exporter.web")
 
 
-def check(settings: Settings, _environ: Mapping[str, str]) -> None:
+NAME = "api.sock"
+"""In systemd's RuntimeDirectory."""
+
+
+def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise ConfigError for an address that can't be listened on, or a web configuration that can't be used."""
-    if not settings.web.enabled:
-        return
     problems: list[str] = []
-    for attempt in (_try_to_bind, _try_to_secure):
+    for attempt in (_try_to_bind, _try_to_secure) if settings.web.enabled else ():
         try:
             attempt(settings)
+        except ConfigError as error:
+            problems += error.problems
+    if (path := socket_path(settings, environ)) is not None:
+        try:
+            check_path(path)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
 
 
-def start(
-    settings: Settings, published: Published, parts: ExitStack, failed: Callable[[], None]
-) -> WebServer | None:
-    """Listen, unless the web server is off; ``parts`` ends it.
+def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path | None:
+    """Where programs on this machine ask; None: nowhere."""
+    if not settings.api.enabled or sys.platform == "win32":
+        return None
+    if settings.api.socket is not None:
+        return Path(settings.api.socket)
+    # systemd.exec(5): a list with colons where there are several.
+    folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(folder) / NAME if folder else None
 
-    ``failed`` is called from the server's thread should that fail later on.
+
+def start(
+    settings: Settings,
+    environ: Mapping[str, str],
+    published: Published,
+    parts: ExitStack,
+    failed: Callable[[], None],
+) -> WebServer | None:
+    """Listen, on what is not switched off; ``parts`` ends it.
+
+    ``failed`` is called from a server's thread should that fail later on.
     """
-    if not settings.web.enabled:
+    socket_at = socket_path(settings, environ)
+    if not settings.web.enabled and socket_at is None:
         return None
     path = settings.web.telemetry_path
     page = Page(published, None if settings.web.disable_exporter_metrics else StandardCollector())
     status = Status(published)
     application = Application(
-        page, lambda: published.state.polls > 0, path, views(path, status.view, status.content)
+        page,
+        lambda: published.state.polls > 0,
+        path,
+        {**views(path, status.view, status.content), PATH: Api(published).view},
     )
+    if socket_at is not None:
+        unix = UnixServer(application, socket_at, failed=failed)
+        unix.start()
+        parts.callback(unix.close)
+    return _web(settings, application, published, parts, failed) if settings.web.enabled else None
+
+
+def _web(
+    settings: Settings,
+    application: Application,
+    published: Published,
+    parts: ExitStack,
+    failed: Callable[[], None],
+) -> WebServer:
+    path = settings.web.telemetry_path
     if settings.web.config_file is None:
         server = WebServer(application, settings.web.listen, failed=failed)
     else:

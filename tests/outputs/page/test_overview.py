@@ -58,7 +58,7 @@ class TestContent:
     def test_every_question_has_an_answer_and_what_it_rests_on(self, machine: Machine) -> None:
         answers = machine.page()["answers"]
         assert [answer["question"] for answer in answers] == [row.title for row in QUESTIONS]
-        assert all(set(answer) == {"question", "level", "text", "threshold"} for answer in answers)
+        assert all(set(answer) == {"key", "question", "level", "text", "threshold"} for answer in answers)
 
     def test_charts_hold_the_last_hour(self, machine: Machine) -> None:
         page = machine.page()

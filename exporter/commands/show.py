@@ -1,0 +1,140 @@
+"""``vmguest-exporter show``: one reading, for people (a table) or for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from exporter.config import Settings
+from exporter.errors import ConfigError
+from exporter.outputs.prometheus import OPENMETRICS, TEXT
+from exporter.reading.base import Reading
+from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import duration, open_reading, quiet
+from exporter.show import tables, textfile
+
+FORMATS = ("table", "json", "prometheus", "openmetrics")
+WATCH = "2s"
+EXAMPLES = """\
+examples:
+  vmguest-exporter show                         what the running exporter, or the host, says now
+  vmguest-exporter show --from=host --raw       the host's own names and numbers
+  vmguest-exporter show metrics --output=/var/lib/node_exporter/vmguest.prom"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("reading", "metrics"),
+        default="reading",
+        help="metrics: only what host and guest gave, in a text format of Prometheus",
+    )
+    parser.add_argument("--format", choices=FORMATS, help="default: table; of metrics, prometheus")
+    parser.add_argument(
+        "--raw", action="store_true", help="as the host said it: its names, numbers and units"
+    )
+    parser.add_argument(
+        "--watch",
+        metavar="DURATION",
+        type=duration,
+        nargs="?",
+        const=WATCH,
+        help="again and again; default: %(const)s",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="of metrics: replace FILE whole, for node_exporter's textfile collector",
+    )
+    add_place(parser, "2s")
+
+
+def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, str] = os.environ) -> int:
+    """Show; exit status 0, or 1 where the host gives nothing.
+
+    Raises:
+        ConfigError: arguments that contradict each other.
+        VMGuestError: there is nothing to read.
+    """
+    _contradictions(args)
+    settings = load()
+    quiet(settings)
+    if isinstance(args.watch, str):
+        args.watch = duration(args.watch)
+    if args.what == "metrics":
+        # One reading: what spans a while is for others to work out.
+        args.seconds = 0.0
+    with_host = args.watch if args.watch is not None else None
+    reading = open_reading(args, settings, interval=with_host)
+    try:
+        if args.what == "metrics":
+            return _metrics(args, reading)
+        if args.watch is None:
+            return _show(args, reading, environ)
+        return _watch(args, reading, environ)
+    finally:
+        reading.close()
+
+
+def _contradictions(args: Namespace) -> None:
+    metrics = args.what == "metrics"
+    if args.output is not None and not metrics:
+        raise ConfigError("--output goes with metrics: vmguest-exporter show metrics --output=FILE")
+    if metrics and args.format in {"table", "json"}:
+        raise ConfigError(
+            f"--format={args.format} has no effect on metrics; leave it out, or leave metrics out"
+        )
+    if args.raw and (metrics or args.format in {"prometheus", "openmetrics"}):
+        raise ConfigError("--raw goes with --format=table or json")
+    if args.watch is not None and args.output is not None:
+        raise ConfigError("--watch and --output exclude each other; a timer runs the command again")
+
+
+def _metrics(args: Namespace, reading: Reading) -> int:
+    page = textfile.select(reading.page(OPENMETRICS if args.format == "openmetrics" else TEXT))
+    if args.output is not None:
+        textfile.replace(args.output, page)
+    else:
+        print(page.decode(), end="")
+    return 0 if b"\nvmguest_up 1" in page else 1
+
+
+def _show(args: Namespace, reading: Reading, environ: Mapping[str, str]) -> int:
+    if args.format in {"prometheus", "openmetrics"}:
+        print(reading.page(OPENMETRICS if args.format == "openmetrics" else TEXT).decode(), end="")
+        return 0
+    found = reading.document()
+    if args.format == "json":
+        print(json.dumps(found["raw"] if args.raw else found, indent=2, ensure_ascii=False))
+    elif args.raw:
+        print(tables.raw(found), end="")
+    else:
+        width = min(shutil.get_terminal_size((100, 0)).columns, 110)
+        print(tables.text(found, reading.name, width=width, colour=colour(environ)), end="")
+    return 0 if found["up"] else 1
+
+
+def _watch(args: Namespace, reading: Reading, environ: Mapping[str, str]) -> int:
+    """Until Ctrl-C; a terminal is cleared before each."""
+    clear = sys.stdout.isatty() and environ.get("TERM") != "dumb"
+    while True:
+        time.sleep(args.watch)
+        if clear:
+            print("\x1b[H\x1b[2J", end="")
+        _show(args, reading, environ)
+        sys.stdout.flush()
+
+
+def colour(environ: Mapping[str, str]) -> bool:
+    """Only on a terminal, and not where NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+    return sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"

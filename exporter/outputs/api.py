@@ -1,0 +1,162 @@
+"""``/-/insight``: everything that is known, as JSON for programs; ``format`` is its version.
+
+Numbers are in base units, ``"unlimited"`` stands for +Inf, and null for what is not known. Keys are added without notice; a key that goes, or means something else, makes ``format`` go up. Built from the same published object as the metrics, so it can show nothing that
+they withhold; made at most once a second, however many ask.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from exporter.catalogue import BY_KEY
+from exporter.insight.ledger import Ledger
+from exporter.insight.observer import Insight
+from exporter.insight.vitals import Vitals, vitals_of
+from exporter.metrics.families import Family
+from exporter.metrics.published import Published
+from exporter.outputs.page.overview import overview
+from exporter.outputs.web.application import Response
+from exporter.snapshot import PollState
+
+FORMAT = 1
+PATH = "/-/insight"
+MAX_AGE = 1.0
+"""Seconds after which the answer is made anew."""
+
+Document = dict[str, Any]
+"""What :func:`document` gives."""
+
+
+class Api:
+    """The document of what ``published`` knows, for any thread."""
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+        self._lock = threading.Lock()
+        self._made: tuple[float, bytes] | None = None
+
+    def content(self) -> Document:
+        return document(self._published)
+
+    def view(self) -> Response:
+        with self._lock:
+            now = self._published.monotonic()
+            if self._made is None or now - self._made[0] > MAX_AGE:
+                self._made = now, json.dumps(self.content(), allow_nan=False).encode()
+            return Response(self._made[1], "application/json")
+
+
+def document(published: Published) -> Document:
+    """Everything, as of now."""
+    now = published.now()
+    state = published.state
+    insight = published.insight or Insight(Ledger.empty(histograms=False))
+    families = published.collect(now)
+    shown = overview(state, families, insight, now.monotonic, now.wall)
+    vitals = vitals_of(state, insight, now.monotonic, now.wall)
+    fresh = state.fresh(now.monotonic)
+    extended = state.fresh_extended(now.monotonic)
+    return {
+        "format": FORMAT,
+        **shown,
+        "source": asdict(state.source) if state.source is not None else None,
+        "poll": {
+            "interval": state.interval,
+            "extended_interval": state.extended_interval,
+            "read_time": state.read_time or None,
+            "age": now.monotonic - state.read_monotonic if state.snapshot is not None else None,
+            "extended_read_time": extended.read_time if extended is not None else None,
+            "polls": state.polls,
+            "failed": sum(state.errors.values()),
+            "missed": state.missed,
+        },
+        "session": {
+            "id": f"{state.snapshot.session_id:#x}" if state.snapshot is not None else None,
+            "protocol": state.snapshot.protocol if state.snapshot is not None else None,
+            "changes": state.session_changes,
+            "start": state.lives.session.start,
+        },
+        "settings": {name: _plain(value) for name, value in insight.settings.items() if name not in _IDENTITY}
+        if fresh
+        else {},
+        "setting_changes": dict(insight.setting_changes),
+        "guest": asdict(insight.guest),
+        "numbers": _numbers(vitals),
+        "metrics": [_metric(family) for family in families if family.points],
+        "raw": _raw(state, expose_identity=published.expose_identity)
+        if fresh
+        else {"statistics": {}, "groups": {}},
+    }
+
+
+_IDENTITY = frozenset({"resource_pool"})
+_NESTED = frozenset({"guest", "reclaim", "setting_entries", "session_entries", "heartbeat"})
+
+
+def _numbers(vitals: Vitals) -> dict[str, Any]:
+    """What the verdict is about; shares hold for the window and for one vCPU, 1 is all of the time."""
+    found = {
+        field.name: _plain(getattr(vitals, field.name))
+        for field in fields(vitals)
+        if field.name not in _NESTED
+    }
+    ahead = vitals.reclaim
+    return {
+        **found,
+        "capacity": vitals.capacity,
+        "limit_use": vitals.limit_use,
+        "reclaim_pending": ahead.pending,
+        "reclaim_worst_case": ahead.worst_case,
+        "reclaim_spare": ahead.spare,
+        "reclaim_deficit": ahead.deficit,
+        "setting_changes": len(vitals.setting_entries),
+        "session_changes": len(vitals.session_entries),
+    }
+
+
+def _metric(family: Family) -> dict[str, Any]:
+    metric = family.metric
+    return {
+        "name": metric.prometheus,
+        "kind": metric.kind.value,
+        "unit": metric.unit.ucum,
+        "help": metric.help,
+        "points": [{"labels": dict(each.labels), "value": _plain(each.value)} for each in family.points],
+    }
+
+
+def _raw(state: PollState, *, expose_identity: bool) -> dict[str, Any]:
+    """The host's own words: numbers as they came, in the host's unit."""
+    snapshot, extended = state.snapshot, state.extended
+    values: Mapping[str, int | str] = snapshot.values if snapshot is not None else {}
+    statistics = {key: value for key, value in values.items() if expose_identity or not BY_KEY[key].identity}
+    groups: dict[str, dict[str, Any]] = {}
+    for group, found in (extended.groups if extended is not None else {}).items():
+        groups[group] = {
+            each.name: {"value": each.value, "type": each.type, "units": each.units}
+            for each in found
+            if expose_identity or not (isinstance(each.value, str) and _identifies(each.name))
+        }
+    return {"statistics": statistics, "groups": groups}
+
+
+def _identifies(name: str) -> bool:
+    lowered = name.lower()
+    return "uuid" in lowered or "name" in lowered
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "unlimited"
+    return value
+
+
+def metric(document: Document, name: str) -> Iterable[dict[str, Any]]:
+    """The points of one metric."""
+    return next((each["points"] for each in document["metrics"] if each["name"] == name), ())

@@ -1,0 +1,163 @@
+"""A running exporter as a place to read: over its unix socket, or over HTTP and HTTPS.
+
+Neither a proxy nor a redirect is followed: a password goes to the address that was given, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from exporter.errors import ConfigError
+from exporter.outputs.api import FORMAT, PATH, Document
+from exporter.outputs.prometheus import Format
+from exporter.reading.base import NoAnswer
+
+TIMEOUT = 5.0
+"""Seconds for each step of one request."""
+LARGEST = 32 * 2**20
+"""Bytes of an answer, at most."""
+SERVICE = "systemctl status vmguest-exporter"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(self.path)
+
+
+@dataclass(frozen=True)
+class Login:
+    """HTTP basic authentication."""
+
+    user: str
+    password: str
+
+    @property
+    def header(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+class Client:
+    """An exporter; ``connect`` gives a new connection to it."""
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], http.client.HTTPConnection],
+        *,
+        prefix: str = "",
+        metrics: str = "/metrics",
+        login: Login | None = None,
+        hint: str = "",
+    ) -> None:
+        self.name = name
+        self._connect = connect
+        self._prefix = prefix
+        self._metrics = metrics
+        self._headers = {"Authorization": login.header} if login is not None else {}
+        self._hint = hint
+
+    def document(self) -> Document:
+        body = self._get(PATH, "application/json")
+        try:
+            found: Document = json.loads(body)
+            version = found["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NoAnswer(f"{self.name}: the answer to {PATH} is not an exporter's") from error
+        if version != FORMAT:
+            raise NoAnswer(
+                f"{self.name}: it speaks format {version!r}, this program {FORMAT}; use the same release"
+            )
+        return found
+
+    def page(self, form: Format) -> bytes:
+        return self._get(self._metrics, form.content_type)
+
+    def close(self) -> None:
+        """Each request has a connection of its own."""
+
+    def _get(self, path: str, accept: str) -> bytes:
+        connection = self._connect()
+        try:
+            connection.request("GET", self._prefix + path, headers={"Accept": accept, **self._headers})
+            response = connection.getresponse()
+            body = response.read(LARGEST)
+        except PermissionError as error:
+            raise NoAnswer(f"{self.name}: {error.strerror}; {self._hint or 'who are you?'}") from error
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {SERVICE}") from error
+        finally:
+            connection.close()
+        if response.status == http.client.UNAUTHORIZED:
+            raise NoAnswer(f"{self.name}: login refused; give --user and --password-file")
+        if response.status != http.client.OK:
+            raise NoAnswer(f"{self.name}: {path} was answered with {response.status} {response.reason}")
+        return body
+
+
+def at_socket(path: str, metrics: str = "/metrics") -> Client:
+    """The exporter on this machine."""
+    return Client(
+        f"the exporter at {path}",
+        lambda: _UnixConnection(path),
+        metrics=metrics,
+        hint="ask as root or as a member of the socket's group (usermod -aG vmguest-exporter NAME)",
+    )
+
+
+def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | None) -> Client:
+    """An exporter by its URL; ``/metrics`` at its end is left out.
+
+    Raises:
+        ConfigError: something can't be used.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"--url={url}: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise ConfigError(
+            f"--url={url}: expected http://HOST:PORT or https://HOST:PORT; a name and password go into --user and"
+            " --password-file"
+        )
+    if ca is not None and parts.scheme != "https":
+        raise ConfigError("--ca has no effect without https:// in --url")
+    if (user is None) != (password_file is None):
+        raise ConfigError("--user and --password-file go together")
+    login = None
+    if user is not None and password_file is not None:
+        try:
+            login = Login(user, password_file.read_text(encoding="utf-8").rstrip("\r\n"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--password-file={password_file}: {_why(error)}") from error
+    host = parts.hostname
+    prefix = parts.path.rstrip("/").removesuffix("/metrics")
+    connect: Callable[[], http.client.HTTPConnection]
+    if parts.scheme == "https":
+        try:
+            context = ssl.create_default_context(cafile=str(ca) if ca is not None else None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"--ca={ca}: {_why(error)}") from error
+        connect = lambda: http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)  # noqa: E731
+    else:
+        connect = lambda: http.client.HTTPConnection(host, port, timeout=TIMEOUT)  # noqa: E731
+    return Client(f"the exporter at {url}", connect, prefix=prefix, login=login)
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

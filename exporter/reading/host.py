@@ -1,0 +1,175 @@
+"""The host as a place to read, by the parts that the exporter consists of, in this process.
+
+:meth:`HostReading.measure` reads for a while and ends; :meth:`HostReading.follow` goes on in a thread. The extended
+statistics are read at both ends of a measurement, so that their rates span all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from exporter.config import Settings
+from exporter.insight.observer import Observer
+from exporter.metrics.collector import Options
+from exporter.metrics.published import Published
+from exporter.outputs.api import Document, document
+from exporter.outputs.prometheus import Format, VMGuestCollector
+from exporter.poller import Poller
+from exporter.session import hosts
+from exporter.session.hosts import Host
+from exporter.session.replay import ReplaySource
+from exporter.session.replay import read as read_recording
+from exporter.session.rounds import ExtendedReader
+from exporter.snapshot import Guest, PollState
+
+LONGEST_STEP = 1.0
+"""Seconds between two polls of a measurement, at most: bursts are looked for in what lies between."""
+
+
+class HostReading:
+    """``host`` as an exporter with these settings would see it. Opens nothing before the first poll."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        host: Host,
+        interval: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        rounds: float | None = None,
+    ) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._sleep = sleep
+        self._timeout = settings.guestrpc.timeout
+        self._observer = Observer(host.guest, histograms=False, step=interval)
+        self._watching = False
+        reader = None
+        if settings.extended.enabled:
+            every = settings.extended.interval if rounds is None else rounds
+            reader = ExtendedReader(every, unknown=settings.extended.unknown, clock=clock, wall=wall)
+        self._poller = Poller(
+            host.source, interval, on_state=self._told, extended=reader, clock=clock, wall=wall
+        )
+        self.published = Published(
+            lambda: self._poller.state,
+            Options(settings.expose_identity, settings.deprecated_metrics),
+            guest=host.guest,
+            insight=lambda: self._observer.insight,
+            wall=wall,
+            monotonic=clock,
+        )
+
+    @property
+    def name(self) -> str:
+        source = self._poller.state.source
+        if source is None or source.transport == source.source or not source.transport:
+            return f"the host ({source.source if source is not None else 'no source'})"
+        return f"the host ({source.source} over {source.transport})"
+
+    def _told(self, state: PollState) -> None:
+        if self._watching:
+            self._observer.polled(state)
+
+    def measure(self, seconds: float) -> None:
+        """Read for ``seconds``; 0 is one reading. Returns at once where the first poll fails: its state says why."""
+        self._poller.poll()
+        if self._poller.state.last_error:
+            return
+        self._round()
+        self._watching = True
+        # What the round found stands beside this poll: the first end of the measurement.
+        self._poller.poll()
+        begun = self._clock()
+        steps = max(round(seconds / self._interval), 1) if seconds > 0 else 0
+        for step in range(1, steps + 1):
+            self._sleep(max(begun + seconds * step / steps - self._clock(), 0.0))
+            if step == steps:
+                self._round()
+            self._poller.poll()
+
+    def play(self, seconds: float) -> None:
+        """Read as the exporter does, a poll each interval and a round when it is due, for ``seconds``."""
+        self._watching = True
+        for step in range(int(seconds / self._interval) + 1):
+            self._sleep(max(step * self._interval - self._clock(), 0.0))
+            self._poller.poll()
+            self._round()
+
+    def follow(self) -> None:
+        """Go on reading in a thread, until :meth:`close`."""
+        self._watching = True
+        self._poller.start()
+
+    def document(self) -> Document:
+        return document(self.published)
+
+    def page(self, form: Format) -> bytes:
+        return form.page(VMGuestCollector(self.published.collect))
+
+    def close(self) -> None:
+        self._poller.stop()
+
+    def _round(self) -> None:
+        self._poller.poll_extended(self._clock() + self._timeout)
+
+
+def measured(settings: Settings, seconds: float) -> HostReading:
+    """The settings' host, read for ``seconds``.
+
+    Raises:
+        VMGuestError: there is none, or the settings are wrong.
+    """
+    interval = min(settings.poll.interval, LONGEST_STEP, seconds or LONGEST_STEP)
+    reading = HostReading(settings, hosts.find_host(settings), interval, rounds=max(seconds / 2, 0.1))
+    try:
+        reading.measure(seconds)
+    except BaseException:
+        reading.close()
+        raise
+    return reading
+
+
+def followed(settings: Settings, interval: float) -> HostReading:
+    """The settings' host, read on and on; errors as :func:`measured`."""
+    reading = HostReading(settings, hosts.find_host(settings), interval, rounds=max(interval, 1.0))
+    reading.follow()
+    return reading
+
+
+def recorded(settings: Settings, file: str, guest: Guest) -> HostReading:
+    """A whole recording, read at once on a clock of its own; ``guest``: what is known of the VM that it is of.
+
+    Raises:
+        ConfigError: the file is no recording.
+    """
+    recording = read_recording(file)
+    clock = _Clock()
+    began = time.time() - recording.duration
+    interval = recording.interval or settings.poll.interval
+    reading = HostReading(
+        settings,
+        Host(ReplaySource(file, clock=clock), lambda: guest),
+        interval,
+        clock=clock,
+        wall=lambda: began + clock(),
+        sleep=clock.sleep,
+    )
+    reading.play(recording.duration)
+    return reading
+
+
+class _Clock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds

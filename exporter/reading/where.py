@@ -1,0 +1,114 @@
+"""``--from``, ``--for``, ``--url`` and their like: which place the commands read."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from exporter import log
+from exporter.config import Settings
+from exporter.config.values import Duration
+from exporter.errors import ConfigError
+from exporter.reading.base import NoAnswer, Reading
+from exporter.reading.client import at_socket, at_url
+from exporter.reading.host import followed, measured
+
+SOCKET = "/run/vmguest-exporter/api.sock"
+"""Where the unit's exporter answers."""
+UNIT = Path("/etc/systemd/system/multi-user.target.wants/vmguest-exporter.service")
+"""There while the unit is enabled."""
+_SPAN = Duration(0.1, 3600.0)
+
+
+def duration(text: str) -> float:
+    """A length of time, for argparse."""
+    try:
+        return _SPAN.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: expected {_SPAN.expects}; {error}") from error
+
+
+def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
+    """``seconds``: how long a host is read without ``--for``; None: the command reads on and on."""
+    place = parser.add_argument_group("where to look")
+    place.add_argument(
+        "--from",
+        dest="place",
+        choices=("auto", "exporter", "host"),
+        default="auto",
+        help="the running exporter, or the host itself; auto takes the exporter where one is set up",
+    )
+    if seconds is not None:
+        place.add_argument(
+            "--for",
+            dest="seconds",
+            metavar="DURATION",
+            type=duration,
+            default=seconds,
+            help="how long the host is read; default: %(default)s",
+        )
+    place.add_argument("--url", help="an exporter elsewhere: http://HOST:10052")
+    place.add_argument("--user", metavar="NAME", help="login there")
+    place.add_argument("--password-file", metavar="FILE", type=Path, help="its password")
+    place.add_argument(
+        "--ca", metavar="FILE", type=Path, help="certificates (PEM) that it is checked against"
+    )
+
+
+def open_reading(
+    args: Namespace,
+    settings: Settings,
+    *,
+    interval: float | None = None,
+    strict: bool = False,
+    unit: Path = UNIT,
+) -> Reading:
+    """The place that the arguments name. ``interval``: follow a host at this pace; None: read it for ``--for``.
+
+    ``strict``: where an exporter is set up and does not answer, nothing else is looked at.
+
+    Raises:
+        ConfigError: contradictions.
+        NoAnswer: the exporter that was asked for does not answer.
+        VMGuestError: there is no host to read.
+    """
+    exporter = _exporter(args, settings, unit)
+    if exporter is not None and (strict or args.place == "exporter" or args.url is not None):
+        return exporter
+    if exporter is not None:
+        try:
+            exporter.document()
+        except NoAnswer as error:
+            print(f"vmguest-exporter: {error}; reading the host instead", file=sys.stderr)
+        else:
+            return exporter
+    return followed(settings, interval) if interval is not None else measured(settings, args.seconds)
+
+
+def _exporter(args: Namespace, settings: Settings, unit: Path) -> Reading | None:
+    """The exporter to ask; None: the host is to be read."""
+    if args.url is not None:
+        if args.place == "host":
+            raise ConfigError("--url has no effect with --from=host")
+        return at_url(args.url, args.user, args.password_file, args.ca)
+    for flag, value in (("--user", args.user), ("--password-file", args.password_file), ("--ca", args.ca)):
+        if value is not None:
+            raise ConfigError(f"{flag} has no effect without --url")
+    if args.place == "host":
+        return None
+    path = settings.api.socket or SOCKET
+    metrics = settings.web.telemetry_path
+    if args.place == "exporter":
+        return at_socket(path, metrics)
+    # Who names a source, a scenario or a host's socket means that host.
+    if settings.source != "auto" or settings.guestrpc.socket is not None:
+        return None
+    set_up = settings.api.socket is not None or Path(path).exists() or unit.is_symlink()
+    return at_socket(path, metrics) if set_up else None
+
+
+def quiet(settings: Settings) -> None:
+    """Only errors into the log: what a person asked for stands on standard output; ``--log.level=debug`` is heard."""
+    if settings.log.level != "debug":
+        log.set_up("error", settings.log.format)

@@ -1,0 +1,1 @@
+"""``vmguest-exporter show``: one reading, for people or for programs."""

@@ -1,0 +1,144 @@
+"""The document for programs: shape, what it withholds, and that it can be written as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from exporter.catalogue import STATISTICS
+from exporter.insight.observer import Observer
+from exporter.insight.verdict import QUESTIONS
+from exporter.insight.vitals import Vitals
+from exporter.metrics.collector import Options
+from exporter.metrics.published import Published
+from exporter.outputs.api import FORMAT, Api, document, metric
+from exporter.poller import Poller
+from exporter.session.rounds import ExtendedReader
+from exporter.session.wire import WireSource
+from exporter.simulator.in_process import in_process
+from exporter.snapshot import Guest, PollState
+
+
+class World:
+    """A simulated host, polled by hand on a clock of its own."""
+
+    def __init__(self, scenario: str = "ballooning", *, identity: bool = False) -> None:
+        self.now = 1000.0
+        self.source = WireSource(in_process(scenario, seed=1, clock=self.clock), source="simulated")
+        self.observer = Observer(lambda: Guest(4, 8 * 2**30))
+        self.poller = Poller(
+            self.source,
+            5.0,
+            clock=self.clock,
+            wall=self.wall,
+            on_state=self.observer.polled,
+            extended=ExtendedReader(5.0, clock=self.clock, wall=self.wall),
+        )
+        self.published = Published(
+            lambda: self.poller.state,
+            Options(expose_identity=identity),
+            guest=lambda: self.observer.insight.guest,
+            insight=lambda: self.observer.insight,
+            wall=self.wall,
+            monotonic=self.clock,
+        )
+
+    def clock(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1.79e9 + self.now
+
+    def run(self, polls: int) -> None:
+        for _ in range(polls):
+            self.now += 5.0
+            self.poller.poll()
+            self.poller.poll_extended(self.now + 5.0)
+
+
+@contextmanager
+def world(**wanted: Any) -> Iterator[World]:
+    made = World(**wanted)
+    try:
+        yield made
+    finally:
+        made.source.close()
+
+
+def test_it_holds_every_question_number_and_metric() -> None:
+    with world() as host:
+        host.run(20)
+        found = json.loads(json.dumps(document(host.published), allow_nan=False))
+    assert found["format"] == FORMAT == 1
+    assert [each["key"] for each in found["answers"]] == [row.key for row in QUESTIONS]
+    assert found["numbers"]["window"] > 50
+    assert found["numbers"]["cpu_limit"] == "unlimited"
+    names = {each["name"] for each in found["metrics"]}
+    assert {"vmguest_up", "vmguest_memory_ballooned_bytes", "vmguest_disk_num_reads_total"} <= names
+    assert next(each["labels"] for each in metric(found, "vmguest_disk_num_reads_total")).keys() == {"disk"}
+    assert found["raw"]["statistics"]["cpu_limit"] == 4294967295
+    assert any(group.startswith("vnet ") for group in found["raw"]["groups"])
+    assert found["up"] is True
+    assert found["poll"]["age"] == 0.0
+
+
+def test_the_numbers_are_those_of_the_verdict() -> None:
+    """No field of the vitals is forgotten but those that are told elsewhere."""
+    with world() as host:
+        host.run(2)
+        numbers = document(host.published)["numbers"]
+    elsewhere = {"guest", "reclaim", "setting_entries", "session_entries", "heartbeat"}
+    assert set(Vitals.__dataclass_fields__) - elsewhere <= numbers.keys()
+
+
+@pytest.mark.parametrize("identity", [False, True])
+def test_what_identifies_the_vm_is_withheld_unless_asked_for(*, identity: bool) -> None:
+    with world(identity=identity) as host:
+        host.run(3)
+        text = json.dumps(document(host.published))
+    assert ("resource_pool_path" in text) is identity
+    assert ("uuid.bios" in text) is identity
+
+
+def test_stale_numbers_are_withheld() -> None:
+    with world() as host:
+        host.run(3)
+        host.now += 60.0
+        found = document(host.published)
+    assert found["raw"] == {"statistics": {}, "groups": {}}
+    assert found["settings"] == {}
+    assert found["up"] is False
+    assert found["verdict"]["level"] == "unknown"
+    assert found["numbers"]["stolen"] is None
+    assert found["poll"]["age"] == pytest.approx(60.0)
+
+
+def test_before_the_first_poll_it_is_there_too() -> None:
+    published = Published(lambda: PollState(interval=5.0), wall=time.time)
+    found = json.loads(Api(published).view().body)
+    assert found["up"] is False
+    assert found["session"] == {"id": None, "protocol": None, "changes": 0, "start": None}
+
+
+def test_it_is_made_once_a_second_however_many_ask() -> None:
+    with world() as host:
+        host.run(1)
+        api = Api(host.published)
+        first = api.view().body
+        host.now += 0.5
+        assert api.view().body is first
+        host.now += 1.0
+        assert api.view().body is not first
+
+
+def test_every_statistic_with_a_row_can_be_shown_raw() -> None:
+    with world(scenario="steady") as host:
+        host.run(1)
+        raw = document(host.published)["raw"]["statistics"]
+    assert raw.keys() <= {row.key for row in STATISTICS}
+    assert len(raw) > 20

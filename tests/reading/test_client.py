@@ -1,0 +1,111 @@
+"""An exporter as a place to read, over a socket and over HTTP: answers, and what is said without one."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.outputs.prometheus import TEXT
+from exporter.reading.base import NoAnswer
+from exporter.reading.client import Client, at_socket, at_url
+
+
+class Exporter(http.server.BaseHTTPRequestHandler):
+    """Answers what a test laid into ``answers``; remembers what it was sent."""
+
+    answers: ClassVar[dict[str, tuple[int, bytes]]] = {}
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Authorization"]))
+        status, body = self.answers.get(self.path, (404, b""))
+        self.send_response(status)
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def exporter(**answers: tuple[int, bytes]) -> Iterator[str]:
+    Exporter.answers = {f"/{path.replace('__', '/')}": answer for path, answer in answers.items()}
+    Exporter.asked = []
+    server = http.server.HTTPServer(("127.0.0.1", 0), Exporter)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def of(url: str) -> Client:
+    return at_url(url, None, None, None)
+
+
+INSIGHT = "-__insight"
+
+
+def test_it_reads_documents_and_pages(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    with exporter(**{INSIGHT: (200, b'{"format": 1}'), "metrics": (200, b"page")}) as url:
+        client = at_url(f"{url}/metrics", "me", secret, None)
+        assert client.document() == {"format": 1}
+        assert client.page(TEXT) == b"page"
+        assert Exporter.asked == [("/-/insight", "Basic bWU6czNjcmV0"), ("/metrics", "Basic bWU6czNjcmV0")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((401, b""), "give --user and --password-file"),
+        ((302, b""), "answered with 302"),
+        ((200, b"<html>"), "not an exporter's"),
+        ((200, b"[]"), "not an exporter's"),
+        ((200, json.dumps({"format": 99}).encode()), "it speaks format 99"),
+    ],
+)
+def test_what_is_no_answer_is_said(answer: tuple[int, bytes], words: str) -> None:
+    with exporter(**{INSIGHT: answer}) as url, pytest.raises(NoAnswer, match=words):
+        of(url).document()
+
+
+def test_silence_names_the_place_and_what_to_look_at(short_path: Path) -> None:
+    with pytest.raises(NoAnswer, match=r"api.sock does not answer.*systemctl status vmguest-exporter"):
+        at_socket(str(short_path / "api.sock")).document()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("localhost:10052", "expected http://HOST:PORT"),
+        ("http://me:pw@x", "go into --user"),
+        ("http://x:99999", "Port out of range"),
+    ],
+)
+def test_urls_that_can_not_be_used(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        of(url)
+
+
+def test_options_that_need_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="go together"):
+        at_url("http://x", "me", None, None)
+    with pytest.raises(ConfigError, match="--ca has no effect"):
+        at_url("http://x", None, None, tmp_path)
+    with pytest.raises(ConfigError, match="No such file"):
+        at_url("http://x", "me", tmp_path / "none", None)
