@@ -35,7 +35,7 @@ FLAGS = {row.flag for row in OPTIONS} | {row.negative for row in OPTIONS if isin
 OTHERS = {"--help", "--version", "--[no-]", "--name", "--no-name"}
 """Flags that are no settings, and words that stand for any flag."""
 FOREIGN = {
-    "--unix-socket",
+    "--unix-socket",  # curl
     *("--web.enable-otlp-receiver", "--enable-feature"),  # Prometheus
     "--security-opt",  # docker run
     "--numprocesses",  # pytest

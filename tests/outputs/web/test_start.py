@@ -36,7 +36,7 @@ def test_it_is_ready_once_a_poll_has_ended() -> None:
     states = [PollState(interval=5.0)]
     settings = load((), {"VMGUEST_WEB_LISTEN_ADDRESS": "127.0.0.1:0"})
     with ExitStack() as parts:
-        server = start.start(settings, Published(lambda: states[-1]), parts, lambda: None)
+        server = start.start(settings, {}, Published(lambda: states[-1]), parts, lambda: None)
         assert server is not None
         url = f"{server.urls[0].rstrip('/')}/-/ready"
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -46,3 +46,24 @@ def test_it_is_ready_once_a_poll_has_ended() -> None:
         states.append(replace(states[0], polls=1))
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("web", [True, False])
+def test_the_socket_lies_where_it_is_named_else_in_systemds_folder(short_path: Path, web: bool) -> None:
+    settings = load((), {"VMGUEST_WEB_LISTEN_ADDRESS": "127.0.0.1:0"})
+    settings = replace(settings, web=replace(settings.web, enabled=web))
+    published = Published(lambda: PollState(interval=5.0))
+    with ExitStack() as parts:
+        server = start.start(settings, {"RUNTIME_DIRECTORY": str(short_path)}, published, parts, lambda: None)
+        assert (server is not None) is web
+        assert (short_path / "api.sock").is_socket()
+    assert not (short_path / "api.sock").exists()
+
+
+def test_without_a_place_or_when_off_there_is_no_socket(short_path: Path) -> None:
+    settings = load((), {})
+    assert start.socket_path(settings, {}) is None
+    off = replace(settings, api=replace(settings.api, enabled=False, socket=str(short_path / "x")))
+    assert start.socket_path(off, {"RUNTIME_DIRECTORY": str(short_path)}) is None
+    named = replace(settings, api=replace(settings.api, socket=str(short_path / "x")))
+    assert start.socket_path(named, {"RUNTIME_DIRECTORY": "/elsewhere"}) == short_path / "x"
