@@ -300,6 +300,9 @@ class Settings:
         default="false",
     )
     insight: Insight = field(default_factory=Insight)
+    experimental: bool = option(
+        Switch(), "Publish what is still tried out: pauses of the whole VM.", default="false"
+    )
     web: Web = field(default_factory=Web)
     api: Api = field(default_factory=Api)
     otlp: Otlp = field(default_factory=Otlp)
@@ -316,7 +319,7 @@ GROUPS: dict[str, type] = {
 CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Reading the host", ("source", "poll", "guestrpc", "library", "extended")),
     ("A simulated or recorded host", ("simulated", "replay")),
-    ("What is published", ("deprecated-metrics", "expose-identity", "insight")),
+    ("What is published", ("deprecated-metrics", "expose-identity", "insight", "experimental")),
     ("Web and socket", ("web", "api")),
     ("OTLP push", ("otlp",)),
     ("vSphere HA heartbeats", ("ha",)),

@@ -14,11 +14,13 @@ from exporter.insight.history import STEP, History, Moment, resources
 from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
+from exporter.insight.pauses import Pauses
 from exporter.insight.refresh import Refresh
 from exporter.insight.settings import SETTINGS, Change, Setting, changes, raw, settings_of
 from exporter.insight.steal import Steal
 from exporter.insight.timeline import Entry, Facts
-from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
+from exporter.insight.words import span
+from exporter.snapshot import ExtendedSnapshot, Guest, Histogram, PollState, Snapshot
 
 GUEST_INTERVAL = 15.0
 """Seconds after which the guest's own figures are read anew, where no extended statistics set the rhythm."""
@@ -50,6 +52,8 @@ class Insight:
     """The last hour, oldest first."""
     steal_accounting: bool | None = None
     """Whether the kernel's own steal can be believed; None until enough was stolen to tell."""
+    pauses: Histogram | None = None
+    """None: not looked for."""
     balloon_stuck: float = 0.0
     """Seconds for which the balloon has not followed a target well above it."""
 
@@ -65,6 +69,7 @@ class Observer:
         guest: Callable[[], Guest],
         *,
         histograms: bool = True,
+        pauses: bool = False,
         settings: Mapping[str, Setting] | None = None,
         facts: Facts | None = None,
         step: float = STEP,
@@ -81,6 +86,7 @@ class Observer:
         self._restarted = facts is not None
         self._facts = facts
         self._refresh = Refresh()
+        self._pauses = Pauses() if pauses else None
         self._history = History(step)
         self._steal = Steal()
         self._balloon = memory.Balloon()
@@ -129,7 +135,7 @@ class Observer:
             cpu_limit = interval_free_state(snapshot, self._guest)
             memory_limit = memory.limit_state(snapshot, self._guest, None)
         self._base = next_base(base, snapshot)
-        entries = self._entries(state, snapshot)
+        entries = (*self._entries(state, snapshot), *self._paused(state, snapshot))
         self._history.record(snapshot, state.fresh_extended(at), self._guest, ledger, at)
         return replace(
             insight,
@@ -143,6 +149,7 @@ class Observer:
             facts=self._facts,
             moments=self._history.moments,
             steal_accounting=self._steal.accounting,
+            pauses=self._pauses.seen if self._pauses is not None else None,
             balloon_stuck=self._balloon.stuck(snapshot, at),
         ), entries
 
@@ -173,6 +180,17 @@ class Observer:
             self._settings = {**self._settings, **present}
         self._restarted = False
         return tuple(found)
+
+    def _paused(self, state: PollState, snapshot: Snapshot) -> tuple[Entry, ...]:
+        """A pause that this sample proves."""
+        if self._pauses is None:
+            return ()
+        at, interval = state.read_monotonic, state.interval
+        length = self._pauses.polled(snapshot, at, min(self._refresh.seconds or interval, interval))
+        if length is None:
+            return ()
+        text = f"The VM stood still for about {span(length)}, not long before this."
+        return (Entry(state.read_time, at, "pause", text),)
 
     def _round(self, insight: Insight, extended: ExtendedSnapshot) -> Insight:
         """What rests on the extended statistics, at the time of their own answer."""

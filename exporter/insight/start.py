@@ -33,7 +33,16 @@ def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Gu
     real = settings.source not in {"simulated", "replay"}
     keeper = Keeper(Path(folder) / FILE) if folder and real else None
     kept, facts = keeper.load() if keeper is not None else ({}, None)
-    return Told(Observer(guest, histograms=settings.insight.histograms, settings=kept, facts=facts), keeper)
+    return Told(
+        Observer(
+            guest,
+            histograms=settings.insight.histograms,
+            pauses=settings.experimental,
+            settings=kept,
+            facts=facts,
+        ),
+        keeper,
+    )
 
 
 class Told:

@@ -75,6 +75,9 @@ class Vitals:
     """Of the last day, oldest first."""
     session_entries: tuple[Entry, ...] = ()
     """Of the last hour, oldest first."""
+    pauses_watched: bool = False
+    pause_entries: tuple[Entry, ...] = ()
+    """Of the last hour, oldest first."""
     steal_accounting: bool | None = None
     heartbeat: Heartbeat | None = None
 
@@ -149,6 +152,8 @@ def vitals_of(
         else None,
         setting_entries=_since(insight, "setting", wall - DAY),
         session_entries=_since(insight, "session", wall - HOUR),
+        pauses_watched=insight.pauses is not None,
+        pause_entries=_since(insight, "pause", wall - HOUR),
         steal_accounting=insight.steal_accounting,
         heartbeat=heartbeat,
     )

@@ -47,6 +47,8 @@ class Family:
     time: float = 0.0
     histogram: Histogram | None = None
     monotonic: float = 0.0
+    labels: Labels = ()
+    """Of the histogram."""
 
     @property
     def name(self) -> str:

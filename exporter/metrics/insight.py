@@ -35,6 +35,8 @@ def families(insight: Insight, state: PollState, now_monotonic: float) -> Iterat
         yield Family(catalogue.STOLEN_RATIO, (), histogram=ledger.stolen_ratio)
     if ledger.memory_ratio is not None:
         yield Family(catalogue.MEMORY_CONTENTION_RATIO, (), histogram=ledger.memory_ratio)
+    if insight.pauses is not None:
+        yield Family(catalogue.PAUSE, (), histogram=insight.pauses, labels=(("seen_by", "host_clock"),))
     if state.fresh(now_monotonic) and (steal := insight.guest.steal_seconds) is not None:
         yield Family(catalogue.GUEST_STEAL, (Point(steal, life=UNSEEN),))
     if insight.steal_accounting is not None:

@@ -39,7 +39,10 @@ def as_metric(family: Family) -> Metric:
     """``family`` as one of prometheus_client's. State sets are gauges with a label of their own name here."""
     name, text, unit = family.name, family.metric.help, family.metric.unit.prometheus
     if family.histogram is not None:
-        return HistogramMetricFamily(name, text, _buckets(family.histogram), family.histogram.sum, unit=unit)
+        histogram = HistogramMetricFamily(name, text, labels=[key for key, _ in family.labels], unit=unit)
+        words = [value for _, value in family.labels]
+        histogram.add_metric(words, _buckets(family.histogram), family.histogram.sum)
+        return histogram
     if family.metric.kind is Kind.INFO:
         info = InfoMetricFamily(name, text)
         for point in family.points:

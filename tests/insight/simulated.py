@@ -24,7 +24,12 @@ class Simulated:
     """``interval``: seconds between two polls."""
 
     def __init__(
-        self, scenario: Scenario | str, interval: float = 5.0, *, guest: Callable[[], Guest] | None = None
+        self,
+        scenario: Scenario | str,
+        interval: float = 5.0,
+        *,
+        guest: Callable[[], Guest] | None = None,
+        pauses: bool = False,
     ) -> None:
         self.now = 1000.0
         self.entries: list[Entry] = []
@@ -32,7 +37,7 @@ class Simulated:
         self._interval = interval
         self._connector = in_process(scenario, seed=1, clock=self.clock)
         self._source = WireSource(self._connector, 5.0, source="simulated")
-        self.observer = Observer(guest or self.guest)
+        self.observer = Observer(guest or self.guest, pauses=pauses)
         self.poller = Poller(
             self._source,
             interval,

@@ -31,6 +31,19 @@ def session(v: Vitals) -> Said:
     )
 
 
+def pauses(v: Vitals) -> Said:
+    if not v.pauses_watched:
+        return Level.UNKNOWN, "Not looked for: only with --experimental."
+    count = len(v.pause_entries)
+    if not count:
+        return Level.OK, "No pause was seen in the last hour."
+    times = "once" if count == 1 else f"{count} times"
+    return (
+        Level.INFO,
+        f"It stood still {times} in the last hour, as for a snapshot or a move. {v.pause_entries[-1].text}",
+    )
+
+
 def hot_add(v: Vitals) -> Said:
     online, possible = v.guest.vcpus, v.guest.possible_vcpus
     if online is None or possible is None:
@@ -88,6 +101,12 @@ ROWS = (
         "Was it moved, suspended or reset?",
         "Any session change in the last hour: informed. More than 3: warned. The host never says why.",
         session,
+    ),
+    Question(
+        "pauses",
+        "Did the whole VM stand still?",
+        "The host's clock went on by the host's rhythm and 250 ms more than the guest's, for good (experimental).",
+        pauses,
     ),
     Question(
         "hot-add",

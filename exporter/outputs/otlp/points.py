@@ -26,7 +26,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
-from exporter.catalogue import Kind, Unit
+from exporter.catalogue import Kind, Labels, Unit
 from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
 from exporter.outputs.otlp.deltas import Deltas
@@ -80,7 +80,7 @@ class Converter:
             now = Instant(family.time, family.monotonic) if family.time else batch.now
             data: Sum | Gauge | HistogramData
             if family.histogram is not None:
-                data = self._histogram(family.name, family.histogram, batch.began, now)
+                data = self._histogram(family.name, family.histogram, family.labels, batch.began, now)
             elif family.metric.kind is _COUNTER:
                 points = self._sums(family, batch.began, now)
                 if not points:
@@ -113,7 +113,9 @@ class Converter:
             found.append(NumberDataPoint(dict(point.labels), nanoseconds(start), at, value))
         return found
 
-    def _histogram(self, name: str, histogram: Histogram, began: Life, now: Instant) -> HistogramData:
+    def _histogram(
+        self, name: str, histogram: Histogram, labels: Labels, began: Life, now: Instant
+    ) -> HistogramData:
         if self._delta_histograms:
             histogram, start = self._deltas.histogram(name, histogram, began.since or 0.0, now)
         else:
@@ -125,7 +127,7 @@ class Converter:
             upper - lower for lower, upper in zip(below, (*histogram.counts, histogram.count), strict=True)
         ]
         point = HistogramDataPoint(
-            attributes={},
+            attributes=dict(labels),
             start_time_unix_nano=nanoseconds(start),
             time_unix_nano=at,
             count=histogram.count,

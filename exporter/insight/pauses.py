@@ -1,0 +1,54 @@
+"""Pauses of the whole VM, as the host's clock shows them: it goes on while the guest's stands still. Experimental.
+
+Each sample of the host gives one offset, ``elapsed`` less the guest's monotonic clock. It wavers by how old the sample
+was when it was read, at most the host's rhythm, and late reads only ever lower it. A pause lifts it for good: the lowest
+of the offsets after it lies above the highest before it. The plain difference of two offsets would see hundreds of
+pauses an hour.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+from exporter.snapshot import Histogram, Snapshot
+
+BOUNDS: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds: from a short stun to a guest that vSphere HA would have given up."""
+SIDE = 8
+"""Samples on each side of a pause: what is lasting, and no late read."""
+MARGIN = 0.25
+"""Seconds beyond the host's rhythm: clocks are slewed, by at most 500 ppm."""
+
+
+class Pauses:
+    """Fed with every good poll."""
+
+    def __init__(self) -> None:
+        self._offsets: deque[float] = deque(maxlen=2 * SIDE)
+        self._session, self._elapsed = 0, -1
+        self.seen = Histogram.empty(BOUNDS)
+
+    def polled(self, snapshot: Snapshot, at: float, rhythm: float) -> float | None:
+        """``at``: monotonic clock, seconds; ``rhythm``: the longest that a sample may be old. A pause's length, seconds."""
+        elapsed = snapshot.values.get("elapsed")
+        if not isinstance(elapsed, int):
+            return None
+        if snapshot.session_id != self._session or elapsed < self._elapsed:
+            self._session = snapshot.session_id
+            self._offsets.clear()
+        elif elapsed == self._elapsed:
+            return None
+        self._elapsed = elapsed
+        self._offsets.append(elapsed / 1000 - at)
+        if len(self._offsets) < 2 * SIDE:
+            return None
+        before, after = [*self._offsets][:SIDE], [*self._offsets][SIDE:]
+        # Against the highest before, which no late read moves. By more than the rhythm: where that drifts against the
+        # polls, all offsets move by as much as one step, and stay.
+        if min(after) - max(before) <= rhythm + MARGIN:
+            return None
+        length = median(after) - median(before)
+        self._offsets = deque(after, maxlen=2 * SIDE)
+        self.seen = self.seen.observe(length)
+        return length
