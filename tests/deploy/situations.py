@@ -298,6 +298,7 @@ INSIGHT = (
             {
                 "VMGuestBalloonStuck",
                 "VMGuestBalloonGrowing",
+                "VMGuestHypervisorSwapActive",
                 "VMGuestMemoryContention",
             }
         ),
