@@ -193,15 +193,16 @@ class History:
     def something_happens(self) -> None:
         world, chance = self.world, self.chance
         last = world.readings[-1] if world.readings else None
-        read = last is not None and last.generation == world.generation and last.elapsed is not None
+        told = last.elapsed if last is not None and last.generation == world.generation else None
+        read = told is not None
         world.down = chance.random() < 0.08
         world.blinks = chance.random() < 0.05
         roll = chance.random()
         if roll < 0.12:
             self.session_change()
-        elif roll < 0.15 and read and not self.fresh_boot and world.age > 1000:
+        elif roll < 0.15 and read and not self.fresh_boot and (told or 0) > 1_000_000:
             self.say("elapsed falls")
-            # Seen by the next reading, before the counters are where they were.
+            # Seen by the next reading, before elapsed is where it was.
             world.down = world.blinks = False
             world.begin(same_id=True)
         elif roll < 0.18 and read and world.age > 1e5:
