@@ -1,0 +1,159 @@
+"""A second model: vSphere HA's side and the promises of the heartbeats, from VMware's documents alone.
+
+It imports nothing of this program, neither of the heartbeats nor of the simulator, and is told of the world and not of
+what the program thinks: which verdicts on health reached it and when, when it could not run or reach its host.
+
+Sources: "Guest and HA Application Monitoring SDK Programming Guide" (30 s, statuses, codes), vSphere API
+(``GuestInfo.appState``); docs/heartbeats.md for what is promised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+WINDOW = 30.0
+SETTLE = 6.0
+"""Seconds after a disturbance within which a heartbeat has got through."""
+
+
+@dataclass
+class Host:
+    """One VM as its host sees it. ``resets``: when, why, and when the host had last heard of it."""
+
+    request_delay: float = 0.0
+    enabled: bool = False
+    heard: float = 0.0
+    asked: float | None = None
+    resets: list[tuple[float, str, float]] = field(default_factory=list)
+    beats: list[tuple[float, int]] = field(default_factory=list)
+    """When, and by which process."""
+
+    def advance(self, now: float) -> None:
+        if self.asked is not None and now >= self.asked + self.request_delay:
+            self._reset(self.asked + self.request_delay, "asked")
+        if self.enabled and now > self.heard + WINDOW:
+            self._reset(self.heard + WINDOW, "silent")
+
+    def _reset(self, when: float, why: str) -> None:
+        self.resets.append((when, why, self.heard))
+        self.forget()
+
+    def forget(self) -> None:
+        self.enabled, self.asked = False, None
+
+    def command(self, now: float, who: int, text: str) -> str:
+        """The reply to ``text``, which is what stands behind ``GuestAppMonitor.Cmd.``"""
+        self.advance(now)
+        if text == "Enable":
+            if not self.enabled:
+                self.enabled, self.heard = True, now
+            return "0"
+        if text == "MarkActive":
+            if not self.enabled:
+                return "2"
+            self.heard = now
+            self.beats.append((now, who))
+            return "0"
+        if text == "Disable":
+            self.enabled = False
+            return "0"
+        if text == "IsEnabled":
+            return "true" if self.enabled else "false"
+        if text == "GetAppStatus":
+            return "Green" if self.enabled else "Gray"
+        if text == "PostAppState appStateNeedReset":
+            self.asked = now if self.asked is None else self.asked
+            return "0"
+        if text == "PostAppState appStateOk":
+            self.asked = None
+            return "0"
+        raise AssertionError(f"no such command: {text}")
+
+
+@dataclass
+class Promises:
+    """What may happen to the machine, given what was done to it. ``on_unhealthy`` as the setting's text."""
+
+    interval: float
+    grace: float
+    on_unhealthy: str
+    bad: float = 0.0
+    own: float = 0.0
+    last: tuple[float, str] | None = None
+    silent_at: float | None = None
+    """When the last look at a silent main process was."""
+    permitted: list[float] = field(default_factory=list)
+    """Moments at which beats may be withheld."""
+    asking: list[float] = field(default_factory=list)
+    """Moments at which a reset may be asked for."""
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    """When, and for how long, nothing could get through."""
+    good_at: float = float("-inf")
+    trusted: bool = False
+    """Health was good once since the boot, the last orderly stop or maintenance: before it nothing may be enabled."""
+    wrong: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+
+    def verdict(self, at: float, health: str) -> None:
+        """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program."""
+        before, self.last = self.last, (at, health)
+        self.silent_at = None
+        if health == "good":
+            self.bad = self.own = 0.0
+            self.good_at, self.trusted = at, True
+        elif health == "unknown":
+            self.own = 0.0
+        elif before and before[1] == health and at - before[0] <= self.interval:
+            if health == "bad":
+                self.bad += at - before[0]
+            else:
+                self.own += at - before[0]
+
+    def fresh(self) -> None:
+        """Another process: what was the last verdict is not known to it."""
+        self.last, self.silent_at, self.own = None, None, 0.0
+
+    def clear(self) -> None:
+        """An orderly stop, maintenance, another session, a boot."""
+        self.bad = self.own = 0.0
+
+    def enabling(self, now: float) -> None:
+        """The program asks the host to expect heartbeats."""
+        if not self.trusted:
+            self.wrong.append(f"at {now:.1f}, enabled before health was good")
+
+    def look(self, now: float, begun: float, *, wanted: bool) -> None:
+        """The program runs at ``now``, since ``begun``; ``wanted``: no stop, no maintenance."""
+        at, health = self.last or (begun, "unknown")
+        if now - at > self.interval:
+            health = "fault"
+            if self.silent_at is not None and now - self.silent_at <= self.interval:
+                self.own += now - self.silent_at
+            self.silent_at = now
+        lasting = self.bad + self.own >= self.grace - 1e-6
+        if wanted and health in {"bad", "fault"} and lasting and self.on_unhealthy != "disable":
+            self.permitted.append(now)
+            if health == "bad" and self.bad >= self.grace - 1e-6 and self.on_unhealthy == "request-reset":
+                self.asking.append(now)
+
+    def outage(self, begin: float, seconds: float) -> None:
+        self.outages.append((begin, begin + seconds))
+
+    def judge(self, when: float, why: str, heard: float, *, stopped: bool) -> None:
+        """A reset: was it right?"""
+        if why == "asked":
+            asked = [at for at in self.asking if at <= when]
+            # A request may have been on its way when health came back.
+            right = bool(asked) and (
+                self.good_at <= asked[-1] or when - self.good_at <= SETTLE + self.out(when - WINDOW, when)
+            )
+        else:
+            due = heard + self.interval + SETTLE
+            withheld = any(heard < at <= due for at in self.permitted)
+            right = withheld or self.out(heard, when) >= WINDOW - self.interval - SETTLE
+        if stopped or not right:
+            self.wrong.append(f"at {when:.1f}, {why}, last heard {heard:.1f}, stopped: {stopped}")
+
+    def out(self, begin: float, end: float) -> float:
+        """Seconds between them for which nothing could get through."""
+        return sum(max(0.0, min(end, stop) - max(begin, start)) for start, stop in self.outages)
