@@ -61,6 +61,7 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking", "metrics"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
     "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log"},
+    "check": VALUES | {"outputs"},
     "show": VALUES | {"insight", "outputs", "reading"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "app"},
@@ -70,6 +71,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "commands.simulate": VALUES | {"simulator"},
+    "commands.check": VALUES | {"advice", "config", "reading", "check"},
     "commands.show": VALUES | {"config", "outputs", "reading", "show"},
     # Where a part meets its settings: it checks them and starts.
     "session.hosts": VALUES | {"config", "machine", "session", "simulator"},
@@ -103,7 +105,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "grpc": frozenset({"outputs"}),
     "ssl": frozenset({"outputs", "doctor", "ha", "reading"}),
     "yaml": frozenset({"outputs"}),
-    "tomllib": frozenset({"config", "simulator"}),
+    "tomllib": frozenset({"check", "config", "simulator"}),
     "asyncio": frozenset(),
 }
 """Modules of others, and the parts of this package that may use them."""

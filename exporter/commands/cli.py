@@ -92,7 +92,10 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
         foreign = (f"{each.where} has no effect on {command.name}" for each in line.given)
         raise ConfigError(*line.problems, *foreign)
     # The parser of the command, or of one of its own commands, prints the help.
-    args = parser.of(command).parse_args([*line.rest, "--help"] if line.help else line.rest)
+    try:
+        args = parser.of(command).parse_args([*line.rest, "--help"] if line.help else line.rest)
+    except SystemExit as end:
+        return command.usage if end.code else OK
     module = import_module(command.module)
     status: int = module.run(args, settings) if command.settings else module.run(args)
     return status

@@ -28,12 +28,15 @@ A switch is on as --name or --name=on, off as --no-name or --name=off. In bracke
 
 
 class Command(NamedTuple):
-    """``settings``: whether the module's ``run`` is given a loader of the settings."""
+    """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
+    command line that can't be read.
+    """
 
     name: str
     module: str
     help: str
     settings: bool
+    usage: int = 2
 
 
 SERVE = Command(
@@ -46,6 +49,9 @@ COMMANDS: tuple[Command, ...] = (
         "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
     ),
     Command("show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True),
+    Command(
+        "check", "exporter.commands.check", "Be a monitoring plugin: one line, exit status 0 to 3.", True, 3
+    ),
     Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
     Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
     Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),

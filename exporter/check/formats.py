@@ -1,0 +1,117 @@
+"""One outcome in the words of five monitoring systems."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+
+from exporter.check.ranges import Range
+from exporter.check.results import Outcome, Result
+
+SERVICE = "VMGUEST"
+
+
+def nagios(outcome: Outcome, where: str) -> str:
+    """One line: state, words, performance data (Monitoring Plugins guidelines; Icinga, Naemon, Centreon and others)."""
+    words = f"{SERVICE} {outcome.state.name} - {outcome.text}{f' (from {where})' if where else ''}"
+    data = " ".join(_perfdata(each) for each in outcome.results if each.value is not None)
+    return f"{_line(words)} | {data}" if data else _line(words)
+
+
+def checkmk(outcome: Outcome, _where: str) -> str:
+    """A service for each result, as a local check of Checkmk's agent prints them."""
+    lines = []
+    for each in outcome.results:
+        metric = "-"
+        if each.value is not None:
+            bounds = ";".join((_upper(each.warning), _upper(each.critical)))
+            metric = f"{each.key}={_number(each.value)};{bounds}"
+        # State by number: levels alone would not know of ranges with two ends.
+        lines.append(f'{each.state.value} "VM {_service(each)}" {metric} {_line(each.text)}')
+    return "\n".join(lines)
+
+
+def zabbix(outcome: Outcome, _where: str) -> str:
+    """Lines for ``zabbix_sender -i -``: the state of all, then state and value of each."""
+    lines = [f"- vmguest.check {outcome.state.value}"]
+    for each in outcome.results:
+        lines.append(f"- vmguest.check[{each.key}] {each.state.value}")
+        if each.value is not None:
+            lines.append(f"- vmguest.value[{each.key}] {_number(each.value)}")
+    return "\n".join(lines)
+
+
+def as_json(outcome: Outcome, where: str) -> str:
+    return json.dumps(
+        {
+            "state": outcome.state.value,
+            "status": outcome.state.name,
+            "text": outcome.text,
+            "from": where,
+            "results": [
+                {
+                    "key": each.key,
+                    "title": each.title,
+                    "state": each.state.value,
+                    "status": each.state.name,
+                    "text": each.text,
+                    "value": each.value,
+                    "unit": each.unit,
+                    "warning": each.warning.text if each.warning is not None else None,
+                    "critical": each.critical.text if each.critical is not None else None,
+                    "given": not each.note,
+                }
+                for each in outcome.results
+            ],
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def influx(outcome: Outcome, _where: str) -> str:
+    """Line protocol, for Telegraf's ``exec``: a line for each result."""
+    lines = [f"vmguest_check,key=all state={outcome.state.value}i"]
+    for each in outcome.results:
+        value = f",value={_number(each.value)}" if each.value is not None else ""
+        lines.append(f"vmguest_check,key={each.key} state={each.state.value}i{value}")
+    return "\n".join(lines)
+
+
+FORMATS: dict[str, Callable[[Outcome, str], str]] = {
+    "nagios": nagios,
+    "checkmk": checkmk,
+    "zabbix": zabbix,
+    "json": as_json,
+    "influx": influx,
+}
+BY_STATUS = frozenset({"nagios", "json"})
+"""Formats whose reader takes the exit status; the others have each state in its line, and take 1 to 3 for a failure."""
+
+
+def _perfdata(result: Result) -> str:
+    warning = result.warning.text if result.warning is not None else ""
+    critical = result.critical.text if result.critical is not None else ""
+    ends = ";0;100" if result.unit == "%" else ";0;"
+    return f"{result.key}={_number(result.value or 0.0)}{result.unit};{warning};{critical}{ends}".rstrip(";")
+
+
+def _number(value: float) -> str:
+    """Never with an exponent, which not every reader takes."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else f"{value:.0f}"
+
+
+def _upper(found: Range | None) -> str:
+    """Of a range that only an upper end bounds, that end: all that a metric of Checkmk can have."""
+    return _number(found.end) if found is not None and not found.inside and math.isfinite(found.end) else ""
+
+
+def _service(result: Result) -> str:
+    return re.sub(r"\s+", " ", (result.title or result.key).replace('"', "")).rstrip("?").strip()
+
+
+def _line(words: str) -> str:
+    """One line, without the character that begins performance data."""
+    return re.sub(r"\s+", " ", words.replace("|", "/")).strip()

@@ -1,0 +1,1 @@
+"""Contracts that come with the program."""

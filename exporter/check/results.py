@@ -1,0 +1,174 @@
+"""From a document to results: one for each question of the insight and each threshold, or one for each rule of a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from exporter.check.contract import Contract, Rule
+from exporter.check.measures import BY_KEY, BY_QUESTION, Measure
+from exporter.check.ranges import Range
+from exporter.outputs.api import Document
+
+
+class State(IntEnum):
+    """Exit statuses of a plugin."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+_WORST = (State.CRITICAL, State.WARNING, State.UNKNOWN, State.OK)
+_OF_LEVEL = {"warning": State.WARNING, "critical": State.CRITICAL}
+
+Ranges = Mapping[str, Range]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``note``: the host does not give what this would be judged by."""
+
+    key: str
+    title: str
+    state: State
+    text: str
+    value: float | None = None
+    unit: str = ""
+    warning: Range | None = None
+    critical: Range | None = None
+    note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All results, and the one state of them all."""
+
+    state: State
+    text: str
+    results: tuple[Result, ...]
+
+
+def judge(
+    document: Document,
+    *,
+    warning: Ranges,
+    critical: Ranges,
+    contract: Contract | None = None,
+    only: frozenset[str] = frozenset(),
+    strict: bool = False,
+) -> Outcome:
+    """``only``: keys to which the questions are narrowed. ``strict``: what is not given is UNKNOWN."""
+    if contract is not None:
+        results = [_rule(document, rule, warning, critical, strict=strict) for rule in contract.rules]
+    else:
+        results = _questions(document, warning, critical, only, strict=strict)
+    for key in sorted({*warning, *critical} - {result.key for result in results}):
+        results.append(_threshold(document, BY_KEY[key], warning.get(key), critical.get(key), strict=strict))
+    if not document["up"]:
+        # What needs no host (heartbeats) still counts.
+        known = [each for each in results if each.state in {State.WARNING, State.CRITICAL}]
+        problem = document["problem"]
+        why = f" {problem['text']}. {problem['advice']}".rstrip() if problem is not None else ""
+        told = " ".join(["There are no fresh statistics from the host.", *(each.text for each in known)])
+        return Outcome(
+            _worst([State.UNKNOWN, *(each.state for each in known)]), f"{told}{why}", tuple(results)
+        )
+    state = _worst([each.state for each in results])
+    plain = contract is None and not (only or warning or critical)
+    text = document["verdict"]["text"] if plain and state is State.OK else _text(results, contract)
+    return Outcome(state, text, tuple(results))
+
+
+def _worst(states: list[State]) -> State:
+    return next((state for state in _WORST if state in states), State.OK)
+
+
+def key_of(question: str) -> str:
+    """A question's key as a threshold's."""
+    found = BY_QUESTION.get(question)
+    return found.key if found is not None else question.replace("-", "_")
+
+
+def _questions(
+    document: Document, warning: Ranges, critical: Ranges, only: frozenset[str], *, strict: bool
+) -> list[Result]:
+    results = []
+    for answer in document["answers"]:
+        key = key_of(answer["key"])
+        if only and key not in only:
+            continue
+        measure = BY_KEY.get(key)
+        if measure is not None and (key in warning or key in critical):
+            results.append(_threshold(document, measure, warning.get(key), critical.get(key), strict=strict))
+            continue
+        unknown = answer["level"] == "unknown"
+        state = _OF_LEVEL.get(answer["level"], State.OK)
+        results.append(
+            Result(
+                key,
+                answer["question"],
+                State.UNKNOWN if unknown and strict else state,
+                answer["text"],
+                measure.value(document) if measure is not None else None,
+                measure.unit if measure is not None else "",
+                note=unknown,
+            )
+        )
+    return results
+
+
+def _threshold(
+    document: Document,
+    measure: Measure,
+    warning: Range | None,
+    critical: Range | None,
+    *,
+    strict: bool,
+    why: str = "",
+    title: str = "",
+) -> Result:
+    value = measure.value(document)
+    title = title or measure.title
+    if value is None:
+        state = State.UNKNOWN if strict else State.OK
+        text = f"{measure.title}: not given by the host, or too short a time."
+        return Result(measure.key, title, state, text, None, measure.unit, warning, critical, note=True)
+    state, broken = State.OK, None
+    if critical is not None and critical.alerts(value):
+        state, broken = State.CRITICAL, critical
+    elif warning is not None and warning.alerts(value):
+        state, broken = State.WARNING, warning
+    text = f"{measure.title}: {value:.4g}{measure.unit and ' %'}"
+    if broken is not None:
+        text += f", where {broken.text} was asked for"
+    text += "." + (f" {why}" if why and broken is not None else "")
+    return Result(measure.key, title, state, text, value, measure.unit, warning, critical)
+
+
+def _rule(document: Document, rule: Rule, warning: Ranges, critical: Ranges, *, strict: bool) -> Result:
+    """A range given on the command line takes the place of the rule's."""
+    return _threshold(
+        document,
+        BY_KEY[rule.key],
+        warning.get(rule.key, rule.warning),
+        critical.get(rule.key, rule.critical),
+        strict=strict,
+        why=f"{rule.why} ({rule.source})" if rule.source else rule.why,
+        title=rule.title,
+    )
+
+
+def _text(results: list[Result], contract: Contract | None) -> str:
+    """The worst two in words; else that all is well, and what could not be judged."""
+    speaking = sorted(
+        (each for each in results if each.state is not State.OK), key=lambda each: _WORST.index(each.state)
+    )
+    if speaking:
+        more = len(speaking) - 2
+        return " ".join(each.text for each in speaking[:2]) + (f" And {more} more." if more > 0 else "")
+    kept = f"{contract.name}: every promise is kept." if contract is not None else "All is within its bounds."
+    notes = [each.key for each in results if each.note]
+    return kept + (f" Not given: {', '.join(notes)}." if notes else "")

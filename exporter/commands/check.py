@@ -1,0 +1,105 @@
+"""``vmguest-exporter check``: a monitoring plugin. Everything that goes wrong is UNKNOWN, on standard output."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+
+from exporter.advice import explain
+from exporter.check import contract, formats
+from exporter.check.measures import BY_KEY
+from exporter.check.ranges import Range, parse
+from exporter.check.results import Outcome, State, judge, key_of
+from exporter.config import Settings
+from exporter.errors import ConfigError, VMGuestError
+from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import open_reading, quiet
+
+EXAMPLES = """\
+examples:
+  vmguest-exporter check
+  vmguest-exporter check --warning stolen=5 --critical stolen=10 --critical balloon=20%
+  vmguest-exporter check --profile=sap --from=host --for=30s"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    for letter, name in (("-w", "--warning"), ("-c", "--critical")):
+        parser.add_argument(
+            letter,
+            name,
+            metavar="KEY=RANGE",
+            type=threshold,
+            action="append",
+            default=[],
+            help="[@]start:end, of: " + ", ".join(BY_KEY) if name == "--warning" else "the same",
+        )
+    parser.add_argument(
+        "--only", metavar="KEY", action="append", default=[], help="only these questions; may be given again"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME|FILE",
+        help=f"what this VM was promised: {', '.join(contract.BUILT_IN)}, or a TOML file",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="what the host does not give is UNKNOWN, not OK"
+    )
+    parser.add_argument(
+        "--format", choices=(*formats.FORMATS,), default="nagios", help="default: %(default)s"
+    )
+    add_place(parser)
+
+
+def threshold(text: str) -> tuple[str, Range]:
+    """``KEY=RANGE``, for argparse."""
+    key, mark, found = text.partition("=")
+    if not mark or key not in BY_KEY:
+        raise ArgumentTypeError(f"{text!r}: expected KEY=RANGE, KEY one of {', '.join(BY_KEY)}")
+    try:
+        return key, parse(found)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def run(args: Namespace, load: Callable[[], Settings]) -> int:
+    """Check; the plugin's exit status. Never raises for what a user or a host can do."""
+    try:
+        outcome, where = _check(args, load())
+    except ConfigError as error:
+        outcome, where = _unknown("; ".join(error.problems)), ""
+    except VMGuestError as error:
+        outcome, where = _unknown(explain(error)), ""
+    print(formats.FORMATS[args.format](outcome, where))
+    if args.format in formats.BY_STATUS or not where:
+        return outcome.state.value
+    return 0
+
+
+def _check(args: Namespace, settings: Settings) -> tuple[Outcome, str]:
+    quiet(settings)
+    promised = contract.load(args.profile) if args.profile is not None else None
+    reading = open_reading(args, settings, strict=True)
+    try:
+        document = reading.document()
+    finally:
+        reading.close()
+    keys = {key_of(answer["key"]) for answer in document["answers"]}
+    if unknown := set(args.only) - keys:
+        raise ConfigError(f"--only={', '.join(sorted(unknown))}: expected one of {', '.join(sorted(keys))}")
+    if promised is not None and args.only:
+        raise ConfigError("--only has no effect with --profile: a profile names what it is about")
+    outcome = judge(
+        document,
+        warning=dict(args.warning),
+        critical=dict(args.critical),
+        contract=promised,
+        only=frozenset(args.only),
+        strict=args.strict,
+    )
+    return outcome, reading.name
+
+
+def _unknown(text: str) -> Outcome:
+    return Outcome(State.UNKNOWN, text, ())

@@ -1,0 +1,173 @@
+"""States, thresholds at their edges, and the line for every scenario as it was approved."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.check.formats import FORMATS, nagios
+from exporter.check.measures import MEASURES
+from exporter.check.ranges import parse
+from exporter.check.results import State, judge
+from exporter.insight.verdict import QUESTIONS
+from exporter.outputs.api import Document, document
+from exporter.simulator.scenarios import SCENARIOS
+from tests.check.guidelines import alerts, status
+from tests.insight.simulated import Simulated
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "terminal.md"
+
+
+def after(scenario: str, seconds: float = 310) -> Document:
+    world = Simulated(scenario).run(seconds)
+    try:
+        return document(world.published)
+    finally:
+        world.close()
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, Document]:
+    return {name: after(name, 600) for name in SCENARIOS}
+
+
+def altered(found: Document, **numbers: Any) -> Document:
+    return {**found, "numbers": {**found["numbers"], **numbers}}
+
+
+def check(found: Document, *, strict: bool = False, **ranges: dict[str, str]) -> tuple[State, str]:
+    given = {name: {key: parse(text) for key, text in each.items()} for name, each in ranges.items()}
+    outcome = judge(
+        found, warning=given.get("warning", {}), critical=given.get("critical", {}), strict=strict
+    )
+    return outcome.state, nagios(outcome, "here")
+
+
+def test_each_scenarios_state_is_the_one_that_was_approved(documents: dict[str, Document]) -> None:
+    lines = []
+    for name, found in documents.items():
+        outcome = judge(found, warning={}, critical={})
+        assert status(nagios(outcome, ""))[0] == outcome.state.name
+        keys = ", ".join(f"`{each.key}`" for each in outcome.results if each.state is not State.OK)
+        lines.append(f"| `{name}` | {outcome.state.value} | {outcome.state.name} | {keys or '-'} |")
+    generated = "| Scenario | Exit status | State | Of |\n| --- | --- | --- | --- |\n" + "\n".join(lines)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    pattern = re.compile(r"(<!-- checks -->\n).*?(\n<!-- /checks -->)", re.DOTALL)
+    if os.environ.get("UPDATE_GOLDEN"):
+        text = pattern.sub(lambda match: match[1] + generated + match[2], text)
+        DOCUMENT.write_text(text, encoding="utf-8")
+    assert generated in text
+
+
+@pytest.mark.parametrize("text", ["10", "10:", "@5:10", "~:9.99"])
+@pytest.mark.parametrize("value", [0.0, 0.05, 0.0999, 0.1, 0.10001, 1.0])
+def test_a_threshold_at_its_edges(text: str, value: float) -> None:
+    found = altered(after("steady", 20), stolen=value)
+    state, line = check(found, critical={"stolen": text})
+    word, data = status(line)
+    assert (state is State.CRITICAL) is alerts(text, 100 * value)
+    assert word == state.name
+    assert data["stolen"].value == pytest.approx(100 * value, abs=0.001)
+    assert data["stolen"][1:] == ("%", "", text)
+
+
+def test_critical_comes_before_warning_and_both_before_unknown() -> None:
+    found = after("steady", 20)
+
+    def state(*, strict: bool = False, **numbers: Any) -> State:
+        warning, critical = {"stolen": "0:1"}, {"stolen": "0:5"}
+        return check(altered(found, **numbers), strict=strict, warning=warning, critical=critical)[0]
+
+    assert state(stolen=0.02) is State.WARNING
+    assert state(stolen=0.06) is State.CRITICAL
+    assert state(stolen=0.06, strict=True) is State.CRITICAL
+    assert state(stolen=0.0, strict=True) is State.UNKNOWN, "some question has no answer so soon"
+
+
+def test_a_threshold_takes_the_place_of_the_insights_own(documents: dict[str, Document]) -> None:
+    found = documents["ballooning"]
+    assert check(found)[0] is State.WARNING
+    assert check(found, critical={"balloon": "100"})[0] is State.OK
+    assert check(found, critical={"balloon": "5"})[0] is State.CRITICAL
+
+
+def test_what_is_not_given_is_ok_with_a_note_or_unknown() -> None:
+    found = altered(after("steady", 20), memory_contention=None)
+    state, line = check(found, critical={"memory_wait": "1"})
+    assert state is State.OK
+    assert "Not given:" in line
+    assert "memory_wait" in line.partition("Not given:")[2]
+    assert "memory_wait=" not in line
+    assert check(found, critical={"memory_wait": "1"}, strict=True)[0] is State.UNKNOWN
+
+
+def test_info_is_ok(documents: dict[str, Document]) -> None:
+    found = documents["remote-memory"]
+    assert found["verdict"]["level"] == "info"
+    state, line = check(found)
+    assert state is State.OK
+    assert "another NUMA node" in line
+
+
+def test_a_host_that_is_silent_is_unknown() -> None:
+    found = {
+        **after("steady", 20),
+        "up": False,
+        "problem": {"kind": "x", "text": "no answer", "advice": "Do."},
+    }
+    state, line = check(found)
+    assert state is State.UNKNOWN
+    assert "no answer. Do." in line
+
+
+def test_every_question_has_a_result_whatever_comes(documents: dict[str, Document]) -> None:
+    found = documents["steady"]
+    new = {"key": "brand-new", "question": "New?", "level": "warning", "text": "It is new.", "threshold": ""}
+    found = {**found, "answers": [*found["answers"], new]}
+    outcome = judge(found, warning={}, critical={})
+    assert len(outcome.results) == len(QUESTIONS) + 1
+    assert outcome.state is State.WARNING
+    assert outcome.results[-1].key == "brand_new"
+
+
+def test_measures_judge_questions_that_there_are() -> None:
+    assert {row.question for row in MEASURES if row.question} <= {row.key for row in QUESTIONS}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("scenario", ["steady", "noisy-neighbour", "old-host"])
+def test_every_format_on_hosts_good_bad_and_old(
+    name: str, scenario: str, documents: dict[str, Document]
+) -> None:
+    outcome = judge(documents[scenario], warning={"stolen": parse("5")}, critical={"stolen": parse("10:20")})
+    said = FORMATS[name](outcome, "here")
+    lines = said.splitlines()
+    if name == "json":
+        read = json.loads(said)
+        assert read["state"] == outcome.state
+        assert len(read["results"]) == len(outcome.results)
+    elif name == "nagios":
+        assert status(said)[0] == outcome.state.name
+    elif name == "checkmk":
+        assert len(lines) == len(outcome.results)
+        form = re.compile(r'[0-3] "VM [^"]+" (-|\w+=-?[\d.]+(;[\d.]*){2}) .+')
+        assert all(form.fullmatch(line) for line in lines), said
+    elif name == "zabbix":
+        assert all(re.fullmatch(r"- vmguest\.(check|value)(\[\w+\])? -?[\d.]+", line) for line in lines), said
+    else:
+        assert all(
+            re.fullmatch(r"vmguest_check,key=\w+ state=[0-3]i(,value=-?[\d.]+)?", line) for line in lines
+        ), said
+
+
+def test_nothing_in_the_text_begins_performance_data() -> None:
+    found = after("steady", 20)
+    bad = {"key": "bad", "question": "?", "level": "critical", "text": "a | b\nc", "threshold": ""}
+    _, line = check({**found, "answers": [bad]})
+    assert "a / b c" in line
+    status(line)

@@ -1,0 +1,69 @@
+"""``check`` as a monitoring system runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter.commands import cli
+from tests.check.guidelines import status
+
+HOST = ("--source=simulated", "--simulated.scenario=noisy-neighbour", "--for=0.5s")
+
+
+def test_one_line_and_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["check", "-w", "stolen=1%", "-c", "stolen=2%", *HOST])
+    said = capsys.readouterr()
+    word, data = status(said.out.rstrip("\n"))
+    assert (code, word) == (2, "CRITICAL")
+    assert data["stolen"].value > 5
+    assert not said.err
+
+
+def test_a_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--profile=voip", "--format=json", *HOST]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["results"][0]["title"] == "CPU is given within the time of a packet"
+
+
+def test_formats_that_carry_states_exit_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--format=influx", "-c", "stolen=0:0", *HOST]) == 0
+    assert "vmguest_check,key=all state=2i" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--poll.interval=zz",),
+        ("--profile=nonesuch", "--source=simulated"),
+        ("--only=nonesuch", "--source=simulated", "--for=0.1s"),
+        ("--from=exporter", "--api.socket=/nonexistent/x"),
+        ("--url=ftp://x",),
+    ],
+)
+def test_whatever_goes_wrong_is_unknown_on_standard_output(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", *words]) == 3
+    assert status(capsys.readouterr().out.rstrip("\n"))[0] == "UNKNOWN"
+
+
+@pytest.mark.parametrize("words", [("-c", "foo=1"), ("-c", "stolen"), ("-c", "stolen=x"), ("--nonesuch",)])
+def test_a_command_line_that_can_not_be_read_is_unknown_too(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", *words]) == 3
+
+
+def test_an_exporter_that_is_set_up_and_silent_is_unknown(
+    short_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", f"--api.socket={short_path / 'api.sock'}"]) == 3
+    assert "does not answer" in capsys.readouterr().out
+
+
+def test_only_some_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--only=balloon", "--only=swap", *HOST]) == 0
+    assert status(capsys.readouterr().out.rstrip("\n"))[1].keys() == {"balloon", "swap"}
