@@ -51,10 +51,10 @@ def main() -> int:
     best = float("inf")
     for _ in range(5):
         observer = Observer(lambda: guest)
-        begun = time.perf_counter()
+        begun = time.thread_time()
         for state in told:
             observer.polled(state)
-        best = min(best, (time.perf_counter() - begun) / POLLS)
+        best = min(best, (time.thread_time() - begun) / POLLS)
     tracemalloc.start()
     observer = Observer(lambda: guest)
     for state in told:

@@ -145,15 +145,16 @@ def moment_of(
     found |= {"worst": worst, "high": high}
     if extended is not None:
         found["extended_at"] = extended.read_monotonic
-        found |= {_EXTENDED[name]: value for name, value in resources(extended).items() if name in _EXTENDED}
+        found |= {
+            key: value for name, key in _EXTENDED.items() if (value := resource(extended, name)) is not None
+        }
     return Moment(at, snapshot.session_id, array("d", (found.get(key, math.nan) for key in KEPT)))
 
 
-def resources(extended: ExtendedSnapshot) -> dict[str, float]:
-    """The numbers of the group ``resources`` in base units, by the host's name."""
+def resource(extended: ExtendedSnapshot, name: str) -> float | None:
+    """A number of the group ``resources`` in base units, by the host's name; None where the host does not give it."""
     group = "resources"
-    return {
-        value.name: mapped.value
-        for value in extended.groups.get(group, ())
-        if (mapped := map_value(group, value)) is not None
-    }
+    for value in extended.groups.get(group, ()):
+        if value.name == name and (mapped := map_value(group, value)) is not None:
+            return mapped.value
+    return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.catalogue.extended_names import uptime
 from exporter.insight import memory, timeline
-from exporter.insight.history import STEP, History, Moment, resources
+from exporter.insight.history import STEP, History, Moment, resource
 from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
@@ -199,13 +199,13 @@ class Observer:
         if facts is not None and facts.session_id == extended.session_id and not facts.build:
             self._facts = replace(facts, build=timeline.build_of(extended))
             insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
-        now = resources(extended).get("vm.cpu.contention.mem")
+        now = resource(extended, "vm.cpu.contention.mem")
         if now is None:
             return insight
         insight = replace(insight, measured=True)
         if before is None or before.session_id != extended.session_id:
             return insight
-        then = resources(before).get("vm.cpu.contention.mem")
+        then = resource(before, "vm.cpu.contention.mem")
         seconds = _between_rounds(before, extended)
         if then is None or now < then or seconds <= 0:
             return insight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.insight.history import Moment, resources, since, window
+from exporter.insight.history import Moment, resource, since, window
 from exporter.insight.interval import number
 from exporter.insight.memory import Reclaim, reclaim
 from exporter.insight.observer import Insight
@@ -110,8 +110,8 @@ def vitals_of(
             guest=insight.guest, heartbeat=heartbeat, setting_entries=_since(insight, "setting", wall - DAY)
         )
     extended = state.fresh_extended(now)
-    host = resources(extended) if extended is not None else {}
-    local, remote = host.get("vm.numa.local"), host.get("vm.numa.remote")
+    local = resource(extended, "vm.numa.local") if extended is not None else None
+    remote = resource(extended, "vm.numa.remote") if extended is not None else None
     moments = since(insight.moments, now - HOUR)
     found = window(moments)
     first, last = found if found is not None else (None, None)
