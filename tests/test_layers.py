@@ -62,6 +62,7 @@ RULES: dict[str, frozenset[str]] = {
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
     "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log"},
     "check": VALUES | {"outputs"},
+    "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "show": VALUES | {"insight", "outputs", "reading"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "app"},
@@ -72,6 +73,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
     "commands.simulate": VALUES | {"simulator"},
     "commands.check": VALUES | {"advice", "config", "reading", "check"},
+    "commands.report": VALUES | {"config", "doctor", "masking", "reading", "report"},
     "commands.show": VALUES | {"config", "outputs", "reading", "show"},
     # Where a part meets its settings: it checks them and starts.
     "session.hosts": VALUES | {"config", "machine", "session", "simulator"},

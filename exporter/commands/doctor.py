@@ -55,7 +55,7 @@ def run(
         world.settings = load()
     except ConfigError as error:
         world.config_error = error
-    source = _source(world.settings)
+    source = source_of(world.settings)
     try:
         return _report(args, world, source, environ)
     finally:
@@ -79,7 +79,7 @@ def _report(args: Namespace, world: World, source: str, environ: Mapping[str, st
     return report.status(findings)
 
 
-def _source(settings: Settings) -> str:
+def source_of(settings: Settings) -> str:
     """The source that the exporter would read with these settings; ``auto`` where that is open."""
     if settings.source in SOURCES:
         return settings.source

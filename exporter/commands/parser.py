@@ -52,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "check", "exporter.commands.check", "Be a monitoring plugin: one line, exit status 0 to 3.", True, 3
     ),
+    Command("report", "exporter.commands.report", "Write a report for the people who run vSphere.", True),
     Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
     Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
     Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),

@@ -1,0 +1,123 @@
+"""``vmguest-exporter report``: one file for the people who run vSphere."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from exporter.commands.doctor import source_of
+from exporter.config import Settings
+from exporter.doctor.examine import examine, weigh
+from exporter.doctor.rows import choose
+from exporter.doctor.world import World
+from exporter.errors import ConfigError
+from exporter.masking import Masker
+from exporter.reading.base import Reading
+from exporter.reading.host import recorded
+from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import open_reading, quiet
+from exporter.report import html, markdown
+from exporter.report.content import Finding, build
+from exporter.report.model import Report
+from exporter.snapshot import Guest
+
+FORMATS: dict[str, Callable[[Report], str]] = {"html": html.write, "markdown": markdown.write}
+EXAMPLES = """\
+examples:
+  vmguest-exporter report -o vm.html                  the last hour of the running exporter
+  vmguest-exporter report --format=markdown --from=host --for=1m
+  vmguest-exporter report host.rec --vcpus=4 --memory=8 -o vm.html"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.add_argument(
+        "recording", nargs="?", metavar="RECORDING", help="of `vmguest-exporter record`, instead of a host"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
+    parser.add_argument("--format", choices=(*FORMATS,), default="html", help="default: %(default)s")
+    parser.add_argument(
+        "--unmasked", action="store_true", help="with the VM's name, MAC and IP addresses and uuids"
+    )
+    parser.add_argument("--vcpus", metavar="N", type=_positive, help="of the VM that a recording is of")
+    parser.add_argument("--memory", metavar="GIB", type=_positive, help="of the same VM")
+    add_place(parser)
+
+
+def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, str] = os.environ) -> int:
+    """Write the report; exit status 0, or 1 where the host gives nothing.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or a file that can't be read or written.
+        VMGuestError: there is nothing to read.
+    """
+    settings = load()
+    quiet(settings)
+    if args.recording is None and (args.vcpus or args.memory):
+        raise ConfigError("--vcpus and --memory are for a recording; a host's guest tells them itself")
+    reading = _reading(args, settings)
+    try:
+        document = reading.document()
+    finally:
+        reading.close()
+    own = args.recording is None and args.url is None and settings.source not in {"simulated", "replay"}
+    name = socket.gethostname() if own else "not told"
+    masker = Masker([name, name.partition(".")[0]]) if own else Masker()
+    report = build(
+        document,
+        reading.name if args.recording is None else args.recording,
+        host=name,
+        findings=_findings(settings, environ) if own else (),
+        mask=str if args.unmasked else masker.text,
+    )
+    text = FORMATS[args.format](report)
+    if args.output is None:
+        sys.stdout.write(text)
+    else:
+        try:
+            args.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--output={args.output}: {error.strerror}") from error
+        print(
+            f"{args.output}: written{'' if args.unmasked else ', names and addresses masked'}",
+            file=sys.stderr,
+        )
+    return 0 if document["up"] else 1
+
+
+def _reading(args: Namespace, settings: Settings) -> Reading:
+    if args.recording is None:
+        return open_reading(args, settings)
+    guest = Guest(args.vcpus, args.memory and args.memory * 2**30, args.memory and args.memory * 2**30)
+    return recorded(settings, args.recording, guest)
+
+
+def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    world = World(environ=environ)
+    world.settings = settings
+    source = source_of(settings)
+    try:
+        checks = choose(source, world.platform, simulated=bool(world.socket_path))
+        found = weigh(examine(checks, world, clock=world.clock), source)
+    finally:
+        world.close()
+    return tuple(
+        (
+            each.verdict.value,
+            each.code,
+            each.outcome.sentence,
+            each.outcome.advice.sentence if each.outcome.advice is not None else "",
+        )
+        for each in found
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r}: expected a whole number above 0")
+    return int(text)

@@ -1,0 +1,1 @@
+"""``vmguest-exporter report``: the ticket for the people who run vSphere, as one file."""
