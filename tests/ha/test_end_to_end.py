@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,6 +126,43 @@ def stopped_in_order(case: Case) -> None:
     time.sleep(WINDOW + 3)
 
 
+def heart_killed_during_the_stop(case: Case) -> None:
+    """As by the kernel for want of memory: another one finishes it."""
+    exporter = case.start()
+    case.beating()
+    heart = case.heart
+    os.kill(heart, signal.SIGSTOP)
+    exporter.terminate()
+    time.sleep(0.3)
+    os.kill(heart, signal.SIGKILL)
+    assert exporter.wait(PATIENCE) == 0
+    time.sleep(WINDOW + 3)
+
+
+def stopped_while_the_heart_starts(case: Case) -> None:
+    """A signal to the whole group, before the new heart's handlers stand."""
+    exporter = case.start()
+    case.beating()
+    os.kill(case.heart, signal.SIGKILL)
+    time.sleep(0.03)
+    os.killpg(exporter.pid, signal.SIGTERM)
+    assert exporter.wait(PATIENCE) == 0
+    time.sleep(WINDOW + 3)
+
+
+def watchdog(case: Case) -> None:
+    """What the unit does when the main process stands still: it alone is ended, and started again."""
+    exporter = case.start()
+    case.beating()
+    os.kill(exporter.pid, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(exporter.pid, signal.SIGKILL)
+    exporter.wait(PATIENCE)
+    time.sleep(0.2)
+    case.start()
+    time.sleep(WINDOW + 3)
+
+
 def killed(case: Case) -> None:
     exporter = case.start()
     case.beating()
@@ -180,6 +218,11 @@ def web_server_wedged(case: Case) -> None:
     case.start(program=("-c", WEDGED_WEB, str(case.wedge)))
     case.beating()
     case.wedge.touch()
+    found = re.search(rb"http://127\.0\.0\.1:(\d+)/metrics", case.log())
+    assert found
+    with socket.create_connection(("127.0.0.1", int(found[1])), PATIENCE) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        time.sleep(1)
     # Its own probe: every 5 s, given up after 5, bad at the second time.
     time.sleep(5 + 2 * 5 + 5 + 2 + WINDOW + 3)
 
@@ -212,6 +255,9 @@ def two_exporters(case: Case) -> None:
 
 CASES: dict[str, tuple[Callable[[Case], None], int]] = {
     "SIGTERM": (stopped_in_order, 0),
+    "the heart is killed during the stop": (heart_killed_during_the_stop, 0),
+    "SIGTERM to the group while a heart starts": (stopped_while_the_heart_starts, 0),
+    "the watchdog ends the main process": (watchdog, 0),
     "kill -9 and no restart": (killed, 1),
     "kill -9, restarted at once": (killed_and_restarted, 0),
     "main process paused for less than the window": (main_paused_briefly, 0),
