@@ -103,7 +103,8 @@ class Conversation:
             return Call(Verb.GET_APP_STATUS)
         times = [due.beat, due.status]
         times += [] if host.confirmed and not host.unsure else [due.ask]
-        times += [] if wish.well else [now + wish.grace_left]
+        # It shrinks with verdicts alone: the last of it is not waited for in a spin.
+        times += [] if wish.well else [now + max(wish.grace_left, 0.1)]
         return Wait(min(times))
 
     def _silent(self, now: float, phase: Phase) -> Call | Wait:

@@ -148,7 +148,8 @@ class Promises:
                 self.good_at <= asked[-1] or when - self.good_at <= SETTLE + self.out(when - WINDOW, when)
             )
         else:
-            due = heard + self.interval + SETTLE
+            # A beat that could not be sent is not one that was withheld.
+            due = heard + self.interval + SETTLE + self.out(heard, when)
             withheld = any(heard < at <= due for at in self.permitted)
             right = withheld or self.out(heard, when) >= WINDOW - self.interval - SETTLE
         if stopped or not right:

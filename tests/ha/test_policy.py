@@ -887,3 +887,23 @@ def test_maintenance_of_a_restarted_exporter_switches_off_what_its_predecessor_l
     run.health = UNKNOWN
     assert D in maintained(run, 5, maintenance=True)
     assert not run.on
+
+
+def test_the_last_of_the_grace_is_not_waited_for_in_a_spin() -> None:
+    """Bad time grows with verdicts alone, and the next one is up to a second away."""
+    run = beating()
+    for at in (0.0, 7.5, 15.0, 22.5, 29.9999):
+        seen = 100.0 + at
+        action = run.policy.next(run.now, BAD, seen=seen)
+        while isinstance(action, Call):
+            run.policy.done(run.now, action, run._answer(action))
+            action = run.policy.next(run.now, BAD, seen=seen)
+        run.now = seen + 0.5
+    assert isinstance(action, Wait)
+    assert 0 < run.policy._grace_left < 0.01
+    action = run.policy.next(run.now, BAD, seen=seen)
+    while isinstance(action, Call):
+        run.policy.done(run.now, action, run._answer(action))
+        action = run.policy.next(run.now, BAD, seen=seen)
+    assert isinstance(action, Wait)
+    assert action.until >= run.now + 0.1
