@@ -134,7 +134,7 @@ def sdk(
     provider = MeterProvider([reader], Resource.create({"service.name": "vmguest-exporter"}))
     meter = provider.get_meter("benchmark")
     now: dict[str, list[Any]] = {}
-    names = [(family.metric, family.histogram) for family in families()]
+    names = [(family.metric, family.histograms) for family in families()]
     first = names[0][0].otlp
 
     def observed(name: str) -> Callable[[Any], list[Any]]:
@@ -154,9 +154,9 @@ def sdk(
 
         return callback
 
-    for metric, histogram in names:
+    for metric, histograms in names:
         arguments = (metric.otlp, metric.unit.ucum, metric.help)
-        if histogram is not None:
+        if histograms:
             meter.create_histogram(*arguments).record(0.001)
         elif metric.kind.value == "counter":
             meter.create_observable_counter(metric.otlp, [observed(metric.otlp)], *arguments[1:])

@@ -96,7 +96,7 @@ class Poller:
         """The loop itself, until :meth:`stop`."""
         deadline = self._clock()
         while not self._stop.is_set():
-            self.poll()
+            self.poll(deadline)
             pace = self._pace()
             deadline += pace
             self.poll_extended(deadline)
@@ -114,8 +114,8 @@ class Poller:
             return min(PROBE, self._interval)
         return self._interval
 
-    def poll(self) -> None:
-        """Ask the host once and publish the outcome."""
+    def poll(self, due: float | None = None) -> None:
+        """Ask the host once and publish the outcome. ``due``: when it was to begin, by the monotonic clock."""
         before = self._state
         begun = self._clock()
         try:
@@ -135,6 +135,7 @@ class Poller:
         state = replace(
             state,
             polls=state.polls + 1,
+            late=max(begun - due, 0.0) if due is not None else 0.0,
             duration=state.duration.observe(now - begun),
             source=self._source.info,
             library_restarts=self._source.restarts,

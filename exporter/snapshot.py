@@ -81,6 +81,9 @@ class Guest:
     steal_seconds: float | None = None
     """Steal of all vCPUs since the boot, as the kernel shows it."""
     boot_id: str | None = None
+    held_seconds: float | None = None
+    """Time in which tasks of the guest waited for CPU or memory, or this process's control group was throttled, since
+    the boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class PollState:
     lives: Lives = field(default_factory=Lives)
     """When each counter of the host began to count (:mod:`exporter.session.epoch`)."""
     session_changes: int = 0
+    late: float = 0.0
+    """Seconds after its time that the last poll began: the polling thread was late in waking."""
     last_error: str = ""
     """Kind of the last poll's failure; empty after a good one."""
     last_error_text: str = ""

@@ -184,7 +184,7 @@ def test_one_log_line_a_change_of_state(caplog: pytest.LogCaptureFixture) -> Non
     ]
 
 
-def run(answers: int, duration: float, interval: float = 5) -> Poller:
+def run(answers: int, duration: float, interval: float = 5, oversleeps: float = 0.0) -> Poller:
     """Run the loop over ``answers`` polls that take ``duration`` seconds each."""
     clock = Clock()
     left = [answers]
@@ -201,7 +201,7 @@ def run(answers: int, duration: float, interval: float = 5) -> Poller:
 
     def wait(timeout: float) -> bool:
         waits.append(timeout)
-        clock.now += max(timeout, 0)
+        clock.now += max(timeout, 0) + oversleeps
         return False
 
     polling._stop.wait = wait  # type: ignore[method-assign, assignment]
@@ -224,6 +224,26 @@ def test_missed_ticks_are_skipped_and_counted(duration: float, missed: int, wait
     polling = run(1, duration)
     assert polling.state.missed == missed
     assert polling.waits == [wait]  # type: ignore[attr-defined]
+
+
+def test_how_late_the_thread_woke_is_told_with_the_poll() -> None:
+    polling = run(1, 1.0)
+    assert polling.state.late == 0.0
+    polling._source = Host(snapshot(), snapshot())
+    polling.poll(polling._clock() - 3.0)
+    assert polling.state.late == 3.0
+    polling.poll(polling._clock() + 0.001)
+    assert polling.state.late == 0.0
+
+
+def test_a_poll_that_takes_long_makes_none_late() -> None:
+    polling = run(3, 7.0)
+    assert (polling.state.missed, polling.state.late) == (3, 0.0)
+
+
+def test_a_thread_that_oversleeps_is_late() -> None:
+    polling = run(2, 0.0, oversleeps=4.0)
+    assert polling.state.late == 4.0
 
 
 def test_start_polls_at_once_and_stop_closes_the_source() -> None:

@@ -32,7 +32,8 @@ MEMORY_CONTENTION_RATIO = Metric("cpu.memory_contention_ratio", _H, Unit.RATIO,
 REFRESH_INTERVAL = Metric("host.refresh_interval", _G, Unit.SECONDS,
     "Time between two samples of the host; absent until it was seen to repeat one.")
 PAUSE = Metric("pause", _H, Unit.SECONDS,
-    "Pauses of the whole VM, as the host's clock shows them. Experimental: only with --experimental.", ("seen_by",))
+    "Pauses of the whole VM. host_clock: the host's went on while the guest's stood still; wakeup: the exporter woke late, and"
+    " neither pressure, throttling nor steal explains it. Experimental: only with --experimental.", ("seen_by",))
 GUEST_STEAL = Metric("guest.steal", _C, Unit.SECONDS,
     "Steal that the guest's kernel shows, all vCPUs; 0 for ever where the host does not give it the clock.")
 GUEST_STEAL_ACCOUNTING = Metric("guest.steal_accounting", _G, Unit.NONE,

@@ -14,7 +14,7 @@ from exporter.insight.history import STEP, History, Moment, resource
 from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
-from exporter.insight.pauses import Pauses
+from exporter.insight.pauses import HOST_CLOCK, WAKEUP, Pauses, Wakeups
 from exporter.insight.refresh import Refresh
 from exporter.insight.settings import SETTINGS, Change, Setting, changes, raw, settings_of
 from exporter.insight.steal import Steal
@@ -52,8 +52,8 @@ class Insight:
     """The last hour, oldest first."""
     steal_accounting: bool | None = None
     """Whether the kernel's own steal can be believed; None until enough was stolen to tell."""
-    pauses: Histogram | None = None
-    """None: not looked for."""
+    pauses: Mapping[str, Histogram] = field(default_factory=dict)
+    """By what showed them; empty: not looked for."""
     balloon_stuck: float = 0.0
     """Seconds for which the balloon has not followed a target well above it."""
 
@@ -87,6 +87,7 @@ class Observer:
         self._facts = facts
         self._refresh = Refresh()
         self._pauses = Pauses() if pauses else None
+        self._wakeups = Wakeups()
         self._history = History(step)
         self._steal = Steal()
         self._balloon = memory.Balloon()
@@ -98,6 +99,7 @@ class Observer:
         insight = self.insight
         if state.polls != self._polls:
             self._polls = state.polls
+            self._wakeups.woke(state.late)
             if state.last_error or state.snapshot is None:
                 self._refresh.missed()
             else:
@@ -114,7 +116,9 @@ class Observer:
     ) -> tuple[Insight, tuple[Entry, ...]]:
         at = state.read_monotonic
         new_session = self._facts is None or self._facts.session_id != snapshot.session_id
-        if new_session or at >= self._guest_due:
+        late = self._pauses is not None and self._wakeups.late
+        guest = self._guest
+        if new_session or late or at >= self._guest_due:
             self._guest = self._read_guest()
             self._guest_due = at + (state.extended_interval or GUEST_INTERVAL)
             self._steal.read(self._guest.steal_seconds, insight.ledger.host / 1000)
@@ -123,6 +127,8 @@ class Observer:
         memory_limit = insight.memory_limit
         base = self._base
         interval = between(base, snapshot, self._guest.vcpus) if base is not None else None
+        stolen = interval.stolen if interval is not None else 0 if new_session else None
+        woke_late = self._wakeups.judged(guest, self._guest, None if stolen is None else stolen / 1000)
         if interval is not None and base is not None:
             longest = SAMPLE * max(state.interval, self._refresh.seconds or 0.0)
             ledger = ledger.add(interval, longest)
@@ -135,7 +141,7 @@ class Observer:
             cpu_limit = interval_free_state(snapshot, self._guest)
             memory_limit = memory.limit_state(snapshot, self._guest, None)
         self._base = next_base(base, snapshot)
-        entries = (*self._entries(state, snapshot), *self._paused(state, snapshot))
+        entries = (*self._entries(state, snapshot), *self._paused(state, snapshot, woke_late))
         self._history.record(snapshot, state.fresh_extended(at), self._guest, ledger, at)
         return replace(
             insight,
@@ -149,7 +155,7 @@ class Observer:
             facts=self._facts,
             moments=self._history.moments,
             steal_accounting=self._steal.accounting,
-            pauses=self._pauses.seen if self._pauses is not None else None,
+            pauses=self._pauses_seen(),
             balloon_stuck=self._balloon.stuck(snapshot, at),
         ), entries
 
@@ -181,16 +187,27 @@ class Observer:
         self._restarted = False
         return tuple(found)
 
-    def _paused(self, state: PollState, snapshot: Snapshot) -> tuple[Entry, ...]:
-        """A pause that this sample proves."""
+    def _paused(self, state: PollState, snapshot: Snapshot, woke_late: float | None) -> tuple[Entry, ...]:
+        """Pauses that this poll shows."""
         if self._pauses is None:
             return ()
         at, interval = state.read_monotonic, state.interval
+        found = []
+        if woke_late is not None:
+            text = f"The exporter woke {span(woke_late)} late, and nothing in the guest explains it."
+            found.append(Entry(state.read_time, at, "pause", text, "the VM stood still"))
         length = self._pauses.polled(snapshot, at, min(self._refresh.seconds or interval, interval))
-        if length is None:
-            return ()
-        text = f"The VM stood still for about {span(length)}, not long before this."
-        return (Entry(state.read_time, at, "pause", text),)
+        if length is not None:
+            text = f"The VM stood still for about {span(length)}, not long before this."
+            found.append(Entry(state.read_time, at, "pause", text))
+        return tuple(found)
+
+    def _pauses_seen(self) -> Mapping[str, Histogram]:
+        """What is looked for: late wake-ups only where the guest tells what else may have held them up."""
+        if self._pauses is None:
+            return {}
+        told = self._guest.held_seconds is not None
+        return {HOST_CLOCK: self._pauses.seen, **({WAKEUP: self._wakeups.seen} if told else {})}
 
     def _round(self, insight: Insight, extended: ExtendedSnapshot) -> Insight:
         """What rests on the extended statistics, at the time of their own answer."""

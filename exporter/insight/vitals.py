@@ -152,7 +152,7 @@ def vitals_of(
         else None,
         setting_entries=_since(insight, "setting", wall - DAY),
         session_entries=_since(insight, "session", wall - HOUR),
-        pauses_watched=insight.pauses is not None,
+        pauses_watched=bool(insight.pauses),
         pause_entries=_since(insight, "pause", wall - HOUR),
         steal_accounting=insight.steal_accounting,
         heartbeat=heartbeat,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from exporter.snapshot import Guest
 
+_THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
+"""In ``cpu.stat``, with its unit in seconds: control groups of version 2, and of version 1."""
 _TICKS = 100
 """USER_HZ: what /proc counts in, the same on every architecture that VMware runs."""
 
@@ -22,8 +24,9 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
     Where something (LXCFS) lays a container's own view over /proc/meminfo, memory is left out: it is not the VM's.
 
     Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``, ``possible``), sysfs-devices-memory
-    (``block_size_bytes``), proc(5) (``meminfo``, ``stat``, ``sys/kernel/random/boot_id``). ``cpu_count`` answers
-    where there is no sysfs, which is Windows.
+    (``block_size_bytes``), proc(5) (``meminfo``, ``stat``, ``sys/kernel/random/boot_id``), accounting/psi.rst
+    (``pressure``), admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst (``cpu.stat``). ``cpu_count`` answers where
+    there is no sysfs, which is Windows.
     """
     root = Path(root)
     memory = {} if _overlaid(root) else _meminfo(root)
@@ -36,6 +39,7 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
         possible_vcpus=_cpus(root, "possible"),
         steal_seconds=_steal(root),
         boot_id=next(iter(_lines(root / "proc/sys/kernel/random/boot_id")), None),
+        held_seconds=_held(root),
     )
 
 
@@ -83,6 +87,37 @@ def _installed(root: Path) -> int | None:
         return size * sum(name.startswith("memory") for name in os.listdir(folder)) or None  # noqa: PTH208  names alone
     except (OSError, ValueError):
         return None
+
+
+def _held(root: Path) -> float | None:
+    """Pressure on CPU and memory, and throttling; None where the kernel does not tell of pressure on the CPU."""
+    cpu = _pressure(root, "cpu")
+    return None if cpu is None else cpu + (_pressure(root, "memory") or 0.0) + _throttled(root)
+
+
+def _pressure(root: Path, what: str) -> float | None:
+    """Seconds in which at least one task waited for it: ``some avg10=0.00 avg60=0.00 avg300=0.00 total=1234``, in µs."""
+    words = next(iter(_lines(root / "proc/pressure" / what)), "").split()
+    total = words[-1].removeprefix("total=") if words[:1] == ["some"] else ""
+    return int(total) / 1e6 if total.isdecimal() else None
+
+
+def _throttled(root: Path) -> float:
+    """Seconds for which this process's control group, and those around it, were held back by a CPU quota."""
+    seconds = 0.0
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        inner = top / path.lstrip("/")
+        for folder in (inner, *inner.parents):
+            for word, _, number in (text.partition(" ") for text in _lines(folder / "cpu.stat")):
+                if word in _THROTTLED and number.isdecimal():
+                    seconds += int(number) * _THROTTLED[word]
+            if folder == top:
+                break
+    return seconds
 
 
 def _steal(root: Path) -> float | None:

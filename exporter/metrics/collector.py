@@ -115,7 +115,7 @@ def _exporter(state: PollState, now_monotonic: float) -> Iterator[Family]:
         catalogue.POLL_ERRORS,
         tuple(Point(float(count), (("kind", kind),)) for kind, count in kinds.items()),
     )
-    yield Family(catalogue.POLL_DURATION, (), histogram=state.duration)
+    yield Family(catalogue.POLL_DURATION, (), histograms=(((), state.duration),))
     yield counter(catalogue.POLLS_MISSED, state.missed)
     yield counter(catalogue.POLLS_UNCHANGED, state.unchanged)
     if state.library_restarts is not None:

@@ -45,10 +45,9 @@ class Family:
     metric: Metric
     points: tuple[Point, ...]
     time: float = 0.0
-    histogram: Histogram | None = None
+    histograms: tuple[tuple[Labels, Histogram], ...] = ()
+    """Each with its labels."""
     monotonic: float = 0.0
-    labels: Labels = ()
-    """Of the histogram."""
 
     @property
     def name(self) -> str:
@@ -71,6 +70,6 @@ def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
             points = [
                 Point(each.value, each.labels, start) if each.life is OWN else each for each in family.points
             ]
-            yield Family(family.metric, tuple(points), family.time, family.histogram, family.monotonic)
+            yield Family(family.metric, tuple(points), family.time, family.histograms, family.monotonic)
         else:
             yield family

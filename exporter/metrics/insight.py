@@ -32,11 +32,12 @@ def families(insight: Insight, state: PollState, now_monotonic: float) -> Iterat
     if points:
         yield Family(catalogue.SETTING_CHANGES, points)
     if ledger.stolen_ratio is not None:
-        yield Family(catalogue.STOLEN_RATIO, (), histogram=ledger.stolen_ratio)
+        yield Family(catalogue.STOLEN_RATIO, (), histograms=(((), ledger.stolen_ratio),))
     if ledger.memory_ratio is not None:
-        yield Family(catalogue.MEMORY_CONTENTION_RATIO, (), histogram=ledger.memory_ratio)
-    if insight.pauses is not None:
-        yield Family(catalogue.PAUSE, (), histogram=insight.pauses, labels=(("seen_by", "host_clock"),))
+        yield Family(catalogue.MEMORY_CONTENTION_RATIO, (), histograms=(((), ledger.memory_ratio),))
+    if insight.pauses:
+        seen = tuple(((("seen_by", word),), histogram) for word, histogram in insight.pauses.items())
+        yield Family(catalogue.PAUSE, (), histograms=seen)
     if state.fresh(now_monotonic) and (steal := insight.guest.steal_seconds) is not None:
         yield Family(catalogue.GUEST_STEAL, (Point(steal, life=UNSEEN),))
     if insight.steal_accounting is not None:

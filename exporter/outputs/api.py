@@ -95,7 +95,7 @@ def document(published: Published) -> Document:
 
 
 _IDENTITY = frozenset({"resource_pool"})
-_NESTED = frozenset({"guest", "reclaim", "setting_entries", "session_entries", "heartbeat"})
+_NESTED = frozenset({"guest", "reclaim", "setting_entries", "session_entries", "pause_entries", "heartbeat"})
 
 
 def _numbers(vitals: Vitals) -> dict[str, Any]:
@@ -116,6 +116,7 @@ def _numbers(vitals: Vitals) -> dict[str, Any]:
         "reclaim_deficit": ahead.deficit,
         "setting_changes": len(vitals.setting_entries),
         "session_changes": len(vitals.session_entries),
+        "pauses": len(vitals.pause_entries) if vitals.pauses_watched else None,
     }
 
 

@@ -38,11 +38,12 @@ GZIP_LEVEL = 6
 def as_metric(family: Family) -> Metric:
     """``family`` as one of prometheus_client's. State sets are gauges with a label of their own name here."""
     name, text, unit = family.name, family.metric.help, family.metric.unit.prometheus
-    if family.histogram is not None:
-        histogram = HistogramMetricFamily(name, text, labels=[key for key, _ in family.labels], unit=unit)
-        words = [value for _, value in family.labels]
-        histogram.add_metric(words, _buckets(family.histogram), family.histogram.sum)
-        return histogram
+    if family.histograms:
+        labels = [label for label, _ in family.histograms[0][0]]
+        metric = HistogramMetricFamily(name, text, labels=labels, unit=unit)
+        for words, histogram in family.histograms:
+            metric.add_metric([value for _, value in words], _buckets(histogram), histogram.sum)
+        return metric
     if family.metric.kind is Kind.INFO:
         info = InfoMetricFamily(name, text)
         for point in family.points:

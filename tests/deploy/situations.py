@@ -146,11 +146,12 @@ def _samples(published: Published) -> dict[str, float]:
         for point in family.points:
             labels = "".join(f',{name}="{text}"' for name, text in point.labels)
             samples[f"{family.metric.prometheus}{{{LABELS}{labels}}}"] = point.value
-        if family.histogram is not None and family.metric in INSIGHT_METRICS:
-            name, histogram = family.metric.prometheus, family.histogram
-            samples[f"{name}_count{{{LABELS}}}"] = float(histogram.count)
+        name = family.metric.prometheus
+        for words, histogram in family.histograms if family.metric in INSIGHT_METRICS else ():
+            labels = "".join(f',{key}="{text}"' for key, text in words)
+            samples[f"{name}_count{{{LABELS}{labels}}}"] = float(histogram.count)
             for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
-                samples[f'{name}_bucket{{{LABELS},le="{bound:g}"}}'] = float(count)
+                samples[f'{name}_bucket{{{LABELS}{labels},le="{bound:g}"}}'] = float(count)
     return samples
 
 

@@ -127,3 +127,57 @@ def test_the_boot_has_an_id(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text("5c0f1b9e\n")
     assert guest.read(tmp_path).boot_id == "5c0f1b9e"
+
+
+def written(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+CPU = (
+    "some avg10=1.50 avg60=0.80 avg300=0.20 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=900\n"
+)
+MEMORY = (
+    "some avg10=0.00 avg60=0.00 avg300=0.00 total=500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=4\n"
+)
+PRESSURE = {"proc/pressure/cpu": CPU, "proc/pressure/memory": MEMORY}
+
+HELD: tuple[tuple[str, dict[str, str], float | None], ...] = (
+    ("pressure alone", PRESSURE, 3.0),
+    ("no pressure on memory", {"proc/pressure/cpu": CPU}, 2.5),
+    ("the kernel does not tell", {}, None),
+    ("something else stands there", {"proc/pressure/cpu": "some avg10=0.00 total=many\n"}, None),
+    (
+        "control groups of version 2, the outer one throttled too",
+        {
+            **PRESSURE,
+            "proc/self/cgroup": "0::/system.slice/vmguest-exporter.service\n",
+            "sys/fs/cgroup/system.slice/cpu.stat": "usage_usec 9\nnr_throttled 1\nthrottled_usec 1000000\n",
+            "sys/fs/cgroup/system.slice/vmguest-exporter.service/cpu.stat": "throttled_usec 250000\n",
+        },
+        4.25,
+    ),
+    (
+        "a container, whose own group is the root that it sees",
+        {**PRESSURE, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.stat": "throttled_usec 250000\n"},
+        3.25,
+    ),
+    (
+        "control groups of version 1",
+        {
+            **PRESSURE,
+            "proc/self/cgroup": "9:name=systemd:/x\n4:cpu,cpuacct:/x\n3:cpuset:/x\n",
+            "sys/fs/cgroup/cpu,cpuacct/x/cpu.stat": "nr_periods 7\nthrottled_time 2000000000\n",
+            "sys/fs/cgroup/cpuset/x/cpu.stat": "throttled_time 9000000000\n",
+        },
+        5.0,
+    ),
+)
+
+
+@pytest.mark.parametrize(("files", "held"), [row[1:] for row in HELD], ids=[row[0] for row in HELD])
+def test_what_held_up_the_guests_own_tasks(files: dict[str, str], held: float | None, tmp_path: Path) -> None:
+    assert guest.read(written(tmp_path, files)).held_seconds == held

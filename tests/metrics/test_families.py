@@ -52,7 +52,7 @@ def test_a_histogram_is_prometheus_clients_histogram() -> None:
     histogram = Histogram.empty((0.001, 0.1, 1.0))
     for seconds in (0.0005, 0.05, 0.05, 7.0):
         histogram = histogram.observe(seconds)
-    family = Family(catalogue.POLL_DURATION, (), histogram=histogram)
+    family = Family(catalogue.POLL_DURATION, (), histograms=(((), histogram),))
     theirs = HistogramMetricFamily(
         "vmguest_poll_duration",
         family.metric.help,
@@ -61,6 +61,16 @@ def test_a_histogram_is_prometheus_clients_histogram() -> None:
         unit="seconds",
     )
     assert as_metric(family) == theirs
+
+
+def test_each_histogram_of_a_family_has_its_labels() -> None:
+    empty = Histogram.empty((1.0,))
+    seen = ((("seen_by", "host_clock"),), empty.observe(2.0)), ((("seen_by", "wakeup"),), empty)
+    family = as_metric(Family(catalogue.PAUSE, (), histograms=seen))
+    counts = {
+        sample.labels["seen_by"]: sample.value for sample in family.samples if sample.name.endswith("_count")
+    }
+    assert counts == {"host_clock": 1.0, "wakeup": 0.0}
 
 
 def test_a_timestamp_metrics_unit_is_seconds_and_ends_its_name() -> None:

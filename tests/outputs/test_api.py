@@ -27,13 +27,21 @@ from exporter.snapshot import Guest, PollState
 class World:
     """A simulated host, polled by hand on a clock of its own."""
 
-    def __init__(self, scenario: str = "ballooning", *, identity: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: str = "ballooning",
+        *,
+        identity: bool = False,
+        experimental: bool = False,
+        interval: float = 5.0,
+    ) -> None:
         self.now = 1000.0
+        self.interval = interval
         self.source = WireSource(in_process(scenario, seed=1, clock=self.clock), source="simulated")
-        self.observer = Observer(lambda: Guest(4, 8 * 2**30))
+        self.observer = Observer(lambda: Guest(4, 8 * 2**30), pauses=experimental)
         self.poller = Poller(
             self.source,
-            5.0,
+            interval,
             clock=self.clock,
             wall=self.wall,
             on_state=self.observer.polled,
@@ -56,9 +64,9 @@ class World:
 
     def run(self, polls: int) -> None:
         for _ in range(polls):
-            self.now += 5.0
+            self.now += self.interval
             self.poller.poll()
-            self.poller.poll_extended(self.now + 5.0)
+            self.poller.poll_extended(self.now + self.interval)
 
 
 @contextmanager
@@ -92,8 +100,15 @@ def test_the_numbers_are_those_of_the_verdict() -> None:
     with world() as host:
         host.run(2)
         numbers = document(host.published)["numbers"]
-    elsewhere = {"guest", "reclaim", "setting_entries", "session_entries", "heartbeat"}
+    elsewhere = {"guest", "reclaim", "setting_entries", "session_entries", "pause_entries", "heartbeat"}
     assert set(Vitals.__dataclass_fields__) - elsewhere <= numbers.keys()
+
+
+def test_pauses_are_counted_and_the_document_stays_json() -> None:
+    with world(scenario="pause", experimental=True, interval=1.0) as host:
+        host.run(200)
+        found = json.loads(json.dumps(document(host.published), allow_nan=False))
+    assert found["numbers"]["pauses"] == len([one for one in found["events"] if one["kind"] == "pause"]) > 0
 
 
 @pytest.mark.parametrize("identity", [False, True])

@@ -136,13 +136,12 @@ def expected(families: Iterable[Family]) -> list[Line]:
     lines: list[Line] = []
     for family in families:
         name, kind = family.metric.family, family.metric.kind.value
-        if family.histogram is not None:
-            histogram = family.histogram
+        for words, histogram in family.histograms:
             bounds = [f"{bound:g}" if bound < 1 else f"{bound:.1f}" for bound in histogram.bounds]
             counts = [*histogram.counts, histogram.count]
             for bound, count in zip([*bounds, "+Inf"], counts, strict=True):
-                lines.append((f"{name}_bucket", (("le", bound),), float(count)))
-            lines += [(f"{name}_count", (), float(histogram.count)), (f"{name}_sum", (), histogram.sum)]
+                lines.append((f"{name}_bucket", tuple(sorted((*words, ("le", bound)))), float(count)))
+            lines += [(f"{name}_count", words, float(histogram.count)), (f"{name}_sum", words, histogram.sum)]
         for point in family.points:
             labels = tuple(sorted(point.labels))
             ending = {"counter": "_total", "info": "_info"}.get(kind, "")

@@ -40,7 +40,7 @@ def pauses(v: Vitals) -> Said:
     times = "once" if count == 1 else f"{count} times"
     return (
         Level.INFO,
-        f"It stood still {times} in the last hour, as for a snapshot or a move. {v.pause_entries[-1].text}",
+        f"A pause was seen {times} in the last hour, as for a snapshot or a move. {v.pause_entries[-1].text}",
     )
 
 
@@ -105,7 +105,8 @@ ROWS = (
     Question(
         "pauses",
         "Did the whole VM stand still?",
-        "The host's clock went on by the host's rhythm and 250 ms more than the guest's, for good (experimental).",
+        "The host's clock went on by the host's rhythm and 250 ms more than the guest's, for good; or the exporter woke more"
+        " than 250 ms late and neither pressure, throttling nor steal explains it (experimental).",
         pauses,
     ),
     Question(

@@ -39,8 +39,8 @@ class Deltas:
     def __init__(self) -> None:
         self._has: dict[Hashable, Seen] = {}
         self._offered: dict[Hashable, Seen] = {}
-        self._histogram: dict[str, tuple[Histogram, float]] = {}
-        self._offered_histogram: dict[str, tuple[Histogram, float]] = {}
+        self._histogram: dict[Hashable, tuple[Histogram, float]] = {}
+        self._offered_histogram: dict[Hashable, tuple[Histogram, float]] = {}
 
     def begin(self) -> None:
         """Forget what was offered and not taken."""
@@ -72,7 +72,9 @@ class Deltas:
         added = value if value < before.value else value - before.value
         return Difference(added, _start(before.monotonic, now))
 
-    def histogram(self, series: str, value: Histogram, begun: float, now: Instant) -> tuple[Histogram, float]:
+    def histogram(
+        self, series: Hashable, value: Histogram, begun: float, now: Instant
+    ) -> tuple[Histogram, float]:
         """The observations since the last one taken, and the wall time since which.
 
         Ours never begin again; ``begun``, by the monotonic clock, is when this process began.

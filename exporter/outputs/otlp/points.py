@@ -59,6 +59,7 @@ class Converter:
         self._delta_sums = temporality.delta_sums
         self._delta_histograms = temporality.delta_histograms
         self._of_sums = _DELTA if temporality.delta_sums else _CUMULATIVE
+        self._of_histograms = _DELTA if temporality.delta_histograms else _CUMULATIVE
         self._deltas = Deltas()
         self._starts = Starts()
         self._scope = InstrumentationScope("vmguest-exporter", __version__)
@@ -79,13 +80,17 @@ class Converter:
         for family in batch.families:
             now = Instant(family.time, family.monotonic) if family.time else batch.now
             data: Sum | Gauge | HistogramData
-            if family.histogram is not None:
-                data = self._histogram(family.name, family.histogram, family.labels, batch.began, now)
+            if family.histograms:
+                points = [
+                    self._histogram((family.name, labels), histogram, batch.began, now)
+                    for labels, histogram in family.histograms
+                ]
+                data = HistogramData(points, self._of_histograms)
             elif family.metric.kind is _COUNTER:
-                points = self._sums(family, batch.began, now)
-                if not points:
+                sums = self._sums(family, batch.began, now)
+                if not sums:
                     continue
-                data = Sum(points, self._of_sums, True)
+                data = Sum(sums, self._of_sums, True)
             else:
                 at = nanoseconds(now.wall)
                 # Always floats: a series that changes between integer and double is two series to some.
@@ -114,20 +119,20 @@ class Converter:
         return found
 
     def _histogram(
-        self, name: str, histogram: Histogram, labels: Labels, began: Life, now: Instant
-    ) -> HistogramData:
+        self, series: tuple[str, Labels], histogram: Histogram, began: Life, now: Instant
+    ) -> HistogramDataPoint:
         if self._delta_histograms:
-            histogram, start = self._deltas.histogram(name, histogram, began.since or 0.0, now)
+            histogram, start = self._deltas.histogram(series, histogram, began.since or 0.0, now)
         else:
-            start = self._starts.start(name, began.start, began, now.wall)
+            start = self._starts.start(series, began.start, began, now.wall)
         at = nanoseconds(now.wall)
         # Ours count what is at most each bound; OTLP wants what lies between two, and above the last.
         below = (0, *histogram.counts)
         between = [
             upper - lower for lower, upper in zip(below, (*histogram.counts, histogram.count), strict=True)
         ]
-        point = HistogramDataPoint(
-            attributes=dict(labels),
+        return HistogramDataPoint(
+            attributes=dict(series[1]),
             start_time_unix_nano=nanoseconds(start),
             time_unix_nano=at,
             count=histogram.count,
@@ -138,4 +143,3 @@ class Converter:
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
         )
-        return HistogramData([point], _DELTA if self._delta_histograms else _CUMULATIVE)

@@ -39,7 +39,7 @@ CASES: tuple[tuple[str, str, Vitals, Level, str], ...] = (
     ("session", "churn", replace(WELL, session_entries=(MOVE,) * 4), Level.WARNING, "changed 4 times"),
     ("pauses", "not looked for", WELL, Level.UNKNOWN, "only with --experimental"),
     ("pauses", "none", replace(WELL, pauses_watched=True), Level.OK, "No pause"),
-    ("pauses", "two", replace(WELL, pauses_watched=True, pause_entries=(CHANGE,) * 2), Level.INFO, "stood still 2 times in the last hour"),
+    ("pauses", "two", replace(WELL, pauses_watched=True, pause_entries=(CHANGE,) * 2), Level.INFO, "was seen 2 times in the last hour"),
     ("hot-add", "not told", replace(WELL, guest=Guest(4)), Level.UNKNOWN, "does not tell"),
     ("hot-add", "off", WELL, Level.OK, "No vCPU can be added"),
     ("hot-add", "on, small", replace(WELL, guest=Guest(8, possible_vcpus=128)), Level.OK, "costs nothing"),

@@ -10,7 +10,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter import __version__
-from exporter.catalogue import BY_KEY, OTLP_EXPORTS, POLL_DURATION, SESSION, SESSION_START, STATISTICS
+from exporter.catalogue import BY_KEY, OTLP_EXPORTS, PAUSE, POLL_DURATION, SESSION, SESSION_START, STATISTICS
 from exporter.clock import UNSEEN, Instant, Life, Lives
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family, Point
@@ -95,13 +95,30 @@ def test_a_point_in_time_keeps_its_name_and_seconds() -> None:
 
 
 def test_a_histogram_counts_between_its_bounds() -> None:
-    family = Family(POLL_DURATION, (), histogram=Histogram((0.1, 1.0), (2, 5), 6, 9.5))
+    family = Family(POLL_DURATION, (), histograms=(((), Histogram((0.1, 1.0), (2, 5), 6, 9.5)),))
     metric = metrics(cumulative(), family)["vmguest.poll.duration"]
     assert metric.histogram.aggregation_temporality == CUMULATIVE
     (point,) = metric.histogram.data_points
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([0.1, 1.0], [2, 3, 1])
     assert (point.count, point.sum, point.HasField("min"), point.HasField("max")) == (6, 9.5, False, False)
     assert (point.start_time_unix_nano, point.time_unix_nano) == (1000 * 10**9, 1_101_500_000_000)
+
+
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+def test_each_histogram_of_a_family_is_a_point_of_its_own(temporality: str) -> None:
+    converter = Converter(Temporality(temporality), {})
+    for wakeups in (1, 3):
+        seen = [
+            ("host_clock", Histogram((1.0,), (2,), 2, 1.0)),
+            ("wakeup", Histogram((1.0,), (0,), wakeups, 9.0)),
+        ]
+        family = Family(PAUSE, (), histograms=tuple(((("seen_by", word),), each) for word, each in seen))
+        points = metrics(converter, family)["vmguest.pause"].histogram.data_points
+        converter.accepted()
+    found = {point.attributes[0].value.string_value: point.count for point in points}
+    assert found == (
+        {"host_clock": 2, "wakeup": 3} if temporality == "cumulative" else {"host_clock": 0, "wakeup": 2}
+    )
 
 
 def test_an_unknown_start_is_the_first_points_time_and_stays_that_of_the_life() -> None:
@@ -170,12 +187,12 @@ def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
 )
 def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> None:
     converter = Converter(Temporality(temporality), {})
-    histogram = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 3, 0.5))
+    histogram = Family(POLL_DURATION, (), histograms=(((), Histogram((0.1,), (2,), 3, 0.5)),))
     found = metrics(converter, used(3.0, STARTED, life=Life(1, STARTED, 0.0)), histogram)
     assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums
     assert found["vmguest.poll.duration"].histogram.aggregation_temporality == histograms
     converter.accepted()
-    later = Family(POLL_DURATION, (), histogram=Histogram((0.1,), (2,), 5, 0.9))
+    later = Family(POLL_DURATION, (), histograms=(((), Histogram((0.1,), (2,), 5, 0.9)),))
     (point,) = metrics(converter, later, now=NOW + 5)["vmguest.poll.duration"].histogram.data_points
     assert point.count == (2 if histograms == DELTA else 5)
 
