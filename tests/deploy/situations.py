@@ -29,6 +29,8 @@ from exporter.snapshot import Guest
 HOUR, MINUTE = 3600, 60
 STEADY = SCENARIOS["steady"]
 LABELS = 'job="vmguest",instance="vm1"'
+BESIDE = 'up{job="node",instance="vm1:9100"}'
+STATUSES = ("green", "gray", "red")
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,11 @@ class Situation:
     """Seconds between two polls; 0: one for each scrape."""
     away: tuple[tuple[int, float], ...] = ()
     restarts: tuple[int, ...] = ()
-    reboots: bool = False
-    """Whether the VM comes back from ``away`` as a new session."""
+    session_after: float = math.inf
+    """Seconds from when it goes ``away`` to a new session: shut down, and begins anew."""
+    heartbeats: bool = False
+    beside: str = ""
+    """Another exporter on the same machine, which ``goes`` away with this one or ``stays``."""
     removed: bool = False
     """Whether nobody asks any more while it is away: no ``up``."""
     pushed: bool = False
@@ -52,6 +57,8 @@ class Situation:
     """Series under the names of another exporter."""
     hours: float = 2.5
     fires: frozenset[str] = field(default_factory=frozenset)
+    pages: frozenset[str] = field(default_factory=frozenset)
+    """Those that fire as critical, too."""
 
 
 def series(situation: Situation) -> list[dict[str, str]]:
@@ -115,16 +122,21 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
     due = [*situation.restarts]
     found: list[Mapping[str, float]] = []
     was_away = False
+    beats = 0
+    begins = sorted(start + situation.session_after for start, _ in situation.away)
     for step in range(steps):
         time[0] = step * situation.scrape
         away = any(start <= time[0] < end for start, end in situation.away)
+        beside = {BESIDE: float(not away or situation.beside == "stays")} if situation.beside else {}
+        if begins and begins[0] <= time[0]:
+            begins.pop(0)
+            connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=step)))
         if away:
-            found.append({} if situation.removed or situation.pushed else {f"up{{{LABELS}}}": 0.0})
-            was_away = True
+            gone = {} if situation.removed or situation.pushed else {f"up{{{LABELS}}}": 0.0}
+            found.append(gone | beside)
+            was_away, beats = True, 0
             continue
-        if (was_away and not away) or (due and due[0] <= time[0]):
-            if was_away and situation.reboots:
-                connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=step)))
+        if was_away or (due and due[0] <= time[0]):
             due = [at for at in due if at > time[0]]
             was_away = False
             poller.stop()
@@ -134,7 +146,10 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
             poller.poll_extended(now() + 5.0)
             time[0] += situation.polls
         time[0] = step * situation.scrape
-        samples = dict(situation.spelling(_samples(published)))
+        samples = dict(situation.spelling(_samples(published))) | beside
+        if situation.heartbeats:
+            beats += situation.scrape // 10
+            samples |= _heartbeats(beats)
         found.append(samples if situation.pushed else samples | {f"up{{{LABELS}}}": 1.0})
     poller.stop()
     return found
@@ -153,6 +168,20 @@ def _samples(published: Published) -> dict[str, float]:
             for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
                 samples[f'{name}_bucket{{{LABELS}{labels},le="{bound:g}"}}'] = float(count)
     return samples
+
+
+def _heartbeats(count: int) -> dict[str, float]:
+    """As they are until the last scrape, also before an orderly stop."""
+    green = {
+        f'vmguest_ha_app_status{{{LABELS},status="{name}"}}': float(name == "green") for name in STATUSES
+    }
+    return green | {
+        f"vmguest_ha_enabled{{{LABELS}}}": 1.0,
+        f"vmguest_ha_healthy{{{LABELS}}}": 1.0,
+        f"vmguest_ha_requested_reset{{{LABELS}}}": 0.0,
+        f"vmguest_ha_dry_run{{{LABELS}}}": 0.0,
+        f"vmguest_ha_heartbeats_total{{{LABELS}}}": float(count),
+    }
 
 
 def windows_exporter(samples: Mapping[str, float]) -> dict[str, float]:
@@ -195,7 +224,7 @@ DAY_TO_DAY = (
     Situation("steady, pushed every 60 s", scrape=60, pushed=True),
     Situation("a new session every 20 min", replace(STEADY, session_every=20 * MINUTE), hours=4),
     Situation("exporter restarted twice", restarts=(HOUR, HOUR + 20 * MINUTE)),
-    Situation("VM rebooted (2 min)", away=((HOUR, HOUR + 2 * MINUTE),), reboots=True),
+    Situation("VM rebooted (2 min)", away=((HOUR, HOUR + 2 * MINUTE),), session_after=15),
     Situation("target removed", away=((HOUR, FOR_EVER),), removed=True),
     Situation("1 vCPU, 512 MiB", machine(vcpus=1, memory=512)),
     Situation("128 vCPUs", machine(vcpus=128, host_cores=256, memory=98304)),
@@ -214,7 +243,7 @@ TROUBLE = (
     Situation(
         "VM reset every 10 min",
         away=tuple((at, at + MINUTE) for at in range(10 * MINUTE, 2 * HOUR, 10 * MINUTE)),
-        reboots=True,
+        session_after=30,
         fires=frozenset({"VMGuestSessionChurn"}),
     ),
     Situation(
@@ -229,7 +258,12 @@ TROUBLE = (
         scrape=60,
         fires=frozenset({"VMGuestExporterSilent"}),
     ),
-    Situation("noisy neighbour", SCENARIOS["noisy-neighbour"], fires=frozenset({"VMGuestCPUStarved"})),
+    Situation(
+        "noisy neighbour",
+        SCENARIOS["noisy-neighbour"],
+        fires=frozenset({"VMGuestCPUStarved"}),
+        pages=frozenset({"VMGuestCPUStarved"}),
+    ),
     Situation(
         "CPU limit",
         SCENARIOS["cpu-limit"],
@@ -284,12 +318,14 @@ INSIGHT = (
                 "VMGuestMemoryContention",
             }
         ),
+        pages=frozenset({"VMGuestMemoryMayRunOut"}),
     ),
     Situation(
         "reclaim",
         SCENARIOS["reclaim"],
         hours=1,
         fires=frozenset({"VMGuestMemoryMayRunOut", "VMGuestBallooned", "VMGuestBalloonGrowing"}),
+        pages=frozenset({"VMGuestMemoryMayRunOut"}),
     ),
     Situation(
         "dead balloon",
@@ -315,4 +351,60 @@ INSIGHT = (
     Situation("pauses", SCENARIOS["pause"], hours=1),
 )
 """The scenarios of what is worked out."""
-SITUATIONS = (*DAY_TO_DAY, *TROUBLE, *INSIGHT)
+GONE = frozenset({"VMGuestHAExporterDown"})
+HEARTBEATS = (
+    Situation("heartbeats", heartbeats=True, beside="goes", hours=1),
+    Situation(
+        "a session every 20 min",
+        replace(STEADY, session_every=20 * MINUTE),
+        heartbeats=True,
+        beside="goes",
+    ),
+    Situation("exporter restarted", heartbeats=True, beside="stays", restarts=(HOUR,), hours=2),
+    Situation(
+        "VM rebooted in order",
+        heartbeats=True,
+        beside="goes",
+        away=((HOUR, HOUR + 2 * MINUTE),),
+        session_after=30,
+        hours=2,
+        fires=GONE,
+    ),
+    Situation(
+        "VM shut down",
+        heartbeats=True,
+        beside="goes",
+        away=((HOUR, FOR_EVER),),
+        hours=2,
+        fires=GONE | {"VMGuestExporterDown"},
+    ),
+    Situation(
+        "network away for 3 min",
+        heartbeats=True,
+        beside="goes",
+        away=((HOUR, HOUR + 3 * MINUTE),),
+        hours=2,
+        fires=GONE,
+    ),
+    Situation(
+        "exporter dead, VM up",
+        heartbeats=True,
+        beside="stays",
+        away=((HOUR, FOR_EVER),),
+        hours=2,
+        fires=GONE | {"VMGuestExporterDown"},
+        pages=GONE,
+    ),
+    Situation(
+        "VM hung, reset after 75 s",
+        heartbeats=True,
+        beside="goes",
+        away=((HOUR, HOUR + 2 * MINUTE),),
+        session_after=75,
+        hours=2,
+        fires=GONE | {"VMGuestHAReset"},
+        pages=frozenset({"VMGuestHAReset"}),
+    ),
+)
+"""With heartbeats for vSphere HA. A loss warns; what shows that it was no orderly stop pages."""
+SITUATIONS = (*DAY_TO_DAY, *TROUBLE, *HEARTBEATS, *INSIGHT)

@@ -61,7 +61,7 @@ FIRING = {
     "ha-not-taken": {"VMGuestHANotEnabled/warning"},
     "ha-gone": {
         "VMGuestHAHeartbeatLate/critical",
-        "VMGuestHAExporterDown/critical",
+        "VMGuestHAExporterDown/warning",
         "VMGuestExporterDown/warning",
     },
 }

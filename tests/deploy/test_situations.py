@@ -15,18 +15,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.situations import DAY_TO_DAY, INSIGHT, SITUATIONS, TROUBLE, Situation, series
+from tests.deploy.situations import DAY_TO_DAY, HEARTBEATS, INSIGHT, SITUATIONS, TROUBLE, Situation, series
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 TABLE = FOLDER / "SITUATIONS.md"
 pytestmark = pytest.mark.real
 
 
-def fired(promtool: str, folder: Path, situation: Situation) -> set[str]:
+Fired = dict[str, set[str]]
+"""Alert -> the severities with which it fired."""
+
+
+def fired(promtool: str, folder: Path, situation: Situation) -> Fired:
     """Alerts that fired at any time, by promtool: it is told to expect none and prints those it got."""
     file = folder / "situation.test.yml"
     asked = {
-        "expr": f'count by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{int(situation.hours * 60)}m]))',
+        "expr": f'count by (alertname, severity) (max_over_time(ALERTS{{alertstate="firing"}}[{int(situation.hours * 60)}m]))',
         "eval_time": f"{int(situation.hours * 60)}m",
         "exp_samples": [{"labels": '{alertname="nothing"}', "value": 1}],
     }
@@ -44,13 +48,16 @@ def fired(promtool: str, folder: Path, situation: Situation) -> set[str]:
     assert "FAILED" in output, output
     _, _, got = output.partition("got:")
     assert got, output
-    return set(re.findall(r'alertname="(\w+)"', got))
+    found: Fired = {}
+    for alert, severity in re.findall(r'alertname="(\w+)", severity="(\w+)"', got):
+        found.setdefault(alert, set()).add(severity)
+    return found
 
 
 @pytest.fixture(scope="module")
 def found(
     require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, set[str]]:
+) -> dict[str, Fired]:
     """What fired in each situation."""
     promtool = require_program("promtool", "apt-get install prometheus")
     return {
@@ -59,7 +66,13 @@ def found(
     }
 
 
-def table(found: dict[str, set[str]]) -> str:
+def cell(severities: set[str]) -> str:
+    if "critical" in severities:
+        return "**P**"
+    return "**F**" if severities else "·"
+
+
+def table(found: dict[str, Fired]) -> str:
     rules = (yaml.safe_load(path.read_text()) for path in sorted((FOLDER / "rules").glob("*.yml")))
     alerts = [
         rule["alert"]
@@ -72,12 +85,13 @@ def table(found: dict[str, set[str]]) -> str:
         "# Which alert fires when",
         "",
         "Made by `tests/deploy/test_situations.py`: hours of a VM on a simulated host, and every rule of this folder run over",
-        "them by promtool. **F** fires; a dot is silence. In the situations of the first table nothing may fire. What each alert",
-        "fires at is in `tests/`; alerts that no situation here raises are shown there.",
+        "them by promtool. **F** fires, **P** fires as critical and pages; a dot is silence. In the situations of the first table",
+        "nothing may fire. What each alert fires at is in `tests/`; alerts that no situation here raises are shown there.",
     ]
     for title, situations in (
         ("Day to day", DAY_TO_DAY),
         ("In trouble", TROUBLE),
+        ("With heartbeats for vSphere HA", HEARTBEATS),
         ("What is worked out", INSIGHT),
     ):
         names = [situation.name for situation in situations]
@@ -89,18 +103,20 @@ def table(found: dict[str, set[str]]) -> str:
             f"| --- |{' :-: |' * len(names)}",
         ]
         lines += [
-            f"| {alert} | {' | '.join('**F**' if alert in found[name] else '·' for name in names)} |"
+            f"| {alert} | {' | '.join(cell(found[name].get(alert, set())) for name in names)} |"
             for alert in dict.fromkeys(alerts)
         ]
     return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
-def test_what_fires_is_what_should(found: dict[str, set[str]], situation: Situation) -> None:
-    assert found[situation.name] == situation.fires
+def test_what_fires_is_what_should(found: dict[str, Fired], situation: Situation) -> None:
+    got = found[situation.name]
+    assert set(got) == situation.fires
+    assert {alert for alert, severities in got.items() if "critical" in severities} == situation.pages
 
 
-def test_the_table_is_up_to_date(found: dict[str, set[str]]) -> None:
+def test_the_table_is_up_to_date(found: dict[str, Fired]) -> None:
     made = table(found)
     if os.environ.get("UPDATE_GOLDEN"):
         TABLE.write_text(made, encoding="utf-8")
