@@ -7,6 +7,7 @@ Nothing here knows where the bytes came from or where the numbers go.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -100,14 +101,23 @@ class SourceInfo:
     note: str = ""
 
 
+SCALE = 3
+"""Of the exponential buckets: eight to a doubling, so that a quantile is off by 4.5 % at most."""
+TINY = 2.0**-20
+"""What is at most this is counted as zero there: a microsecond, or a millionth of a vCPU. So there are few buckets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A cumulative histogram: ``counts[i]`` observations were at most ``bounds[i]`` seconds."""
+    """A cumulative histogram, twice: ``counts[i]`` observations were at most ``bounds[i]``; ``exponential[i]`` lay in
+    (2^(i/8), 2^((i+1)/8)], as OpenTelemetry's data model has it (``metrics/data-model.md``, "ExponentialHistogram").
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
     count: int = 0
     sum: float = 0.0
+    exponential: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, bounds: tuple[float, ...]) -> Histogram:
@@ -115,7 +125,21 @@ class Histogram:
 
     def observe(self, value: float) -> Histogram:
         counts = tuple(n + (value <= bound) for n, bound in zip(self.counts, self.bounds, strict=True))
-        return Histogram(self.bounds, counts, self.count + 1, self.sum + value)
+        exponential = self.exponential
+        if value > TINY:
+            index = math.ceil(math.log2(value) * 2**SCALE) - 1
+            exponential = {**exponential, index: exponential.get(index, 0) + 1}
+        return Histogram(self.bounds, counts, self.count + 1, self.sum + value, exponential)
+
+    def since(self, before: Histogram) -> Histogram:
+        """What was observed after ``before``, an earlier state of the same histogram."""
+        counts = tuple(new - old for new, old in zip(self.counts, before.counts, strict=True))
+        exponential = {
+            index: more
+            for index, count in self.exponential.items()
+            if (more := count - before.exponential.get(index, 0))
+        }
+        return Histogram(self.bounds, counts, self.count - before.count, self.sum - before.sum, exponential)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,12 @@ class Otlp:
         default=None,
         unset="OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative",
     )
+    histograms: str | None = option(
+        Choice("explicit", "exponential"),
+        "Buckets of histograms: those of the metrics page, or exponential ones, eight to a doubling.",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, else explicit",
+    )
     queue: float = option(
         Duration(0.0, 24 * HOUR),
         "How much is kept while the receiver is away, 1800 exports at most (some 50 MB); older ones are dropped and counted.",

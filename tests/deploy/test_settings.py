@@ -24,6 +24,7 @@ RENDERED = Path(__file__).parent / "helm"
 FLAGS = {row.flag: row for row in OPTIONS} | {row.negative: row for row in OPTIONS}
 VARIABLES = {row.variable: row for row in OPTIONS}
 FOREIGN = {
+    "--collector.textfile.directory": "node_exporter",
     "--storage.tsdb.retention.time": "Prometheus",
     "--web.enable-otlp-receiver": "Prometheus",
 }

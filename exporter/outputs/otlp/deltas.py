@@ -83,9 +83,7 @@ class Deltas:
         if series not in self._histogram:
             return value, _start(begun, now)
         before, since = self._histogram[series]
-        counts = tuple(new - old for new, old in zip(value.counts, before.counts, strict=True))
-        difference = Histogram(value.bounds, counts, value.count - before.count, value.sum - before.sum)
-        return difference, _start(since, now)
+        return value.since(before), _start(since, now)
 
 
 def _start(since: float, now: Instant) -> float:

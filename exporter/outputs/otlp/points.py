@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Buckets,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
     Gauge,
     HistogramDataPoint,
     Metric,
@@ -34,7 +37,7 @@ from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.resource import SCHEMA_URL
 from exporter.outputs.otlp.settings import Temporality
 from exporter.outputs.otlp.starts import Starts
-from exporter.snapshot import Histogram
+from exporter.snapshot import SCALE, Histogram
 
 _SDK = {
     "telemetry.sdk.language": "python",
@@ -54,8 +57,14 @@ def nanoseconds(seconds: float) -> int:
 class Converter:
     """Turns batches into ``MetricsData``. One thread's."""
 
-    def __init__(self, temporality: Temporality, attributes: Mapping[str, str]) -> None:
-        """``attributes``: of the resource, which never changes: it is the identity of every series."""
+    def __init__(
+        self, temporality: Temporality, attributes: Mapping[str, str], *, exponential: bool = False
+    ) -> None:
+        """``attributes``: of the resource, which never changes: it is the identity of every series.
+
+        ``exponential``: histograms go out with exponential buckets, not with those of the metrics page.
+        """
+        self._exponential = exponential
         self._delta_sums = temporality.delta_sums
         self._delta_histograms = temporality.delta_histograms
         self._of_sums = _DELTA if temporality.delta_sums else _CUMULATIVE
@@ -79,13 +88,9 @@ class Converter:
     def _metrics(self, batch: Batch) -> Iterator[Metric]:
         for family in batch.families:
             now = Instant(family.time, family.monotonic) if family.time else batch.now
-            data: Sum | Gauge | HistogramData
+            data: Sum | Gauge | HistogramData | ExponentialHistogram
             if family.histograms:
-                points = [
-                    self._histogram((family.name, labels), histogram, batch.began, now)
-                    for labels, histogram in family.histograms
-                ]
-                data = HistogramData(points, self._of_histograms)
+                data = self._histograms(family, batch.began, now)
             elif family.metric.kind is _COUNTER:
                 sums = self._sums(family, batch.began, now)
                 if not sums:
@@ -118,28 +123,56 @@ class Converter:
             found.append(NumberDataPoint(dict(point.labels), nanoseconds(start), at, value))
         return found
 
-    def _histogram(
-        self, series: tuple[str, Labels], histogram: Histogram, began: Life, now: Instant
-    ) -> HistogramDataPoint:
-        if self._delta_histograms:
-            histogram, start = self._deltas.histogram(series, histogram, began.since or 0.0, now)
-        else:
-            start = self._starts.start(series, began.start, began, now.wall)
+    def _histograms(self, family: Family, began: Life, now: Instant) -> HistogramData | ExponentialHistogram:
+        found = []
+        for labels, histogram in family.histograms:
+            series = family.name, labels
+            if self._delta_histograms:
+                counted, start = self._deltas.histogram(series, histogram, began.since or 0.0, now)
+            else:
+                counted, start = histogram, self._starts.start(series, began.start, began, now.wall)
+            found.append((labels, counted, nanoseconds(start)))
         at = nanoseconds(now.wall)
-        # Ours count what is at most each bound; OTLP wants what lies between two, and above the last.
-        below = (0, *histogram.counts)
-        between = [
-            upper - lower for lower, upper in zip(below, (*histogram.counts, histogram.count), strict=True)
-        ]
-        return HistogramDataPoint(
-            attributes=dict(series[1]),
-            start_time_unix_nano=nanoseconds(start),
-            time_unix_nano=at,
-            count=histogram.count,
-            sum=histogram.sum,
-            bucket_counts=between,
-            explicit_bounds=list(histogram.bounds),
-            # Not kept; None leaves the optional field out, where 0 would be a lie.
-            min=None,  # type: ignore[arg-type]
-            max=None,  # type: ignore[arg-type]
-        )
+        if self._exponential:
+            return ExponentialHistogram([_exponential(*each, at) for each in found], self._of_histograms)
+        return HistogramData([_explicit(*each, at) for each in found], self._of_histograms)
+
+
+def _explicit(labels: Labels, histogram: Histogram, start: int, at: int) -> HistogramDataPoint:
+    # Ours count what is at most each bound; OTLP wants what lies between two, and above the last.
+    below = (0, *histogram.counts)
+    between = [
+        upper - lower for lower, upper in zip(below, (*histogram.counts, histogram.count), strict=True)
+    ]
+    return HistogramDataPoint(
+        attributes=dict(labels),
+        start_time_unix_nano=start,
+        time_unix_nano=at,
+        count=histogram.count,
+        sum=histogram.sum,
+        bucket_counts=between,
+        explicit_bounds=list(histogram.bounds),
+        # Not kept; None leaves the optional field out, where 0 would be a lie.
+        min=None,  # type: ignore[arg-type]
+        max=None,  # type: ignore[arg-type]
+    )
+
+
+def _exponential(labels: Labels, histogram: Histogram, start: int, at: int) -> ExponentialHistogramDataPoint:
+    counts = histogram.exponential
+    first, last = min(counts, default=0), max(counts, default=-1)
+    return ExponentialHistogramDataPoint(
+        attributes=dict(labels),
+        start_time_unix_nano=start,
+        time_unix_nano=at,
+        count=histogram.count,
+        sum=histogram.sum,
+        scale=SCALE,
+        zero_count=histogram.count - sum(counts.values()),
+        positive=Buckets(first, [counts.get(index, 0) for index in range(first, last + 1)]),
+        negative=Buckets(0, []),
+        flags=0,
+        # As above.
+        min=None,  # type: ignore[arg-type]
+        max=None,  # type: ignore[arg-type]
+    )

@@ -80,7 +80,9 @@ class Push:
         from exporter.outputs.otlp.points import Converter
 
         self._client = client = self._connect(self._settings)
-        converter = Converter(self._settings.temporality, self._attributes)
+        converter = Converter(
+            self._settings.temporality, self._attributes, exponential=self._settings.exponential
+        )
         log.info(
             "pushing",
             extra={

@@ -2,7 +2,7 @@
 
 Sources: OpenTelemetry specification ``protocol/exporter.md`` (endpoint, headers, protocol, TLS),
 ``configuration/sdk-environment-variables.md`` (types, ``OTEL_METRIC_EXPORT_*``, ``OTEL_SDK_DISABLED``),
-``metrics/sdk_exporters/otlp.md`` (temporality). The SDK reads these variables too, some of them differently:
+``metrics/sdk_exporters/otlp.md`` (temporality, histogram aggregation). The SDK reads these variables too, some of them differently:
 ``OTEL_EXPORTER_OTLP_TIMEOUT`` as seconds, where the specification says milliseconds. So they are read here,
 and the SDK is told everything explicitly. No module of OpenTelemetry is imported.
 
@@ -81,6 +81,8 @@ class Given(Protocol):
     @property
     def temporality(self) -> str | None: ...
     @property
+    def histograms(self) -> str | None: ...
+    @property
     def queue(self) -> float: ...
 
 
@@ -100,6 +102,8 @@ class PushSettings:
     cert: str | None = None
     key: str | None = None
     temporality: Temporality = Temporality.CUMULATIVE
+    exponential: bool = False
+    """Whether histograms go out with exponential buckets."""
     capacity: int = 15
     """Exports that may wait."""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -149,6 +153,7 @@ def resolve(given: Given, environ: Mapping[str, str]) -> PushSettings | None:
         cert=cert.text if cert and found.secure else None,
         key=(key or cert).text if cert and found.secure else None,
         temporality=_temporality(given, variables),
+        exponential=_exponential(given, variables),
         capacity=min(math.ceil(given.queue / interval), MAX_QUEUE),
         attributes=attributes(variables),
         proxied=any(variables.raw(name) for name in _PROXIES[found.secure]),
@@ -201,6 +206,12 @@ def _temporality(given: Given, variables: Variables) -> Temporality:
     preference = variables.one("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
     known = tuple(each.value for each in Temporality)
     return Temporality(_word(given.temporality, preference, known) or Temporality.CUMULATIVE.value)
+
+
+def _exponential(given: Given, variables: Variables) -> bool:
+    aggregation = variables.one("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
+    known = ("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
+    return _word(given.histograms, aggregation, known) in {"exponential", known[1]}
 
 
 def _timeout(given: Given, variables: Variables) -> float:

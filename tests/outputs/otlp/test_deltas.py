@@ -104,12 +104,15 @@ def test_series_are_apart() -> None:
 
 def test_histograms() -> None:
     deltas = Deltas()
-    first = Histogram((1.0, 2.0), (1, 2), 3, 5.5)
+    first = Histogram((1.0, 2.0), (1, 2), 3, 5.5, {-3: 2, 4: 1})
     assert deltas.histogram("h", first, 1.0, at(10)) == (first, WALL + 1)
     deltas.accepted()
     deltas.begin()
-    second = Histogram((1.0, 2.0), (1, 4), 6, 9.0)
-    assert deltas.histogram("h", second, 1.0, at(20)) == (Histogram((1.0, 2.0), (0, 2), 3, 3.5), WALL + 10)
+    second = Histogram((1.0, 2.0), (1, 4), 6, 9.0, {-3: 2, 4: 3, 5: 1})
+    assert deltas.histogram("h", second, 1.0, at(20)) == (
+        Histogram((1.0, 2.0), (0, 2), 3, 3.5, {4: 2, 5: 1}),
+        WALL + 10,
+    )
     deltas.begin()
     assert deltas.histogram("h", second, 1.0, at(30))[1] == WALL + 10
 

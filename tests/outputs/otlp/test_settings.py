@@ -234,6 +234,7 @@ def test_times_are_milliseconds_in_the_variables() -> None:
         ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "exponential"),
         ("OTEL_EXPORTER_OTLP_INSECURE", "1"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=b"),
@@ -264,6 +265,23 @@ def test_compression_and_temporality_by_setting_or_variable() -> None:
     over = settings(environ, endpoint="http://c", compression="none", temporality="delta")
     assert not over.gzip
     assert (over.temporality.delta_sums, over.temporality.delta_histograms) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "exponential"),
+    [
+        (None, "", False),
+        ("exponential", "", True),
+        (None, "base2_exponential_bucket_histogram", True),
+        (None, "Explicit_Bucket_Histogram", False),
+        ("explicit", "base2_exponential_bucket_histogram", False),
+    ],
+)
+def test_buckets_of_histograms_by_setting_or_variable(
+    given: str | None, variable: str, *, exponential: bool
+) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": variable}
+    assert settings(environ, endpoint="http://c", histograms=given).exponential is exponential
 
 
 def test_the_queue_holds_its_time_worth_of_exports_up_to_a_limit() -> None:
