@@ -108,7 +108,9 @@ def start(
     poller.start()
     parts.callback(poller.stop)
     # Last, so that an orderly stop hands monitoring back before anything else ends.
-    heartbeats.start(settings, published, host.server, server, parts)
+    heartbeats.start(
+        settings, published, host.server, server, parts, lambda text: observer.note("heartbeat", text)
+    )
     return poller
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, messages, metrics
+from exporter.ha.happened import Happened
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
@@ -42,12 +43,7 @@ SIGNAL_GAP = 0.5
 PROGRAM = tuple(isolated.command("exporter.ha.heart"))
 """``vmguest-exporter ha`` knows a heart by the module's name in it."""
 
-_LEVELS = {
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
+_LEVELS = logging.getLevelNamesMapping()
 
 
 class Heartbeat:
@@ -55,7 +51,7 @@ class Heartbeat:
 
     ``judge`` gives the verdict on health and ``session_changes`` the number of new session ids so far; neither may
     wait. ``required``: :meth:`start` fails where heartbeats are not possible, and ``fatal`` is told when that shows
-    later, before the first heartbeat.
+    later, before the first heartbeat. ``tell`` takes what happened, a sentence each.
     """
 
     def __init__(
@@ -66,6 +62,7 @@ class Heartbeat:
         *,
         required: bool = False,
         fatal: Callable[[str], None] = lambda _problem: None,
+        tell: Callable[[str], None] = lambda _text: None,
         program: Sequence[str] = PROGRAM,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -75,6 +72,7 @@ class Heartbeat:
         self._session_changes = session_changes
         self._required = required
         self._fatal = fatal
+        self._happened = Happened(tell)
         self._program = tuple(program)
         self._stop_note = StopNote(settings.lock_file)
         self._clock = clock
@@ -277,6 +275,7 @@ class Heartbeat:
         log.critical(
             "the heart has ended and is started again", extra={"status": status, "why": self._refusal}
         )
+        self._happened.tell("The process that sends heartbeats has ended and is started again.")
         return True
 
     def _take(self, message: Message) -> None:
@@ -287,11 +286,12 @@ class Heartbeat:
                     self._newborn = False
                     self._before = metrics.total(self._before, self._report)
                 self._report = message
+                self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False
                     self._fatal(message.problem)
             case Line():
-                log.log(_LEVELS.get(message.level, logging.ERROR), "%s", message.text)
+                log.log(_LEVELS.get(message.level.upper(), logging.ERROR), "%s", message.text)
             case Refusal():
                 self._refusal = message.reason
         with self._heard:

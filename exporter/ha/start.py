@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -45,11 +45,12 @@ def start(
     simulated: Server | None,
     server: Listening | None,
     parts: ExitStack,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> None:
     """Send heartbeats to vSphere HA from here on, if they are switched on; ``parts`` ends them.
 
     ``simulated`` is the host in this process, where there is one; ``server`` the web server, whose health is
-    the exporter's.
+    the exporter's. ``tell`` takes what happens to the heartbeats, a sentence each, from any thread.
 
     Raises:
         ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
@@ -104,6 +105,7 @@ def start(
         lambda: published.state.session_changes,
         required=ha.required,
         fatal=give_up,
+        tell=lambda text: tell(f"In the dry run: {text}" if ha.dry_run else text),
     )
     heartbeat.start()
 

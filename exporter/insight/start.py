@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from exporter.config import Settings
 from exporter.insight.observer import Insight, Observer
 from exporter.insight.settings import Setting
-from exporter.insight.timeline import Entry, Facts
+from exporter.insight.timeline import MOST, Entry, Facts
 from exporter.snapshot import Guest, PollState
 
 log = logging.getLogger("exporter.insight")
@@ -33,7 +35,7 @@ def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Gu
     real = settings.source not in {"simulated", "replay"}
     keeper = Keeper(Path(folder) / FILE) if folder and real else None
     kept, facts = keeper.load() if keeper is not None else ({}, None)
-    return Told(
+    told = Told(
         Observer(
             guest,
             histograms=settings.insight.histograms,
@@ -43,13 +45,34 @@ def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Gu
         ),
         keeper,
     )
+    told.note("start", started(facts, guest()))
+    return told
+
+
+def started(last: Facts | None, guest: Guest) -> str:
+    """The start of the exporter in a sentence. ``last``: what its last run saw, where that was kept."""
+    if last is None:
+        return "The exporter started."
+    rebooted = bool(last.boot_id and guest.boot_id and last.boot_id != guest.boot_id)
+    return (
+        "The exporter started, the machine was booted before." if rebooted else "The exporter started again."
+    )
 
 
 class Told:
     """The observer, what it logs, and what it keeps. Called by the polling thread; the rest is for any."""
 
-    def __init__(self, observer: Observer, keeper: Keeper | None = None) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        keeper: Keeper | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._observer = observer
+        self._wall, self._monotonic = wall, monotonic
+        self._notes: deque[Entry] = deque(maxlen=MOST)
         self._keeper = keeper
         self._broken = False
 
@@ -65,9 +88,17 @@ class Told:
         if self._keeper is not None:
             self._keeper.keep(self._observer.insight)
 
+    def note(self, kind: str, text: str) -> None:
+        """Something happened that no poll shows: an entry of the timeline. For any thread."""
+        self._notes.append(Entry(self._wall(), self._monotonic(), kind, text))
+
     def insight(self) -> Insight | None:
         """What is known; None after a mistake in this program."""
-        return None if self._broken else self._observer.insight
+        if self._broken:
+            return None
+        insight = self._observer.insight
+        entries = sorted((*insight.timeline, *self._notes.copy()), key=lambda entry: entry.at)
+        return replace(insight, timeline=tuple(entries[-MOST:]))
 
     def guest(self) -> Guest:
         """What the guest's kernel said when it was asked last."""

@@ -1,4 +1,5 @@
-"""What happened to this VM, as far as can be told from inside: session changes with their clues, settings, pauses.
+"""What happened to this VM, as far as can be told from inside: session changes with their clues, settings, pauses,
+the exporter's own starts and its heartbeats.
 
 The host never says why a session changed. A guess is called one, and the clues that it rests on stand beside it.
 """
@@ -19,7 +20,7 @@ CLOCK_STEP = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. ``kind``: start, session, setting, pause."""
+    """One thing that happened. ``kind``: start, session, setting, pause, heartbeat."""
 
     time: float
     """Wall clock, seconds since the epoch."""

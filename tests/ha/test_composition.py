@@ -43,9 +43,14 @@ class FakeHeartbeat:
     made: list[FakeHeartbeat]
 
     def __init__(
-        self, settings: HeartSettings, *_: object, required: bool, fatal: Callable[[str], None]
+        self,
+        settings: HeartSettings,
+        *_: object,
+        required: bool,
+        fatal: Callable[[str], None],
+        tell: Callable[[str], None],
     ) -> None:
-        self.settings, self.required, self.fatal = settings, required, fatal
+        self.settings, self.required, self.fatal, self.tell = settings, required, fatal, tell
         self.calls: list[str] = []
         FakeHeartbeat.made.append(self)
 
@@ -74,11 +79,16 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypervisor, "detect", lambda: Hypervisor("KVM", "DMI"))
 
 
-def compose(settings: Settings, parts: ExitStack, server: Any = None) -> list[Families]:
+def compose(
+    settings: Settings,
+    parts: ExitStack,
+    server: Any = None,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> list[Families]:
     added: list[Families] = []
     published = Published(lambda: PollState(interval=5.0))
     published.add = added.append  # type: ignore[method-assign, assignment]
-    start(settings, published, server, None, parts)
+    start(settings, published, server, None, parts, tell)
     return added
 
 
@@ -90,8 +100,16 @@ def value(families: Families, name: str) -> float:
 
 def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "exporter")
+    published: list[Any] = []
+
+    def starts(settings: Settings, what: Published, *rest: Any) -> None:
+        published.append(what)
+        start(settings, what, *rest)
+
+    monkeypatch.setattr("exporter.app.heartbeats.start", starts)
     with ExitStack() as parts:
         poller = app.start(SIMULATED, {}, Notifier({}), parts, pytest.fail)
         deadline = time.monotonic() + PATIENCE
@@ -100,6 +118,9 @@ def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(
             time.sleep(0.01)
         polls = poller.state.polls
         assert polls > 0
+        happened = [(entry.kind, entry.text) for entry in published[0].insight.timeline]
+        assert happened[0] == ("start", "The exporter started.")
+        assert ("heartbeat", "vSphere HA sees this application as Green.") in happened
     assert "Monitoring is off, confirmed by the host." in caplog.text
 
 
@@ -139,6 +160,15 @@ def test_a_dry_run_needs_no_host(fake: list[FakeHeartbeat]) -> None:
         compose(Settings(ha=Ha(enabled=True, dry_run=True)), parts)
     assert fake[0].settings.dry_run
     assert fake[0].settings.socket is None
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_happens_in_a_dry_run_is_told_as_such(fake: list[FakeHeartbeat]) -> None:
+    told: list[str] = []
+    with ExitStack() as parts:
+        compose(Settings(ha=Ha(enabled=True, dry_run=True)), parts, tell=told.append)
+        fake[0].tell("Maintenance ended.")
+    assert told == ["In the dry run: Maintenance ended."]
 
 
 def test_orders_follow_the_settings(fake: list[FakeHeartbeat], tmp_path: Path) -> None:

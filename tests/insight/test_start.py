@@ -12,6 +12,7 @@ from exporter.config.settings import Insight as InsightSettings
 from exporter.config.settings import Settings
 from exporter.insight.observer import Observer
 from exporter.insight.start import FILE, Told, check, start
+from exporter.insight.timeline import MOST
 from exporter.snapshot import Guest, PollState, Snapshot
 
 GUEST = Guest(4, 8 * 2**30, boot_id="boot-1")
@@ -70,7 +71,10 @@ def test_a_change_while_nobody_looked_is_seen_at_the_next_start(tmp_path: Path) 
     insight = told.insight()
     assert insight is not None
     assert insight.setting_changes["cpu_limit"] == 1
-    assert [entry.kind for entry in insight.timeline] == ["session", "setting"]
+    kinds = [entry.kind for entry in insight.timeline]
+    assert kinds == ["session", "setting", "start"], (
+        "the states of this test are of the clock's first seconds"
+    )
 
 
 def test_only_news_are_written(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_a_file_that_is_no_use_is_said_once_and_written_anew(
     ]
     insight = told.insight()
     assert insight is not None
-    assert insight.timeline == ()
+    assert [entry.kind for entry in insight.timeline] == ["start"]
     assert "session" in json.loads((tmp_path / FILE).read_text())
 
 
@@ -137,3 +141,39 @@ def test_after_a_mistake_there_is_nothing_instead_of_a_flat_line(monkeypatch: py
     with pytest.raises(ZeroDivisionError):
         told(state(2))
     assert told.insight() is None
+
+
+def test_the_start_of_the_exporter_is_an_event(tmp_path: Path) -> None:
+    def first(told: Told) -> tuple[str, str]:
+        insight = told.insight()
+        assert insight is not None
+        return insight.timeline[0].kind, insight.timeline[0].text
+
+    told = run(tmp_path, state(1))
+    written(told)
+    assert first(told) == ("start", "The exporter started.")
+    assert first(run(tmp_path)) == ("start", "The exporter started again.")
+    booted = start(REAL, {"STATE_DIRECTORY": str(tmp_path)}, lambda: Guest(4, boot_id="boot-2"))
+    assert first(booted) == ("start", "The exporter started, the machine was booted before.")
+
+
+def test_what_is_noted_stands_among_what_polls_show_by_time_and_is_bounded() -> None:
+    now = [0.5]
+    told = Told(Observer(lambda: GUEST), wall=lambda: 1e9 + now[0], monotonic=lambda: now[0])
+    told.note("heartbeat", "first")
+    told(state(1))
+    told(state(2, session=2))
+    now[0] = 2.5
+    told.note("heartbeat", "last")
+    insight = told.insight()
+    assert insight is not None
+    assert [(entry.kind, entry.at) for entry in insight.timeline] == [
+        ("heartbeat", 0.5),
+        ("session", 2.0),
+        ("heartbeat", 2.5),
+    ]
+    for _ in range(3 * MOST):
+        told.note("heartbeat", "more")
+    insight = told.insight()
+    assert insight is not None
+    assert len(insight.timeline) == MOST

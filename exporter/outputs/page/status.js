@@ -236,7 +236,7 @@ function held() {
   point();
 }
 
-const KINDS = { session: "Session", setting: "Setting", pause: "Pause", start: "Start" };
+const KINDS = { session: "Session", setting: "Setting", pause: "Pause", start: "Start", heartbeat: "Heartbeat" };
 
 function happened(item) {
   const made = element("li");
