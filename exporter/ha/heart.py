@@ -121,5 +121,6 @@ def main(argv: list[str]) -> int:
         held.release()
 
 
-def _forget(_leftover: Leftover, _bad_for: float) -> None:
+def _forget(_leftover: Leftover, _bad_for: float) -> bool:
     """The note of a dry run."""
+    return True

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +45,17 @@ class Lock:
         self._boot_id = boot_id
         self.note(before.leftover, before.bad_for)
 
-    def note(self, leftover: Leftover, bad_for: float = 0.0) -> None:
-        """Write down what a successor would have to take over from now on."""
+    def note(self, leftover: Leftover, bad_for: float = 0.0) -> bool:
+        """Write down what a successor would have to take over from now on; False: it could not be written."""
         lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
-        # A full disk costs the successor this word, and must not cost a heartbeat.
-        with suppress(OSError):
+        # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
+        try:
             os.pwrite(self._descriptor, lines, 0)
             os.ftruncate(self._descriptor, len(lines))
+        except OSError:
+            return False
+        return True
 
     def release(self) -> None:
         os.close(self._descriptor)

@@ -25,8 +25,9 @@ class Heart:
     """The loop: health in, calls out, reports back. The one caller of ``monitor``, in the one thread.
 
     ``stop`` says whether an orderly stop is wanted, ``maintenance`` for how many seconds none are sent (None: there is
-    none). ``note`` is told, before a call and after it, what a successor would have to take over. ``parent`` says which
-    process is the parent: another answer than at the start means that the exporter died.
+    none). ``note`` is told, before a call and after it, what a successor would have to take over, and again while it
+    answers that this could not be written. ``parent`` says which process is the parent: another answer than at the start
+    means that the exporter died.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Heart:
         link: Link,
         *,
         stop: Callable[[], bool],
-        note: Callable[[Leftover, float], None] = lambda _leftover, _bad_for: None,
+        note: Callable[[Leftover, float], bool] = lambda _leftover, _bad_for: True,
         maintenance: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -135,9 +136,9 @@ class Heart:
     def _remember(self) -> None:
         """What a successor has to know stands in the lock's file before a call and after it."""
         known = (self._policy.conversation.host.leftover, float(int(self._policy.bad_time.checks)))
-        if known != self._noted:
+        # One that could not be written is tried again with the next turn: the disk may have room by then.
+        if known != self._noted and self._note(*known):
             self._noted = known
-            self._note(*known)
 
     def _report(self) -> None:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None

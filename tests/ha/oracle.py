@@ -88,9 +88,14 @@ class Promises:
     """Moments at which a reset may be asked for."""
     outages: list[tuple[float, float]] = field(default_factory=list)
     """When, and for how long, nothing could get through."""
-    good_at: float = float("-inf")
+    health: str = "unknown"
+    """What was known when the program last ran."""
+    good_since: float = float("inf")
     trusted: bool = False
     """Health was good once since the boot, the last orderly stop or maintenance: before it nothing may be enabled."""
+    entitled: bool = False
+    """The host has taken an Enable since then, or had one when this process began: a lost one may be restored while
+    health is bad, and a first one may not be given."""
     wrong: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
 
@@ -100,8 +105,12 @@ class Promises:
         self.silent_at = None
         if health == "good":
             self.bad = self.own = 0.0
-            self.good_at, self.trusted = at, True
-        elif health == "unknown":
+            self.trusted = True
+            if before is None or before[1] != "good":
+                self.good_since = at
+            return
+        self.good_since = float("inf")
+        if health == "unknown":
             self.own = 0.0
         elif before and before[1] == health and at - before[0] <= self.interval:
             if health == "bad":
@@ -109,18 +118,29 @@ class Promises:
             else:
                 self.own += at - before[0]
 
-    def fresh(self) -> None:
-        """Another process: what was the last verdict is not known to it."""
+    def fresh(self, *, on: bool) -> None:
+        """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats."""
         self.last, self.silent_at, self.own = None, None, 0.0
+        self.health, self.entitled = "unknown", on
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
         self.bad = self.own = 0.0
 
+    def handed_back(self) -> None:
+        """Confirmed by the host, or a boot: from here on all begins as if nothing had ever been enabled."""
+        self.trusted = self.entitled = False
+
+    def enabled(self) -> None:
+        """The host has taken Enable, whether or not its reply arrives."""
+        self.entitled = True
+
     def enabling(self, now: float) -> None:
         """The program asks the host to expect heartbeats."""
         if not self.trusted:
             self.wrong.append(f"at {now:.1f}, enabled before health was good")
+        elif not self.entitled and self.health != "good":
+            self.wrong.append(f"at {now:.1f}, enabled for the first time while health is {self.health}")
 
     def look(self, now: float, begun: float, *, wanted: bool) -> None:
         """The program runs at ``now``, since ``begun``; ``wanted``: no stop, no maintenance."""
@@ -130,6 +150,7 @@ class Promises:
             if self.silent_at is not None and now - self.silent_at <= self.interval:
                 self.own += now - self.silent_at
             self.silent_at = now
+        self.health = health
         lasting = self.bad + self.own >= self.grace - 1e-6
         if wanted and health in {"bad", "fault"} and lasting and self.on_unhealthy != "disable":
             self.permitted.append(now)
@@ -144,9 +165,8 @@ class Promises:
         if why == "asked":
             asked = [at for at in self.asking if at <= when]
             # A request may have been on its way when health came back.
-            right = bool(asked) and (
-                self.good_at <= asked[-1] or when - self.good_at <= SETTLE + self.out(when - WINDOW, when)
-            )
+            good_for = when - self.good_since
+            right = bool(asked) and good_for <= SETTLE + self.out(when - WINDOW, when)
         else:
             # A beat that could not be sent is not one that was withheld.
             due = heard + self.interval + SETTLE + self.out(heard, when)

@@ -31,6 +31,8 @@ HISTORIES = int(os.environ.get("HISTORIES", "2000" if os.environ.get("COMPLETE")
 PARTS = 10
 STEPS = 25
 PREFIX = "GuestAppMonitor.Cmd."
+NEED_RESET = "PostAppState appStateNeedReset"
+APP_STATE_OK = "PostAppState appStateOk"
 
 
 class Quiet(Link):
@@ -80,6 +82,11 @@ class Stream:
         if text == "Enable":
             world.promises.enabling(world.now)
         answer = world.host.command(world.now, self.number, text)
+        if text == "Enable":
+            world.promises.enabled()
+        if world.losses and text == world.aimed_at:
+            world.losses -= 1
+            fault = "reply lost"
         self.reply = b"" if fault == "reply lost" else rpci.reply(answer.encode())
 
     def receive(self, timeout: float) -> bytes:
@@ -111,6 +118,8 @@ class World:
         self.boot.write_text("boot-0")
         self.maintenance = Maintenance(self.path, boot_id=self.boot, clock=lambda: self.now)
         self.faults: list[str] = []
+        self.aimed_at, self.losses = "", 0
+        """The command whose next replies are lost, and how many."""
         self.away_until = self.secure_until = self.unknown_until = 0.0
         self.heart: Heart | None = None
         self.held: lock.Lock | None = None
@@ -132,7 +141,7 @@ class World:
         assert held is not None
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
-        self.promises.fresh()
+        self.promises.fresh(on=self.host.enabled)
         if self.boots or self.number > 1:
             self.promises.bad = max(held.before.bad_for, self.promises.bad)
         connector = Stream(self, self.number)
@@ -141,7 +150,7 @@ class World:
             Policy(self.rules, self.now, held.before.leftover, held.before.bad_for),
             self.link,
             stop=lambda: self.stop,
-            note=lambda leftover, bad_for: None if self.full else held.note(leftover, bad_for),
+            note=lambda leftover, bad_for: not self.full and held.note(leftover, bad_for),
             maintenance=self.maintenance.left,
             clock=lambda: self.now,
             wall=lambda: self.now + self.chance.choice([0, 0, 3600, -3600]),
@@ -205,14 +214,14 @@ class World:
         self.truth, self.lasting_since = Health.GOOD, None
         self.host.forget()
         self.promises.clear()
-        self.promises.trusted = False
+        self.promises.handed_back()
         self.start()
 
     def watch_for_missed(self) -> None:
         """Bad health that lasts, with heart, host and monitoring as they should be, ends in a reset."""
         promises = self.promises
         permitted = bool(promises.permitted) and promises.permitted[-1] == self.now
-        quiet = self.now >= max(self.away_until, self.secure_until) and not self.faults
+        quiet = self.now >= max(self.away_until, self.secure_until) and not self.faults and not self.losses
         if not (permitted and quiet and self.host.enabled and not self.stalled):
             self.lasting_since = None
             return
@@ -310,26 +319,71 @@ class World:
             self.promises.bad = bad
             self.run(SETTLE)
 
+    def stop_in_order(self) -> bool:
+        """False: a reset that was deserved came first."""
+        self.stop = True
+        boots = self.boots
+        self.promises.clear()
+        status = self.run(self.rules.stop_limit + 5)
+        self.faults, self.losses = [], 0
+        if boots != self.boots:
+            return False
+        assert status == STOPPED
+        assert not self.host.enabled
+        assert self.host.asked is None
+        self.promises.handed_back()
+        return True
+
     def do_stop(self, chance: random.Random) -> None:
         """At any moment, with faults beside it; then a pause, and a start."""
         if self.heart is None:
             return
         kinds = ["", "broken", "lost", "reply lost", "refused"]
         self.faults = [chance.choice(kinds) for _ in range(chance.randint(0, 3))]
-        self.stop = True
-        boots = self.boots
-        self.promises.clear()
-        status = self.run(self.rules.stop_limit + 5)
-        self.faults = []
-        if boots == self.boots:
-            assert status == STOPPED
-            assert not self.host.enabled
-            assert self.host.asked is None
-            self.promises.trusted = False
+        if self.stop_in_order():
             self.run(chance.choice([1.0, 100.0]))
             self.unknown_until = self.now + chance.choice([0.0, 100.0])
             self.start()
         self.run(SETTLE)
+
+    def do_stop_after_a_lost_enable(self, chance: random.Random) -> None:
+        """It has taken effect, though nobody was told."""
+        if self.heart and self.stop_in_order():
+            self.truth, self.unknown_until = Health.GOOD, self.now
+            self.start()
+            self.aimed_at, self.losses = "Enable", chance.randint(1, 4)
+            self.run(chance.uniform(0.1, 8))
+            if self.stop_in_order():
+                self.start()
+        self.run(SETTLE)
+
+    def do_good_for_a_moment(self, chance: random.Random) -> None:
+        """The host cannot be reached while health is good, and can while it is bad."""
+        if self.heart and self.stop_in_order():
+            self.truth, self.unknown_until = Health.GOOD, self.now
+            self.start()
+            seconds = chance.uniform(3, 10)
+            self.away_until = self.now + seconds
+            self.run(chance.uniform(1, 3))
+            self.do_bad(chance)
+            self.truth = Health.GOOD
+        self.run(SETTLE)
+
+    def do_lose_replies(self, chance: random.Random) -> None:
+        """To one command, whenever it comes next."""
+        self.aimed_at = chance.choice(["Enable", "MarkActive", "IsEnabled", "Disable", APP_STATE_OK])
+        self.losses = chance.randint(1, 3)
+        self.run(SETTLE)
+
+    def do_ask_unheard(self, chance: random.Random) -> None:
+        """A request for a reset is taken, its reply is lost, and health returns before it is acted upon."""
+        if self.heart and not self.stalled:
+            self.aimed_at, self.losses = NEED_RESET, chance.randint(1, 3)
+            self.truth = Health.BAD
+            self.run(self.rules.grace + chance.uniform(1, 6))
+            self.truth = Health.GOOD
+            self.run(20 + SETTLE)
+            self.losses = 0
 
     def do_full_disk(self, chance: random.Random) -> None:
         self.full = True
@@ -344,7 +398,8 @@ class World:
         if boots == self.boots and self.heart and self.maintenance.left() is not None:
             assert not self.host.enabled
             resets = len(self.host.resets)
-            self.promises.trusted = False
+            assert self.host.asked is None
+            self.promises.handed_back()
             self.run(self.maintenance.left() or 0.0)
             assert len(self.host.resets) == resets
         if chance.random() < 0.5:

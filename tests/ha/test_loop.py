@@ -98,6 +98,7 @@ class Life:
         self.stop = False
         self.parent = 1234
         self.notes: list[Leftover] = []
+        self.disk_full = False
         self.heart = Heart(
             self.dry_run if dry_run else self.monitor,
             Policy(rules or Rules(interval=INTERVAL), self.now, leftover),
@@ -112,9 +113,11 @@ class Life:
     def clock(self) -> float:
         return self.now
 
-    def note(self, leftover: Leftover, bad_for: float) -> None:
-        self.notes.append(leftover)
-        self.monitor.calls.append(f"noted {leftover.value}")
+    def note(self, leftover: Leftover, bad_for: float) -> bool:
+        if not self.disk_full:
+            self.notes.append(leftover)
+            self.monitor.calls.append(f"noted {leftover.value}")
+        return not self.disk_full
 
     def tell(self, health: Health = Health.GOOD, *, age: float = 0.0, sessions: int = 0) -> None:
         self.link.inbox.append(HealthUpdate(health, "check db: refused", self.now - age, sessions))
@@ -325,3 +328,14 @@ def test_a_dry_run_calls_no_host_and_shows_what_the_real_thing_would() -> None:
     assert life.link.lines.count("Dry run: vSphere HA would have reset this VM now.") == 1
     assert all(line.startswith("Dry run: ") for line in life.link.lines)
     assert [call for call in life.monitor.calls if "noted" not in call] == []
+
+
+def test_what_a_full_disk_did_not_take_is_noted_once_there_is_room() -> None:
+    """Else a successor would not know, hours later, that monitoring is on."""
+    life = Life()
+    life.disk_full = True
+    life.turns(20)
+    assert life.notes == []
+    life.disk_full = False
+    life.turns(2)
+    assert life.notes == [Leftover.MONITORING]
