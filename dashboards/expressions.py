@@ -46,6 +46,22 @@ class Scope:
             f" / ignoring (cause) group_left () {self('vmguest_vcpus')}"
         )
 
+    def lost(self, extra: str = "") -> str:
+        """Share of each vCPU's time that was wanted and not given, by cause."""
+        return (
+            f"{self.rate('vmguest_cpu_lost_seconds_total', extra)}"
+            f" / ignoring (cause) group_left () {self.elapsed()}"
+            f" / ignoring (cause) group_left () {self('vmguest_vcpus')}"
+        )
+
+    def bursts(self, window: str = INTERVAL) -> str:
+        """Samples of the host in which a tenth or more of a vCPU's time was stolen; the same bound as the alert's."""
+        all_, below = (
+            self("vmguest_cpu_stolen_ratio_count"),
+            self("vmguest_cpu_stolen_ratio_bucket", 'le="0.1"'),
+        )
+        return f"increase({all_}[{window}]) - ignoring (le) increase({below}[{window}])"
+
     def used_hertz(self) -> str:
         return (
             f"{self.rate('vmguest_cpu_used_seconds_total')} / {self.elapsed()}"

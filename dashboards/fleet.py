@@ -18,16 +18,22 @@ def _count(condition: str) -> str:
 
 
 def _worst(
-    title: str, about: str, expr: str, unit: str, steps: tuple[tuple[float | None, str], ...]
+    title: str,
+    about: str,
+    expr: str,
+    unit: str,
+    steps: tuple[tuple[float | None, str], ...],
+    legend: str = "{{instance}}",
+    width: int = 8,
 ) -> Panel:
     return Panel(
         title,
         about,
         unit,
         "No VM has any",
-        (Query(f"topk(15, ({expr}) > 0)", "{{instance}}"),),
+        (Query(f"topk(15, ({expr}) > 0)", legend),),
         Shape.BARS,
-        8,
+        width,
         11,
         steps=steps,
         low=0,
@@ -112,6 +118,25 @@ WORST = Section(
             vms.share("vmguest_memory_swapped_bytes"),
             "percentunit",
             ((None, "green"), (0.0001, "orange"), (0.05, "red")),
+        ),
+        _worst(
+            "CPU time lost, per vCPU and cause",
+            "Share of each vCPU's time that was wanted and not given: to the VM's own limit, to the host, or either "
+            "(undetermined); memory is waiting for memory and may overlap. Click for the VM.",
+            vms.lost(),
+            "percentunit",
+            ((None, "green"), (0.05, "orange"), (0.10, "red")),
+            "{{instance}} {{cause}}",
+            12,
+        ),
+        _worst(
+            "Bursts of stolen CPU time",
+            "Samples of the host, in the time shown, with a tenth or more of a vCPU's time stolen: an average hides them. Click for "
+            "the VM.",
+            vms.bursts("$__range"),
+            "short",
+            ((None, "orange"),),
+            width=12,
         ),
     ),
 )

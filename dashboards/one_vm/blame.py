@@ -9,11 +9,6 @@ from dashboards.panels import Panel, Query, Section, Shape
 _OLD = "Not given: no statistics yet, or the host does not tell stolen time"
 
 
-def _lost(cause: str) -> str:
-    lost = vm.rate("vmguest_cpu_lost_seconds_total", f'cause="{cause}"')
-    return f"{lost} / ignoring (cause) {vm.elapsed()} / ignoring (cause) {vm('vmguest_vcpus')}"
-
-
 def _state(name: str, worst: str) -> str:
     """0 none, 1 does not bind, 2 binds, 3 at work."""
     at = [vm(name, f'state="{state}"') for state in ("not_binding", "binding", worst)]
@@ -48,10 +43,10 @@ BLAME = Section(
             "percentunit",
             _OLD,
             (
-                Query(_lost("limit"), "own limit"),
-                Query(_lost("host"), "host"),
-                Query(_lost("undetermined"), "undetermined"),
-                Query(_lost("memory"), "memory"),
+                Query(vm.lost('cause="limit"'), "own limit"),
+                Query(vm.lost('cause="host"'), "host"),
+                Query(vm.lost('cause="undetermined"'), "undetermined"),
+                Query(vm.lost('cause="memory"'), "memory"),
             ),
             width=12,
             stacked=True,
@@ -115,6 +110,16 @@ BLAME = Section(
             EXTENDED,
         ),
         Panel(
+            "Bursts of stolen time, counted",
+            "How many samples of the host had a tenth or more of a vCPU's time stolen, in each step of the graph. Many of them "
+            "beside a low average is what VMGuestCPUBursts warns of.",
+            "short",
+            _OLD,
+            (Query(vm.bursts(), "bursts"),),
+            width=12,
+            low=0,
+        ),
+        Panel(
             "Settings that were changed in this time",
             "How often each setting of this VM changed: limit, reservation, shares, balloon's maximum, pool, size. Each is a mark "
             "in every graph.",
@@ -122,7 +127,7 @@ BLAME = Section(
             "Nothing was changed",
             (Query(f"increase({vm('vmguest_setting_changes_total')}[$__range]) > 0", "{{setting}}"),),
             Shape.BARS,
-            24,
+            12,
             5,
             low=0,
         ),
