@@ -22,7 +22,9 @@ from tests.collector.conftest import Collector, collector_program
 
 __all__ = ["collector_program"]
 
-PROGRAMS = Path(__file__).parents[2] / ".cache" / "receivers"
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / ".cache" / "receivers"
+RELABEL = ROOT / "deploy" / "victoriametrics" / "relabel.yml"
 
 T = TypeVar("T")
 
@@ -108,16 +110,26 @@ Start = Callable[..., Receiver]
 def start_prometheus(
     require_receiver: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Start]:
-    """``start(strategy, *targets)``: with an OTLP receiver, and scraping ``targets`` twice a second."""
+    """``start(strategy, *targets)``: with an OTLP receiver, and scraping ``targets`` twice a second.
+
+    ``labelled``: what is scraped has its own job and instance, as a Collector's page has.
+    """
     running: list[Iterator[Receiver]] = []
 
-    def start(strategy: str, *targets: str, features: str = "otlp-deltatocumulative") -> Receiver:
+    def start(
+        strategy: str,
+        *targets: str,
+        features: str = "otlp-deltatocumulative",
+        labelled: bool = False,
+    ) -> Receiver:
         program = require_receiver("Prometheus 3", "prometheus3")
         folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
         config = {
             "global": {"scrape_interval": "500ms"},
-            "otlp": {"translation_strategy": strategy},
-            "scrape_configs": [{"job_name": "guest", "static_configs": [{"targets": targets}]}]
+            "otlp": {"translation_strategy": strategy, "promote_resource_attributes": ["host.name"]},
+            "scrape_configs": [
+                {"job_name": "guest", "honor_labels": labelled, "static_configs": [{"targets": targets}]}
+            ]
             * bool(targets),
         }
         # JSON is YAML too.
@@ -150,6 +162,7 @@ def victoriametrics(
     command = [
         program, f"-storageDataPath={folder / 'data'}", f"-httpListenAddr=127.0.0.1:{port}",
         "-opentelemetry.usePrometheusNaming", "-search.latencyOffset=0s", "-memory.allowedBytes=256MB",
+        f"-relabelConfig={RELABEL}",
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     yield from run(command, Receiver(url, f"{url}/opentelemetry", "service_instance_id"), folder / "log")
