@@ -13,6 +13,7 @@ run; judges nothing. Needs ``apt-get install prometheus-node-exporter``.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -97,6 +98,11 @@ def main() -> None:
 
 
 def report(used: dict[str, float], seconds: float) -> None:
+    """Print what was found. Ends the program where a program used less than the kernel's clock can tell."""
+    if idle := [name for name in SCRAPED if used[name] <= 0]:
+        sys.exit(
+            f"{seconds:g} s is too short to measure the CPU time of {', '.join(idle)}: give more --seconds"
+        )
     ms = {name: value * 1000 for name, value in used.items()}
     print(f"{seconds:.0f} s; poll every {POLL} s, extended and scrape every {SCRAPE} s:")
     for name in SCRAPED:

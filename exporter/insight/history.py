@@ -74,6 +74,21 @@ class Moment(NamedTuple):
         return rate / vcpus if rate is not None and vcpus else None
 
 
+class Seen(NamedTuple):
+    """What a moment is made of: one poll, and the extended statistics that may be shown beside it."""
+
+    at: float
+    """Monotonic clock, seconds."""
+    snapshot: Snapshot
+    extended: ExtendedSnapshot | None
+    guest: Guest
+    ledger: Ledger | None = None
+    worst: float = math.nan
+    """Of the samples since the moment before: the largest share of one vCPU's time that was stolen."""
+    high: float = math.nan
+    """How many of them were bursts."""
+
+
 class History:
     """The moments of the last hour, oldest first. For one thread; readers take :attr:`moments`."""
 
@@ -106,7 +121,7 @@ class History:
             and last.get("elapsed") == number(snapshot, "elapsed")
         ):
             return
-        moment = moment_of(snapshot, extended, guest, at, ledger, self._worst, self._high)
+        moment = moment_of(Seen(at, snapshot, extended, guest, ledger, self._worst, self._high))
         self._worst = self._high = 0.0
         self.moments = (*since(self.moments, at - SPAN), moment)
 
@@ -125,30 +140,22 @@ def window(moments: tuple[Moment, ...]) -> tuple[Moment, Moment] | None:
     return (first, last) if first is not last else None
 
 
-def moment_of(
-    snapshot: Snapshot,
-    extended: ExtendedSnapshot | None,
-    guest: Guest,
-    at: float,
-    ledger: Ledger | None = None,
-    worst: float = math.nan,
-    high: float = math.nan,
-) -> Moment:
-    """What is kept of one poll, and of the extended statistics that may be shown beside it."""
-    found = {key: value for key in _BASIC if (value := number(snapshot, key)) is not None}
-    if guest.vcpus is not None:
-        found["vcpus"] = float(guest.vcpus)
-    if ledger is not None:
+def moment_of(seen: Seen) -> Moment:
+    """What is kept of it."""
+    found = {key: value for key in _BASIC if (value := number(seen.snapshot, key)) is not None}
+    if seen.guest.vcpus is not None:
+        found["vcpus"] = float(seen.guest.vcpus)
+    if (ledger := seen.ledger) is not None:
         found |= zip(
             _LEDGER, (ledger.limit / 1000, ledger.host / 1000, ledger.undetermined / 1000), strict=True
         )
-    found |= {"worst": worst, "high": high}
-    if extended is not None:
+    found |= {"worst": seen.worst, "high": seen.high}
+    if (extended := seen.extended) is not None:
         found["extended_at"] = extended.read_monotonic
         found |= {
             key: value for name, key in _EXTENDED.items() if (value := resource(extended, name)) is not None
         }
-    return Moment(at, snapshot.session_id, array("d", (found.get(key, math.nan) for key in KEPT)))
+    return Moment(seen.at, seen.snapshot.session_id, array("d", (found.get(key, math.nan) for key in KEPT)))
 
 
 def resource(extended: ExtendedSnapshot, name: str) -> float | None:

@@ -6,7 +6,7 @@ from sys import getsizeof
 
 import pytest
 
-from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Moment, moment_of, since, window
+from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Moment, Seen, moment_of, since, window
 from exporter.insight.ledger import Ledger
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
 
@@ -41,7 +41,7 @@ def state(at: float, session: int = 1, read_at: float | None = None, **values: i
 def moment(at: float, session: int = 1, guest: Guest = GUEST, **values: int) -> Moment:
     polled = state(at, session, **values)
     assert polled.snapshot is not None
-    return moment_of(polled.snapshot, polled.extended, guest, at)
+    return moment_of(Seen(at, polled.snapshot, polled.extended, guest))
 
 
 class TestMoment:
@@ -57,12 +57,12 @@ class TestMoment:
 
     def test_what_the_host_does_not_give_is_none(self) -> None:
         assert moment(10.0).get("memory_swapped") is None
-        bare = moment_of(Snapshot(1, 3, {}), None, Guest(), 1.0)
+        bare = moment_of(Seen(1.0, Snapshot(1, 3, {}), None, Guest()))
         assert [bare.get(key) for key in KEPT] == [None] * len(KEPT)
 
     def test_extended_statistics_go_by_the_time_of_their_own_answer(self) -> None:
         first, last = moment(10.0), moment(20.0)
-        again = moment_of(Snapshot(1, 3, {"elapsed": 25_000}), state(20.0).extended, GUEST, 25.0)
+        again = moment_of(Seen(25.0, Snapshot(1, 3, {"elapsed": 25_000}), state(20.0).extended, GUEST))
         assert last.rate(first, "contention_memory") == pytest.approx(0.02)
         assert again.rate(last, "contention_memory") is None, "the same round"
 

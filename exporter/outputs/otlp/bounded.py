@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssltransport import SSLTransport
 
 from exporter.outputs.otlp.client import MAX_ANSWER
 
@@ -87,29 +90,70 @@ class _Connection(HTTPConnection):
     response_class = _Response
 
 
+class _Latest:
+    """The connection over TLS that was made last; at most one is in use."""
+
+    connection: _SecureConnection | None = None
+
+
 class _SecureConnection(HTTPSConnection):
+    """One that can be cut.
+
+    The time limit of ``ssl`` holds for each piece that is sent, that of urllib3's TLS within TLS (an ``https://`` proxy)
+    for each that is received.
+    """
+
     response_class = _Response
+    latest: _Latest
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connected: Any = None
+        self.latest.connection = self
+
+    def connect(self) -> None:
+        super().connect()
+        # http.client forgets the socket of an answer that ends with its connection.
+        self._connected = self.sock
+
+    def cut(self) -> None:
+        for sock in (self.sock, self._connected):
+            inner = sock.socket if isinstance(sock, SSLTransport) else sock
+            if inner is not None:
+                with suppress(OSError):
+                    # Not SSLSocket's, which takes the TLS away beneath the thread that uses it.
+                    socket.socket.shutdown(inner, socket.SHUT_RDWR)
 
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
 class BoundedAdapter(HTTPAdapter):
-    """To be mounted in a session for both schemes."""
+    """To be mounted in a session for both schemes; for one request at a time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._latest = _Latest()
+        super().__init__(*args, **kwargs)
+
+    def cut(self) -> None:
+        """End the connection, from any thread: whoever waits for it gets an error."""
+        if (connection := self._latest.connection) is not None:
+            connection.cut()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _bound(self.poolmanager)
+        self._bound(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
-        return _bound(super().proxy_manager_for(*args, **kwargs))
+        return self._bound(super().proxy_manager_for(*args, **kwargs))
 
+    def _bound(self, manager: PoolManager) -> PoolManager:
+        class SecureConnection(_SecureConnection):
+            latest = self._latest
 
-def _bound(manager: PoolManager) -> PoolManager:
-    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-    return manager
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = SecureConnection
+
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": SecurePool}
+        return manager

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 import zlib
+from contextlib import suppress
 
 import requests
 import urllib3
@@ -31,13 +32,14 @@ USER_AGENT = f"vmguest-exporter/{__version__} (Python)"
 class HttpClient:
     """See :class:`exporter.outputs.otlp.client.Client`.
 
-    Each export runs in a thread of its own, and is waited for no longer than its time limit. Every step of it has
-    a limit too, but for the look-up of a name, which nothing can cut short: its thread is left behind, one at most.
+    Each export runs in a thread of its own, and is waited for no longer than its time limit; then its connection is
+    cut. Only the look-up of a name can't be cut short: its thread is left behind, one at most.
     """
 
     def __init__(self, settings: PushSettings) -> None:
         self._settings = settings
-        self._session = session(settings)
+        self._adapter = BoundedAdapter(pool_connections=1, pool_maxsize=1)
+        self._session = session(settings, self._adapter)
         self._thread: threading.Thread | None = None
         self._ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._closed = False
@@ -45,6 +47,8 @@ class HttpClient:
     def export(self, data: MetricsData) -> Result:
         deadline = time.monotonic() + self._settings.timeout
         if self._thread is not None:
+            if self._thread.is_alive():
+                self._adapter.cut()  # It may have had no connection yet when it was given up.
             self._thread.join(self._settings.timeout)
             if self._thread.is_alive():
                 return Result(Outcome.FAILED, "timeout", "an earlier export still waits for its connection")
@@ -60,6 +64,7 @@ class HttpClient:
         try:
             return ended.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
+            self._adapter.cut()
             return self._late()
 
     def _late(self) -> Result:
@@ -94,16 +99,16 @@ class HttpClient:
         ) as response:
             names = {name.lower(): value for name, value in response.headers.items()}
             # Of an error the beginning will do: its status is what counts.
-            body = read_body(response.raw) if response.ok else response.raw.read(_ERROR, decode_content=False)
+            body = read_body(response.raw) if response.ok else beginning(response.raw)
             return Answer(response.status_code, response.reason or "", names, body)
 
 
 _ERROR = 4096
-"""Bytes that are read of an error's body."""
+"""Bytes that are read of an error's body, and that it may become when decompressed."""
 _CLOSED = Result(Outcome.FAILED, "closed", "the push has ended")
 
 
-def session(settings: PushSettings) -> requests.Session:
+def session(settings: PushSettings, adapter: BoundedAdapter) -> requests.Session:
     """A session that takes nothing from its surroundings but the proxy.
 
     An entry in ~/.netrc would replace the Authorization header that was set here, and REQUESTS_CA_BUNDLE the
@@ -117,7 +122,7 @@ def session(settings: PushSettings) -> requests.Session:
     # Nothing of an answer is worth compressing, and a compressed one may be a bomb.
     made.headers = CaseInsensitiveDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
     for scheme in ("http://", "https://"):
-        made.mount(scheme, BoundedAdapter(pool_connections=1, pool_maxsize=1))
+        made.mount(scheme, adapter)
     return made
 
 
@@ -134,13 +139,29 @@ def read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
         body += piece
         if len(body) > MAX_ANSWER:
             raise AnswerTooLarge
-    if raw.headers.get("content-encoding", "").strip().lower() != "gzip":
+    if _encoding(raw) != "gzip":
         return body
     unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
     body = unzip.decompress(body, MAX_ANSWER)
     if not unzip.eof:
         raise AnswerTooLarge if unzip.unconsumed_tail else CutAnswer
     return body
+
+
+def beginning(raw: urllib3.BaseHTTPResponse) -> bytes:
+    """The first bytes of an error's body, as it was before compression; nothing where that can't be undone."""
+    body = raw.read(_ERROR, decode_content=False)
+    match _encoding(raw):
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            with suppress(zlib.error):
+                return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, _ERROR)
+    return b""
+
+
+def _encoding(raw: urllib3.BaseHTTPResponse) -> str:
+    return raw.headers.get("content-encoding", "").strip().lower()
 
 
 def cause(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,27 @@ def test_an_answer_that_is_compressed_although_nobody_asked_is_read() -> None:
         client.close()
 
 
+@pytest.mark.parametrize(
+    ("encoding", "body", "told"),
+    [
+        ("gzip", gzip.compress(b"too busy"), ": too busy"),
+        ("gzip", gzip.compress(b"too busy")[:-9], ": too busy"),
+        ("gzip", gzip.compress(b"x" * 2**24), ": " + "x" * 200),
+        ("gzip", b"too busy", ""),
+        ("br", b"\x0b\x02\x80", ""),
+        ("identity", b"too busy", ": too busy"),
+    ],
+    ids=["gzip", "cut", "bomb", "no-gzip", "unknown", "identity"],
+)
+def test_the_words_of_a_compressed_error_are_read(encoding: str, body: bytes, told: str) -> None:
+    headers = {"Content-Type": "text/plain", "Content-Encoding": encoding}
+    with HttpReceiver(Reply(503, headers, body)).running() as receiver:
+        client = HttpClient(settings(receiver.url))
+        result = client.export(data())
+        client.close()
+    assert (result.code, result.reason) == ("503", f"HTTP 503 Service Unavailable{told}")
+
+
 @pytest.mark.parametrize("size", [MAX_ANSWER, MAX_ANSWER + 1])
 def test_the_largest_answer_that_is_read(size: int) -> None:
     told = ExportMetricsPartialSuccess(error_message="x" * (size - 8))
@@ -314,6 +336,48 @@ def test_a_proxy_or_a_handshake_that_drips_is_given_up(
         client.close()
         over.set()
     assert result.outcome is Outcome.FAILED
+
+
+def shake_hands(outer: socket.socket, context: ssl.SSLContext) -> None:
+    """The server's side of TLS within TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    inner = context.wrap_bio(incoming, outgoing, server_side=True)
+    done = False
+    while not done:
+        incoming.write(outer.recv(65536))
+        with suppress(ssl.SSLWantReadError):
+            inner.do_handshake()
+            done = True
+        outer.sendall(outgoing.read())
+
+
+@pytest.mark.parametrize("where", ["handshake", "answer"])
+def test_an_export_through_a_proxy_over_tls_ends_with_its_time(
+    where: str, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte in time, for ever, within the inner TLS: neither of two exports finds the one before still waiting."""
+    over = threading.Event()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.cert, files.key)
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as outer:
+            read_head(outer)
+            outer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            if where == "answer":
+                shake_hands(outer, context)
+            outer.sendall(b"\x16\x03\x03\x40\x00" if where == "handshake" else b"\x17\x03\x03\x40\x00")
+            drip(outer, over, b"\x00")
+
+    with accepting(handle) as port:
+        monkeypatch.setenv("https_proxy", f"https://127.0.0.1:{port}")
+        url = f"https://127.0.0.1:{port}"
+        client = HttpClient(settings(url, secure=True, ca=files.ca, timeout=0.5))
+        results = [client.export(data()) for _ in range(2)]
+        client.close()
+        over.set()
+    late = Result(Outcome.FAILED, "timeout", "no whole answer within 0.5 s")
+    assert results == [late, late]
 
 
 def test_a_name_look_up_that_hangs_leaves_one_thread_behind_and_no_more(
