@@ -89,6 +89,19 @@ def category(group: str) -> tuple[str, str]:
     return (word, device) if usable else ("", "")
 
 
+def usable(names: Iterable[str]) -> tuple[str, ...]:
+    """The groups that can be published, of each kind of device no more than :data:`MAX_DEVICES`."""
+    found: list[str] = []
+    devices: dict[str, int] = {}
+    for name in names:
+        word, device = category(name)
+        if device:
+            devices[word] = devices.get(word, 0) + 1
+        if word and devices.get(word, 0) <= MAX_DEVICES:
+            found.append(name)
+    return tuple(found)
+
+
 def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     """The metric for one number of ``group``; None for words and for what can't be published."""
     word, device = category(group)
@@ -96,8 +109,10 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
         return None
     labels: Labels = ((_DEVICE_LABEL[word], device),) if device else ()
     row = _BY_NAME.get((word, value.name))
-    if row is not None and _fits(row, value.units or row.units):
-        return _known(row, value.value, value.units or row.units, labels)
+    if row is not None:
+        # In a unit that is not understood it is left out: under a name by rule nobody would look for it.
+        units = value.units or row.units
+        return _known(row, value.value, units, labels) if _fits(row, units) else None
     if not value.type or word == "session":
         return None
     metric = _by_rule(word, value.name, value.type, value.units)
@@ -106,10 +121,10 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     scaled = _scaled(value.value, value.units)
     if metric.kind is Kind.COUNTER and scaled < 0:
         return None
-    if scaled < 0 and value.type == "static" and value.name.rpartition(".")[2].lower() == "limit":
+    if scaled < 0 and value.name.rpartition(".")[2].lower() == "limit":
         scaled = float("inf")
-    elif scaled < 0 and value.units in _SCALES:
-        # No amount of bytes, seconds or hertz: the host's way to say that it has none to give.
+    elif value.value == -1 or (scaled < 0 and value.units in _SCALES):
+        # No amount of bytes, seconds or hertz, and -1 of nothing: the host's way to say that it has none to give.
         return None
     return Mapped(metric, labels, scaled)
 

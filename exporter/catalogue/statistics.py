@@ -54,6 +54,12 @@ class Statistic:
     public: bool = True
     """Declared in the public vmGuestLib.h; else only exported by the library."""
 
+    @property
+    def nothing(self) -> int | None:
+        """-1 as the wire has it, which is no value where it does not mean *no limit*; None where it does."""
+        value = {Wire.U32: 2**32 - 1, Wire.U64: 2**64 - 1}.get(self.wire)
+        return None if value in self.unlimited else value
+
     def scaled(self, value: int) -> float:
         """In base units; *unlimited* is +Inf, so that ``used / limit`` is 0 and ``min(limit, x)`` is right."""
         return float("inf") if value in self.unlimited else self.unit.scale(value)

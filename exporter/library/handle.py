@@ -157,7 +157,8 @@ class Handle:
             if code in _ABSENT:
                 continue
             self._check(row.symbol, code)
-            values[row.key] = value
+            if value != row.nothing:
+                values[row.key] = value
         return values
 
     def _in_list(self, row: Statistic) -> bool:

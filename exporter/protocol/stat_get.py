@@ -68,6 +68,8 @@ class _Xml:
         self.session_id = 0
         self._elements = 0
         self._depth = 0
+        self.strange = False
+        """Whether there is anything but statistics where statistics are expected."""
         self._attributes: dict[str, str] | None = None
         self._texts: list[str] = []
 
@@ -87,6 +89,7 @@ class _Xml:
         elif self._depth == 2:
             # Any other element beside <metric> is one that nobody knows yet.
             self._attributes = attributes if tag == "metric" else None
+            self.strange |= tag != "metric"
             self._texts = [""]
         elif self._depth == 3:
             self._texts.append("")
@@ -94,6 +97,8 @@ class _Xml:
     def text(self, text: str) -> None:
         if self._depth == 2:
             self._texts[-1] += text
+        elif self._depth == 1:
+            self.strange |= bool(text.strip(BLANK))
 
     def end(self, _tag: str) -> None:
         if self._depth == 2 and self._attributes is not None:
@@ -121,7 +126,7 @@ def _xml(text: str) -> Reply:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
         raise RemoteProtocolError(f"extended statistics are no XML: {error}") from error
-    return found.values.reply(found.session_id)
+    return _understood(found.values, "XML", strange=found.strange, session_id=found.session_id)
 
 
 def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -150,21 +155,20 @@ def _json(text: str) -> Reply:
         document = metrics
     values = Values()
     if isinstance(document, dict):
-        for name, entry in document.items():
-            _json_entry(values, name, entry)
+        entries = list(document.items())
     elif isinstance(document, list):
-        for entry in document:
-            _json_entry(values, entry.get("name") if isinstance(entry, dict) else None, entry)
+        entries = [(entry.get("name") if isinstance(entry, dict) else None, entry) for entry in document]
     else:
         raise RemoteProtocolError("extended statistics in JSON are neither an object nor a list")
-    return values.reply(session)
-
-
-def _json_entry(values: Values, name: object, entry: object) -> None:
-    if isinstance(entry, dict):
-        values.add(name, entry.get("value"), entry.get("type"), entry.get("units"))
-    else:
-        values.add(name, entry)
+    strange = False
+    for name, entry in entries:
+        if isinstance(entry, dict):
+            values.add(name, entry.get("value"), entry.get("type"), entry.get("units"))
+            strange |= "value" not in entry
+        else:
+            values.add(name, entry)
+            strange |= isinstance(entry, list)
+    return _understood(values, "JSON", strange=strange, session_id=session)
 
 
 class _Yaml:
@@ -221,30 +225,46 @@ def _unquoted(word: str) -> str:
 
 def _yaml(text: str) -> Reply:
     found = _Yaml()
-    for line in text.split("\n"):
+    for line in _lines(text, "YAML"):
         word = line.strip(BLANK)
         if word and word not in {"---", "..."} and not word.startswith("#"):
             found.line(line)
     found.finish()
-    return _understood(found.values, "YAML")
+    return _understood(found.values, "YAML", strange=found.values.dropped > 0)
 
 
 def _text(text: str) -> Reply:
     values = Values()
-    for line in text.split("\n"):
+    for line in _lines(text, "text"):
         name, equals, value = line.partition("=")
         if equals:
             values.add(name, value)
         elif line.strip(BLANK):
             values.drop()
-    return _understood(values, "text")
+    return _understood(values, "text", strange=values.dropped > 0)
 
 
-def _understood(values: Values, encoding: str) -> Reply:
-    """These two have no frame: lines of which none can be used are another encoding's, or nonsense."""
-    if values.dropped and not values.found:
-        raise RemoteProtocolError(f"extended statistics of which no line is understood as {encoding}")
-    return values.reply()
+def _lines(text: str, encoding: str) -> list[str]:
+    """The lines of a reply in YAML or text: no name begins as JSON and XML do, whole or broken.
+
+    Raises:
+        RemoteProtocolError: one does.
+    """
+    lines = text.split("\n")
+    for line in lines:
+        if line.lstrip(BLANK + "\ufeff").startswith(("{", "[", "<", "}", "]")):
+            raise RemoteProtocolError(f"extended statistics in {encoding} look like JSON or XML")
+    return lines
+
+
+def _understood(values: Values, encoding: str, *, strange: bool, session_id: int = 0) -> Reply:
+    """A reply with something ``strange`` in it, and nothing else, is of a shape that nobody knows, or nonsense.
+
+    An empty one is not: a group may have no statistics.
+    """
+    if strange and not values.found:
+        raise RemoteProtocolError(f"extended statistics of which nothing is understood as {encoding}")
+    return values.reply(session_id)
 
 
 _PARSERS: dict[str, Callable[[str], Reply]] = {"xml": _xml, "json": _json, "yaml": _yaml, "text": _text}

@@ -46,7 +46,9 @@ def decode(reply: bytes) -> Snapshot:
     if session_id == 0:
         raise RemoteProtocolError("session id 0, which means that there is no data")
     pairs = zip(_ROWS, fields[::2], fields[1::2], strict=True)
-    values: dict[str, Value] = {row.key: value for row, valid, value in pairs if valid}
+    values: dict[str, Value] = {
+        row.key: value for row, valid, value in pairs if valid and value != row.nothing
+    }
     if path_valid:
         # VMware's library makes the last byte a NUL, whatever it was.
         values[_PATH.key] = path[: MAX_STRING - 1].split(b"\0", 1)[0].decode("utf-8", "replace")

@@ -45,6 +45,8 @@ class _Run(NamedTuple):
     layout: struct.Struct
     ids: tuple[int, ...]
     keys: tuple[str, ...]
+    nothing: tuple[int | None, ...]
+    """Of each, the number that says that there is none."""
 
 
 def _runs(rows: list[Statistic]) -> list[_Run]:
@@ -52,7 +54,8 @@ def _runs(rows: list[Statistic]) -> list[_Run]:
     if not rows:
         return []
     layout = struct.Struct(">" + "".join(_number(row).format[1:] for row in rows))
-    return [_Run(tuple(rows), layout, tuple(row.id for row in rows), tuple(row.key for row in rows))]
+    ids, keys = tuple(row.id for row in rows), tuple(row.key for row in rows)
+    return [_Run(tuple(rows), layout, ids, keys, tuple(row.nothing for row in rows))]
 
 
 def _number(row: Statistic) -> struct.Struct:
@@ -110,8 +113,9 @@ def _decode_run(reply: bytes, at: int, end: int, run: _Run, count: int, values: 
     if run.ids[-1] <= count and at + run.layout.size <= end:
         fields = run.layout.unpack_from(reply, at)
         if fields[::3] == run.ids:
-            valid, numbers = fields[1::3], fields[2::3]
-            values.update(zip(compress(run.keys, valid), compress(numbers, valid), strict=True))
+            numbers = fields[2::3]
+            valid = map(_given, fields[1::3], numbers, run.nothing)
+            values.update(compress(zip(run.keys, numbers, strict=True), valid))
             return at + run.layout.size
     for row in run.rows:
         if row.id > count:
@@ -121,7 +125,7 @@ def _decode_run(reply: bytes, at: int, end: int, run: _Run, count: int, values: 
         if at + number.size > end:
             raise RemoteProtocolError(f"statistic {row.id} is cut off")
         _, valid, value = number.unpack_from(reply, at)
-        if valid:
+        if _given(valid, value, row.nothing):
             values[row.key] = value
         at += number.size
     return at
@@ -144,6 +148,10 @@ def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[s
         # An empty long path says nothing; the short one stands.
         values[row.key] = text or values.get(row.key, "")
     return after
+
+
+def _given(valid: int, number: int, nothing: int | None) -> bool:
+    return bool(valid) and number != nothing
 
 
 def _check(reply: bytes, at: int, end: int, row: Statistic) -> None:

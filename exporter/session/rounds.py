@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from exporter.catalogue.extended_names import accept, category
+from exporter.catalogue.extended_names import accept, category, usable
 from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
@@ -32,7 +32,7 @@ MARGIN = 0.02
 """Seconds before the next basic poll in which no request is begun."""
 
 ALWAYS = ("session", "host", "resources")
-"""Groups asked for where a host refuses to list them."""
+"""Groups asked for where a host gives no list of them that can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,20 @@ class ExtendedReader:
         self._session_id = 0
         self._epoch = 0
         self._supported = True
-        self._encodings: list[str] = list(stat_get.ENCODINGS)
+        self._encoding = stat_get.ENCODINGS[0]
+        """The one that was learned last; a group that was never asked for begins with it."""
+        self._encodings: dict[str, str] = {}
+        """Group -> the encoding in which it was understood last."""
         self._groups: tuple[str, ...] = ()
+        self._unlisted = False
         self._listed = float("-inf")
         self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
+        self._lost: VMGuestError | None = None
+        """Why a group of this round is missing."""
+        self._unread: set[str] = set()
+        """Groups of this session that were understood in no encoding."""
         self._session_monotonic: float | None = None
         self._unsigned = False
         """Whether a reply of the round did not say of which session it is."""
@@ -117,7 +125,10 @@ class ExtendedReader:
         self._session_id = session_id
         self._epoch = epoch
         self._supported = True
-        self._encodings = list(stat_get.ENCODINGS)
+        self._encoding = stat_get.ENCODINGS[0]
+        self._encodings = {}
+        self._unlisted = False
+        self._unread = set()
         self._listed = self._due = float("-inf")
         self._foreign = False
         self.state = replace(self.state, snapshot=None, up=None)
@@ -136,29 +147,42 @@ class ExtendedReader:
         self._due = now + self._interval
         self._pending = list(self._groups)
         self._round = {}
+        self._lost = None
         self._unsigned = False
         self._session_monotonic = None
 
     def _list(self, source: Source, left: float) -> None:
         try:
-            names = stat_get.parse_names(source.stat("text", "", left))
+            names, why = (
+                stat_get.parse_names(source.stat("text", "", left)),
+                "it names no group that is known",
+            )
         except RpcError as error:
             if error.reason in ("unknown_command", "disabled"):
                 self._supported = False
                 self._groups = ()
                 log.info("the host has no extended statistics", extra={"reason": error.text})
                 return
-            # A host that gives groups in other encodings only: ask for those that every host has.
-            names = ALWAYS
-        usable = tuple(name for name in names if category(name)[0])
-        if len(names) > len(usable):
-            self._drop(len(names) - len(usable))
-        if usable != self._groups:
-            log.info("extended statistics", extra={"groups": ", ".join(usable)})
-        self._groups = usable
+            # A host that gives groups in other encodings only.
+            names, why = (), str(error)
+        except RemoteProtocolError as error:
+            names, why = (), str(error)
+        groups = usable(names)
+        self._drop(len(names) - len(groups))
+        if not groups and not self._unlisted:
+            log.warning("the host's list of extended statistics can't be used", extra={"reason": why})
+        self._unlisted = not groups
+        groups = groups or ALWAYS
+        if groups != self._groups:
+            log.info("extended statistics", extra={"groups": ", ".join(groups)})
+        self._groups = groups
 
     def _fetch(self, source: Source, deadline: float) -> bool:
-        """Ask for the groups that are still pending; whether the round is complete."""
+        """Ask for the groups that are still pending; whether the round is complete.
+
+        Raises:
+            VMGuestError: the connection failed, or every group is refused or not understood.
+        """
         while self._pending:
             if self._left(deadline) <= MARGIN:
                 return False
@@ -174,6 +198,8 @@ class ExtendedReader:
             if group == "session":
                 self._session_monotonic = self._clock()
             self._round[group] = reply.values
+        if not self._round and self._lost is not None:
+            raise self._lost
         self._foreign = False
         return True
 
@@ -192,14 +218,11 @@ class ExtendedReader:
         self._due = float("-inf")
 
     def _ask(self, source: Source, group: str, deadline: float) -> stat_get.Reply | None:
-        """One group in the first encoding that the host gives it in; None where it gives none.
-
-        Raises:
-            RemoteProtocolError: what it gives is understood in no encoding.
-        """
+        """One group in the first encoding in which the host gives it and it is understood; None where there is none."""
         refusal: RpcError | None = None
         malformed: RemoteProtocolError | None = None
-        for encoding in tuple(self._encodings):
+        first = self._encodings.get(group, self._encoding)
+        for encoding in (first, *(each for each in stat_get.ENCODINGS if each != first)):
             try:
                 reply = stat_get.parse(encoding, source.stat(encoding, group, self._left(deadline)))
             except RpcError as error:
@@ -209,23 +232,30 @@ class ExtendedReader:
                 # The first one tells most: it is of the encoding that should work.
                 malformed = malformed or error
                 continue
-            if encoding != self._encodings[0]:
+            if encoding not in (first, self._encoding):
                 log.info(
                     "extended statistics in another encoding",
                     extra={"encoding": encoding, "why": str(malformed or refusal)},
                 )
-                # Remembered until the next session, which may be another host's.
-                self._encodings.remove(encoding)
-                self._encodings.insert(0, encoding)
+            # Remembered until the next session, which may be another host's. Two groups may differ in it.
+            if encoding != first:
+                self._encoding = encoding
+            self._encodings[group] = encoding
+            self._unread.discard(group)
             return reply
         if malformed is not None:
-            raise malformed
+            self._lost = malformed
+            self._drop(1)
+            if group not in self._unread:
+                reason = {"group": group, "reason": str(malformed)}
+                log.warning("a group of extended statistics is not understood", extra=reason)
+            self._unread.add(group)
+            return None
         if category(group)[1]:
             # A device that was just taken away: its series stop, and the list is asked for anew.
             self._listed = float("-inf")
             return None
-        if refusal is not None and not self._round and not self._pending:
-            raise refusal
+        self._lost = self._lost or refusal
         return None
 
     def _left(self, deadline: float) -> float:

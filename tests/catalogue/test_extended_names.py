@@ -91,12 +91,30 @@ def test_unknown_statistics_by_rule(group: str, statistic: ExtendedValue, name: 
     assert statistic.name in mapped.metric.help
 
 
-def test_a_known_name_with_a_unit_of_another_dimension_is_an_unknown_statistic() -> None:
-    """Kept, not guessed: swapped in percent is not swapped in bytes."""
-    mapped = map_value("resources", value("guest.mem.swapped", 5, "instant", "%"))
+@pytest.mark.parametrize("units", ["%", "Mhz", "mhz", "kB", "KiB", "us"])
+@pytest.mark.parametrize("number", [5, -1])
+def test_a_known_name_in_a_unit_that_does_not_fit_is_left_out_and_counted(units: str, number: int) -> None:
+    """Neither guessed, nor under another name: swapped in percent is not swapped in bytes."""
+    for name in ("guest.mem.swapped", "vm.cpu.reserved", "guest.mem.limit"):
+        statistic = value(name, number, "instant", units)
+        assert map_value("resources", statistic) is None
+        accepted = accept({"resources": (statistic,)})
+        assert (accepted.groups["resources"], accepted.dropped) == ((), 1)
+
+
+@pytest.mark.parametrize("type_", ["instant", "static", ""])
+def test_no_limit_is_infinite_whatever_the_type(type_: str) -> None:
+    mapped = map_value("resources", value("guest.mem.limit", -1, type_, "KB"))
     assert mapped is not None
-    assert mapped.metric.prometheus == "vmguest_resources_guest_mem_swapped_percent"
-    assert mapped.basic == ""
+    assert mapped.value == float("inf")
+
+
+@pytest.mark.parametrize("units", ["", "Mhz", "%", "KB", "parsecs"])
+def test_minus_one_by_rule_is_no_limit_or_nothing(units: str) -> None:
+    assert map_value("resources", value("guest.mem.strange", -1, "instant", units)) is None
+    limit = map_value("resources", value("strange.limit", -1, "instant", units))
+    assert limit is not None
+    assert limit.value == float("inf")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,12 @@ def test_a_symbol_that_the_library_lacks_is_absent(fake: Any) -> None:
     assert "memory_zipped" not in handle.read(fake.library()).values
 
 
+def test_all_ones_are_no_limit_or_nothing(fake: Any) -> None:
+    fake.values = {str(row.symbol): 2**32 - 1 if row.wire is Wire.U32 else 2**64 - 1 for row in SCALARS}
+    values = handle.read(fake.library()).values
+    assert {key for key, value in values.items() if isinstance(value, int)} == {"cpu_limit", "memory_limit"}
+
+
 def test_shares_of_64_bits_win(fake: Any) -> None:
     fake.values |= {"GetMemShares": 8, "GetMemShares64": 2**40}
     assert handle.read(fake.library()).values["memory_shares"] == 2**40

@@ -89,6 +89,14 @@ V2 = """
 V2_SIZE, V2_PATH = 669, 156
 
 
+LIMITS = ("cpu_limit", "memory_limit")
+"""-1 stands for "unlimited" here, and for nothing anywhere else."""
+
+
+def _says_something(name: str, raw: bytes) -> bool:
+    return name in LIMITS or raw.strip(b"\xff") != b""
+
+
 class _Broken(Exception):
     """No reply of this kind."""
 
@@ -130,10 +138,10 @@ def _v3(file: io.BytesIO) -> tuple[int, dict[str, int | str]]:
             raise _Broken
         valid = _exactly(body, 4)[3] != 0
         if wide:
-            number = int.from_bytes(_exactly(body, wide), "big")
+            raw = _exactly(body, wide)
             # The 64-bit shares stand for the 32-bit ones.
-            if valid:
-                values[name] = number
+            if valid and _says_something(name, raw):
+                values[name] = int.from_bytes(raw, "big")
             continue
         length = int.from_bytes(_exactly(body, 4), "big")
         if id_ == 18 and length > LONGEST_STRING:
@@ -156,7 +164,9 @@ def v2(reply: bytes) -> tuple[int, dict[str, int | str]] | None:
         flag, offset, name, size = row.split()
         if reply[int(flag)]:
             at = int(offset)
-            values[name] = int.from_bytes(reply[at : at + int(size)], "little")
+            raw = reply[at : at + int(size)]
+            if _says_something(name, raw):
+                values[name] = int.from_bytes(raw, "little")
     if reply[V2_PATH]:
         # The library overwrites the last of the 512 bytes with a NUL.
         values["resource_pool_path"] = _c_string(reply[V2_PATH + 1 : -1])
@@ -341,13 +351,18 @@ def json_(reply: bytes) -> tuple[int, Extended] | None:
     return session, found
 
 
+def _framed(text: str) -> bool:
+    """Whether a line begins as JSON and XML do, after blanks and a byte order mark: no name does."""
+    return re.search(r"^[ \t\r\ufeff]*[{}<\[\]]", text, re.MULTILINE) is not None
+
+
 YAML_KEY = re.compile(r"\A(?P<key>.*?)(?:: (?P<value>.*)|:)\Z", re.DOTALL)
 
 
 def yaml(reply: bytes) -> tuple[int, Extended] | None:
     """Statistics; the encoding has no session id."""
     text = _decoded(reply)
-    if text is None:
+    if text is None or _framed(text):
         return None
     blocks: list[tuple[str, list[str]]] = []
     for line in text.split("\n"):
@@ -396,7 +411,7 @@ def _bare(word: str) -> str:
 def text(reply: bytes) -> tuple[int, Extended] | None:
     """Statistics; the encoding has neither a session id nor types and units."""
     whole = _decoded(reply)
-    if whole is None:
+    if whole is None or _framed(whole):
         return None
     found: Extended = {}
     for line in whole.split("\n"):

@@ -258,10 +258,8 @@ def test_numbers_are_plain_decimals(raw: str, value: object) -> None:
 
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", "true", "null", "[1]", '{"a": 1}'])
 def test_json_values_that_are_no_plain_numbers_are_left_out(raw: str) -> None:
-    assert (
-        parse("json", f'[{{"name": "x", "value": {raw}}}, {{"name": 5, "value": 1}}, 7]'.encode()).values
-        == ()
-    )
+    reply = f'[{{"name": "x", "value": {raw}}}, {{"name": 5, "value": 1}}, 7]'
+    assert parse("json", reply.encode()) == Reply((), dropped=3)
 
 
 def test_the_first_of_a_repeated_name_counts() -> None:
@@ -325,6 +323,50 @@ def test_what_xml_has_besides_is_skipped(strange: str) -> None:
 def test_pieces_around_a_child_make_no_number() -> None:
     reply = parse("xml", b'<metrics><metric name="a">2<b/>09</metric></metrics>')
     assert reply == Reply((), dropped=1)
+
+
+METRIC = b'<metric name="vm.numa.local" type="instant" units="KB">5</metric>'
+CUT_OFF = b'{"vm.numa.local": {"type": "instant", "units": "KB", "value": 4}'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("xml", b'<metrics session="7"><group>' + METRIC + b"</group></metrics>"),
+        ("xml", b'<metrics session="7"><string name="version">x</string></metrics>'),
+        ("xml", b'<metrics session="7">vm.numa.local = 5</metrics>'),
+        ("json", b'{"resources": {"vm.numa.local": {"type": "instant", "units": "KB", "value": 5}}}'),
+        ("json", b'[{"vm.numa.local": {"value": 5}}]'),
+        ("json", b'{"vm.numa.local": [5]}'),
+    ],
+)
+def test_statistics_that_are_not_where_they_are_expected_are_not_understood(
+    encoding: str, reply: bytes
+) -> None:
+    with pytest.raises(RemoteProtocolError, match="nothing is understood"):
+        parse(encoding, reply)
+
+
+@pytest.mark.parametrize(("encoding", "reply"), [("xml", b"<metrics/>"), ("json", b"{}"), ("yaml", b"")])
+def test_a_group_without_statistics_is_understood(encoding: str, reply: bytes) -> None:
+    assert parse(encoding, reply) == Reply(())
+
+
+@pytest.mark.parametrize("encoding", ["yaml", "text"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        CUT_OFF,
+        b"\xef\xbb\xbf" + CUT_OFF,
+        b'{\n"vm.numa.local": {\n"type": "instant",\n"value": 4\n',
+        b'[\n  {"name": "a", "x": "b=c"},\n',
+        b'\n <metrics session="7">' + METRIC,
+        b'a = 1\na: 1\n<metric name="b">1</metric>',
+    ],
+)
+def test_json_and_xml_are_neither_yaml_nor_text(encoding: str, reply: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="look like JSON or XML"):
+        parse(encoding, reply)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +467,7 @@ def test_words_are_flat_in_json_and_yaml(encoding: str, reply: bytes) -> None:
 )
 def test_only_a_line_feed_ends_a_line(encoding: str, reply: str) -> None:
     """A word of the host must not become a statistic of its own."""
-    with pytest.raises(RemoteProtocolError, match="no line is understood"):
+    with pytest.raises(RemoteProtocolError, match="nothing is understood"):
         parse(encoding, reply.encode())
 
 

@@ -43,8 +43,19 @@ def test_round_trip() -> None:
 
 
 def test_what_is_not_valid_is_absent() -> None:
-    snapshot = stats_v2.decode(stats_v2.encode(7, {4: (True, 2**64 - 1), 18: (False, b"x"), 5: (False, 9)}))
-    assert snapshot.values == {"cpu_used": 2**64 - 1}
+    snapshot = stats_v2.decode(stats_v2.encode(7, {4: (True, 2**64 - 2), 18: (False, b"x"), 5: (False, 9)}))
+    assert snapshot.values == {"cpu_used": 2**64 - 2}
+
+
+def test_all_ones_are_no_limit_or_nothing() -> None:
+    values: dict[int, tuple[bool, int | bytes]] = {
+        **dict.fromkeys((2, 3, 7, 13), (True, 2**32 - 1)),
+        **dict.fromkeys((4, 17), (True, 2**64 - 1)),
+    }
+    assert stats_v2.decode(stats_v2.encode(7, values)).values == {
+        "cpu_limit": 2**32 - 1,
+        "memory_limit": 2**32 - 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def expected(values: dict[int, tuple[bool, int | bytes]], count: int = LAST) -> 
     found: dict[str, int | str] = {}
     for row in STATISTICS[:count]:
         valid, value = values[row.id]
-        if valid:
+        ones = 2**64 - 1 if row.wire is Wire.U64 else 2**32 - 1
+        if valid and (value != ones or row.key in ("cpu_limit", "memory_limit")):
             found[row.key] = value.decode() if isinstance(value, bytes) else value
     return found
 
@@ -87,11 +88,23 @@ def test_every_statistic_at_any_length_of_the_list(
     assert snapshot.values == expected(values, count)
 
 
-@pytest.mark.parametrize("value", [0, 2**32 - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("value", [0, 2**32 - 1, 2**63, 2**64 - 2])
 @pytest.mark.parametrize("id_", [row.id for row in STATISTICS if row.wire is Wire.U64])
 def test_64_bit_extremes(id_: int, value: int) -> None:
     snapshot = stats_v3.decode(stats_v3.encode(1, full(**{f"_{id_}": (True, value)})))
     assert snapshot.values[BY_ID[id_].key] == value
+
+
+@pytest.mark.parametrize("count", [38, 36, 13, 4])
+def test_all_ones_are_no_limit_or_nothing(count: int) -> None:
+    """Also where the list ends within a run of numbers."""
+    ones: dict[int, tuple[bool, int | bytes]] = {
+        row.id: (True, 2**32 - 1 if row.wire is Wire.U32 else 2**64 - 1)
+        for row in STATISTICS
+        if row.wire in (Wire.U32, Wire.U64)
+    }
+    limits = {"cpu_limit"} | ({"memory_limit"} if count >= 7 else set())
+    assert stats_v3.decode(stats_v3.encode(1, ones, count)).values == dict.fromkeys(limits, 2**32 - 1)
 
 
 @pytest.mark.parametrize(("short", "long"), [(8, 38), (18, 37)])

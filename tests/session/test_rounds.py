@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
+from exporter.catalogue.extended_names import MAX_DEVICES
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired, VMGuestError
 from exporter.session.rounds import MARGIN, ExtendedReader, ExtendedState
 from exporter.snapshot import ExtendedValue, Snapshot, SourceInfo
@@ -355,7 +356,71 @@ def test_a_host_that_is_understood_in_no_encoding_is_malformed(
     host = speaks(BROKEN, b"{")
     assert reader.step(host, 7, FAR).up is False
     assert [getattr(record, "kind", "") for record in caplog.records][-1] == "malformed"
-    assert [encoding for encoding, _ in host.asked] == ["text", "xml", "json", "yaml", "text"]
+    assert [encoding for encoding, _ in host.asked][:5] == ["text", "xml", "json", "yaml", "text"]
+
+
+def test_a_group_that_is_understood_in_no_encoding_costs_only_itself(
+    reader: ExtendedReader, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = offers()
+    for encoding in ("xml", "json", "yaml", "text"):
+        host.answers[encoding, "session"] = BROKEN
+    for now in (0.0, 15.0, 30.0):
+        clock.now = now
+        state = reader.step(host, 7, FAR)
+    assert state.up is True
+    assert state.snapshot is not None
+    assert set(state.snapshot.groups) == {"host", "resources", "vscsi scsi0:0"}
+    assert state.dropped == 3
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("a group of extended statistics is not understood") == 1
+
+
+@pytest.mark.parametrize(
+    "listing", [b"", b"\n\n", b"session\0host\0resources", b"x" * 70_000, b"nothing known\n", RpcError("bad")]
+)
+def test_a_list_that_cant_be_used_is_said_once_and_what_every_host_has_is_asked_for(
+    reader: ExtendedReader, clock: Clock, listing: bytes | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host({("text", ""): listing}, xml())
+    for now in (0.0, 60.0, 120.0):
+        clock.now = now
+        state = reader.step(host, 7, FAR)
+    assert state.up is True
+    assert state.snapshot is not None
+    assert set(state.snapshot.groups) == {"session", "host", "resources"}
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("the host's list of extended statistics can't be used") == 1
+
+
+def test_no_more_devices_are_asked_for_than_are_published(reader: ExtendedReader) -> None:
+    devices = [f"vscsi s{n}" for n in range(MAX_DEVICES + 30)] + [f"vnet {n}" for n in range(MAX_DEVICES + 5)]
+    host = offers("\n".join(["session", *devices, "resources"]).encode())
+    state = reader.step(host, 7, FAR)
+    assert len(host.asked) == 1 + 2 + 2 * MAX_DEVICES
+    assert ("xml", "resources") in host.asked
+    assert state.dropped == 35
+
+
+def test_groups_in_different_encodings_are_each_asked_for_in_their_own(
+    reader: ExtendedReader, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "exporter.extended")
+    host = speaks(BROKEN)
+    for group in ("host", "vscsi scsi0:0"):
+        host.answers["xml", group], host.answers["json", group] = xml(), RpcError("Unsupported encoding")
+    for now in range(0, 100, 15):
+        clock.now = float(now)
+        host.asked.clear()
+        reader.step(host, 7, FAR)
+    assert [each for each in host.asked if each[1]] == [
+        ("json", "session"),
+        ("xml", "host"),
+        ("json", "resources"),
+        ("xml", "vscsi scsi0:0"),
+    ]
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("extended statistics in another encoding") <= 4
 
 
 def test_one_malformed_group_does_not_cost_the_others_their_encoding_for_ever(reader: ExtendedReader) -> None:
