@@ -321,7 +321,7 @@ def _lab(
             yaml.safe_dump(
                 {
                     "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                    "rule_files": ["vmguest.yml", "vmguest-compat.yml"],
+                    "rule_files": ["vmguest.yml", "vmguest-insight.yml", "vmguest-compat.yml"],
                     "scrape_configs": [
                         {
                             "job_name": "vmguest",
