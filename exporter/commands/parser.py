@@ -48,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
     ),
+    Command("top", "exporter.commands.top", "Watch live, as esxtop does on the host.", True),
     Command("show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True),
     Command(
         "check", "exporter.commands.check", "Be a monitoring plugin: one line, exit status 0 to 3.", True, 3

@@ -99,10 +99,14 @@ def hour(state: PollState, insight: Insight, vitals: Vitals, now: float) -> dict
             "text": "Share of all vCPUs' time. Used time includes virtualization work and may exceed the clock: idle is"
             " then drawn as nothing.",
             "query": f"rate({catalogue.CPU_LOST.prometheus}[5m])",
-            "parts": [{"title": title, "values": _values(moments, key, rate=True)} for key, title in BAND],
+            "parts": [
+                {"key": key, "title": title, "values": _values(moments, key, rate=True)}
+                for key, title in BAND
+            ],
         },
         "charts": [
             {
+                "key": chart.key,
                 "title": chart.title,
                 "unit": chart.unit,
                 "text": chart.text,

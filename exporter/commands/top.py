@@ -1,0 +1,93 @@
+"""``vmguest-exporter top``: esxtop from inside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+
+from exporter.config import Settings
+from exporter.errors import ConfigError
+from exporter.outputs.api import Document
+from exporter.reading.base import Reading
+from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import duration, open_reading, quiet
+from exporter.top import batch
+
+FIRST = 0.3
+"""Seconds after which a host that is read here is looked at first: by then it has answered."""
+EXAMPLES = """\
+examples:
+  vmguest-exporter top
+  vmguest-exporter top --interval=1s --source=simulated --simulated.scenario=swapping
+  vmguest-exporter top --batch --iterations=60 > hour.csv"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.add_argument(
+        "--interval", metavar="DURATION", type=duration, default="2s", help="default: %(default)s"
+    )
+    parser.add_argument("--iterations", metavar="N", type=_count, help="end after N readings")
+    parser.add_argument("--batch", action="store_true", help="CSV on standard output")
+    add_place(parser, None)
+
+
+def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, str] = os.environ) -> int:
+    """Show until the user quits; exit status 0.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or no Textual.
+        VMGuestError: there is nothing to read.
+    """
+    live = not args.batch and sys.stdout.isatty() and sys.stdin.isatty() and environ.get("TERM") != "dumb"
+    if live and find_spec("textual") is None:
+        raise ConfigError(
+            "the live view needs Textual: pip install 'vmguest-exporter[top]'; --batch and TERM=dumb do without"
+        )
+    settings = load()
+    quiet(settings)
+    reading = open_reading(args, settings, interval=args.interval)
+    try:
+        if live:
+            return _live(args, reading)
+        frames = batch.frames(_patient(reading), lambda: time.sleep(args.interval), args.iterations)
+        if args.batch:
+            batch.write(frames, sys.stdout)
+        else:
+            batch.lines(frames, sys.stdout, shutil.get_terminal_size((80, 0)).columns)
+        return 0
+    finally:
+        reading.close()
+
+
+def _live(args: Namespace, reading: Reading) -> int:
+    from exporter.top.app import Top  # noqa: PLC0415  Textual is an extra
+
+    Top(_patient(reading), lambda: reading.name, args.interval, args.iterations).run()
+    return 0
+
+
+def _patient(reading: Reading) -> Callable[[], Document]:
+    """Reads; the first time, after a host that is read here had the time to answer."""
+    begun = time.monotonic()
+
+    def read() -> Document:
+        document = reading.document()
+        while document["poll"]["polls"] == 0 and time.monotonic() - begun < FIRST:
+            time.sleep(0.02)
+            document = reading.document()
+        return document
+
+    return read
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r}: expected a whole number above 0")
+    return int(text)

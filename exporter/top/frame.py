@@ -1,0 +1,97 @@
+"""The document of now, and those before it that rates are taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from exporter.outputs.api import Document, metric
+
+ELAPSED = "vmguest_elapsed_seconds_total"
+Points = dict[tuple[tuple[str, str], ...], float]
+"""Labels -> value of one metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """``basic`` and ``extended``: the last documents with another sample, of the same session; None before there is one."""
+
+    now: Document
+    basic: Document | None = None
+    extended: Document | None = None
+
+    def after(self, document: Document) -> Frame:
+        """The frame that follows with ``document``. A sample that the host repeats is no new one."""
+        if document["session"]["id"] != self.now["session"]["id"]:
+            return Frame(document)
+        moved = value(document, ELAPSED) != value(self.now, ELAPSED)
+        rounds = document["poll"]["extended_read_time"] != self.now["poll"]["extended_read_time"]
+        return replace(
+            self,
+            now=document,
+            basic=self.now if moved else self.basic,
+            extended=self.now if rounds else self.extended,
+        )
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Of one metric now; +Inf for *unlimited*."""
+        return value(self.now, name, **labels)
+
+    def rate(self, name: str, **labels: str) -> float | None:
+        """Growth of a basic counter, in seconds of the host's clock."""
+        return _rate(name, self.basic, self.now, _growth(self.basic, self.now, ELAPSED), labels)
+
+    def extended_rate(self, name: str, **labels: str) -> float | None:
+        """The same of an extended statistic, between its own two rounds."""
+        return _rate(name, self.extended, self.now, self._round(), labels)
+
+    def devices(self, label: str, prefix: str) -> list[str]:
+        """Values of ``label`` among the metrics whose names begin so, in order."""
+        found = {
+            point["labels"][label]
+            for each in self.now["metrics"]
+            if each["name"].startswith(prefix)
+            for point in each["points"]
+            if label in point["labels"]
+        }
+        return sorted(found)
+
+    def _round(self) -> float | None:
+        if self.extended is None:
+            return None
+        then, now = (each["poll"]["extended_read_time"] for each in (self.extended, self.now))
+        return None if then is None or now is None else float(now - then)
+
+
+def points(document: Document, name: str) -> Points:
+    return {
+        tuple(sorted(each["labels"].items())): float("inf") if each["value"] == "unlimited" else each["value"]
+        for each in metric(document, name)
+        if each["value"] is not None
+    }
+
+
+def value(document: Document, name: str, **labels: str) -> float | None:
+    return points(document, name).get(tuple(sorted(labels.items())))
+
+
+def number(document: Document, name: str) -> float | None:
+    """One of the verdict's numbers."""
+    found: Any = document["numbers"].get(name)
+    return float("inf") if found == "unlimited" else None if found is None else float(found)
+
+
+def _growth(
+    before: Document | None, now: Document, name: str, labels: dict[str, str] | None = None
+) -> float | None:
+    if before is None:
+        return None
+    then, here = value(before, name, **(labels or {})), value(now, name, **(labels or {}))
+    return here - then if then is not None and here is not None and here >= then else None
+
+
+def _rate(
+    name: str, before: Document | None, now: Document, seconds: float | None, labels: dict[str, str]
+) -> float | None:
+    growth = _growth(before, now, name, labels)
+    return growth / seconds if growth is not None and seconds is not None and seconds > 0 else None

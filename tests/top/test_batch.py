@@ -1,0 +1,41 @@
+"""CSV and plain lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from exporter.top import batch
+from tests.top.worlds import documents
+
+
+def test_csv_has_a_header_and_a_line_for_each_reading() -> None:
+    waits: list[None] = []
+    readings = iter(documents("swapping"))
+    out = io.StringIO()
+    batch.write(batch.frames(lambda: next(readings), lambda: waits.append(None), 2), out)
+    first, second = csv.DictReader(io.StringIO(out.getvalue()))
+    assert len(waits) == 1
+    assert first["%USED %"] == "", "no rate of one reading"
+    assert float(second["%USED %"]) > 0
+    assert float(second["SWR/s MB/s"]) > 0
+    assert second["verdict"] == "warning"
+    assert float(second["scsi0:0 READS/s"]) > 0
+
+
+def test_a_device_that_comes_later_has_no_column_and_one_that_goes_is_empty() -> None:
+    before, after = documents("swapping")
+    without = {**after, "metrics": [each for each in after["metrics"] if "_disk_" not in each["name"]]}
+    readings = iter((before, without))
+    out = io.StringIO()
+    batch.write(batch.frames(lambda: next(readings), lambda: None, 2), out)
+    _, second = csv.DictReader(io.StringIO(out.getvalue()))
+    assert second["scsi0:0 READS/s"] == ""
+
+
+def test_plain_lines() -> None:
+    readings = iter(documents("noisy-neighbour"))
+    out = io.StringIO()
+    batch.lines(batch.frames(lambda: next(readings), lambda: None, 2), out, 80)
+    assert out.getvalue().count("%USED") == 2
+    assert "\x1b" not in out.getvalue()

@@ -1,0 +1,124 @@
+"""Each number against the host's own counters, worked out here by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exporter.catalogue import METRICS
+from exporter.insight.verdict import QUESTIONS
+from exporter.outputs.api import Document
+from exporter.top.frame import Frame
+from exporter.top.quantities import CPU, DISK, MEMORY, NETWORK, DeviceColumn, Quantity
+from exporter.top.screen import hour
+from tests.top.worlds import documents, frame
+
+ROWS = {row.name.strip(): row for row in (*CPU, *MEMORY)}
+
+
+def raw(document: Document, key: str) -> Any:
+    return document["raw"]["statistics"][key]
+
+
+def stat(document: Document, group: str, name: str) -> Any:
+    return document["raw"]["groups"][group][name]["value"]
+
+
+def test_used_and_stolen_are_shares_of_the_hosts_own_time() -> None:
+    before, after = documents("noisy-neighbour")
+    elapsed = raw(after, "elapsed") - raw(before, "elapsed")
+    used = 100 * (raw(after, "cpu_used") - raw(before, "cpu_used")) / elapsed
+    stolen = 100 * (raw(after, "cpu_stolen") - raw(before, "cpu_stolen")) / elapsed / after["guest"]["vcpus"]
+    assert ROWS["%USED"].take(frame("noisy-neighbour")) == pytest.approx(used)
+    assert ROWS["stolen"].take(frame("noisy-neighbour")) == pytest.approx(stolen)
+    assert stolen > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("GRANT", "memory_mapped"),
+        ("MCTLSZ", "memory_ballooned"),
+        ("MCTLTGT", "memory_balloon_target"),
+        ("MCTLMAX", "memory_balloon_max"),
+        ("SWCUR", "memory_swapped"),
+        ("SWTGT", "memory_swap_target"),
+        ("zipped", "memory_zipped"),
+        ("used", "memory_used"),
+    ],
+)
+def test_amounts_of_memory_are_the_hosts_megabytes(name: str, key: str) -> None:
+    found = frame("swapping")
+    assert ROWS[name].take(found) == raw(found.now, key)
+
+
+def test_shares_of_memory() -> None:
+    found = frame("swapping")
+    size = found.now["guest"]["installed_bytes"] / 2**20
+    assert ROWS["MEMSZ"].take(found) == size
+    assert ROWS["%ACTV"].take(found) == pytest.approx(100 * raw(found.now, "memory_active") / size)
+
+
+def test_swap_rates_lie_between_two_rounds() -> None:
+    before, after = documents("swapping")
+    seconds = after["poll"]["extended_read_time"] - before["poll"]["extended_read_time"]
+    for name, statistic in (("SWR/s", "guest.mem.swapIn"), ("SWW/s", "guest.mem.swapOut")):
+        kilobytes = stat(after, "resources", statistic) - stat(before, "resources", statistic)
+        assert ROWS[name].take(frame("swapping")) == pytest.approx(kilobytes / 1024 / seconds)
+
+
+def test_disks_and_cards_by_the_hosts_counters() -> None:
+    before, after = documents("steady")
+    seconds = after["poll"]["extended_read_time"] - before["poll"]["extended_read_time"]
+    both: tuple[DeviceColumn, ...] = (*DISK, *NETWORK)
+    columns = {column.name: column.take for column in both}
+    disk = frame("steady").devices("disk", "vmguest_disk_")[0]
+    group = f"vscsi {disk}"
+    growth = stat(after, group, "num.reads") - stat(before, group, "num.reads")
+    assert columns["READS/s"](frame("steady"), disk) == pytest.approx(growth / seconds)
+    latency = columns["LAT/rd"](frame("steady"), disk)
+    assert latency is not None
+    assert 0 < latency < 1000
+    mac = frame("steady").devices("mac", "vmguest_network_")[0]
+    assert (columns["PKTTX/s"](frame("steady"), mac) or 0) > 0
+
+
+def test_nothing_is_made_of_one_document_or_across_sessions() -> None:
+    before, after = documents("noisy-neighbour")
+    assert ROWS["%USED"].take(Frame(before)) is None
+    other = {**after, "session": {**after["session"], "id": "0x1"}}
+    moved = Frame(before).after(other)
+    assert ROWS["%USED"].take(moved) is None
+    assert ROWS["SWR/s"].take(moved) is None
+
+
+def test_a_sample_that_is_repeated_leaves_the_rate_as_it_was() -> None:
+    _, after = documents("noisy-neighbour")
+    found = frame("noisy-neighbour")
+    assert ROWS["%USED"].take(found.after(after)) == ROWS["%USED"].take(found)
+
+
+def test_a_host_without_extended_statistics_has_no_numbers_of_them() -> None:
+    found = frame("v2-host")
+    assert ROWS["SWR/s"].take(found) is None
+    assert ROWS["%SWPWT"].take(found) is None
+
+
+@pytest.mark.parametrize("row", [*CPU, *MEMORY], ids=lambda row: row.name.strip())
+def test_rows_name_charts_and_questions_that_there_are(row: Quantity) -> None:
+    if row.chart:
+        assert hour(documents("steady")[1], row.chart)[0]
+    if row.question:
+        assert row.question in {question.key for question in QUESTIONS}
+
+
+def test_names_that_esxtop_gives_to_other_quantities_are_not_used() -> None:
+    devices: tuple[DeviceColumn, ...] = (*DISK, *NETWORK)
+    names = {*ROWS, *(column.name for column in devices)}
+    assert not names & {"%RDY", "ZIP/s", "%CSTP", "%MLMTD", "DAVG", "KAVG", "GAVG"}
+
+
+def test_metrics_with_a_fixed_name_are_read_by_that_name() -> None:
+    fixed = {metric.prometheus for metric in METRICS}
+    assert {"vmguest_elapsed_seconds_total", "vmguest_memory_swap_in_bytes_total"} <= fixed

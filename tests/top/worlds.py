@@ -1,0 +1,27 @@
+"""Documents of simulated hosts at two times, for screens that are the same in each run."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from exporter.outputs.api import Document, document
+from exporter.top.frame import Frame
+from tests.insight.simulated import Simulated
+
+
+@cache
+def documents(scenario: str, seconds: float = 1800.0) -> tuple[Document, Document]:
+    """After ``seconds``, and a round of extended statistics before that."""
+    world = Simulated(scenario).run(seconds)
+    before = document(world.published)
+    for _ in range(4):
+        world.now += 5.0
+        world.poll()
+    after = document(world.published)
+    world.close()
+    return before, after
+
+
+def frame(scenario: str, seconds: float = 1800.0) -> Frame:
+    before, after = documents(scenario, seconds)
+    return Frame(before).after(after)
