@@ -14,7 +14,7 @@ PLACE = "the exporter at /run/vmguest-exporter/api.sock"
 
 
 def picture() -> str:
-    """At 100×24, on the second reading; without the addresses of fonts, so that opening it loads nothing."""
+    """At 100 by 24, on the second reading; without the addresses of fonts, so that opening it loads nothing."""
 
     async def draw() -> str:
         readings = iter(documents("swapping", 3600.0))
