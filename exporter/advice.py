@@ -126,6 +126,13 @@ NO_SUCH_COMMAND = Advice(
     "isolation.tools.guestlibGetInfo.disable = TRUE in the advanced settings and have it removed, with the VM powered "
     "off",
 )
+NOT_TOLD = Advice(
+    "library-answer",
+    Where.VM,
+    "VMware's library does not say which it is: isolation.tools.guestlibGetInfo.disable = TRUE in the advanced settings "
+    "(have it removed, with the VM powered off), a host without guest statistics (Workstation and Fusion have none), or "
+    "no channel to the host; over vsock the host says it itself: `vmguest-exporter doctor` asks it",
+)
 NEEDS_PRIVILEGE = Advice(
     "privileged-port",
     Where.GUEST,
@@ -182,6 +189,8 @@ def advice(error: VMGuestError) -> Advice | None:
 def _refused(error: RpcError) -> Advice:
     if error.reason == "permission_denied":
         return NEEDS_PRIVILEGE
+    if error.reason == "not_told":
+        return NOT_TOLD
     return NO_SUCH_COMMAND if error.reason == "unknown_command" else DISABLED
 
 

@@ -142,11 +142,14 @@ class RpcError(VMGuestError):
 
     @property
     def reason(self) -> str:
-        """One of unknown_command, disabled, unsupported_version, permission_denied, other.
+        """One of unknown_command, disabled, unsupported_version, permission_denied, other; not_told where it was
+        VMware's library that answered, in place of the host.
 
         Source: open-vm-tools lib/include/vmware/guestrpc/tclodefs.h; "Unknown command" is compared as a
         whole and with case, as libguestlib/vmGuestLib.c does.
         """
+        if self.text.startswith("NOT_ENABLED"):
+            return "not_told"
         return {
             "Unknown command": "unknown_command",
             "disabled": "disabled",

@@ -204,7 +204,7 @@ class Poller:
         session = state.lives.session
         if session.number == before.number and (why := words(before.start, session.start)):
             log.warning("the session's start changes", extra={"why": why})
-        if self._memory is not None and session != before and state.snapshot is not None:
+        if self._memory is not None and state.snapshot is not None:
             self._memory.keep(state.snapshot, session.start)
 
     def _failed(self, before: PollState, kind: str, text: str, what: Advice | None = None) -> PollState:

@@ -42,6 +42,7 @@ CASES: list[tuple[VMGuestError, str, Where]] = [
     (RemoteProtocolError("x"), "guestrpc-answer", Where.GUEST),
     (RpcError("disabled"), "statistics-enabled", Where.VM),
     (RpcError("Unknown command"), "statistics-enabled", Where.VM),
+    (RpcError("NOT_ENABLED (3), which VMware's library answers"), "library-answer", Where.VM),
     (RpcError("Permission denied"), "privileged-port", Where.GUEST),
     (LibraryNotFound("x"), "library-present", Where.GUEST),
     (LibraryStatus(6, "VMGuestLib_UpdateInfo"), "library-answer", Where.GUEST),
@@ -57,6 +58,13 @@ def test_every_failure_of_a_poll_has_an_advice(error: VMGuestError, code: str, w
     assert found.sentence.startswith(f"{where.phrase}: ")
     assert found.sentence.endswith(".")
     assert not found.text.endswith(".")
+
+
+def test_where_the_library_does_not_tell_no_single_cause_is_guessed_at() -> None:
+    found = advice(RpcError("NOT_ENABLED (3), which VMware's library answers to every refusal"))
+    assert found is not None
+    for cause in ("isolation.tools.guestlibGetInfo.disable", "Workstation", "no channel"):
+        assert cause in found.text
 
 
 def test_the_advice_follows_the_error_in_one_paragraph() -> None:

@@ -10,7 +10,7 @@ from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice
 from exporter.doctor.checks_host import judge_missing
 from exporter.doctor.finding import Outcome, fail, ok, skip, warn
 from exporter.doctor.world import TIMED_OUT, World, version
-from exporter.errors import LibraryNotFound, VMGuestError
+from exporter.errors import LibraryNotFound, RpcError, VMGuestError
 from exporter.library.loader import POSIX_NAMES
 from exporter.library.signatures import PREFIX
 
@@ -188,7 +188,11 @@ def answers(world: World) -> Outcome:
     try:
         snapshot = world.library.read()
     except VMGuestError as error:
-        return fail(f"{_sentence(error)}.", advice(error) or LIBRARY_BROKEN, error=error.kind)
+        refusal = world.answer.refusal if world.answer is not None else None
+        untold = isinstance(error, RpcError) and error.reason == "not_told"
+        # The host's own word, where it was heard, is more than the library's.
+        what = advice(refusal if refusal is not None and untold else error)
+        return fail(f"{_sentence(error)}.", what or LIBRARY_BROKEN, error=error.kind)
     milliseconds = (world.clock() - began) * 1000
     missing = judge_missing(snapshot, None, world.library_missing)
     # Where GuestRPC answers, statistics-given says it, and better.

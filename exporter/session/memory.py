@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,13 @@ log = logging.getLogger("exporter.session")
 
 NAME = "session.json"
 
+_LONGEST = 4096
+"""Bytes of the file that are looked into; it has some hundred."""
+_LATEST = 2**40
+"""Seconds since the epoch that a start may have."""
+_REFRESH = 60_000
+"""Milliseconds after which ``elapsed`` is written anew: one that is lower at the next start of the exporter fell."""
+
 
 class SessionFile:
     """The file at ``path``; ``boot_id`` is that of this boot. Neither reading nor writing ever raises."""
@@ -29,21 +35,34 @@ class SessionFile:
         self._path = path
         self._boot_id = boot_id
         self._failed = False
+        # Of no session: whatever is told first is news.
+        self._kept: Remembered | None = Remembered(0, 0.0, None)
 
     def recall(self) -> Remembered | None:
         """The session of which this file speaks; None where it speaks of none of this boot."""
         try:
-            found = json.loads(self._path.read_text("utf-8"))
+            with self._path.open("rb") as file:
+                found = json.loads(file.read(_LONGEST))
             return _remembered(found) if found["boot_id"] == self._boot_id else None
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             reason = {"file": str(self._path), "reason": repr(error)}
             log.warning("the session file can't be used", extra=reason)
             return None
 
     def keep(self, snapshot: Snapshot, start: float | None) -> None:
-        """Write down that the session of ``snapshot`` began at ``start``, or that nothing is known of it."""
+        """Write down that the session of ``snapshot`` began at ``start``, or that nothing is known of it.
+
+        To be called with each reading: the file is written where it says something else, and once a minute.
+        """
+        elapsed = snapshot.values.get("elapsed")
+        new = None
+        if start is not None:
+            new = Remembered(snapshot.session_id, start, elapsed if isinstance(elapsed, int) else None)
+        if not _newer(new, self._kept):
+            return
+        self._kept = new
         try:
             if start is None:
                 self._path.unlink(missing_ok=True)
@@ -52,11 +71,11 @@ class SessionFile:
                 "boot_id": self._boot_id,
                 "session_id": f"{snapshot.session_id:#x}",
                 "start": start,
-                "elapsed": snapshot.values.get("elapsed"),
+                "elapsed": elapsed,
             }
-            new = self._path.with_suffix(".new")
-            new.write_text(json.dumps(fields), "utf-8")
-            new.replace(self._path)
+            file = self._path.with_suffix(".new")
+            file.write_text(json.dumps(fields), "utf-8")
+            file.replace(self._path)
         except OSError as error:
             if not self._failed:
                 log.warning(
@@ -66,11 +85,22 @@ class SessionFile:
             self._failed = True
 
 
+def _newer(new: Remembered | None, kept: Remembered | None) -> bool:
+    """Whether ``new`` is worth writing after ``kept``."""
+    if new is None or kept is None or new[:2] != kept[:2]:
+        return new != kept
+    if new.elapsed is None:
+        return False
+    return kept.elapsed is None or not kept.elapsed <= new.elapsed < kept.elapsed + _REFRESH
+
+
 def _remembered(found: Mapping[str, Any]) -> Remembered:
-    start, elapsed = float(found["start"]), found["elapsed"]
-    if not 0 <= start < math.inf:
-        raise ValueError(f"a start of {start}")
-    return Remembered(int(found["session_id"], 16), start, None if elapsed is None else int(elapsed))
+    session, start, elapsed = int(found["session_id"], 16), float(found["start"]), found["elapsed"]
+    if not (0 < session < 2**64 and 0 <= start < _LATEST):
+        raise ValueError(f"a session {session} that began at {start}")
+    if elapsed is not None and (type(elapsed) is not int or not 0 <= elapsed < 2**64):
+        raise ValueError(f"{elapsed!r} is no number of milliseconds")
+    return Remembered(session, start, elapsed)
 
 
 def session_file(environ: Mapping[str, str], boot_id: str | None) -> SessionFile | None:

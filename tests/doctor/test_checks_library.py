@@ -237,6 +237,13 @@ def test_a_library_that_does_not_answer(guest: Guest, error: Exception, word: st
     assert word in advice(found)
 
 
+def test_where_nobody_tells_why_the_library_is_refused_every_cause_is_named(guest: Guest) -> None:
+    guest.library.reads = RpcError("NOT_ENABLED (3)")
+    text = advice(guest.finding("library-answer"))
+    assert "Workstation" in text
+    assert "no channel" in text
+
+
 def test_the_library_is_never_asked_away_from_vmware(guest: Guest) -> None:
     guest.write("sys/class/dmi/id/sys_vendor", "QEMU")
     guest.write("sys/class/dmi/id/product_name", "Standard PC")

@@ -154,7 +154,7 @@ class Receiver:
         before = self._has.get(series)
         if before is None:
             wanted = expected.value if expected.life.zero_seen else None
-        elif before.life.zero == expected.life.zero and self._lost(before, expected):
+        elif before.life.zero == expected.life.zero and self._unseen(before, expected):
             wanted = None
         elif before.life.identity == expected.life.identity:
             wanted = expected.value - before.value
@@ -176,10 +176,9 @@ class Receiver:
                 assert start == 0 or close(time - start, length), (series, time - start, length)
 
     @staticmethod
-    def _lost(before: Value, expected: Value) -> bool:
-        """A new id under which the counters went on, but this one fell at the same time: nobody can tell from where."""
-        unseen = before.epoch != expected.epoch and not expected.life.alone
-        return unseen and expected.value < before.value
+    def _unseen(before: Value, expected: Value) -> bool:
+        """A new id under which the counters went on: a restart all the same, the beginning of which nobody saw."""
+        return before.epoch != expected.epoch and not expected.life.alone
 
     def taken(self, batch: Mapping[Series, Value]) -> None:
         self._has |= batch

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.poller import Poller
 from exporter.session.epoch import Remembered
 from exporter.session.memory import NAME, SessionFile, session_file
-from exporter.snapshot import Snapshot
+from exporter.snapshot import Snapshot, SourceInfo
 
 SNAPSHOT = Snapshot(0x4EC2F01AE4A0FE2, 3, {"elapsed": 60_000})
 
@@ -55,6 +56,18 @@ def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
         '{"boot_id": "one", "session_id": "0x1", "start": "soon", "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": -1, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": NaN, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1e999, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1e17, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": ' + "9" * 400 + ', "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1e999}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": ' + "9" * 400 + "}",
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": -1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": true}',
+        '{"boot_id": "one", "session_id": "0x' + "f" * 400 + '", "start": 1, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "-0x1", "start": 1, "elapsed": 1}',
+        "[" * 100_000,
+        "[" * 1500 + "]" * 1500,
+        '{"a":' * 700,
     ],
 )
 def test_a_file_that_is_something_else_is_said_and_recalls_nothing(
@@ -63,6 +76,53 @@ def test_a_file_that_is_something_else_is_said_and_recalls_nothing(
     (tmp_path / NAME).write_text(text)
     assert SessionFile(tmp_path / NAME, "one").recall() is None
     assert [record.getMessage() for record in caplog.records] == ["the session file can't be used"]
+
+
+def test_elapsed_is_kept_fresh_once_a_minute(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    written: set[int | None] = set()
+    for elapsed in range(600_000, 725_000, 5_000):
+        file.keep(Snapshot(7, 3, {"elapsed": elapsed}), 5.0)
+        known = file.recall()
+        assert known is not None
+        written.add(known.elapsed)
+    assert written == {600_000, 660_000, 720_000}
+    file.keep(Snapshot(7, 3, {}), 5.0)
+    file.keep(Snapshot(7, 3, {"elapsed": 1_000}), 6.0)
+    assert file.recall() == Remembered(7, 6.0, 1_000)
+
+
+def test_elapsed_that_fell_while_the_exporter_was_down_begins_anew(tmp_path: Path) -> None:
+    now, wall = [1000.0], 1_700_000_000.0
+
+    class Host:
+        info = SourceInfo("guestrpc", "memory", "3")
+        restarts = None
+        elapsed = 600
+
+        def read(self) -> Snapshot:
+            return Snapshot(7, 3, {"elapsed": self.elapsed})
+
+        def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+            raise AssertionError
+
+        def close(self) -> None:
+            pass
+
+    host = Host()
+
+    def poller() -> Poller:
+        file = SessionFile(tmp_path / NAME, "one")
+        return Poller(host, 5.0, clock=lambda: now[0], wall=lambda: wall + now[0], memory=file)
+
+    before = poller()
+    before.poll()
+    now[0], host.elapsed = now[0] + 3600, 3_600_600
+    before.poll()
+    now[0], host.elapsed = now[0] + 10, 5_000
+    after = poller()
+    after.poll()
+    assert after.state.lives.session.start == wall + now[0] - 5
 
 
 def test_a_folder_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -57,18 +57,17 @@ class Deltas:
         """What was added to the series by ``now``.
 
         None where there is nothing to compare with: a counter whose beginning was not seen would otherwise arrive
-        as one monstrous step. The point sets the mark for the next. A life that began unseen and goes on where the one
-        before was is no restart: some hot-plug gives a new session id while the counters go on.
+        as one monstrous step. The point sets the mark for the next. So it is with a life that began unseen after
+        another one, as where a new session id comes with counters that are older than it: two lives are never compared.
         """
         self._offered[series] = Seen(value, life.number, now.monotonic)
         before = self._has.get(series)
         if before is None:
             return None if life.since is None else Difference(value, _start(life.since, now))
         if life.number != before.life:
-            if life.since is not None:
-                return Difference(value, _start(max(before.monotonic, life.since), now))
-            if value < before.value:
+            if life.since is None:
                 return None
+            return Difference(value, _start(max(before.monotonic, life.since), now))
         added = value if value < before.value else value - before.value
         return Difference(added, _start(before.monotonic, now))
 
