@@ -82,7 +82,9 @@ def _run(argv: Sequence[str]) -> int:
         settings()  # which raises, with whatever else is wrong
         return USAGE
     if command is SERVE:
-        line.problems.extend(f"{word}: serve takes settings only" for word in line.rest)
+        for word in line.rest:
+            hint = did_you_mean(word.partition("=")[0], flags.flags()) if word.startswith("--") else ""
+            line.problems.append(f"{word}: serve takes settings only{hint}")
         return app.serve(settings(), os.environ)
     return _other(command, line, settings)
 

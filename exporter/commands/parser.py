@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from argparse import ArgumentParser, HelpFormatter
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from exporter import __version__
-from exporter.config.flags import HELP, VERSION, add_settings
+from exporter.config.flags import HELP, VERSION, add_settings, flags
+from exporter.config.given import did_you_mean
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
 
@@ -79,15 +82,12 @@ def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
         description=DESCRIPTION,
         formatter_class=_formatter(),
         add_help=False,
-        allow_abbrev=False,
     )
     places = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command", prog=PROGRAM)
     parser.add_argument_group("Settings", SETTINGS)
     _describe_settings(parser, files)
     for command in available():
-        below = places.add_parser(
-            command.name, help=command.help, description=command.help, allow_abbrev=False
-        )
+        below = places.add_parser(command.name, help=command.help, description=command.help)
         if commands and command is not SERVE:
             import_module(command.module).add_arguments(below)
         if files is not None and command.settings:
@@ -108,14 +108,58 @@ def _describe_settings(parser: ArgumentParser, files: object) -> None:
             vars(action)["complete"] = files
 
 
+class _OwnParser(ArgumentParser):
+    """Of a command, or of one of its own commands. Takes no abbreviation, and says which flag or word was meant.
+
+    ``settings``: the flags that were taken out before and may have been meant too.
+    """
+
+    def __init__(self, *args: Any, settings: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._settings = settings
+        self._has_commands = False
+
+    def add_subparsers(self, **kwargs: Any) -> Any:
+        self._has_commands = True
+        return super().add_subparsers(
+            parser_class=partial(_OwnParser, settings=self._settings),  # type: ignore[call-overload]
+            **kwargs,
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; before, so that its value is not taken for something else, a flag that isn't there."""
+        words = list(args)
+        own = self._flags()
+        if "--help" not in words and "-h" not in words:
+            for word in words:
+                if word == "--" or (self._has_commands and not word.startswith("-")):
+                    break
+                name = word.partition("=")[0]
+                if name.startswith("--") and name not in own:
+                    self.error(f"{name}: no such flag{did_you_mean(name, (*own, *self._settings))}")
+        return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
+        super().error(message)
+
+    def _flags(self) -> list[str]:
+        """As the help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
+        columns = [line.strip().split("  ")[0] for line in self.format_help().splitlines()]
+        return [
+            flag for each in columns if each.startswith("-") for flag in re.findall(r"(?<!\S)--[\w.-]+", each)
+        ]
+
+
 def of(command: Command) -> ArgumentParser:
     """The parser of a command's own arguments; imports its module."""
     settings = f"Settings such as --config.file work here too: see {PROGRAM} --help."
-    parser = ArgumentParser(
+    parser = _OwnParser(
         prog=f"{PROGRAM} {command.name}",
         description=command.help,
         epilog=settings if command.settings else None,
-        allow_abbrev=False,
+        settings=flags() if command.settings else (),
     )
     import_module(command.module).add_arguments(parser)
     return parser

@@ -49,6 +49,14 @@ def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
     return made
 
 
+def flags() -> list[str]:
+    """Of every setting."""
+    return [
+        *(row.flag for row in OPTIONS),
+        *(row.negative for row in OPTIONS if isinstance(row.kind, Switch)),
+    ]
+
+
 def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
     """Take the settings out of ``argv``. Before a command, what is no setting is a problem; after it, the rest."""
     parser = ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
@@ -65,12 +73,7 @@ def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
         help=args.help,
         version=args.version,
     )
-    known = [
-        *(row.flag for row in OPTIONS),
-        *(row.negative for row in OPTIONS if isinstance(row.kind, Switch)),
-        *HELP,
-        *VERSION,
-    ]
+    known = [*flags(), *HELP, *VERSION]
     flag = ""
     while left and not line.command:
         word = left.pop(0)

@@ -218,6 +218,47 @@ def test_a_commands_own_mistakes_are_argparses(
     assert "Do a." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve --sourc=vsock", "--sourc=vsock: serve takes settings only; did you mean --source?"),
+        ("doctor --sourc=vsock", "doctor: error: --sourc: no such flag; did you mean --source?"),
+        ("doctor --jsn", "doctor: error: --jsn: no such flag; did you mean --json?"),
+        ("report --ouptut x", "report: error: --ouptut: no such flag; did you mean --output?"),
+        ("reference --chek x", "reference: error: --chek: no such flag; did you mean --check?"),
+        ("simulate --poll.intervl=1s", "simulate: error: --poll.intervl: no such flag\n"),
+        ("ha --sourc vsock status", "ha: error: --sourc: no such flag; did you mean --source?"),
+        ("ha is-enabled --ha.soruce=x", "ha is-enabled: error: --ha.soruce: no such flag; did you mean --ha.source?"),
+        ("ha disable --fro 2h", "ha disable: error: --fro: no such flag; did you mean --for?"),
+        ("ha enabel", "; did you mean enable?"),
+        ("ha post-app-state need-rest", "; did you mean need-reset?"),
+        ("report --format=htm", "; did you mean html?"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_behind_a_command_is_said(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("--poll.interva=1s", "--poll.interva"),
+        ("doctor --poll.interva=1s", "--poll.interva"),
+        ("doctor --js", "--js"),
+        ("ha disable --fo 2h", "--fo"),
+    ],
+)
+def test_no_flag_may_be_abbreviated(
+    line: str, flag: str, served: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    said = capsys.readouterr().err
+    assert f"{flag}: no such flag; did you mean --" in said
+
+
 def test_only_commands_whose_module_is_there_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = parser.Command("x", "exporter.no_such_module", "Nothing.", False)
     monkeypatch.setattr(parser, "COMMANDS", (*parser.COMMANDS, absent))
