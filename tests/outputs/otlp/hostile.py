@@ -90,6 +90,31 @@ def read_head(connection: socket.socket) -> bytes:
     return data
 
 
+@contextmanager
+def relay(port: int) -> Iterator[int]:
+    """A proxy that answers CONNECT and passes everything on to ``port``; its own port."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                target.sendall(piece)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), connection, socket.create_connection(("127.0.0.1", port)) as inner:
+            read_head(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pump, args=(inner, connection))
+            back.start()
+            pump(connection, inner)
+            back.join(10)
+
+    with accepting(handle) as at:
+        yield at
+
+
 def read_request(connection: socket.socket) -> bytes:
     head, _, body = read_head(connection).partition(b"\r\n\r\n")
     length = next(

@@ -4,6 +4,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +21,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[im
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
+    ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
 from opentelemetry.sdk.metrics.export import MetricsData
@@ -31,7 +35,7 @@ from exporter.outputs.otlp.grpc_client import GrpcClient, failure
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
-from tests.outputs.otlp.hostile import accepting, drip, read_head
+from tests.outputs.otlp.hostile import WAYS, accepting, drip, read_head, relay
 from tests.outputs.otlp.receivers import GrpcReceiver, Refusal, values
 
 
@@ -239,19 +243,86 @@ def test_closing_cuts_short_a_call_of_another_thread_and_closing_twice_is_fine()
     assert [each.outcome for each in results] == [Outcome.FAILED]
 
 
-@pytest.mark.parametrize("size", [MAX_ANSWER - 100, MAX_ANSWER + 1, 200 * 2**20])
-@pytest.mark.parametrize("packed", [False, True])
-def test_no_answer_is_read_beyond_a_limit(size: int, packed: bool) -> None:
-    """Compressed or not; 200 MiB are 200 kB when packed, fewer bytes on the wire than the limit."""
-    told = ExportMetricsServiceResponse(partial_success=ExportMetricsPartialSuccess(error_message="x" * size))
-    with GrpcReceiver(told).running(compression=grpc.Compression.Gzip if packed else None) as receiver:
-        client = GrpcClient(settings(receiver.port, timeout=30.0))
+def export_by(
+    way: str, receiver: GrpcReceiver, files: Any, monkeypatch: pytest.MonkeyPatch, timeout: float
+) -> Result:
+    """Over TLS where ``way`` says so, and through a proxy."""
+    secure = {"secure": True, "ca": files.ca} if way.startswith("tls") else {}
+    with ExitStack() as stack:
+        endpoint = f"127.0.0.1:{receiver.port}"
+        if way.endswith("proxy"):
+            proxy = stack.enter_context(relay(receiver.port))
+            monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{proxy}")
+            endpoint = f"localhost:{receiver.port}"
+        client = GrpcClient(settings(0, endpoint=endpoint, timeout=timeout, **secure))
         result = client.export(data())
         client.close()
+    return result
+
+
+def credentials_for(way: str, files: Any) -> grpc.ServerCredentials | None:
+    pair = (Path(files.key).read_bytes(), Path(files.cert).read_bytes())
+    return grpc.ssl_server_credentials([pair]) if way.startswith("tls") else None
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [MAX_ANSWER - 100, MAX_ANSWER + 1, 64 * 2**20])
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_answer_is_read_beyond_a_limit(
+    way: str, size: int, packed: bool, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compressed or not; 64 MiB are 64 kB when packed, fewer bytes on the wire than the limit."""
+    told = ExportMetricsServiceResponse(partial_success=ExportMetricsPartialSuccess(error_message="x" * size))
+    compression = grpc.Compression.Gzip if packed else None
+    with GrpcReceiver(told).running(credentials_for(way, files), compression=compression) as receiver:
+        result = export_by(way, receiver, files, monkeypatch, timeout=30.0)
+    assert len(receiver.received) == 1
     if size < MAX_ANSWER:
         assert result.outcome is Outcome.SUCCESS
     else:
         assert (result.outcome, result.code) == (Outcome.REJECTED, "RESOURCE_EXHAUSTED")
+
+
+class EndlessReceiver(GrpcReceiver):
+    """One message after the other, where the protocol has one."""
+
+    def Export(self, request: Any, context: Any) -> Any:
+        self.received.append(request)
+        while context.is_active():
+            yield ExportMetricsServiceResponse()
+
+    @contextmanager
+    def running(self, credentials: grpc.ServerCredentials | None = None, *_: Any, **__: Any) -> Iterator[Any]:
+        handler = grpc.unary_stream_rpc_method_handler(
+            self.Export,
+            request_deserializer=ExportMetricsServiceRequest.FromString,
+            response_serializer=ExportMetricsServiceResponse.SerializeToString,
+        )
+        service = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+        with ThreadPoolExecutor(2) as pool:
+            server = grpc.server(pool)
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service, {"Export": handler}),)
+            )
+            add = server.add_insecure_port
+            self.port = (
+                add("127.0.0.1:0")
+                if credentials is None
+                else server.add_secure_port("127.0.0.1:0", credentials)
+            )
+            server.start()
+            try:
+                yield self
+            finally:
+                server.stop(0).wait()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_without_end_is_a_failure(way: str, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EndlessReceiver().running(credentials_for(way, files)) as receiver:
+        result = export_by(way, receiver, files, monkeypatch, timeout=1.0)
+    assert len(receiver.received) == 1
+    assert result.outcome in {Outcome.FAILED, Outcome.REJECTED}
 
 
 @pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
