@@ -75,6 +75,7 @@ from exporter.catalogue.own import (
     VCPUS,
     WEB_CONNECTIONS_REFUSED,
     WEB_METRICS,
+    WEB_RESTARTS,
 )
 from exporter.catalogue.statistics import (
     BY_ID,
@@ -171,6 +172,7 @@ __all__ = [
     "VCPUS",
     "WEB_CONNECTIONS_REFUSED",
     "WEB_METRICS",
+    "WEB_RESTARTS",
     "ExtendedStatistic",
     "HostUnit",
     "Kind",

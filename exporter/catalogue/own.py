@@ -42,6 +42,7 @@ OTLP_LAST_SUCCESS = Metric("otlp.last_success", _G, Unit.TIMESTAMP, "When the re
 
 # The web server.
 WEB_CONNECTIONS_REFUSED = Metric("web.connections_refused", _C, _EV, "Connections that the web server refused or cut off, by reason: certificate, handshake, limit (too many), protocol (TLS and plain HTTP mixed up), timeout.", ("reason",))
+WEB_RESTARTS = Metric("web.restarts", _C, _EV, "Times that the web server failed and was started again in the process, as it is while heartbeats are on.")
 
 # vSphere HA Application Monitoring.
 HA_ENABLED = Metric("ha.enabled", _G, _NO, "1 when the host has confirmed that application monitoring is on: silence then resets this VM.")
@@ -76,7 +77,7 @@ SELF_METRICS = (
     EXTENDED_DROPPED,
 )
 OTLP_METRICS = (OTLP_EXPORTS, OTLP_QUEUE_LENGTH, OTLP_LAST_SUCCESS)
-WEB_METRICS = (WEB_CONNECTIONS_REFUSED,)
+WEB_METRICS = (WEB_CONNECTIONS_REFUSED, WEB_RESTARTS)
 HA_METRICS = (
     HA_ENABLED,
     HA_HEALTHY,

@@ -347,12 +347,17 @@ class World:
         self.run(SETTLE)
 
     def do_stop_after_a_lost_enable(self, chance: random.Random) -> None:
-        """It has taken effect, though nobody was told."""
+        """It has taken effect, though nobody was told; the successor of one that died then need not hear of it either."""
         if self.heart and self.stop_in_order():
             self.truth, self.unknown_until = Health.GOOD, self.now
             self.start()
             self.aimed_at, self.losses = "Enable", chance.randint(1, 4)
             self.run(chance.uniform(0.1, 8))
+            if self.held and chance.random() < 0.5:
+                self.end(stopped=False)
+                self.start()
+                self.aimed_at, self.losses = "IsEnabled", chance.randint(1, 2)
+                self.run(chance.uniform(0.1, 3))
             if self.stop_in_order():
                 self.start()
         self.run(SETTLE)

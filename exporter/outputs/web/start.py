@@ -98,7 +98,7 @@ def _web(
 ) -> WebServer:
     path = settings.web.telemetry_path
     if settings.web.config_file is None:
-        server = WebServer(application, settings.web.listen, failed=failed)
+        server = WebServer(application, settings.web.listen, failed=failed, restarts=settings.ha.enabled)
     else:
         # Who waits for a login keeps a connection.
         secured = Secured(settings.web.config_file, waiting=min(WAITING, connection_limit() // 2))
@@ -109,8 +109,9 @@ def _web(
             listener=secured.listener,
             scheme=secured.scheme,
             failed=failed,
+            restarts=settings.ha.enabled,
         )
-    published.add(server.refusals.families)
+    published.add(server.families)
     server.start()
     parts.callback(server.close)
     for (host, port), url in zip(server.addresses, server.urls, strict=True):

@@ -22,6 +22,7 @@ from typing import Any, Self
 import pytest
 from waitress import wasyncore
 
+from exporter import catalogue
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
 from exporter.outputs.web.connections import (
@@ -269,6 +270,43 @@ class TestServing:
         assert failed.wait(10)
         assert "too many file descriptors" in caplog.text
         server.close()
+
+    def test_with_heartbeats_one_that_fails_is_started_again_counted_and_logged_once(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The end of the process would end the heartbeats with it."""
+        monkeypatch.setattr("exporter.outputs.web.server.RESTART_PAUSE", 0.01)
+        real = wasyncore.loop
+        mishaps = threading.Semaphore(0)
+
+        def loop(**more: Any) -> None:
+            real(**more)
+            if mishaps.acquire(blocking=False):
+                raise ValueError("too many file descriptors in select()")
+
+        monkeypatch.setattr(wasyncore, "loop", loop)
+        failed = threading.Event()
+        server = serve(failed=failed.set, restarts=True)
+        addresses = server.addresses
+        assert scrapes(server)
+        for number in (1, 2):
+            with clients(server, 1) as (client,):
+                client.send(REQUEST)
+                assert client.answer() == (200, PAGE)
+                mishaps.release()
+                try:
+                    client.send(REQUEST)
+                    answer = client.socket.recv(100)
+                except OSError:
+                    answer = b""
+                assert answer == b"", "the connection of before is closed: neither an answer nor silence"
+            assert scrapes(server)
+            assert server.responds(10)
+            [restarts] = [one for one in server.families() if one.metric is catalogue.WEB_RESTARTS]
+            assert restarts.points[0].value == number
+        assert server.addresses == addresses
+        assert not failed.is_set()
+        assert caplog.text.count("started again") == 1
 
     def test_its_loop_is_asked_from_inside(self, serve: Serve) -> None:
         """The exporter's health: no client's doing."""
