@@ -55,10 +55,15 @@ class Statistic:
     """Declared in the public vmGuestLib.h; else only exported by the library."""
 
     @property
-    def nothing(self) -> int | None:
-        """-1 as the wire has it, which is no value where it does not mean *no limit*; None where it does."""
-        value = {Wire.U32: 2**32 - 1, Wire.U64: 2**64 - 1}.get(self.wire)
-        return None if value in self.unlimited else value
+    def nothing(self) -> tuple[int, ...]:
+        """-1 as the wire has it, which is no value where it does not mean *no limit*.
+
+        Of the 64-bit shares the 32-bit one too: VMware's GetMemShares64 widens what older hosts send.
+        """
+        ones = {Wire.U32: [2**32 - 1], Wire.U64: [2**64 - 1]}.get(self.wire, [])
+        if self.key == "memory_shares":
+            ones = [2**32 - 1, 2**64 - 1]
+        return tuple(value for value in ones if value not in self.unlimited)
 
     def scaled(self, value: int) -> float:
         """In base units; *unlimited* is +Inf, so that ``used / limit`` is 0 and ``min(limit, x)`` is right."""

@@ -157,7 +157,7 @@ class Handle:
             if code in _ABSENT:
                 continue
             self._check(row.symbol, code)
-            if value != row.nothing:
+            if value not in row.nothing:
                 values[row.key] = value
         return values
 

@@ -47,7 +47,7 @@ def decode(reply: bytes) -> Snapshot:
         raise RemoteProtocolError("session id 0, which means that there is no data")
     pairs = zip(_ROWS, fields[::2], fields[1::2], strict=True)
     values: dict[str, Value] = {
-        row.key: value for row, valid, value in pairs if valid and value != row.nothing
+        row.key: value for row, valid, value in pairs if valid and value not in row.nothing
     }
     if path_valid:
         # VMware's library makes the last byte a NUL, whatever it was.

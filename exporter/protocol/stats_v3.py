@@ -45,8 +45,8 @@ class _Run(NamedTuple):
     layout: struct.Struct
     ids: tuple[int, ...]
     keys: tuple[str, ...]
-    nothing: tuple[int | None, ...]
-    """Of each, the number that says that there is none."""
+    nothing: tuple[tuple[int, ...], ...]
+    """Of each, the numbers that say that there is none."""
 
 
 def _runs(rows: list[Statistic]) -> list[_Run]:
@@ -150,8 +150,8 @@ def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[s
     return after
 
 
-def _given(valid: int, number: int, nothing: int | None) -> bool:
-    return bool(valid) and number != nothing
+def _given(valid: int, number: int, nothing: tuple[int, ...]) -> bool:
+    return bool(valid) and number not in nothing
 
 
 def _check(reply: bytes, at: int, end: int, row: Statistic) -> None:

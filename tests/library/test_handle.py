@@ -155,7 +155,7 @@ def test_a_refusal_has_the_kind_of_the_native_road(fake: Any) -> None:
     fake.statuses["UpdateInfo"] = 3
     with pytest.raises(RpcError, match="NOT_ENABLED") as caught:
         handle.read(fake.library())
-    assert (caught.value.kind, caught.value.reason) == ("not_enabled", "other")
+    assert (caught.value.kind, caught.value.reason) == ("not_enabled", "not_told")
 
 
 def test_the_librarys_words_for_a_status(fake: Any) -> None:

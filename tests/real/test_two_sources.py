@@ -146,7 +146,7 @@ def test_a_session_change_between_polls(host: Any, sources: Any) -> None:
 
 def test_a_host_that_knows_version_2_only(host: Any, sources: Any) -> None:
     guestrpc, library = sources.guestrpc(), sources.library()
-    for wide in (0, 2**32, 2**64 - 1):
+    for wide in (0, 2**32, 2**64 - 2):
         host.answer = v2({**every(lambda id_, _: 1000 + id_), 4: (True, wide), 17: (True, wide)})
         expected = guestrpc.read()
         sources.compare(expected, library.read())
