@@ -61,7 +61,7 @@ def overview(
         **hour(state, insight, vitals, now),
         "facts": [
             {"title": title, "rows": [list(row) for row in rows if row[1] is not None]}
-            for title, rows in _facts(state, found)
+            for title, rows in _facts(state, found, now)
         ],
     }
 
@@ -104,8 +104,9 @@ Rows = list[tuple[str, Any, str]]
 """Label, value, unit; a row without a value is left out."""
 
 
-def _facts(state: PollState, found: _Found) -> list[tuple[str, Rows]]:
+def _facts(state: PollState, found: _Found, now: float) -> list[tuple[str, Rows]]:
     source = state.source
+    extended = state.extended_up and state.fresh_extended(now) is not None
     hypervisor = found.words(catalogue.HYPERVISOR)
     return [
         (
@@ -145,7 +146,7 @@ def _facts(state: PollState, found: _Found) -> list[tuple[str, Rows]]:
                 ("Polls", state.polls, ""),
                 ("Polls that failed", sum(state.errors.values()), ""),
                 ("Polls missed", state.missed, ""),
-                ("Extended statistics", _on(state.extended_up, "read", "failing"), ""),
+                ("Extended statistics", _on(extended, "read", "failing"), ""),
             ],
         ),
         ("vSphere HA heartbeat", _heartbeat(found)),

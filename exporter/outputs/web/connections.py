@@ -141,11 +141,13 @@ class Channel(HTTPChannel):
     barred: WSGI | None = None
     """What answers every request of this connection."""
     _begun = False
+    _asking: object | None = None
+    """Stands for all that came since the last whole request; waitress forgets an empty line at once."""
 
     @property
     def unfinished(self) -> object | None:
         """What the client has begun and not finished."""
-        return self.request
+        return self._asking
 
     def received(self, data: bytes) -> bool:
         if not self._begun and data.startswith(_TLS_HANDSHAKE):
@@ -154,7 +156,12 @@ class Channel(HTTPChannel):
             self.refuse("protocol", "TLS on a port of plain HTTP")
             return False
         self._begun = True
+        whole = len(self.requests)
         taken = super().received(data)
+        if len(self.requests) > whole:
+            self._asking = self.request
+        elif self._asking is None:
+            self._asking = object()
         if len(self.requests) > AHEAD:
             self.refuse("limit", f"more than {AHEAD} requests sent ahead")
         return bool(taken)

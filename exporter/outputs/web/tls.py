@@ -165,7 +165,7 @@ class TLSChannel(Channel):
 
     @property
     def unfinished(self) -> object | None:
-        return self.request if self._shaken else self._tls
+        return super().unfinished if self._shaken else self._tls
 
     def handle_read(self) -> None:
         try:
@@ -202,12 +202,14 @@ class TLSChannel(Channel):
             # The end of a connection like any other: a port scan, a reset.
             self.handle_close()
             return
+        rest = b""
         with contextlib.suppress(OSError):
-            socket.socket.recv(self._tls, RECORD)
-            if reason == "HTTP_REQUEST":
+            rest = socket.socket.recv(self._tls, RECORD)
+        # OpenSSL knows GET, HEAD, POST and PUT, and has read no more than the first bytes of any other request.
+        if reason == "HTTP_REQUEST" or b" HTTP/1." in rest.partition(b"\n")[0]:
+            with contextlib.suppress(OSError):
                 # In the client's own language.
                 socket.socket.send(self._tls, PLAIN_HTTP)
-        if reason == "HTTP_REQUEST":
             self.refuse("protocol", "plain HTTP on a port of TLS")
         elif isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE" in reason:
             self.refuse("certificate", getattr(error, "verify_message", "") or _words(reason))
@@ -255,7 +257,13 @@ def admits(allowed: frozenset[str], certificate: Any) -> bool:
     if not allowed:
         return True
     asked = {_san(text) for text in allowed}
-    return any(_san(text) in asked for _, text in (certificate or {}).get("subjectAltName", ()))
+    borne = (certificate or {}).get("subjectAltName", ())
+    # A directory name comes as a tuple, and no setting can ask for one.
+    return any(_san(text) in asked for kind, text in borne if kind in _NAMES)
+
+
+_NAMES = frozenset({"DNS", "IP Address", "URI", "email"})
+"""The kinds whose text is a name; of an otherName it is only ``<unsupported>``."""
 
 
 def _san(text: str) -> str:

@@ -234,6 +234,13 @@ class TestTrouble:
         assert verdict["level"] == "critical"
         assert "vSphere HA misses heartbeats" in verdict["text"]
 
+    def test_a_host_that_is_lost_gives_no_extended_statistics_either(self) -> None:
+        machine = Machine("steady")
+        machine.run(60)
+        assert machine.facts()["Extended statistics"] == "read"
+        machine.now += 60
+        assert machine.facts()["Extended statistics"] == "failing"
+
     def test_a_host_without_extended_statistics_has_no_word_on_them(self) -> None:
         machine = Machine("v2-host")
         machine.run(60)

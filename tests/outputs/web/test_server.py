@@ -461,6 +461,35 @@ class TestHostileClients:
             assert slow.closed()
             assert scrapes(server)
 
+    @pytest.mark.parametrize("before", [b"", REQUEST])
+    def test_empty_lines_without_a_request_are_cut_off(self, serve: Serve, before: bytes) -> None:
+        now = [0.0]
+        server = serve(clock=lambda: now[0])
+        with Client(server) as client:
+            if before:
+                client.send(before)
+                assert client.answer() == (200, PAGE)
+                now[0] += 60.0
+            for seconds in (2, 2, UNFINISHED_SECONDS):
+                client.send(b"\r\n")
+                assert scrapes(server)
+                now[0] += seconds
+            assert scrapes(server)
+            assert client.closed()
+            assert refused(server)["timeout"] == 1
+
+    def test_an_empty_line_before_a_request_is_no_offence(self, serve: Serve) -> None:
+        now = [0.0]
+        server = serve(clock=lambda: now[0])
+        with Client(server) as client:
+            client.send(b"\r\n")
+            assert scrapes(server)
+            for _ in range(3):
+                client.send(b"\r\n" + REQUEST)
+                assert client.answer() == (200, PAGE)
+                now[0] += 60.0
+                assert scrapes(server)
+
     def test_10_mb_of_headers(self, serve: Serve) -> None:
         server = serve()
         with Client(server) as client, contextlib.suppress(OSError):

@@ -121,9 +121,10 @@ class TestServing:
         cert, key = (Path(name).read_text() for name in (certificate.cert_file, certificate.key_file))
         assert served(serve(cert=cert, key=key, cert_file="", key_file=""), trusting)
 
-    def test_plain_http_is_told_what_this_port_speaks(self, serve: Serve) -> None:
+    @pytest.mark.parametrize("method", ["GET", "OPTIONS", "DELETE", "PATCH", "CONNECT", "TRACE"])
+    def test_plain_http_is_told_what_this_port_speaks(self, serve: Serve, method: str) -> None:
         with socket.create_connection(serve().addresses[0], timeout=10) as sock:
-            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            sock.sendall(f"{method} /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             answer = b"".join(iter(lambda: sock.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
         assert b"HTTPS" in answer
@@ -355,6 +356,20 @@ def test_what_a_certificate_bears_is_compared_by_what_it_means(
     kind: str, text: str, allowed: str, expected: bool
 ) -> None:
     assert admits(frozenset({allowed}), {"subjectAltName": ((kind, text),)}) is expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ("DirName", ((("commonName", "d"),),)),
+        ("othername", "<unsupported>"),
+        ("Registered ID", "1.2.3.4"),
+        ("<invalid>", "a"),
+    ],
+)
+def test_names_that_nobody_can_ask_for_are_passed_over(odd: tuple[str, Any]) -> None:
+    assert admits(frozenset({"a"}), {"subjectAltName": (odd, ("DNS", "a"))})
+    assert not admits(frozenset({"a", "<unsupported>"}), {"subjectAltName": (odd,)})
 
 
 def test_without_a_certificate_no_name_is_borne() -> None:
