@@ -28,6 +28,10 @@ DATA_REFUSED = frozenset({400, 413, 422})
 """What blames the export's data."""
 _PROTOBUF = ("application/x-protobuf", "application/protobuf", "application/octet-stream", "")
 
+_ERRORS = frozenset({"error", "errors"})
+"""Members of an object that is no OTLP answer, though fields that nobody knows must be ignored (OTLP, "JSON Protobuf
+Encoding")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -71,9 +75,10 @@ def _success(answer: Answer) -> Result:
             return partial(ExportMetricsServiceResponse.FromString(answer.body))
         if answer.is_of_type("application/json"):
             found = json.loads(answer.body)
-            if isinstance(found, dict):
-                return partial(json_format.ParseDict(found, ExportMetricsServiceResponse()))
-    except (DecodeError, json_format.ParseError, ValueError):
+            if isinstance(found, dict) and not _ERRORS & found.keys():
+                response = ExportMetricsServiceResponse()
+                return partial(json_format.ParseDict(found, response, ignore_unknown_fields=True))
+    except (DecodeError, json_format.ParseError, ValueError, RecursionError):
         pass
     # A wrong path often ends at a page that answers 200 to everything.
     kind = answer.headers.get("content-type", "of no type")[:80]

@@ -43,6 +43,8 @@ def test_a_redirect_is_no_success(status: int) -> None:
         ("text/plain", b"ok"),
         ("application/json", b"[]"),
         ("application/json", b'{"error":"no token"}'),
+        ("application/json", b'{"a":' * 50_000),
+        ("application/json", b"[" * 50_000),
         ("application/json", b"{\xff"),
         ("application/x-protobuf", b"\xff\xff\xff"),
         ("image/png", b"x"),
@@ -78,10 +80,13 @@ def test_a_success_may_come_with_a_remark() -> None:
         (b'{"partialSuccess":{}}', 0),
         (b'{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"too old"}}', 3),
         (b'{"partialSuccess":{"rejectedDataPoints":3}}', 3),
+        (b'{"partialSuccess":{"rejectedDataPoints":3,"later":[1]},"new":{}}', 3),
+        (b'{"requestId":"a"}', 0),
     ],
 )
 def test_an_answer_in_json_is_one(body: bytes, points: int) -> None:
-    assert judged(200, {"Content-Type": "application/json; charset=utf-8"}, body).refused_points == points
+    result = judged(200, {"Content-Type": "application/json; charset=utf-8"}, body)
+    assert (result.outcome, result.refused_points) == (Outcome.PARTIAL if points else Outcome.SUCCESS, points)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/octet-stream"}])

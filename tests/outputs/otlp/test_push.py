@@ -18,7 +18,7 @@ from exporter.clock import Instant, Life
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import Outcome, Result
 from exporter.outputs.otlp.endpoint import GRPC
-from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, Push
+from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, REMIND, WORDINGS, Push
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
 from tests.outputs.otlp.receivers import Gathered, GrpcReceiver, HttpReceiver, Reply, points, values
@@ -247,7 +247,62 @@ def test_a_remark_of_the_receiver_is_passed_on_once(caplog: pytest.LogCaptureFix
     client = FakeClient(remark, remark, OK, remark)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 5)
-    assert [each.__dict__["remark"] for each in caplog.records] == ["use another name"] * 2
+    assert [each.__dict__["remark"] for each in caplog.records] == ["use another name"]
+
+
+def test_two_causes_of_one_code_are_told_each(caplog: pytest.LogCaptureFixture) -> None:
+    causes = ("Connection refused", "certificate has expired", "unable to get local issuer certificate")
+    failures = [Result(Outcome.FAILED, "UNAVAILABLE", f"UNAVAILABLE: {cause}") for cause in causes]
+    client = FakeClient(*failures, *failures, OK)
+    with running(push(client)):
+        client.wait_for(lambda: len(client.taken) >= 1)
+    assert [each.__dict__["reason"] for each in caplog.records] == [each.reason for each in failures]
+
+
+def test_numbers_and_ids_make_no_new_cause_and_there_is_a_bound(caplog: pytest.LogCaptureFixture) -> None:
+    ids = [Result(Outcome.FAILED, "503", f"HTTP 503: request 7f{n}a-{n:x}b") for n in range(20)]
+    words = [Result(Outcome.FAILED, "502", f"HTTP 502: {'x' * n}") for n in range(1, 40)]
+    client = FakeClient(*ids, *words, DOWN, OK)
+    with running(push(client)):
+        client.wait_for(lambda: len(client.taken) >= 1)
+    reasons = [each.__dict__["reason"] for each in caplog.records]
+    assert (len([each for each in reasons if "503" in each]), len(reasons)) == (1, 1 + WORDINGS + 1)
+
+
+def test_a_receiver_that_rejects_now_and_then_is_told_once_an_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was never away, so it can't be back either."""
+    caplog.set_level(logging.INFO, "exporter.otlp")
+    now = 0.0
+    bad, other = (Result(Outcome.REJECTED, "400", f"HTTP 400: {what}") for what in ("bad", "too old"))
+    it = Push(PushSettings("http://receiver/v1/metrics"), Host(), attributes={}, clock=lambda: now)
+
+    def ended(*results: Result) -> list[str]:
+        caplog.clear()
+        for result in results:
+            it._outage.ended(result)
+        return [each.__dict__["reason"] for each in caplog.records]
+
+    assert ended(bad, OK, bad, OK, bad) == ["HTTP 400: bad"]
+    assert ended(OK, other, OK, bad, OK, other) == ["HTTP 400: too old"]
+    now = REMIND - 1
+    assert ended(bad, OK) == []
+    now = REMIND
+    assert ended(bad, OK, bad) == ["HTTP 400: bad"]
+
+
+@pytest.mark.parametrize("taken", [OK, Result(Outcome.PARTIAL, "partial", "too old", refused_points=3)])
+def test_an_outage_ends_when_an_export_is_taken_and_counts_those_that_were_rejected(
+    taken: Result, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exporter.otlp")
+    rejected = Result(Outcome.REJECTED, "400", "HTTP 400")
+    client = FakeClient(DOWN, rejected, rejected, taken)
+    with running(push(client)):
+        client.wait_for(lambda: len(client.taken) >= 2)
+    back = [each for each in caplog.records if each.getMessage() == "the OTLP receiver takes exports again"]
+    assert [each.__dict__["dropped"] for each in back] == [2]
 
 
 def test_the_pause_doubles_up_to_a_limit_and_obeys_the_receiver() -> None:
