@@ -471,7 +471,7 @@ class TestHostileClients:
                 assert client.answer() == (200, PAGE)
                 now[0] += 60.0
             for seconds in (2, 2, UNFINISHED_SECONDS):
-                client.send(b"\r\n")
+                client.send(b"\r\n\r\n")
                 assert scrapes(server)
                 now[0] += seconds
             assert scrapes(server)
