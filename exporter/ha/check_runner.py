@@ -96,6 +96,10 @@ class _Seen:
     begun: float | None
     """When the look that is under way began."""
     idle_since: float
+    born: float
+    """Since when a clear result is awaited: later by all time for which the exporter itself could not look."""
+    blind_since: float | None = None
+    """When the look began that it could not take, until the next one begins."""
     failures: int = 0
     successes: int = 0
     own_faults: int = 0
@@ -109,11 +113,12 @@ class CheckState:
 
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.timing = timing
-        self._born = now
-        self._seen = _Seen(None, now)
+        self._seen = _Seen(None, now, now)
 
     def begin(self, now: float) -> None:
-        self._seen = replace(self._seen, begun=now)
+        seen = self._seen
+        blind = 0.0 if seen.blind_since is None else now - seen.blind_since
+        self._seen = replace(seen, begun=now, born=seen.born + blind, blind_since=None)
 
     def end(self, now: float, problem: str | None) -> None:
         """The look that had begun is over; ``problem`` is what it found."""
@@ -125,21 +130,27 @@ class CheckState:
             successes = seen.successes + 1
             good = seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
-            self._seen = _Seen(None, now, 0, successes, 0, health, seen.reason)
+            self._seen = _Seen(None, now, seen.born, None, 0, successes, 0, health, seen.reason)
             return
         failures = seen.failures + max(1, missed)
         health = Health.BAD if failures >= timing.failures else seen.health
-        self._seen = _Seen(None, now, failures, 0, 0, health, problem)
+        self._seen = _Seen(None, now, seen.born, None, failures, 0, 0, health, problem)
 
     def not_looked(self, now: float, why: str) -> None:
         """The look that had begun came to nothing, by no fault of what is checked."""
         seen = self._seen
-        self._seen = replace(seen, begun=None, idle_since=now, own_faults=seen.own_faults + 1, reason=why)
+        self._seen = replace(
+            seen,
+            begun=None,
+            idle_since=now,
+            blind_since=now if seen.begun is None else seen.begun,
+            own_faults=seen.own_faults + 1,
+            reason=why,
+        )
 
     def not_known(self, now: float, why: str) -> None:
         """It is too early for a verdict."""
-        self._born = now
-        self._seen = replace(self._seen, begun=None, idle_since=now, own_faults=0, reason=why)
+        self._seen = replace(self._seen, begun=None, idle_since=now, born=now, own_faults=0, reason=why)
 
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""
@@ -152,7 +163,8 @@ class CheckState:
             return Health.GOOD, ""
         # Good and bad in turn, and never enough of either: that is no way to go on for ever.
         limit = max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
-        if seen.health is Health.UNKNOWN and now - self._born > limit:
+        looked_until = now if seen.blind_since is None else seen.blind_since
+        if seen.health is Health.UNKNOWN and looked_until - seen.born > limit:
             return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
         return seen.health, seen.reason
 

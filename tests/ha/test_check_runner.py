@@ -79,6 +79,38 @@ def test_good_and_bad_in_turn_is_bad_in_the_end() -> None:
     assert reason == "no clear result within 45 s; the last problem: down"
 
 
+def test_time_in_which_the_exporter_could_not_look_is_no_time_without_a_clear_result() -> None:
+    state = CheckState(CheckTiming(interval=60, successes=2), 0)
+    for now in (0, 60, 120, 180):
+        state.begin(now)
+        state.not_looked(now + 0.1, "no files")
+    assert state.judge(239)[0] is Health.FAULT
+    state.begin(240)
+    state.end(241, None)
+    for at in (241.1, 270, 299):
+        assert state.judge(at)[0] is Health.UNKNOWN, "one good look is no reason for bad health"
+    state.begin(300)
+    state.end(301, None)
+    assert state.judge(301) == (Health.GOOD, "")
+
+
+def test_shortages_between_looks_put_off_the_end_of_patience_and_do_not_abolish_it() -> None:
+    state = CheckState(TIMING, 0)
+    for turn in range(100):
+        begun = 10.0 * turn
+        state.begin(begun)
+        if turn % 2 == 0:
+            state.not_looked(begun + 1, "no files")
+        else:
+            state.end(begun + 1, "down" if turn % 4 == 1 else None)
+        looked_for = 5 * turn
+        health = state.judge(begun + 1)[0]
+        if looked_for <= 40:
+            assert health is Health.UNKNOWN, turn
+        elif looked_for >= 55:
+            assert health is Health.BAD, turn
+
+
 # Silence
 
 

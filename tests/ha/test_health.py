@@ -111,7 +111,7 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     clock.now += MAX_AGE + 1
     found(shop, clock, None)
-    mail._state._born = clock.now
+    mail._state.not_known(clock.now, "no result yet")
     assert mail._state._seen.health is Health.UNKNOWN
     mail._state.begin(clock.now)
     assert judge.judge().health is Health.FAULT
