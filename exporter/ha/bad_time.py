@@ -1,7 +1,8 @@
 """How long health has been bad: a sum of observed time, not the time since some moment.
 
 Only time between two verdicts in a row, both bad, counts. A standstill, a verdict that is late, or one that is not
-known yet adds nothing and clears nothing; the first good verdict clears all.
+known yet adds nothing and clears nothing; the first good verdict clears all. Faults of the exporter's own are a sum
+apart, with a grace period apart: neither spends the other's.
 """
 
 from __future__ import annotations
@@ -12,28 +13,43 @@ from exporter.ha.rules import Health
 class BadTime:
     """``checks``: seconds for which a check of the user's was known to be bad, those of a predecessor included.
 
-    ``own``: seconds for which only the exporter itself was not well; a verdict that is not known yet ends them, for
-    whoever gives one works. ``longest``: seconds between two verdicts beyond which nobody was looking.
+    ``own``: seconds for which only the exporter itself was not well; a verdict that is bad or not known yet ends them,
+    for whoever gives one works. ``longest``: seconds between two verdicts beyond which nobody was looking.
     """
 
     def __init__(self, longest: float, checks: float = 0.0) -> None:
         self.checks = checks
         self.own = 0.0
+        self._fresh = False
+        """The last verdict on the user's checks is bad, and was given here."""
         self._longest = longest
         self._last: tuple[float, Health] | None = None
 
-    @property
-    def total(self) -> float:
-        return self.checks + self.own
+    def left(self, grace: float, health: Health) -> float:
+        """Seconds of ``grace`` that are still to come before ``health`` has effects.
+
+        Bad time of before a restart counts on only with a verdict that is bad now; where checks have spent all of it
+        here, a fault of the exporter's own changes nothing.
+        """
+        if health is Health.FAULT and not (self._fresh and self.checks >= grace):
+            return max(0.0, grace - self.own)
+        return max(0.0, grace - self.checks)
 
     def observe(self, at: float, health: Health) -> None:
         """A verdict that was given at ``at``; the same one twice counts once."""
         before, self._last = self._last, (at, health)
         if health is Health.GOOD:
             self.clear()
-        elif health is Health.UNKNOWN:
+            return
+        if health is not Health.FAULT:
             self.own = 0.0
-        elif before is not None and before[1] is health and 0 < at - before[0] <= self._longest:
+            self._fresh = health is Health.BAD
+        if (
+            health is not Health.UNKNOWN
+            and before is not None
+            and before[1] is health
+            and 0 < at - before[0] <= self._longest
+        ):
             if health is Health.BAD:
                 self.checks += at - before[0]
             else:
@@ -42,3 +58,4 @@ class BadTime:
     def clear(self) -> None:
         """An orderly stop, maintenance, another session."""
         self.checks = self.own = 0.0
+        self._fresh = False

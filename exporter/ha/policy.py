@@ -94,7 +94,7 @@ class Policy:
     @property
     def _grace_left(self) -> float:
         """Seconds of bad health that are still to come before something is done."""
-        return max(0.0, self.rules.grace - self.bad_time.total)
+        return self.bad_time.left(self.rules.grace, self._health)
 
     def _observe(self, seen: float, health: Health, reason: str) -> None:
         told = self.conversation.armed and self.phase is Phase.BEATING
@@ -129,13 +129,12 @@ class Policy:
             return Cause.MAINTENANCE
         if not self._healthy_once and not self.conversation.armed:
             return Cause.NEVER_GOOD
-        # Bad time of before counts on only with a verdict that is bad now.
         if self._health not in UNWELL or self._grace_left > 0:
             return Cause.WELL
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
             return Cause.HAND_BACK
         # A reset is never asked for because of a fault of the exporter's own.
-        asks = self._health is Health.BAD and self.bad_time.checks >= self.rules.grace
+        asks = self._health is Health.BAD
         return Cause.ASK if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks else Cause.WITHHOLD
 
     def _enter(self, now: float, aim: Phase) -> None:

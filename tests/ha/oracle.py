@@ -79,6 +79,8 @@ class Promises:
     on_unhealthy: str
     bad: float = 0.0
     own: float = 0.0
+    found_bad: bool = False
+    """The last word on the checks that reached this process is that they are bad."""
     last: tuple[float, str] | None = None
     silent_at: float | None = None
     """When the last look at a silent main process was."""
@@ -103,16 +105,16 @@ class Promises:
         """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program."""
         before, self.last = self.last, (at, health)
         self.silent_at = None
+        if health != "fault":
+            self.own, self.found_bad = 0.0, health == "bad"
         if health == "good":
-            self.bad = self.own = 0.0
+            self.bad = 0.0
             self.trusted = True
             if before is None or before[1] != "good":
                 self.good_since = at
             return
         self.good_since = float("inf")
-        if health == "unknown":
-            self.own = 0.0
-        elif before and before[1] == health and at - before[0] <= self.interval:
+        if health != "unknown" and before and before[1] == health and at - before[0] <= self.interval:
             if health == "bad":
                 self.bad += at - before[0]
             else:
@@ -120,12 +122,13 @@ class Promises:
 
     def fresh(self, *, on: bool) -> None:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats."""
-        self.last, self.silent_at, self.own = None, None, 0.0
+        self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
         self.health, self.entitled = "unknown", on
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
         self.bad = self.own = 0.0
+        self.found_bad = False
 
     def handed_back(self) -> None:
         """Confirmed by the host, or a boot: from here on all begins as if nothing had ever been enabled."""
@@ -151,10 +154,15 @@ class Promises:
                 self.own += now - self.silent_at
             self.silent_at = now
         self.health = health
-        lasting = self.bad + self.own >= self.grace - 1e-6
-        if wanted and health in {"bad", "fault"} and lasting and self.on_unhealthy != "disable":
+        spent = self.bad >= self.grace - 1e-6
+        # A fault of the exporter's own has a grace period to itself; what was decided before it stands.
+        lasting = {
+            "bad": spent,
+            "fault": self.own >= self.grace - 1e-6 or (self.found_bad and spent),
+        }
+        if wanted and lasting.get(health) and self.on_unhealthy != "disable":
             self.permitted.append(now)
-            if health == "bad" and self.bad >= self.grace - 1e-6 and self.on_unhealthy == "request-reset":
+            if health == "bad" and self.on_unhealthy == "request-reset":
                 self.asking.append(now)
 
     def outage(self, begin: float, seconds: float) -> None:

@@ -36,6 +36,33 @@ def test_own_faults_and_what_is_not_known_freeze_it() -> None:
     assert after((0, BAD), (8, BAD), (9, FAULT), (12, FAULT)) == (8, 3)
 
 
+def left(*verdicts: tuple[float, Health], checks: float = 0.0) -> float:
+    bad = BadTime(10.0, checks)
+    for at, health in verdicts:
+        bad.observe(at, health)
+    return bad.left(30.0, verdicts[-1][1])
+
+
+def test_own_faults_have_a_grace_period_of_their_own() -> None:
+    assert left((0, BAD), (8, BAD)) == 22
+    assert left((0, BAD), (8, BAD), (9, FAULT), (12, FAULT)) == 27
+    assert left((0, FAULT), (8, FAULT), (9, BAD)) == 30
+    assert left((0, FAULT), (8, FAULT), (9, BAD), (10, FAULT)) == 30, "they do not add up across bad verdicts"
+
+
+def test_a_fault_does_not_undo_what_bad_checks_have_led_to() -> None:
+    spent = [(at, BAD) for at in range(0, 31, 5)]
+    assert left(*spent) == 0
+    assert left(*spent, (31, FAULT)) == 0
+    assert left(*spent, (31, UNKNOWN), (32, FAULT)) == 30
+
+
+def test_bad_time_of_before_a_restart_is_nothing_without_a_fresh_bad_verdict() -> None:
+    assert left((0, FAULT), (1, FAULT), checks=900) == 29
+    assert left((0, UNKNOWN), (1, FAULT), checks=900) == 30
+    assert left((0, BAD), (1, FAULT), checks=900) == 0
+
+
 def test_what_was_before_a_restart_counts_on_with_bad_verdicts_only() -> None:
     assert after((0, UNKNOWN), (5, UNKNOWN), checks=20) == (20, 0)
     assert after((0, BAD), (5, BAD), checks=20) == (25, 0)

@@ -799,6 +799,31 @@ def test_bad_time_of_before_a_restart_counts_on_once_a_fresh_verdict_is_bad() ->
     assert [*phases, run.policy.phase] == [Phase.BEATING, Phase.WITHHOLDING]
 
 
+@pytest.mark.parametrize("before", [29.0, 900.0])
+def test_bad_time_of_before_a_restart_withholds_nothing_without_a_fresh_bad_verdict(before: float) -> None:
+    run = Run(Rules(grace=30), Leftover.MONITORING, on=True)
+    run.policy = Policy(run.policy.rules, run.now, Leftover.MONITORING, before)
+    for health, seconds in ((UNKNOWN, 5), (FAULT, 29), (UNKNOWN, 5), (FAULT, 29)):
+        run.health = health
+        run.verbs(seconds)
+        assert run.policy.phase is Phase.BEATING
+    run.verbs(2)
+    assert run.policy.phase is Phase.WITHHOLDING, "an own fault that lasts has a grace period, and an end"
+
+
+@pytest.mark.parametrize("bad_for", [0, 10, 20, 28])
+def test_a_stall_of_60_s_is_no_reset_however_bad_health_was_before_it(bad_for: float) -> None:
+    """The first 10 s of a stall are those in which its last word is not old yet."""
+    run = beating()
+    begin, beats = run.now, [0.0]
+    for health, seconds in ((BAD, bad_for), (FAULT, 50), (GOOD, 20)):
+        run.health = health
+        since = run.now - begin
+        beats += [since + at for at, verb in run.pass_time(seconds) if verb is M]
+    assert max(later - at for at, later in itertools.pairwise(beats)) <= 30
+    assert run.policy.bad_time.checks == 0
+
+
 def test_hearts_that_are_restarted_every_20_s_do_not_begin_grace_anew() -> None:
     bad_for, silent = 0.0, False
     for _ in range(3):
