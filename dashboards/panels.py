@@ -83,7 +83,7 @@ def VMS(scope: str = 'job=~"$job"', *, many: bool = True) -> Variable:  # noqa: 
         "VM",
         f"query_result(last_over_time(vmguest_up{{{scope}}}[$__range]))",
         many,
-        pattern='/(?:host_name="(?<text>[^"]+)".*)?instance="(?<value>[^"]+)"/',
+        pattern='/[{,](?:host_name="(?<text>[^"]+)".*,)?instance="(?<value>[^"]+)"/',
     )
 
 

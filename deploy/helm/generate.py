@@ -17,8 +17,16 @@ from typing import Any
 
 import yaml
 
+from exporter.config import OPTIONS
+
 CHART = Path(__file__).parent / "vmguest-exporter"
 START, END = "<!-- values -->\n", "<!-- /values -->\n"
+
+OWN_LABELS = (
+    *("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/version"),
+    *("app.kubernetes.io/managed-by", "helm.sh/chart"),
+)
+"""Labels of the chart: what the pods are selected by has to stay."""
 
 NARROWER: dict[str, dict[str, Any]] = {
     "image.repository": {"minLength": 1},
@@ -33,9 +41,13 @@ NARROWER: dict[str, dict[str, Any]] = {
         }
     },
     "settings": {
-        "propertyNames": {"pattern": "^[a-z][a-z0-9.-]*$"},
-        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "additionalProperties": False,
+        "properties": {
+            option.word: {"description": option.help, "type": ["string", "number", "boolean"]}
+            for option in OPTIONS
+        },
     },
+    **{name: {"propertyNames": {"not": {"enum": [*OWN_LABELS]}}} for name in ("podLabels", "extraLabels")},
     "extraEnv": {"items": {"type": "object", "required": ["name"]}},
     "extraArgs": {"items": {"type": "string"}},
     "extraVolumes": {"items": {"type": "object", "required": ["name"]}},

@@ -112,7 +112,15 @@ def test_an_instance_is_shown_by_the_vm_s_name(uid: str) -> None:
     pattern = variables["instance"]["regex"].strip("/").replace("(?<", "(?P<")
     pushed = 'vmguest_up{host_name="web-1",instance="0f0e",job="vmguest"} 1 1790000000000'
     scraped = 'vmguest_up{instance="[2001:db8::1]:10052",job="vmguest"} 1 1790000000000'
-    for line, text, value in ((pushed, "web-1", "0f0e"), (scraped, None, "[2001:db8::1]:10052")):
+    # Labels that only end like the one that is meant; Kubernetes and federation bring them.
+    beside = 'vmguest_up{app_kubernetes_io_instance="release",exported_instance="no",instance="node-1",job="v"} 1 1'
+    both = 'vmguest_up{exported_host_name="no",host_name="web-2",pod_instance="no",instance="0f0f"} 1 1'
+    for line, text, value in (
+        (pushed, "web-1", "0f0e"),
+        (scraped, None, "[2001:db8::1]:10052"),
+        (beside, None, "node-1"),
+        (both, "web-2", "0f0f"),
+    ):
         found = re.search(pattern, line)
         assert found
         assert found.groupdict() == {"text": text, "value": value}

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from dashboards import runbook
+from exporter.config import OPTIONS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE = DEPLOY / "kubernetes" / "base"
@@ -249,8 +250,81 @@ def test_values_fit_their_schema_and_mistakes_do_not() -> None:
         {"prot": 1},
         {"port": 0},
         {"settings": {"--poll.interval": "1s"}},
+        {"settings": {"poll.intervall": "1s"}},
+        {"settings": {"otlp.headers": {"a": "b"}}},
+        {"podLabels": {"app.kubernetes.io/name": "mine"}},
+        {"extraLabels": {"app.kubernetes.io/instance": "mine"}},
         {"seccomp": {"type": "Off"}},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(values | mistake, schema)
     assert set(schema["properties"]) == set(values) | {"global"}
+    assert set(schema["properties"]["settings"]["properties"]) == {option.word for option in OPTIONS}
+
+
+def template(helm: str, folder: Path, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """With a values file: there helm reads every number as a float."""
+    (folder / "values.yaml").write_text(yaml.safe_dump(values))
+    command = [helm, "template", "vmguest", str(CHART), "--kube-version=1.31.0"]
+    command.append(f"--values={folder / 'values.yaml'}")
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "values",
+    [{"settings": {"web": False}}, {"settings": {"web": "off"}}, {"extraArgs": ["--no-web"]}],
+    ids=str,
+)
+def test_without_pages_nothing_asks_for_one(helm: str, tmp_path: Path, values: dict[str, Any]) -> None:
+    done = template(helm, tmp_path, values | {"networkPolicy": {"enabled": True}})
+    assert done.returncode == 0, done.stderr
+    found = {document["kind"]: document for document in yaml.safe_load_all(done.stdout) if document}
+    assert set(found) == {"DaemonSet", "NetworkPolicy"}
+    (container,) = pod(found["DaemonSet"])["containers"]
+    assert not {"livenessProbe", "readinessProbe", "ports"} & set(container)
+    assert found["NetworkPolicy"]["spec"]["ingress"] == []
+    for document in found.values():
+        kubernetes_validate.validate(document, "1.31", strict=True)
+
+
+@pytest.mark.real
+def test_numbers_and_the_path_arrive_as_they_are_meant(helm: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"otlp.queue": 1000000, "simulated.seed": 123456789, "replay.speed": 1.5}
+    settings |= {"web.telemetry-path": "/vm", "web.config.file": "/etc/web.yml"}
+    done = template(
+        helm,
+        tmp_path,
+        {"settings": settings, "podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+    )
+    assert done.returncode == 0, done.stderr
+    found = {document["kind"]: document for document in yaml.safe_load_all(done.stdout) if document}
+    (container,) = pod(found["DaemonSet"])["containers"]
+    assert {"--otlp.queue=1000000", "--simulated.seed=123456789", "--replay.speed=1.5"} <= set(
+        container["args"]
+    )
+    assert "httpGet" not in container["livenessProbe"], "web.yml may ask for a password"
+    assert found["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["path"] == "/vm"
+    assert found["ServiceMonitor"]["spec"]["endpoints"][0]["path"] == "/vm"
+    done = template(helm, tmp_path, {"settings": {"web.telemetry-path": "/vm"}})
+    assert '{port}/vm"' in done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"settings": {"web.listen-address": ":9000"}}, "set port instead"),
+        ({"settings": {"web": False}, "podMonitor": {"enabled": True}}, "there is nothing to scrape"),
+        (
+            {"serviceMonitor": {"enabled": True, "interval": "15s", "scrapeTimeout": "1m"}},
+            "1m is longer than the interval, 15s",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_with_a_sentence(
+    helm: str, tmp_path: Path, values: dict[str, Any], told: str
+) -> None:
+    done = template(helm, tmp_path, values)
+    assert done.returncode != 0
+    assert told in done.stderr

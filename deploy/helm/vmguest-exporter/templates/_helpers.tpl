@@ -17,10 +17,57 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{- /* What both kinds of monitor have in common; the argument is the endpoint's values. */}}
+{{- /* "true" where pages are served; empty where settings or arguments switch that off. */}}
+{{- define "vmguest.web" -}}
+{{- $said := get .Values.settings "web" | toString | lower -}}
+{{- if not (or (has $said (list "false" "no" "off" "0")) (has "--no-web" .Values.extraArgs)) }}true{{ end }}
+{{- end }}
+
+{{- /* "true" where TLS or a password may keep the kubelet out. */}}
+{{- define "vmguest.secured" -}}
+{{- if or .Values.webConfigSecret (get .Values.settings "web.config.file") }}true{{ end }}
+{{- end }}
+
+{{- define "vmguest.path" -}}
+{{ get .Values.settings "web.telemetry-path" | default "/metrics" }}
+{{- end }}
+
+{{- /* A value of the settings as text. Helm reads every number of a values file as a float: 1000000 would be 1e+06. */}}
+{{- define "vmguest.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ printf "%v" . }}{{ end }}
+{{- end }}
+
+{{- /* A duration as the operator writes it (500ms, 15s, 1m), in milliseconds. */}}
+{{- define "vmguest.milliseconds" -}}
+{{- if hasSuffix "ms" . }}{{ trimSuffix "ms" . }}
+{{- else if hasSuffix "s" . }}{{ mul (trimSuffix "s" . | int64) 1000 }}
+{{- else }}{{ mul (trimSuffix "m" . | int64) 60000 }}{{ end }}
+{{- end }}
+
+{{- /* What a schema can't say; called once, before anything is made. */}}
+{{- define "vmguest.check" -}}
+{{- if hasKey .Values.settings "web.listen-address" }}
+{{- fail "settings: web.listen-address is made of the value port, which the Service and the probes need too; set port instead" }}
+{{- end }}
+{{- range $kind := list "podMonitor" "serviceMonitor" }}
+{{- $monitor := get $.Values $kind }}
+{{- if and $monitor.enabled (not (include "vmguest.web" $)) }}
+{{- fail (printf "%s.enabled: there is nothing to scrape, because web is switched off" $kind) }}
+{{- end }}
+{{- with $monitor.scrapeTimeout }}
+{{- if gt (include "vmguest.milliseconds" . | int64) (include "vmguest.milliseconds" $monitor.interval | int64) }}
+{{- fail (printf "%s.scrapeTimeout: %s is longer than the interval, %s; Prometheus would refuse it" $kind . $monitor.interval) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What both kinds of monitor have in common; the arguments are the endpoint's values and everything. */}}
 {{- define "vmguest.endpoint" -}}
+{{- $path := include "vmguest.path" (last .) }}
+{{- with first . -}}
 - port: metrics
-  path: /metrics
+  path: {{ $path }}
   interval: {{ .interval }}
   {{- with .scrapeTimeout }}
   scrapeTimeout: {{ . }}
@@ -48,6 +95,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
     {{- with .metricRelabelings }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "vmguest.image" -}}
