@@ -81,10 +81,8 @@ COUNTS = Section(
         ),
         _number(
             "About to be ballooned",
-            "VMs whose balloon target is more than 64 MiB above the balloon's size.",
-            _count(
-                f"{vms('vmguest_memory_balloon_target_bytes')} - {vms('vmguest_memory_ballooned_bytes')} > 64 * 1024 * 1024"
-            ),
+            "VMs from whose balloon the host wants more than 64 MiB beyond its size.",
+            _count(f"{vms('vmguest_memory_reclaim_pending_bytes')} > 64 * 1024 * 1024"),
         ),
         _number(
             "Swapped by the host",

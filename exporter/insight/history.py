@@ -86,7 +86,7 @@ class Seen(NamedTuple):
     worst: float = math.nan
     """Of the samples since the moment before: the largest share of one vCPU's time that was stolen."""
     high: float = math.nan
-    """How many of them were bursts."""
+    """How many of them were bursts; NaN, like ``worst``, where there was no sample."""
 
 
 class History:
@@ -95,12 +95,13 @@ class History:
     def __init__(self, step: float = STEP) -> None:
         self._step = step
         self.moments: tuple[Moment, ...] = ()
-        self._worst = self._high = 0.0
+        self._worst = self._high = math.nan
 
     def burst(self, share: float, *, high: bool) -> None:
         """One sample of the host: the share of one vCPU's time that was stolen in it."""
-        self._worst = max(self._worst, share)
-        self._high += high
+        first = math.isnan(self._worst)
+        self._worst = share if first else max(self._worst, share)
+        self._high = float(high) if first else self._high + high
 
     def record(
         self,
@@ -122,7 +123,7 @@ class History:
         ):
             return
         moment = moment_of(Seen(at, snapshot, extended, guest, ledger, self._worst, self._high))
-        self._worst = self._high = 0.0
+        self._worst = self._high = math.nan
         self.moments = (*since(self.moments, at - SPAN), moment)
 
 
@@ -145,7 +146,8 @@ def moment_of(seen: Seen) -> Moment:
     found = {key: value for key in _BASIC if (value := number(seen.snapshot, key)) is not None}
     if seen.guest.vcpus is not None:
         found["vcpus"] = float(seen.guest.vcpus)
-    if (ledger := seen.ledger) is not None:
+    # What was laid to nobody because it is not measured is not 0.
+    if (ledger := seen.ledger) is not None and "cpu_stolen" in found:
         found |= zip(
             _LEDGER, (ledger.limit / 1000, ledger.host / 1000, ledger.undetermined / 1000), strict=True
         )

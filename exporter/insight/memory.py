@@ -41,15 +41,10 @@ class Reclaim:
 
 def reclaim(snapshot: Snapshot, guest: Guest) -> Reclaim:
     """Work out what is ahead."""
-    ballooned = number(snapshot, "memory_ballooned")
-    target = number(snapshot, "memory_balloon_target")
-    most = number(snapshot, "memory_balloon_max")
-    pending = None
-    if ballooned is not None and target is not None:
-        pending = max((target if most is None else min(target, most)) - ballooned, 0.0)
+    ballooned, most = number(snapshot, "memory_ballooned"), number(snapshot, "memory_balloon_max")
     available, swap = guest.available_bytes, guest.swap_free_bytes
     return Reclaim(
-        pending=pending,
+        pending=_balloon_ahead(snapshot),
         worst_case=None if most is None or ballooned is None else max(most - ballooned, 0.0),
         swap_pending=_ahead(snapshot, "memory_swap_target", "memory_swapped"),
         spare=None if available is None or swap is None else float(available + swap),
@@ -77,7 +72,7 @@ def limit_state(snapshot: Snapshot, guest: Guest, before: Snapshot | None) -> Me
     if used is not None and used >= USED_UP * limit:
         growing = before is not None and taken(snapshot) > taken(before)
         ahead = (
-            _ahead(snapshot, "memory_balloon_target", "memory_ballooned"),
+            _balloon_ahead(snapshot),
             _ahead(snapshot, "memory_swap_target", "memory_swapped"),
         )
         if growing or any(ahead):
@@ -85,8 +80,21 @@ def limit_state(snapshot: Snapshot, guest: Guest, before: Snapshot | None) -> Me
     return MemoryLimitState.BINDING
 
 
+def balloon_goal(target: float | None, most: float | None) -> float | None:
+    """Bytes that the balloon can be steered to: the host's target may lie beyond the largest balloon allowed."""
+    return target if target is None or most is None else min(target, most)
+
+
+def _balloon_ahead(snapshot: Snapshot) -> float | None:
+    wanted = balloon_goal(number(snapshot, "memory_balloon_target"), number(snapshot, "memory_balloon_max"))
+    return _difference(wanted, number(snapshot, "memory_ballooned"))
+
+
 def _ahead(snapshot: Snapshot, target: str, level: str) -> float | None:
-    wanted, there = number(snapshot, target), number(snapshot, level)
+    return _difference(number(snapshot, target), number(snapshot, level))
+
+
+def _difference(wanted: float | None, there: float | None) -> float | None:
     return None if wanted is None or there is None else max(wanted - there, 0.0)
 
 
@@ -105,7 +113,7 @@ class Balloon:
 
     def stuck(self, snapshot: Snapshot, at: float) -> float:
         """Seconds up to ``at`` (monotonic); 0 while it follows, or has nothing to follow."""
-        pending = _ahead(snapshot, "memory_balloon_target", "memory_ballooned")
+        pending = _balloon_ahead(snapshot)
         size = number(snapshot, "memory_ballooned") or 0.0
         if pending is None or pending <= AHEAD:
             self._since = None

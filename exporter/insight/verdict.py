@@ -42,6 +42,11 @@ def summary(answers: tuple[Answer, ...]) -> tuple[Level, str]:
         levels = [each.level for each in answers if each.key in BY_THE_HOST]
         if Level.OK not in levels:
             return Level.UNKNOWN, "Nothing can be said yet."
+        if any(each.key == "host" and each.level is Level.UNKNOWN for each in answers):
+            return (
+                Level.UNKNOWN,
+                "Nothing is seen to be held back, but CPU time lost to the host can't be told.",
+            )
         rest = " Not every question could be answered." if Level.UNKNOWN in levels else ""
         return Level.OK, f"Nothing is held back.{rest}"
     return telling[0].level, " ".join(each.text for each in telling[:SPEAKERS])

@@ -132,7 +132,7 @@ def vitals_of(
         lost_limit=share("lost_limit"),
         lost_host=share("lost_host"),
         lost_undetermined=share("lost_undetermined"),
-        worst=max((moment.get("worst") or 0.0 for moment in samples), default=None),
+        worst=max((worst for moment in samples if (worst := moment.get("worst")) is not None), default=None),
         high=int(sum(moment.get("high") or 0.0 for moment in samples)),
         sample=max(state.interval, insight.refresh or 0.0),
         memory_limit=number(snapshot, "memory_limit"),

@@ -131,8 +131,8 @@ class TestHistory:
             history.burst(share, high=share >= 0.1)
         record(history, state(11.0, read_at=10.0), 10.0)
         record(history, state(21.0, read_at=20.0), 20.0)
-        assert [one.get("worst") for one in history.moments] == [0.0, 0.3, 0.0]
-        assert [one.get("high") for one in history.moments] == [0.0, 2.0, 0.0]
+        assert [one.get("worst") for one in history.moments] == [None, 0.3, None]
+        assert [one.get("high") for one in history.moments] == [None, 2.0, None]
 
     def test_what_is_kept_has_names_of_its_own(self) -> None:
         assert len(set(KEPT)) == len(KEPT)

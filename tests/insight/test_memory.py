@@ -57,6 +57,7 @@ LIMITS: tuple[tuple[str, dict[str, int], dict[str, int] | None, MemoryLimitState
     ("used up, swap ahead", {"limit": 500, "used": 475, "swapped": 1, "swap_target": 2}, None, MemoryLimitState.RECLAIMING),
     ("used up, growing", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 1}, MemoryLimitState.RECLAIMING),
     ("used up, at rest", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 2}, MemoryLimitState.BINDING),
+    ("used up, the largest balloon reached", {"limit": 500, "used": 475, "ballooned": 3, "balloon_target": 9, "balloon_max": 3}, None, MemoryLimitState.BINDING),
     ("below, growing", {"limit": 500, "used": 474, "zipped": 2}, {"zipped": 1}, MemoryLimitState.BINDING),
     ("not told", {}, None, None),
 )  # fmt: skip
@@ -88,6 +89,13 @@ class TestBalloon:
         assert balloon.stuck(snapshot(ballooned=0, balloon_target=65), 10.0) == 0
         assert balloon.stuck(snapshot(ballooned=0, balloon_target=65), 130.0) == 120
         assert balloon.stuck(snapshot(ballooned=0, balloon_target=0), 140.0) == 0
+
+    @pytest.mark.parametrize("most", [0, 650])
+    def test_the_largest_one_allowed_is_not_stuck(self, most: int) -> None:
+        balloon = Balloon()
+        for at in range(0, 600, 5):
+            full = snapshot(ballooned=most, balloon_target=2048, balloon_max=most)
+            assert balloon.stuck(full, float(at)) == 0
 
     def test_what_is_not_told_is_no_reproach(self) -> None:
         assert Balloon().stuck(snapshot(), 1000.0) == 0

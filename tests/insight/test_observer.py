@@ -7,8 +7,10 @@ from dataclasses import replace
 from exporter.insight.interval import LimitState
 from exporter.insight.memory import MemoryLimitState
 from exporter.insight.observer import Observer
+from exporter.insight.question import Level
 from exporter.insight.settings import settings_of
 from exporter.insight.timeline import Facts
+from exporter.insight.verdict import summary
 from exporter.snapshot import Guest, PollState, Snapshot
 from tests.insight.simulated import Simulated
 
@@ -70,6 +72,19 @@ def test_settings_are_compared_with_those_of_the_last_run() -> None:
     assert session.kind == "session"
     assert change.text == "CPU limit went from none to 2.6 GHz; seen at the exporter's start."
     assert again.insight.setting_changes["cpu_limit"] == 1
+
+
+def test_a_host_without_stolen_time_is_not_cleared() -> None:
+    answers = Simulated("v2-host").run(600).answers()
+    for key in ("host", "undetermined", "bursts"):
+        assert answers[key].level is Level.UNKNOWN, answers[key].text
+    assert summary(tuple(answers.values()))[0] is Level.UNKNOWN
+
+
+def test_bursts_are_unknown_without_the_number_of_vcpus() -> None:
+    answers = Simulated("noisy-neighbour", guest=Guest).run(600).answers()
+    assert answers["bursts"].level is Level.UNKNOWN
+    assert answers["host"].level is Level.UNKNOWN
 
 
 def test_a_first_run_sees_no_change() -> None:

@@ -36,8 +36,14 @@ class TestSummary:
         assert summary(judge(NOTHING)) == (Level.UNKNOWN, "Nothing can be said yet.")
 
     def test_all_is_well_as_far_as_can_be_said(self) -> None:
-        level, text = summary(judge(replace(WELL, lost_host=None)))
+        level, text = summary(judge(replace(WELL, numa_local=None)))
         assert (level, text) == (Level.OK, "Nothing is held back. Not every question could be answered.")
+
+    def test_nobody_is_cleared_where_stolen_time_is_not_told(self) -> None:
+        assert summary(judge(replace(WELL, lost_host=None))) == (
+            Level.UNKNOWN,
+            "Nothing is seen to be held back, but CPU time lost to the host can't be told.",
+        )
 
     def test_the_worst_two_speak_worst_first(self) -> None:
         vitals = replace(WELL, ballooned=1.0 * GIB, lost_host=0.2, numa_local=0.5)

@@ -14,6 +14,12 @@ MANY = 3
 """Bursts in the window from which on it is a problem. Our own choice."""
 
 
+def _not_measured(v: Vitals) -> Said:
+    if v.guest.vcpus is None:
+        return Level.UNKNOWN, "Stolen time per vCPU can't be told: the number of vCPUs is not known."
+    return Level.UNKNOWN, "The host gives no stolen time, or there are not two readings yet."
+
+
 def cpu_limit(v: Vitals) -> Said:
     if v.cpu_limit is None:
         return Level.UNKNOWN, "The host does not tell the CPU limit."
@@ -49,7 +55,7 @@ def cpu_limit(v: Vitals) -> Said:
 
 def host(v: Vitals) -> Said:
     if v.lost_host is None:
-        return Level.UNKNOWN, "The host gives no stolen time, or there are not two readings yet."
+        return _not_measured(v)
     if v.lost_host <= UNTROUBLED:
         other = (v.lost_limit or 0.0) + (v.lost_undetermined or 0.0)
         if other > HELD_BACK:
@@ -72,7 +78,7 @@ def host(v: Vitals) -> Said:
 
 def undetermined(v: Vitals) -> Said:
     if v.lost_undetermined is None:
-        return Level.UNKNOWN, "The host gives no stolen time, or there are not two readings yet."
+        return _not_measured(v)
     if v.lost_undetermined <= HELD_BACK:
         return Level.OK, "All lost CPU time can be laid to a limit or to the host."
     lost = f"{percent(v.lost_undetermined)} of each vCPU's time {v.during} was stolen"
@@ -90,7 +96,7 @@ def undetermined(v: Vitals) -> Said:
 
 def bursts(v: Vitals) -> Said:
     if v.worst is None or v.sample is None:
-        return Level.UNKNOWN, "There are not two readings yet."
+        return _not_measured(v)
     worst = f"the worst sample ({span(v.sample)}) lost {percent(v.worst)} of a vCPU's time"
     if not v.high:
         return Level.OK, f"No: {worst} {v.during}."

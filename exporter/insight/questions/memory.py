@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.insight.interval import BINDING
-from exporter.insight.memory import AHEAD, MemoryLimitState
+from exporter.insight.memory import AHEAD, MemoryLimitState, balloon_goal
 from exporter.insight.question import Level, Question, Said
 from exporter.insight.vitals import Vitals
 from exporter.insight.words import percent, size, span
@@ -71,18 +71,19 @@ def driver(v: Vitals) -> Said:
         return Level.UNKNOWN, "The host does not tell the balloon's target."
     if v.balloon_stuck < STUCK:
         return Level.OK, "The balloon follows its target, or has none to follow."
+    goal = size(balloon_goal(v.balloon_target, v.balloon_max) or 0.0)
     if v.ballooned > 0:
         return (
             Level.INFO,
             (
-                f"The balloon stays at {size(v.ballooned)}, short of its target of {size(v.balloon_target)}, for {span(v.balloon_stuck)}:"
+                f"The balloon stays at {size(v.ballooned)}, short of its target of {goal}, for {span(v.balloon_stuck)}:"
                 " the guest has no more to give, or its driver backs off."
             ),
         )
     return (
         Level.WARNING,
         (
-            f"The balloon has stayed empty for {span(v.balloon_stuck)} although the host wants {size(v.balloon_target)}:"
+            f"The balloon has stayed empty for {span(v.balloon_stuck)} although the host wants {goal}:"
             " its driver is probably missing, unloaded or blocked, and the host swaps instead."
             " vmguest-exporter doctor looks further."
         ),

@@ -37,6 +37,7 @@ CASES: tuple[tuple[str, str, Vitals, Level, str], ...] = (
     ("host", "noisy", replace(WELL, lost_host=0.1), Level.WARNING, "neighbours, a parent pool's limit, co-stop or clock reduction"),
     ("host", "unbearable", replace(WELL, lost_host=0.11), Level.CRITICAL, "11 % of the time"),
     ("host", "not cleared by a limit", LIMITED, Level.OK, "Nothing is laid to it: a CPU limit binds, and beside it the host's part can't be told."),
+    ("host", "vCPUs not known", replace(WELL, lost_host=None, guest=Guest()), Level.UNKNOWN, "the number of vCPUs is not known"),
     ("undetermined", "none", WELL, Level.OK, "can be laid to"),
     ("undetermined", "not told", replace(WELL, lost_undetermined=None), Level.UNKNOWN, "no stolen time"),
     ("undetermined", "some", replace(LIMITED, lost_undetermined=0.02), Level.INFO, "2.0 % of each vCPU's time in the last 5 minutes was stolen while the CPU limit was not used up on average"),
