@@ -55,7 +55,7 @@ class Scope:
         )
 
     def bursts(self, window: str = INTERVAL) -> str:
-        """Samples of the host in which a tenth or more of a vCPU's time was stolen; the same bound as the alert's."""
+        """Samples of the host in which more than a tenth of a vCPU's time was stolen; the same bound as the alert's."""
         all_, below = (
             self("vmguest_cpu_stolen_ratio_count"),
             self("vmguest_cpu_stolen_ratio_bucket", 'le="0.1"'),

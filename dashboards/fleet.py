@@ -129,7 +129,7 @@ WORST = Section(
         ),
         _worst(
             "Bursts of stolen CPU time",
-            "Samples of the host, in the time shown, with a tenth or more of a vCPU's time stolen: an average hides them. Click for "
+            "Samples of the host, in the time shown, with more than a tenth of a vCPU's time stolen: an average hides them. Click for "
             "the VM.",
             vms.bursts("$__range"),
             "short",

@@ -105,6 +105,8 @@ def start(
     )
     push.start(settings, environ, published, parts)
     server = web.start(settings, environ, published, parts, failed)
+    # Registered before the poller's end, so called after it.
+    parts.callback(observer.stop)
     poller.start()
     parts.callback(poller.stop)
     # Last, so that an orderly stop hands monitoring back before anything else ends.

@@ -111,7 +111,7 @@ BLAME = Section(
         ),
         Panel(
             "Bursts of stolen time, counted",
-            "How many samples of the host had a tenth or more of a vCPU's time stolen, in each step of the graph. Many of them "
+            "How many samples of the host had more than a tenth of a vCPU's time stolen, in each step of the graph. Many of them "
             "beside a low average is what VMGuestCPUBursts warns of.",
             "short",
             _OLD,

@@ -26,6 +26,7 @@ _BASIC = (
     "elapsed",
     "cpu_used",
     "cpu_stolen",
+    "cpu_limit",
     "memory_used",
     "memory_active",
     "memory_ballooned",
@@ -133,11 +134,19 @@ def since(moments: tuple[Moment, ...], at: float) -> tuple[Moment, ...]:
 
 
 def window(moments: tuple[Moment, ...]) -> tuple[Moment, Moment] | None:
-    """First and last of the last minutes within the present session; None if there are not two."""
+    """First and last of the last minutes within the present session; None if there are not two.
+
+    Under the present CPU limit: what was lost under another one is no reproach to it.
+    """
     if not moments:
         return None
     last = moments[-1]
-    first = next(one for one in moments if one.session_id == last.session_id and last.at - one.at <= WINDOW)
+    limit, first = last.get("cpu_limit"), last
+    for one in reversed(moments):
+        other = one.session_id != last.session_id or one.get("cpu_limit") != limit
+        if other or last.at - one.at > WINDOW:
+            break
+        first = one
     return (first, last) if first is not last else None
 
 

@@ -13,7 +13,7 @@ from exporter.snapshot import Histogram
 SHARES: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 1.0)
 """Bounds of the histograms: share of one vCPU's time in one sample of the host."""
 HIGH = 0.1
-"""Share of one sample from which on it counts as a burst: the upper step of the CPU ready scale."""
+"""Share of one sample above which it counts as a burst, as in a histogram's bucket: the upper step of the CPU ready scale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Insight:
     ledger: Ledger
     guest: Guest = field(default_factory=Guest)
     measured: bool = False
-    """Whether memory contention was measured by now; before, its sum is not there."""
+    """Whether the last round told memory contention; without it, its sum is not there."""
     refresh: float | None = None
     """Seconds between two samples of the host; None until it repeated one."""
     cpu_limit: LimitState | None = None
@@ -80,6 +80,7 @@ class Observer:
         self._polls = 0
         self._base: Snapshot | None = None
         self._extended: ExtendedSnapshot | None = None
+        self._contended: ExtendedSnapshot | None = None
         self._settings: dict[str, Setting] = dict(settings or {})
         self._raw: tuple[object, ...] = ()
         self._counts = dict.fromkeys((row.name for row in SETTINGS), 0)
@@ -136,7 +137,7 @@ class Observer:
             memory_limit = memory.limit_state(snapshot, self._guest, base)
             share = interval.stolen_share
             if share is not None and interval.elapsed <= 1000 * longest:
-                self._history.burst(share, high=share >= HIGH)
+                self._history.burst(share, high=share > HIGH)
         elif base is None or base.session_id != snapshot.session_id:
             cpu_limit = interval_free_state(snapshot, self._guest)
             memory_limit = memory.limit_state(snapshot, self._guest, None)
@@ -211,14 +212,16 @@ class Observer:
 
     def _round(self, insight: Insight, extended: ExtendedSnapshot) -> Insight:
         """What rests on the extended statistics, at the time of their own answer."""
-        before, self._extended = self._extended, extended
+        last, self._extended = self._extended, extended
         facts = self._facts
         if facts is not None and facts.session_id == extended.session_id and not facts.build:
             self._facts = replace(facts, build=timeline.build_of(extended))
             insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
         now = resource(extended, "vm.cpu.contention.mem")
         if now is None:
-            return insight
+            # The growth meanwhile is in the next value.
+            return replace(insight, measured=False)
+        before, self._contended = self._contended, extended
         insight = replace(insight, measured=True)
         if before is None or before.session_id != extended.session_id:
             return insight
@@ -227,19 +230,20 @@ class Observer:
         if then is None or now < then or seconds <= 0:
             return insight
         vcpus = self._guest.vcpus
-        share = (now - then) / seconds / vcpus if vcpus else None
+        # Over a round that lacked the value it is no sample.
+        share = (now - then) / seconds / vcpus if vcpus and before is last else None
         return replace(insight, ledger=insight.ledger.add_memory(now - then, share))
 
     def _with_build(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """The last session change, told again now that the new host's build is known."""
-        if not entries or entries[-1].kind != "session" or self._facts is None:
+        place = max((at for at, entry in enumerate(entries) if entry.kind == "session"), default=None)
+        if place is None or self._facts is None:
             return entries
-        told = timeline.session_entry(self._before, self._facts, entries[-1].at)
-        clues = tuple(
-            dict.fromkeys((*entries[-1].clues, *(clue for clue in told.clues if " before, " in clue)))
-        )
-        guess = told.guess if len(clues) > len(entries[-1].clues) else entries[-1].guess
-        return (*entries[:-1], replace(entries[-1], guess=guess, clues=clues))
+        entry = entries[place]
+        told = timeline.session_entry(self._before, self._facts, entry.at)
+        clues = tuple(dict.fromkeys((*entry.clues, *(clue for clue in told.clues if " before, " in clue))))
+        guess = told.guess if len(clues) > len(entry.clues) else entry.guess
+        return (*entries[:place], replace(entry, guess=guess, clues=clues), *entries[place + 1 :])
 
 
 def next_base(base: Snapshot | None, snapshot: Snapshot) -> Snapshot | None:

@@ -15,36 +15,47 @@ from exporter.snapshot import Guest, Snapshot
 
 Setting = float | str
 
+DIGITS = 10
+"""Beyond the usual ones, to tell two values apart."""
+
 
 class Row(NamedTuple):
     """One setting: its label's value, its name for people, and how its values are written."""
 
     name: str
     title: str
-    write: Callable[[float], str] | None
+    write: Callable[[float, int], str] | None
     """None: its values name something that is not to be told (the resource pool's path)."""
     key: str = ""
     """Of the catalogue; empty for what the guest says."""
 
 
-def _rate(value: float) -> str:
-    return "none" if value in (float("inf"), 0.0) else hertz(value)
+def _rate(value: float, more: int) -> str:
+    return hertz(value, more) if value else "none"
 
 
-def _bytes(value: float) -> str:
-    return "none" if value in (float("inf"), 0.0) else size(value)
+def _rate_limit(value: float, more: int) -> str:
+    return "none" if value == float("inf") else hertz(value, more)
 
 
-def _count(value: float) -> str:
+def _bytes(value: float, more: int) -> str:
+    return size(value, more) if value else "none"
+
+
+def _bytes_limit(value: float, more: int) -> str:
+    return "none" if value == float("inf") else size(value, more)
+
+
+def _count(value: float, _more: int) -> str:
     return f"{value:.0f}"
 
 
 SETTINGS: tuple[Row, ...] = (
     Row("cpu_reservation", "CPU reservation", _rate, "cpu_reservation"),
-    Row("cpu_limit", "CPU limit", _rate, "cpu_limit"),
+    Row("cpu_limit", "CPU limit", _rate_limit, "cpu_limit"),
     Row("cpu_shares", "CPU shares", _count, "cpu_shares"),
     Row("memory_reservation", "memory reservation", _bytes, "memory_reservation"),
-    Row("memory_limit", "memory limit", _bytes, "memory_limit"),
+    Row("memory_limit", "memory limit", _bytes_limit, "memory_limit"),
     Row("memory_shares", "memory shares", _count, "memory_shares"),
     Row("memory_balloon_max", "largest balloon allowed", _bytes, "memory_balloon_max"),
     Row("resource_pool", "resource pool", None, "resource_pool_path"),
@@ -69,7 +80,12 @@ class Change:
         write = self.row.write
         if write is None or isinstance(self.before, str) or isinstance(self.after, str):
             return f"{self.row.title} is another one"
-        return f"{self.row.title} went from {write(self.before)} to {write(self.after)}"
+        texts = ((write(self.before, more), write(self.after, more)) for more in range(DIGITS))
+        # As many digits as it takes to tell them apart.
+        before, after = next(
+            (both for both in texts if both[0] != both[1]), (str(self.before), str(self.after))
+        )
+        return f"{self.row.title} went from {before} to {after}"
 
 
 def raw(snapshot: Snapshot, guest: Guest) -> tuple[object, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from exporter.config import Settings
 from exporter.insight.observer import Insight, Observer
@@ -18,6 +20,11 @@ from exporter.insight.timeline import MOST, Entry, Facts
 from exporter.snapshot import Guest, PollState
 
 log = logging.getLogger("exporter.insight")
+
+EVERY = 60.0
+"""Seconds after which the file is written anew without news: so near the end of a run does it know the last poll."""
+STOP = 2.0
+"""Seconds that an orderly stop waits for the disk."""
 
 FILE = "last-seen.json"
 """In systemd's StateDirectory: settings and session as last seen, since most settings change while the VM is off."""
@@ -88,6 +95,11 @@ class Told:
         if self._keeper is not None:
             self._keeper.keep(self._observer.insight)
 
+    def stop(self) -> None:
+        """Keep what was seen last. After the last poll."""
+        if self._keeper is not None and not self._broken:
+            self._keeper.stop(self._observer.insight)
+
     def note(self, kind: str, text: str) -> None:
         """Something happened that no poll shows: an entry of the timeline. For any thread."""
         self._notes.append(Entry(self._wall(), self._monotonic(), kind, text))
@@ -114,11 +126,12 @@ def announce(entry: Entry) -> None:
 
 
 class Keeper:
-    """The file, written when something in it changed, in a thread of its own: a slow disk must not hold up polls."""
+    """The file, written once a minute and when something in it changed, in a thread of its own: a slow disk must not hold up polls."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: object = None
+        self._seen = math.nan
         self._writer: threading.Thread | None = None
         self._failed = False
 
@@ -127,13 +140,11 @@ class Keeper:
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             settings = {str(name): _setting(value) for name, value in content["settings"].items()}
-            facts = content["session"]
-            return settings, Facts(
-                **{name: facts[name] for name in Facts.__dataclass_fields__}
-            ) if facts else None
+            session = content["session"]
+            return settings, _facts(session) if session else None
         except FileNotFoundError:
             return {}, None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             log.warning(
                 "what the last run saw can't be read; it begins anew",
                 extra={"file": self._path, "reason": error},
@@ -145,14 +156,26 @@ class Keeper:
         facts = insight.facts
         if facts is None or (self._writer is not None and self._writer.is_alive()):
             return
-        # Not what moves with every poll: the file is written when there is news.
+        # Not what moves with every poll, unless it was written a while ago.
         news = (insight.settings, facts.session_id, facts.frequency, facts.cores, facts.build, facts.boot_id)
-        if news == self._kept:
+        if news == self._kept and abs(facts.seen - self._seen) < EVERY:
             return
-        self._kept = news
+        self._begin(insight, facts, news)
+
+    def stop(self, insight: Insight) -> None:
+        """Write once more, and wait a little for it."""
+        if self._writer is not None:
+            self._writer.join(STOP)
+        if insight.facts is None or (self._writer is not None and self._writer.is_alive()):
+            return
+        self._begin(insight, insight.facts, None).join(STOP)
+
+    def _begin(self, insight: Insight, facts: Facts, news: object) -> threading.Thread:
+        self._kept, self._seen = news, facts.seen
         text = json.dumps({"settings": dict(insight.settings), "session": asdict(facts)})
         self._writer = threading.Thread(target=self._write, args=(text,), name="last-seen", daemon=True)
         self._writer.start()
+        return self._writer
 
     def _write(self, text: str) -> None:
         beside = self._path.with_suffix(".new")
@@ -171,4 +194,31 @@ class Keeper:
 def _setting(value: object) -> Setting:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"a setting was kept as {value!r}")
-    return float(value) if isinstance(value, int) else value
+    if isinstance(value, str):
+        return value
+    if math.isnan(value):
+        raise ValueError("a setting was kept as no number")
+    return float(value)
+
+
+_TEXTS = {"build", "boot_id"}
+_OPTIONAL = {"elapsed", "frequency", "cores"}
+
+
+def _facts(session: Mapping[str, object]) -> Facts:
+    """What was kept of a session; TypeError where a value is of another kind than was written."""
+    found: dict[str, Any] = {}
+    for name in Facts.__dataclass_fields__:
+        value = session[name]
+        if name in _TEXTS:
+            right = isinstance(value, str)
+        elif name == "session_id":
+            right = isinstance(value, int) and not isinstance(value, bool)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            right = math.isfinite(value)
+        else:
+            right = value is None and name in _OPTIONAL
+        if not right:
+            raise TypeError(f"{name} was kept as {value!r}")
+        found[name] = value
+    return Facts(**found)

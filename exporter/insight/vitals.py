@@ -52,7 +52,7 @@ class Vitals:
     worst: float | None = None
     """Share that was stolen in the worst sample of the window."""
     high: int = 0
-    """Samples of the window in which a tenth or more was stolen."""
+    """Samples of the window in which more than a tenth was stolen."""
     sample: float | None = None
     """Seconds that a sample spans: the poll interval, or the host's own rhythm where that is slower."""
     memory_limit: float | None = None

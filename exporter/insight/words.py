@@ -9,20 +9,21 @@ def percent(ratio: float) -> str:
     return f"{number:.0f} %" if number >= 10 or number == 0 else f"{max(number, 0.1):.1f} %"
 
 
-def size(count: float) -> str:
-    """Bytes for people."""
+def size(count: float, more: int = 0) -> str:
+    """Bytes for people; ``more``: digits beyond the usual."""
     for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= factor:
             number = count / factor
-            return (
-                f"{number:.0f} {unit}" if number >= 100 or number == int(number) else f"{number:.1f} {unit}"
-            )
+            if number >= 100 and not more:
+                return f"{number:.0f} {unit}"
+            return f"{number:.{1 + more}f}".rstrip("0").rstrip(".") + f" {unit}"
     return f"{count:.0f} bytes"
 
 
-def hertz(rate: float) -> str:
-    """Hertz for people."""
-    return f"{rate / 1e9:.3g} GHz" if rate >= 1e9 else f"{rate / 1e6:.3g} MHz"
+def hertz(rate: float, more: int = 0) -> str:
+    """Hertz for people; ``more``: digits beyond the usual."""
+    digits = 3 + more
+    return f"{rate / 1e9:.{digits}g} GHz" if rate >= 1e9 else f"{rate / 1e6:.{digits}g} MHz"
 
 
 def span(seconds: float) -> str:

@@ -144,6 +144,15 @@ class TestHistory:
 
 
 class TestWindow:
+    def test_it_begins_anew_with_the_cpu_limit(self) -> None:
+        moments = tuple(
+            moment(at, cpu_limit=1000 if at < 50 else 3000) for at in map(float, range(0, 101, 10))
+        )
+        found = window(moments)
+        assert found is not None
+        assert [one.at for one in found] == [50.0, 100.0]
+        assert window(moments[:6]) is None, "one reading under the new limit"
+
     def test_none_before_two_moments(self) -> None:
         assert window(()) is None
         assert window(recorded(0.0).moments) is None

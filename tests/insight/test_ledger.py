@@ -181,6 +181,24 @@ class TestMemory:
             observer.polled(state)
         assert observer.insight.ledger.memory == pytest.approx(3.0)
 
+    def test_a_round_that_lacks_the_value_loses_nothing(self) -> None:
+        observer = Observer(lambda: GUEST)
+        told = []
+        for polls, waited in enumerate((1_000_000, 2_000_000, None, 5_000_000), 1):
+            observer.polled(self.state(15.0 * polls, waited, polls=polls))
+            told.append(observer.insight.measured)
+        assert told == [True, True, False, True]
+        assert observer.insight.ledger.memory == pytest.approx(4.0)
+        ratio = observer.insight.ledger.memory_ratio
+        assert ratio is not None
+        assert ratio.count == 1, "over a round that lacked it it is no sample"
+
+    def test_a_host_that_does_not_tell_it_ends_it(self) -> None:
+        observer = Observer(lambda: GUEST)
+        observer.polled(self.state(0.0, 1_000_000))
+        observer.polled(self.state(15.0, None, session=2, polls=2))
+        assert observer.insight.measured is False
+
     def test_what_is_not_measured_is_not_there(self) -> None:
         observer = Observer(lambda: GUEST)
         observer.polled(self.state(0.0, None))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from exporter.insight.interval import LimitState
 from exporter.insight.memory import MemoryLimitState
 from exporter.insight.observer import Observer
@@ -11,7 +13,8 @@ from exporter.insight.question import Level
 from exporter.insight.settings import settings_of
 from exporter.insight.timeline import Facts
 from exporter.insight.verdict import summary
-from exporter.snapshot import Guest, PollState, Snapshot
+from exporter.insight.vitals import vitals_of
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
 from tests.insight.simulated import Simulated
 
 
@@ -85,6 +88,50 @@ def test_bursts_are_unknown_without_the_number_of_vcpus() -> None:
     answers = Simulated("noisy-neighbour", guest=Guest).run(600).answers()
     assert answers["bursts"].level is Level.UNKNOWN
     assert answers["host"].level is Level.UNKNOWN
+
+
+@pytest.mark.parametrize(("stolen", "high"), [(1000, 0), (1001, 30)])
+def test_a_burst_is_above_the_bucket_that_the_rule_takes(stolen: int, high: int) -> None:
+    observer = Observer(lambda: Guest(2, 8 * 2**30))
+    state = PollState(interval=5.0)
+    for polls in range(1, 62):
+        values = {"elapsed": 5000 * polls, "cpu_stolen": stolen * (polls // 2)}
+        at = 5.0 * polls
+        state = replace(state, snapshot=Snapshot(1, 3, values), polls=polls, read_time=at, read_monotonic=at)
+        observer.polled(state)
+    assert vitals_of(state, observer.insight, 305.0, 305.0).high == high
+    ratio = observer.insight.ledger.stolen_ratio
+    assert ratio is not None
+    assert ratio.count - ratio.counts[ratio.bounds.index(0.1)] == high
+
+
+def test_the_build_is_a_clue_whatever_else_happens_meanwhile() -> None:
+    observer = Observer(lambda: Guest(2, 8 * 2**30))
+    polls = 0
+
+    def poll(session: int, shares: int, build: str | None) -> None:
+        nonlocal polls
+        polls += 1
+        at = 5.0 * polls
+        groups = {"session": (ExtendedValue("version", build),)} if build else {}
+        observer.polled(
+            PollState(
+                interval=5.0,
+                snapshot=Snapshot(session, 3, {"elapsed": 5000 * polls, "cpu_shares": shares}),
+                polls=polls,
+                read_time=at,
+                read_monotonic=at,
+                extended=ExtendedSnapshot(session, groups, at, at) if build else None,
+            )
+        )
+
+    poll(1, 2000, "VMware ESXi 8.0.2 build-1")
+    poll(2, 4000, None)
+    poll(2, 4000, "VMware ESXi 8.0.3 build-2")
+    session, setting = observer.insight.timeline
+    assert (session.kind, setting.kind) == ("session", "setting")
+    assert session.guess == "probably moved to a host with another build"
+    assert session.clues[-1] == "VMware ESXi 8.0.2 build-1 before, VMware ESXi 8.0.3 build-2 now"
 
 
 def test_a_first_run_sees_no_change() -> None:

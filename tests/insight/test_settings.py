@@ -43,6 +43,22 @@ TOLD: tuple[tuple[dict[str, int | str], str], ...] = (
 )
 
 
+NEAR: tuple[tuple[str, float, float, str], ...] = (
+    ("cpu_limit", 2.4e9, 2.403e9, "CPU limit went from 2.4 GHz to 2.403 GHz"),
+    ("cpu_reservation", 10e9, 10.01e9, "CPU reservation went from 10 GHz to 10.01 GHz"),
+    ("memory_limit", 200 * 2**30, 200 * 2**30 + 300 * 2**20, "memory limit went from 200 GiB to 200.29 GiB"),
+    ("memory_reservation", 4 * 2**30, 4 * 2**30 + 2**20, "memory reservation went from 4 GiB to 4.001 GiB"),
+    ("memory_limit", float("inf"), 0.0, "memory limit went from none to 0 bytes"),
+    ("cpu_limit", 0.0, float("inf"), "CPU limit went from 0 MHz to none"),
+)
+
+
+@pytest.mark.parametrize(("name", "old", "new", "text"), NEAR)
+def test_no_change_names_the_same_value_twice(name: str, old: float, new: float, text: str) -> None:
+    (change,) = changes({name: old}, {name: new})
+    assert change.text == text
+
+
 @pytest.mark.parametrize(("values", "text"), TOLD)
 def test_each_setting_of_the_host(values: dict[str, int | str], text: str) -> None:
     assert after(GUEST, **values) == [text]

@@ -16,6 +16,29 @@ from exporter.insight.timeline import MOST
 from exporter.snapshot import Guest, PollState, Snapshot
 
 GUEST = Guest(4, 8 * 2**30, boot_id="boot-1")
+SESSION = {
+    "session_id": 1,
+    "elapsed": 1.0,
+    "frequency": None,
+    "cores": None,
+    "build": "",
+    "boot_id": "boot-1",
+    "clock": 0.0,
+    "seen": 1e9,
+}
+WRONG: tuple[dict[str, object], ...] = (
+    {"session_id": "1"},
+    {"session_id": True},
+    {"seen": "x"},
+    {"seen": None},
+    {"seen": float("nan")},
+    {"clock": "y"},
+    {"clock": 10**400},
+    {"frequency": "2.4"},
+    {"elapsed": []},
+    {"boot_id": 5},
+    {"build": None},
+)
 REAL = Settings(source="guestrpc")
 
 
@@ -97,6 +120,8 @@ def test_only_news_are_written(tmp_path: Path) -> None:
         "{}",
         '{"settings": {"cpu_limit": []}, "session": null}',
         '{"settings": {}, "session": {"x": 1}}',
+        '{"settings": {"cpu_limit": NaN}, "session": null}',
+        *(json.dumps({"settings": {}, "session": {**SESSION, **wrong}}) for wrong in WRONG),
     ],
 )
 def test_a_file_that_is_no_use_is_said_once_and_written_anew(
@@ -121,6 +146,38 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.L
     written(told)
     lines = [line.message for line in caplog.records if "kept" in line.message]
     assert lines == ["settings as last seen can't be kept"]
+
+
+def seen(folder: Path) -> float:
+    return float(json.loads((folder / FILE).read_text())["session"]["seen"])
+
+
+def test_the_last_poll_is_kept_once_a_minute_and_at_a_stop(tmp_path: Path) -> None:
+    told = run(tmp_path)
+    for polls in range(1, 131):
+        told(state(polls))
+        written(told)
+        assert 1e9 + polls - seen(tmp_path) < 60
+    assert seen(tmp_path) == 1e9 + 121
+    told.stop()
+    assert seen(tmp_path) == 1e9 + 130
+
+
+def test_a_disk_that_takes_things_again_gets_them(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    told = run(folder, state(1))
+    written(told)
+    folder.mkdir()
+    for polls in (2, 61):
+        told(state(polls))
+        written(told)
+    assert seen(folder) == 1e9 + 61
+
+
+def test_a_stop_without_anything_seen_keeps_nothing(tmp_path: Path) -> None:
+    run(tmp_path).stop()
+    run(None, state(1)).stop()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("source", ["simulated", "replay"])

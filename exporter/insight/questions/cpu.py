@@ -109,7 +109,7 @@ def bursts(v: Vitals) -> Said:
     average = f", where the average is {percent(v.stolen)}" if v.stolen is not None else ""
     return (
         Level.WARNING if v.high >= MANY else Level.INFO,
-        f"In bursts: {worst} {v.during}, and {samples} lost {percent(HIGH)} or more{average}.",
+        f"In bursts: {worst} {v.during}, and {samples} lost more than {percent(HIGH)}{average}.",
     )
 
 
@@ -150,7 +150,7 @@ ROWS = (
     Question(
         "bursts",
         "Does it lose CPU time in bursts?",
-        "Samples in which 10 % or more of a vCPU's time was stolen: one informed, three in the window warned (our own"
+        "Samples in which more than 10 % of a vCPU's time was stolen: one informed, three in the window warned (our own"
         " choice), where the average is below 5 %. A sample is what lies between two polls, or two samples of the host where that is slower.",
         bursts,
     ),
