@@ -41,7 +41,8 @@ class Conversation:
     @property
     def over(self) -> bool:
         """The host expects nothing, and nothing is asked of it."""
-        return self.host.settled and not self.host.may_be_on and not self.host.request.pending
+        host = self.host
+        return host.settled and not host.unanswered and not host.may_be_on and not host.request.pending
 
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""
@@ -291,7 +292,7 @@ class Conversation:
         self.schedule.failed(
             now,
             refused=isinstance(result, REFUSALS),
-            expected=self.armed or self.host.may_be_on,
+            expected=self.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
             overdue=self.host.overdue(now),
         )
         self.reporter.failed(now, wish.phase, verb, result, armed=self.armed)

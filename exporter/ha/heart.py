@@ -104,9 +104,10 @@ def main(argv: list[str]) -> int:
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
     bad_for = before.bad_for if settings.bad_for is None else settings.bad_for
+    leftover = max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index)
     heart = Heart(
         monitor_for(settings),
-        Policy(rules, time.monotonic(), before.leftover, bad_for),
+        Policy(rules, time.monotonic(), leftover, bad_for),
         link,
         stop=lambda: bool(stops),
         note=note,

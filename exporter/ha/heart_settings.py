@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from exporter.ha.rules import OnUnhealthy, Rules
+from exporter.ha.rules import Leftover, OnUnhealthy, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class HeartSettings:
     dry_run: bool
     bad_for: float | None = None
     """Seconds for which the heart before this one had known health to be bad; None: there was none."""
+    leftover: str = Leftover.NOTHING.value
+    """What that heart may have left at the host, a word of :class:`Leftover`: the lock's file may not have taken it."""
 
     @classmethod
     def parse(cls, argument: str) -> HeartSettings:

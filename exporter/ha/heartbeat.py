@@ -195,7 +195,9 @@ class Heartbeat:
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
         first = self._newborn and not self._threads
-        settings = self._settings if first else replace(self._settings, bad_for=self._report.bad_for)
+        last, settings = self._report, self._settings
+        if not first:
+            settings = replace(settings, bad_for=last.bad_for, leftover=last.leftover)
         try:
             process = heart_process.spawn([*self._program, settings.argument])
         except OSError as error:

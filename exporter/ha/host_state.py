@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from exporter.errors import LibraryNotFound, NotVMwareError, RpcError, VMGuestError
+from exporter.errors import LibraryNotFound, NoDeviceError, NotVMwareError, RpcError, VMGuestError
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -50,6 +50,8 @@ class HostState:
         """It expects heartbeats, by the last that was heard."""
         self.unsure = True
         """Something was not heard: ask IsEnabled before relying on ``on``."""
+        self.unanswered = False
+        """IsEnabled was asked, and its answer lost: it may have said yes."""
         self.ours = leftover is not Leftover.NOTHING
         """If it is on, then by us."""
         self.confirmed = False
@@ -108,6 +110,8 @@ class HostState:
             case Verb.MARK_ACTIVE:
                 self._marked(result)
             case Verb.IS_ENABLED:
+                lost = isinstance(result, VMGuestError) and not isinstance(result, (*REFUSALS, NoDeviceError))
+                self.unanswered = lost
                 self._asked(result)
             case Verb.GET_APP_STATUS:
                 self._looked(now, result)

@@ -173,6 +173,7 @@ class Heart:
             last_heartbeat=self._on_the_wall(host.last_beat),
             dry_run_resets=self._resets,
             bad_for=self._policy.bad_time.checks,
+            leftover=host.leftover.value,
             maintenance_end=self._maintenance_end,
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from exporter.ha.rules import Health
+from exporter.ha.rules import Health, Leftover
 
 STOPPED = 0
 """Exit status of the heart: stopped in an orderly way, Disable confirmed."""
@@ -88,6 +88,8 @@ class Report:
     dry_run_resets: int = 0
     bad_for: float = 0.0
     """Seconds of bad health so far, for the next heart."""
+    leftover: str = Leftover.NOTHING.value
+    """What may be left at the host if this heart dies now, for the next one: a word of :class:`Leftover`."""
     maintenance_end: float = 0.0
     """Wall clock, seconds since the epoch; 0 outside of maintenance, infinite where it has no end."""
 

@@ -254,6 +254,30 @@ def test_main_from_the_start_to_the_end(
     assert not host.ha.enabled
 
 
+def test_what_the_exporter_knows_to_be_left_over_is_taken_over_without_the_lock_s_word(
+    main: None,
+    pipes: tuple[int, int, int, int],
+    host: SimulatedHost,
+    short_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[bool] = []
+
+    def look(heart_: Heart, *_: object) -> int:
+        for _turn in range(5):
+            heart_.turn()
+        heart_._monitor.close()
+        found.append(host.ha.heartbeats > 0)
+        return 0
+
+    monkeypatch.setattr(heart, "run", look)
+    told = settings(short_path, leftover="on")
+    for each in (settings(short_path), told):
+        host.ha.answer(b"Enable")
+        heart.main([each.argument])
+    assert found == [False, True], "before health is known, only what is its own is beaten for"
+
+
 def test_a_dry_run_takes_nothing_over_and_leaves_nothing_behind(
     main: None, pipes: tuple[int, int, int, int], short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

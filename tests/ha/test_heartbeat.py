@@ -245,6 +245,19 @@ def test_what_is_not_required_is_not_fatal(subject: Subject) -> None:
 # A heart that dies
 
 
+def test_its_successor_is_told_what_it_may_have_left_at_the_host(subject: Subject) -> None:
+    """The lock's file may not have taken it: a full disk."""
+    subject.make("""
+if born() == 0:
+    report(leftover="on", bad_for=3.0)
+    sys.exit(70)
+report(heartbeats={"on": 7}.get(settings.leftover, 1))
+signal.pause()
+""").start()
+    wait_until(lambda: subject.value("vmguest_ha_heartbeats_total") > 0)
+    assert subject.value("vmguest_ha_heartbeats_total") == 7
+
+
 def test_a_heart_that_dies_is_started_again_and_its_counters_go_on(
     subject: Subject, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.errors import ConnectionLost, LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired
+from exporter.errors import (
+    ConnectionLost,
+    LibraryCrashed,
+    NoDeviceError,
+    NotVMwareError,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+    TransportError,
+    VMGuestError,
+)
 from exporter.ha.actions import Call, End, Wait
 from exporter.ha.host_state import Result
 from exporter.ha.policy import Policy
@@ -605,11 +615,6 @@ def test_a_stop_before_anything_was_enabled_asks_once_and_ends() -> None:
     run.policy.stop(run.now)
     assert run.verbs(1) == [A]
     assert run.end == End(confirmed=True)
-    run = Run()
-    run.answers[A] = TimeoutExpired("no answer")
-    run.policy.stop(run.now)
-    assert run.verbs(1) == [A]
-    assert run.end == End(confirmed=True)
 
 
 def test_a_stop_before_the_first_good_health_switches_off_what_is_on() -> None:
@@ -862,6 +867,42 @@ def test_a_request_is_taken_back_though_a_second_one_was_refused() -> None:
     run.health = GOOD
     assert OK_STATE in run.verbs(0)
     assert not run.policy.conversation.host.request.pending
+
+
+@pytest.mark.parametrize("error", [TransportError("lost"), TimeoutExpired("late"), ConnectionLost("broken")])
+def test_a_first_question_whose_answer_was_lost_is_asked_again_before_a_stop_is_confirmed(
+    error: VMGuestError,
+) -> None:
+    """The lock's word may not have been written: what the host does is asked for, never guessed."""
+    run = Run(on=True)
+    run.health = UNKNOWN
+    run.answers[A] = error
+    run.policy.stop(run.now)
+    assert A in run.verbs(10)
+    assert run.end is None
+    del run.answers[A]
+    run.verbs(10)
+    assert run.end == End(confirmed=True)
+    assert not run.on
+
+
+def test_a_host_that_never_answers_lets_no_stop_be_confirmed() -> None:
+    run = Run()
+    run.answers[A] = run.answers[D] = TransportError("lost")
+    run.policy.stop(run.now)
+    run.verbs(61)
+    assert run.end == End(confirmed=False)
+
+
+@pytest.mark.parametrize(
+    "error", [NoDeviceError("none"), RpcError("Unknown command"), NotVMwareError("none")]
+)
+def test_where_nothing_can_be_on_a_stop_is_over_at_once(error: VMGuestError) -> None:
+    run = Run()
+    run.answers[A] = error
+    run.policy.stop(run.now)
+    run.verbs(1)
+    assert run.end == End(confirmed=True)
 
 
 # Maintenance
