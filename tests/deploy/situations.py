@@ -47,6 +47,8 @@ class Situation:
     session_after: float = math.inf
     """Seconds from when it goes ``away`` to a new session: shut down, and begins anew."""
     heartbeats: bool = False
+    failing: int = 0
+    """Seconds for which health checks have failed when it first goes ``away``; heartbeats go on for 60 of them."""
     beside: str = ""
     """Another exporter on the same machine, which ``goes`` away with this one or ``stays``."""
     removed: bool = False
@@ -129,8 +131,10 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
         away = any(start <= time[0] < end for start, end in situation.away)
         beside = {BESIDE: float(not away or situation.beside == "stays")} if situation.beside else {}
         if begins and begins[0] <= time[0]:
-            begins.pop(0)
+            # Between two scrapes, too.
+            time[0] = begins.pop(0)
             connector = InProcess(Server(SimulatedHost(situation.scenario, now, seed=step)))
+            time[0] = step * situation.scrape
         if away:
             gone = {} if situation.removed or situation.pushed else {f"up{{{LABELS}}}": 0.0}
             found.append(gone | beside)
@@ -148,8 +152,11 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
         time[0] = step * situation.scrape
         samples = dict(situation.spelling(_samples(published))) | beside
         if situation.heartbeats:
-            beats += situation.scrape // 10
-            samples |= _heartbeats(beats)
+            left = situation.away[0][0] - time[0] if situation.away else 0.0
+            failing = 0 < left <= situation.failing
+            if not (failing and left < situation.failing - 60):
+                beats += situation.scrape // 10
+            samples |= _heartbeats(beats, healthy=not failing)
         found.append(samples if situation.pushed else samples | {f"up{{{LABELS}}}": 1.0})
     poller.stop()
     return found
@@ -170,14 +177,14 @@ def _samples(published: Published) -> dict[str, float]:
     return samples
 
 
-def _heartbeats(count: int) -> dict[str, float]:
+def _heartbeats(count: int, *, healthy: bool) -> dict[str, float]:
     """As they are until the last scrape, also before an orderly stop."""
     green = {
         f'vmguest_ha_app_status{{{LABELS},status="{name}"}}': float(name == "green") for name in STATUSES
     }
     return green | {
         f"vmguest_ha_enabled{{{LABELS}}}": 1.0,
-        f"vmguest_ha_healthy{{{LABELS}}}": 1.0,
+        f"vmguest_ha_healthy{{{LABELS}}}": float(healthy),
         f"vmguest_ha_requested_reset{{{LABELS}}}": 0.0,
         f"vmguest_ha_dry_run{{{LABELS}}}": 0.0,
         f"vmguest_ha_heartbeats_total{{{LABELS}}}": float(count),
@@ -305,7 +312,7 @@ INSIGHT = (
             machine(memory_limit=4096),
             drive=STEADY.drive._replace(shared=constant(0.0), balloon=constant(0.1), needed=constant(0.95)),
         ),
-        hours=1,
+        hours=1.5,
         fires=frozenset(
             {
                 "VMGuestMemoryLimitReclaiming",
@@ -404,6 +411,44 @@ HEARTBEATS = (
         hours=2,
         fires=GONE | {"VMGuestHAReset"},
         pages=frozenset({"VMGuestHAReset"}),
+    ),
+    *(
+        Situation(
+            f"heartbeats, VM rebooted in order, every {scrape} s",
+            scrape=scrape,
+            heartbeats=True,
+            beside="goes",
+            away=((HOUR, HOUR + 2 * MINUTE),),
+            session_after=30,
+            hours=2,
+            fires=GONE,
+        )
+        for scrape in (30, 60)
+    ),
+    *(
+        Situation(
+            f"VM hung, reset after 75 s, every {scrape} s",
+            scrape=scrape,
+            heartbeats=True,
+            beside="goes",
+            away=((HOUR, HOUR + 2 * MINUTE),),
+            session_after=75,
+            hours=2,
+            fires=GONE | {"VMGuestHAReset"},
+            pages=frozenset({"VMGuestHAReset"}),
+        )
+        for scrape in (30, 60)
+    ),
+    Situation(
+        "checks fail, VM reset",
+        heartbeats=True,
+        beside="goes",
+        failing=120,
+        away=((HOUR, HOUR + 2 * MINUTE),),
+        session_after=5,
+        hours=2,
+        fires=GONE | {"VMGuestHAReset", "VMGuestHAUnhealthy"},
+        pages=frozenset({"VMGuestHAReset", "VMGuestHAUnhealthy"}),
     ),
 )
 """With heartbeats for vSphere HA. A loss warns; what shows that it was no orderly stop pages."""

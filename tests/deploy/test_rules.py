@@ -92,7 +92,8 @@ def test_recorded_names_are_not_published_names() -> None:
 def test_alert_tells_what_an_operator_needs(rule: dict[str, Any]) -> None:
     notes = rule["annotations"]
     assert set(notes) == {"summary", "description", "threshold", "runbook_url"}
-    assert "$labels.instance" in notes["summary"]
+    assert "{{ or $labels.host_name $labels.instance }}" in notes["summary"]
+    assert not any("{{ $labels.instance }}" in note for note in notes.values()), "by OTLP that is a UUID"
     assert "$value" in notes["description"]
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert notes["runbook_url"] == f"RUNBOOK.md#{rule['alert'].lower()}"
