@@ -215,12 +215,23 @@ def test_the_role_knows_every_setting() -> None:
         ("", {}, "vmguest_exporter_package has to be"),
         ("vmguest-exporter", {}, "vmguest_exporter_package has to be"),
         ("dist/x.deb", {"web.lisen-address": ":1"}, "unknown settings: web.lisen-address"),
+        (
+            "dist/x.deb",
+            {"web": False, "otlp.headers": {"a": "b"}},
+            "vmguest_exporter_settings: otlp.headers:",
+        ),
+        ("dist/x.deb", {"ha.grace": None, "poll.interval": "1s"}, "vmguest_exporter_settings: ha.grace:"),
+        (
+            "dist/x.deb",
+            {"web.listen-address": [":1", None], "otlp.headers": []},
+            "vmguest_exporter_settings: otlp.headers, web.listen-address:",
+        ),
     ],
 )
 def test_the_role_says_what_is_missing_before_it_changes_anything(
-    tmp_path: Path, package: str, settings: dict[str, str], told: str
+    tmp_path: Path, package: str, settings: dict[str, Any], told: str
 ) -> None:
-    (check, *_) = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    checks = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())[:2]
     variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text()) | {
         "vmguest_exporter_package": package,
         "vmguest_exporter_settings": settings,
@@ -231,13 +242,47 @@ def test_the_role_says_what_is_missing_before_it_changes_anything(
             "connection": "local",
             "gather_facts": False,
             "vars": variables,
-            "tasks": [check],
+            "tasks": checks,
         }
     ]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
     done = run_ansible("ansible-playbook", "--inventory=localhost,", tmp_path / "play.yml", folder=tmp_path)
     assert done.returncode != 0
     assert told in " ".join(done.stdout.split())
+
+
+def check_of_the_role(tmp_path: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """What ``--check`` says of a machine that has nothing of it."""
+    package = tmp_path / "vmguest-exporter.deb"
+    package.touch()
+    units = tmp_path / "units"
+    units.mkdir()
+    given = {
+        "vmguest_exporter_package": str(package),
+        "vmguest_exporter_everywhere": True,
+        "vmguest_exporter_unit_folder": str(units),
+        "vmguest_exporter_settings_file": str(tmp_path / "settings"),
+        "ansible_python_interpreter": sys.executable,
+    }
+    play = [{"hosts": "localhost", "connection": "local", "vars": given | variables, "roles": [str(ROLE)]}]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    return run_ansible(
+        "ansible-playbook", "--check", "--inventory=localhost,", tmp_path / "play.yml", folder=tmp_path
+    )
+
+
+@pytest.mark.parametrize("heartbeats", [False, True])
+def test_a_check_before_the_first_installation_ends_well(tmp_path: Path, heartbeats: bool) -> None:
+    done = check_of_the_role(tmp_path, vmguest_exporter_ha=heartbeats)
+    assert done.returncode == 0, done.stdout
+    assert "RUNNING HANDLER" in done.stdout
+    assert not (tmp_path / "settings").exists()
+
+
+def test_a_state_that_is_none_is_refused(tmp_path: Path) -> None:
+    done = check_of_the_role(tmp_path, vmguest_exporter_state="abesnt")
+    assert done.returncode != 0
+    assert "'abesnt'; it has to be present or absent" in " ".join(done.stdout.split())
 
 
 def test_the_collection_carries_its_files(tmp_path: Path) -> None:
