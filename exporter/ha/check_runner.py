@@ -17,7 +17,9 @@ from exporter.ha.rules import Health
 Probe = Callable[[float], str | None]
 """One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
 
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+SHORTAGES = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
 """What the system says when this process, or the machine, has run out of something: no word on what is checked."""
 
 

@@ -20,7 +20,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.ha.check_runner import SHORTAGES, NotKnownYet, Probe
+from exporter.ha.check_runner import SHORTAGES, NotKnownYet, OwnFault, Probe
+from exporter.ha.pattern import NO_MATCH
 from exporter.machine import isolated
 
 BODY = 1 << 16
@@ -116,6 +117,8 @@ def _match(url: str, body: str, text: bytes, limit: float) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"{url}: the pattern {body!r} took too long on the body, and was given up"
+    if found.returncode not in {0, NO_MATCH}:
+        raise OwnFault(f"the exporter could not look for {body!r}: its process ended with {found.returncode}")
     return None if found.returncode == 0 else f"{url}: the body does not match {body!r}"
 
 
@@ -168,6 +171,9 @@ def command(arguments: Sequence[str]) -> Probe:
             return f"{name} took longer than {limit:g} s and was killed"
         if status == 0:
             return None
+        if status == -signal.SIGKILL:
+            # Nobody here sent it: the kernel does, where memory has run out.
+            raise OwnFault(f"the exporter could not look: {name} was killed, for want of memory perhaps")
         return (
             f"{name} ended with status {status}" if status > 0 else f"{name} was killed by signal {-status}"
         )

@@ -16,6 +16,7 @@ import pytest
 
 from exporter.ha import checks
 from exporter.ha.check_runner import NotKnownYet, OwnFault, Probe, look
+from exporter.machine import isolated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")
 
@@ -398,7 +399,9 @@ def test_a_handshake_that_drips_ends_with_the_limit(serve: Serve) -> None:
     assert checks.http(url)(SHORT) == f"{url} did not answer within {SHORT:g} s"
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL]
+)
 @pytest.mark.parametrize("name", ["http", "tcp", "command", "systemd", "file"])
 def test_a_shortage_of_the_exporters_own_is_no_failure_of_a_check(
     monkeypatch: pytest.MonkeyPatch, name: str, number: int
@@ -438,3 +441,17 @@ def test_the_children_of_a_check_are_reaped_by_their_group(monkeypatch: pytest.M
     checks._reap(groups)
     assert asked == [-12345, -12345]
     assert groups == set()
+
+
+def test_a_command_that_was_killed_from_outside_is_no_word_on_what_it_looks_at() -> None:
+    with pytest.raises(OwnFault, match="sh was killed"):
+        look(checks.command(["/bin/sh", "-c", "kill -KILL $$"]), PATIENCE)
+
+
+@pytest.mark.parametrize("end", ["kill -KILL $$", "exit 1", "exit 127"])
+def test_a_pattern_whose_process_failed_is_no_word_on_the_body(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated, "command", lambda *_: ["/bin/sh", "-c", end])
+    with pytest.raises(OwnFault, match="could not look for 'ok'"):
+        checks._match("http://shop/", "ok", b"ok", PATIENCE)
