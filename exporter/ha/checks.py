@@ -75,9 +75,7 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
         alarm.start()
         try:
             if parts.scheme == "https":
-                connection.sock = ssl.create_default_context().wrap_socket(
-                    plain, server_hostname=connection.host
-                )
+                connection.sock = _secured(plain, connection.host)
             else:
                 connection.sock = plain
             connection.request("GET", path, headers={"User-Agent": "vmguest-exporter", "Connection": "close"})
@@ -97,6 +95,15 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
         # What was cut off looks like an end.
         raise TimeoutError
     return reply.status, text
+
+
+def _secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    except ssl.SSLCertVerificationError:
+        # OpenSSL passes over authorities that it can't open, without a word: with no file to spare no certificate is good.
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        raise
 
 
 def _shut(outside: socket.socket) -> None:

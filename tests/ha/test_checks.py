@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -455,3 +456,30 @@ def test_a_pattern_whose_process_failed_is_no_word_on_the_body(
     monkeypatch.setattr(isolated, "command", lambda *_: ["/bin/sh", "-c", end])
     with pytest.raises(OwnFault, match="could not look for 'ok'"):
         checks._match("http://shop/", "ok", b"ok", PATIENCE)
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_certificate_that_is_not_trusted_for_want_of_files_is_no_failure(
+    short: bool, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL finds no authorities where it can't open their files, and does not say so."""
+    opened = os.open
+
+    def no_files(path: str, *rest: int) -> int:
+        if path == os.devnull:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, *rest)
+
+    class Context:
+        def wrap_socket(self, *_: object, **__: object) -> None:
+            if short:
+                monkeypatch.setattr(os, "open", no_files)
+            raise ssl.SSLCertVerificationError("unable to get local issuer certificate")
+
+    monkeypatch.setattr(ssl, "create_default_context", Context)
+    probe = checks.http(f"https://127.0.0.1:{serve(says(OK))}/")
+    if short:
+        with pytest.raises(OwnFault, match="Too many open files"):
+            look(probe, PATIENCE)
+    else:
+        assert "unable to get local issuer" in str(look(probe, PATIENCE))
