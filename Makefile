@@ -10,7 +10,7 @@ READY   := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test test-all lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean
+.PHONY: help run test test-all lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean dashboards chart rules
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
