@@ -148,13 +148,19 @@ def _open(path: str) -> int:
     folder = Path(path).parent
     try:
         found = folder.stat()
-        if found.st_uid not in {0, os.geteuid()} or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        create = os.O_CREAT
+        owners = {0, os.geteuid()}
+        if os.geteuid() == 0 and found.st_uid and Path(path).lstat().st_uid == found.st_uid:
+            # An administrator beside the exporter's user. A lock of root's in its place would keep the exporter out.
+            owners.add(found.st_uid)
+            create = 0
+        if found.st_uid not in owners or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigError(
                 f"{path}: the lock of the heartbeats can't be here: others can write to {folder}. It must belong to root or "
                 "to the exporter's user, with write permission for the owner alone"
             )
         # Whoever may read it could lock it, and keep the heartbeats out.
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ConfigError(
             f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. The systemd unit makes "

@@ -233,3 +233,24 @@ def test_a_container_with_the_machines_directory_is_taken(tmp_path: Path) -> Non
     table = tmp_path / "mountinfo"
     table.write_text(OVERLAY + f"11 10 0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw\n")
     lock.check_shared(f"{RUN}/ha.lock", containers=(tmp_path,), mounts=table)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root only: files of another user")
+def test_root_may_act_in_the_directory_of_the_exporters_user(tmp_path: Path) -> None:
+    folder, path = tmp_path / "own", tmp_path / "own" / "ha.lock"
+    folder.mkdir(mode=0o755)
+    os.chown(folder, 4321, 4321)
+    with pytest.raises(ConfigError):
+        lock.acquire(str(path))
+    assert not path.exists(), "no lock of root's that keeps the exporter out"
+    path.touch()
+    with pytest.raises(ConfigError, match="others can write to"):
+        lock.acquire(str(path))
+    os.chown(path, 4321, 4321)
+    held = lock.acquire(str(path))
+    assert held is not None
+    held.release()
+    assert path.stat().st_uid == 4321
+    folder.chmod(0o775)
+    with pytest.raises(ConfigError, match="others can write to"):
+        lock.acquire(str(path))
