@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 image=${1:?usage: build.sh IMAGE [PLATFORMS]}
 platforms=${2:-linux/amd64,linux/arm64}
-base=${BASE:-docker.io/library/debian:bookworm-slim}
+base=${BASE:-debian:bookworm-slim}
 
 case $base in
 *@sha256:*) ;;

@@ -13,7 +13,7 @@ inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteract
 # The mirror of this machine, whatever its own release is.
 mirror=$(grep -rhoE '^[^#]*https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
     grep -oE 'https?://[^ ]+' | head -n 1 || true)
-mmdebstrap --quiet --variant=apt --include=python3,systemd-standalone-sysusers "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
+mmdebstrap --quiet --variant=apt --include=python3,systemd-standalone-sysusers "$suite" "$root" ${mirror:+"$mirror"}
 before=$(cd "$root" && find etc usr var -xdev ! -path 'var/lib/dpkg/*' ! -path 'var/cache/*' ! -path 'var/lib/apt/*' ! -path 'var/log/*' | sort)
 
 install() { # as apt would, dependencies looked at
