@@ -65,6 +65,17 @@ class Terminal:
             time.sleep(0.3)
         raise AssertionError(f"{words!r} never came:\n{screen}")
 
+    def typed_until(self, line: str, words: str) -> str:
+        """Type ``line`` again and again: a program that is about to leave takes what is typed with it."""
+        for _ in range(30):
+            self.press(line, "Enter")
+            for _ in range(5):
+                time.sleep(0.2)
+                screen = self.screen()
+                if words in screen:
+                    return screen
+        raise AssertionError(f"{words!r} never came:\n{screen}")
+
 
 @pytest.fixture
 def terminal(short_path: Path, require_program: Callable[[str, str], str]) -> Iterator[Terminal]:
@@ -85,8 +96,7 @@ def test_in_a_real_terminal(terminal: Terminal) -> None:
     terminal.press("m")
     assert "MCTLTGT" in terminal.until("· memory ·")
     terminal.press("q")
-    terminal.press("echo le''ft", "Enter")
-    screen = terminal.until("\nleft")
+    screen = terminal.typed_until("echo le''ft", "\nleft")
     assert "vmguest top" not in screen, "the screen before is back"
     terminal.press("stty -a | tr ' ' '\\n' | grep -x echo", "Enter")
     terminal.until("\necho\n")
