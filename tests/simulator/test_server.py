@@ -366,7 +366,7 @@ def test_the_end_of_the_block_ends_open_connections_and_removes_the_socket(short
     with serve_unix(path, serving()):
         guest.call(b"guestlib.info.get 3")
     assert not path.exists()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # threads of earlier tests may end meanwhile
     with pytest.raises(RefusedError):
         guest.call(b"guestlib.info.get 3")
 
