@@ -140,8 +140,9 @@ class HostState:
             self.on, self.unsure = True, False
             self.silent_since = self.enabled_at = self._sent
         elif isinstance(result, REFUSALS):
-            # It did nothing. What was, or may have been, on before still is.
-            self.ours = self.unsure = self._before[0]
+            # It did nothing. What was, or may have been, on before still is; a question without an answer stands.
+            self.ours = self._before[0]
+            self.unsure = self.ours or self.unanswered
 
     def _marked(self, result: Result) -> None:
         if result is Code.OK:

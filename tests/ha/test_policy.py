@@ -886,6 +886,17 @@ def test_a_first_question_whose_answer_was_lost_is_asked_again_before_a_stop_is_
     assert not run.on
 
 
+def test_a_refused_enable_after_a_lost_first_answer_leaves_the_question_open_for_the_stop() -> None:
+    """Found by the second model: nobody asked again, and the stop of a host that answers used its whole minute."""
+    run = Run()
+    run.answers = {A: ConnectionLost("broken"), E: RpcError("Permission denied")}
+    assert run.verbs(0) == [A, E]
+    run.answers.clear()
+    run.policy.stop(run.now)
+    assert run.verbs(5) == [A]
+    assert run.end == End(confirmed=True)
+
+
 def test_a_host_that_never_answers_lets_no_stop_be_confirmed() -> None:
     run = Run()
     run.answers[A] = run.answers[D] = TransportError("lost")
