@@ -38,7 +38,7 @@ FOREIGN = {
     "--unix-socket",  # curl
     *("--web.enable-otlp-receiver", "--enable-feature"),  # Prometheus
     "--security-opt",  # docker run
-    "--numprocesses",  # pytest
+    *("--numprocesses", "--randomly-seed"),  # pytest
     "--config",  # the OpenTelemetry Collector
     *("--now", "--unit"),  # systemctl, systemd-run
 }

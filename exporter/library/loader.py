@@ -115,7 +115,11 @@ def attach(name: str, handle: Any) -> Library:
 
 
 def location(name: str, maps: Path = Path("/proc/self/maps")) -> str:
-    """The file behind a loaded ``name``, as the kernel knows it; ``name`` itself where it does not say."""
+    """The file behind a loaded ``name``: of a path what it leads to, else the first of that name that the kernel has
+    mapped; ``name`` itself where nothing says.
+    """
+    if Path(name).name != name:
+        return str(Path(name).resolve())
     try:
         lines = maps.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -57,9 +57,13 @@ MADE = {
     "numa": 'base = "steady"\n[drive]\nnuma_remote = 0.5\n',
     "slow-disk": 'base = "steady"\n[drive]\ndisk_latency = 40000\n',
     "balloon-coming": 'base = "steady"\n[set]\nmemory_balloon_target = 2048\n',
-    "new-limit": 'base = "steady"\n[set]\ncpu_limit = {steps = [[0, "unlimited"], [20, 1300]]}\n',
+    # Shares change all the time: a change lies inside of whatever range is looked at.
+    "new-limit": (
+        'base = "steady"\n[set]\ncpu_limit = {steps = [[0, "unlimited"], [20, 1300]]}\n'
+        "cpu_shares = {steps = [[0, 4000], [10, 8000]], every = 20}\n"
+    ),
     "less-and-less": (
-        'base = "steady"\n[set]\nhost_memory_kernel_overhead = {steps = [[0, 900], [30, false]]}\n'
+        'base = "steady"\n[set]\nhost_memory_kernel_overhead = {steps = [[0, 900], [30, false]], every = 60}\n'
     ),
     "churn": 'base = "steady"\n[session]\nevery = 4\n',
 }
@@ -146,8 +150,11 @@ class Lab:
     """Where the parts are."""
 
     url: str
-    started: float
+    started: float = 0.0
+    """When the last target was given to Prometheus."""
     ports: dict[str, int] = field(default_factory=dict)
+    at: float | None = None
+    """The time that queries are about; None: now."""
 
     def get(self, path: str, **parameters: str) -> Any:
         query = urllib.parse.urlencode(parameters)
@@ -162,12 +169,12 @@ class Lab:
         return document["data"]
 
     def instant(self, expr: str) -> list[dict[str, Any]]:
-        data = self.get("query", query=expr)
+        data = self.get("query", query=expr, **({"time": str(self.at)} if self.at else {}))
         result: list[dict[str, Any]] = data["result"] if data["resultType"] == "vector" else [data]
         return result
 
     def over_time(self, expr: str, seconds: float = 60, step: float = 1) -> list[dict[str, Any]]:
-        now = time.time()
+        now = self.at or time.time()
         data = self.get("query_range", query=expr, start=str(now - seconds), end=str(now), step=str(step))
         result: list[dict[str, Any]] = data["result"]
         return result
@@ -286,7 +293,15 @@ def _lab(
     environment = {
         name: text for name, text in os.environ.items() if not name.startswith(("VMGUEST_", "OTEL_"))
     }
+    (folder / "targets").mkdir()
     try:
+        # Prometheus first: each exporter is scraped from its beginning, however long the others take to start.
+        lab = Lab(f"http://127.0.0.1:{free_port()}")
+        processes.append(_prometheus(prometheus, folder, lab.url))
+        wait("prometheus", partial(_answers, f"{lab.url}/-/ready"), 60)
+        lab.ports |= dict.fromkeys(MADE_PAGES, pages) | {"ha-gone": gone, "gone": free_port()}
+        for name, port in lab.ports.items():
+            _scrape(folder, name, port)
         for name, arguments in flags.items():
             with (folder / f"{name}.log").open("wb") as log:
                 command = [
@@ -298,64 +313,9 @@ def _lab(
                     "--web.listen-address=127.0.0.1:0",
                 ]
                 processes.append(subprocess.Popen(command, stderr=log, cwd=ROOT, env=environment))
-        ports = {}
-        for name in flags:
-            ports[name] = wait(f"exporter {name}", partial(listening, folder / f"{name}.log"), 30)
-        ports["gone"] = free_port()
-        ports |= dict.fromkeys(MADE_PAGES, pages) | {"ha-gone": gone}
-        for rules in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
-            (folder / rules.name).write_text(compressed(rules.read_text()))
-        targets = [
-            {
-                "targets": [f"127.0.0.1:{port}"],
-                "labels": {
-                    "instance": name,
-                    "__metrics_path__": f"/{name}" if name in MADE_PAGES else "/metrics",
-                    **({} if name == "steady" else {"cluster": "lab"}),
-                },
-            }
-            for name, port in ports.items()
-        ]
-        (scrape,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
-        (folder / "prometheus.yml").write_text(
-            yaml.safe_dump(
-                {
-                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                    "rule_files": ["vmguest.yml", "vmguest-insight.yml", "vmguest-compat.yml"],
-                    "scrape_configs": [
-                        {
-                            "job_name": "vmguest",
-                            "static_configs": targets,
-                            "metric_relabel_configs": scrape["metric_relabel_configs"],
-                        }
-                    ],
-                }
-            )
-        )
-        port = free_port()
-        with (folder / "prometheus.log").open("wb") as log:
-            processes.append(
-                subprocess.Popen(
-                    [
-                        prometheus,
-                        f"--config.file={folder / 'prometheus.yml'}",
-                        f"--storage.tsdb.path={folder / 'data'}",
-                        f"--web.listen-address=127.0.0.1:{port}",
-                    ],
-                    stderr=log,
-                    cwd=folder,
-                )
-            )
-        lab = Lab(f"http://127.0.0.1:{port}", time.time(), ports)
-
-        def ready() -> bool:
-            try:
-                with urllib.request.urlopen(f"{lab.url}/-/ready", timeout=1):
-                    return True
-            except OSError:
-                return False
-
-        wait("prometheus", ready, 20)
+            lab.ports[name] = wait(f"exporter {name}", partial(listening, folder / f"{name}.log"), 60)
+            _scrape(folder, name, lab.ports[name])
+        lab.started = time.time()
         yield lab
     finally:
         for process in processes:
@@ -366,3 +326,51 @@ def _lab(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _scrape(folder: Path, name: str, port: int) -> None:
+    """Give Prometheus one target more."""
+    target = {
+        "targets": [f"127.0.0.1:{port}"],
+        "labels": {
+            "instance": name,
+            "__metrics_path__": f"/{name}" if name in MADE_PAGES else "/metrics",
+            **({} if name == "steady" else {"cluster": "lab"}),
+        },
+    }
+    (folder / "new").write_text(json.dumps([target]))
+    (folder / "new").rename(folder / "targets" / f"{name}.json")
+
+
+def _prometheus(program: str, folder: Path, url: str) -> subprocess.Popen[bytes]:
+    for rules in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
+        (folder / rules.name).write_text(compressed(rules.read_text()))
+    (scrape,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["vmguest.yml", "vmguest-insight.yml", "vmguest-compat.yml"],
+        "scrape_configs": [
+            {
+                "job_name": "vmguest",
+                "file_sd_configs": [{"files": ["targets/*.json"], "refresh_interval": "5s"}],
+                "metric_relabel_configs": scrape["metric_relabel_configs"],
+            }
+        ],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    command = [
+        program,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        return subprocess.Popen(command, stderr=log, cwd=folder)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except OSError:
+        return False

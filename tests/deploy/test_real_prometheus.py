@@ -135,10 +135,26 @@ def values(result: list[dict[str, Any]]) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def settled(lab: Any) -> Any:
-    """The laboratory after every scenario has played its part."""
+def settled(lab: Any, wait: Any) -> Any:
+    """The laboratory after every scenario has played its part; all queries are about one moment of it."""
     time.sleep(max(0.0, lab.started + RUN - time.time()))
+    wait(
+        "every trouble flagged",
+        lambda: all(FIRING[name] <= fired(lab).get(name, set()) for name in FIRING),
+        120,
+    )
+    lab.at = time.time()
     return lab
+
+
+def fired(lab: Any) -> dict[str, set[str]]:
+    """Every alert that has fired, by instance: ``name/severity``."""
+    seen: dict[str, set[str]] = {}
+    expr = 'count by (instance, alertname, severity) (count_over_time(ALERTS{alertstate="firing"}[10m]))'
+    for row in lab.instant(expr):
+        labels = row["metric"]
+        seen.setdefault(labels["instance"], set()).add(f"{labels['alertname']}/{labels['severity']}")
+    return seen
 
 
 pytestmark = pytest.mark.real
@@ -151,11 +167,7 @@ def test_every_rule_is_loaded_and_evaluates(settled: Any) -> None:
 
 
 def test_exactly_the_troubled_vms_are_flagged(settled: Any) -> None:
-    seen: dict[str, set[str]] = {}
-    expr = 'count by (instance, alertname, severity) (count_over_time(ALERTS{alertstate="firing"}[10m]))'
-    for row in settled.instant(expr):
-        labels = row["metric"]
-        seen.setdefault(labels["instance"], set()).add(f"{labels['alertname']}/{labels['severity']}")
+    seen = fired(settled)
     different = {
         name: (seen.get(name), FIRING.get(name))
         for name in seen.keys() | FIRING.keys()
@@ -257,7 +269,7 @@ SHEETS = (
 def test_the_board_as_a_picture(settled: Any, tmp_path: Path, uid: str, instance: str) -> None:
     """Every panel shows what its queries give. ``SHEETS=folder`` keeps the pictures."""
     board = json.loads((FOLDER / f"{uid}.json").read_text(encoding="utf-8"))
-    shown = Range(time.time(), length=60, step=1)
+    shown = Range(settled.at, length=60, step=1)
     server = Server(settled.url, shown, {"job": "vmguest", "instance": instance, "cluster": ".*"})
     figure, drawn = draw(board, server)
     name = uid if instance == ".+" else f"{uid}-{instance}"

@@ -110,3 +110,12 @@ def test_location_is_the_file_that_the_kernel_has_mapped(tmp_path: Path) -> None
     assert loader.location("libguestlib.so.0", maps) == "/usr/lib/with space/libguestlib.so.0.0.0"
     assert loader.location("libother.so", maps) == "libother.so"
     assert loader.location("libguestlib.so.0", tmp_path / "none") == "libguestlib.so.0"
+
+
+def test_location_of_a_path_is_that_file_and_no_other_of_its_name(tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text("7f02-7f03 r-xp 00000000 08:01 13   /usr/lib/libguestlib.so.0\n")
+    (tmp_path / "libguestlib.so.0.0.0").touch()
+    (tmp_path / "libguestlib.so.0").symlink_to("libguestlib.so.0.0.0")
+    given = str(tmp_path / "libguestlib.so.0")
+    assert loader.location(given, maps) == f"{tmp_path.resolve()}/libguestlib.so.0.0.0"
