@@ -37,6 +37,8 @@ from exporter.machine.systemd import Notifier
 from exporter.poller import Poller
 from exporter.session import hosts
 from exporter.session.record import FORMAT, VERSION
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
 from exporter.snapshot import PollState, Snapshot, SourceInfo
 
 LOCAL = (Address("127.0.0.1", 0),)
@@ -316,6 +318,26 @@ def test_a_real_hosts_session_outlives_the_process_where_the_unit_has_a_folder(t
     assert hosts.memory(real, environ) is not None
     assert hosts.memory(real, {}) is None
     assert hosts.memory(Settings(source="simulated"), environ) is None
+
+
+def test_what_was_seen_last_is_kept_at_the_end_and_after_the_last_poll(
+    short_path: Path, tmp_path: Path
+) -> None:
+    settings = Settings(
+        guestrpc=GuestRpc(socket=str(short_path / "host")),
+        poll=Poll(interval=0.2),
+        extended=Extended(enabled=False),
+        web=Web(enabled=False),
+    )
+    enough = threading.Event()
+    host = SimulatedHost("steady", seed=1)
+    with serve_unix(short_path / "host", Server(host)), ExitStack() as parts:
+        poller = app.start(settings, {"STATE_DIRECTORY": str(tmp_path)}, Notifier({}), parts, pytest.fail)
+        while poller.state.polls < 3:
+            enough.wait(0.01)
+        parts.close()
+        kept = json.loads((tmp_path / "last-seen.json").read_text())
+    assert kept["session"]["seen"] == poller.state.read_time
 
 
 def test_a_socket_is_guestrpc_without_looking_at_the_machine(short_path: Path) -> None:

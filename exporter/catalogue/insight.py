@@ -24,7 +24,8 @@ RECLAIM_WORST_CASE = Metric("memory.reclaim_worst_case", _G, Unit.BYTES,
 RECLAIM_DEFICIT = Metric("memory.reclaim_deficit", _G, Unit.BYTES,
     "What the guest lacks, free swap included, to give what the host wants next; above 0 it may run out of memory.")
 SETTING_CHANGES = Metric("setting_changes", _C, Unit.CHANGES,
-    "Changes seen of a setting of this VM: reservation, limit, shares, largest balloon, pool, vCPUs, memory.", ("setting",))
+    "Changes seen of a setting of this VM: reservation, limit, shares, largest balloon, pool, vCPUs, memory.", ("setting",),
+    created=False)
 STOLEN_RATIO = Metric("cpu.stolen_ratio", _H, Unit.RATIO,
     "Share of one vCPU's time that was stolen, a sample of the host each: shows bursts that averages hide.")
 MEMORY_CONTENTION_RATIO = Metric("cpu.memory_contention_ratio", _H, Unit.RATIO,

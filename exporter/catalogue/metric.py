@@ -41,6 +41,9 @@ class Metric:
     of_host: bool = False
     """A counter of the host's own life, not of the session's. Each session is a series of its own (label
     ``session_id``), so that no rate crosses two hosts, and its beginning is not known."""
+    created: bool = True
+    """Whether Prometheus is told when a counter began, in a series of its own each. Not where there are many that are
+    0 from this process's start on, which ``process_start_time_seconds`` tells."""
 
     @cached_property
     def family(self) -> str:

@@ -53,7 +53,8 @@ def as_metric(family: Family) -> Metric:
     if family.metric.kind is Kind.COUNTER:
         counter = CounterMetricFamily(name, text, labels=labels, unit=unit)
         for point in family.points:
-            counter.add_metric([value for _, value in point.labels], point.value, created=point.created)
+            created = point.created if family.metric.created else None
+            counter.add_metric([value for _, value in point.labels], point.value, created=created)
         return counter
     gauge = GaugeMetricFamily(name, text, labels=labels, unit=unit)
     for point in family.points:

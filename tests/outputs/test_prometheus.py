@@ -146,7 +146,7 @@ def expected(families: Iterable[Family]) -> list[Line]:
             labels = tuple(sorted(point.labels))
             ending = {"counter": "_total", "info": "_info"}.get(kind, "")
             lines.append((name + ending, labels, float(point.value)))
-            if kind == "counter" and point.created is not None:
+            if kind == "counter" and point.created is not None and family.metric.created:
                 lines.append((f"{name}_created", labels, point.created))
     return lines
 
