@@ -144,7 +144,9 @@ def window(moments: tuple[Moment, ...]) -> tuple[Moment, Moment] | None:
     limit, first = last.get("cpu_limit"), last
     for one in reversed(moments):
         other = one.session_id != last.session_id or one.get("cpu_limit") != limit
-        if other or last.at - one.at > WINDOW:
+        # Counters may begin anew under the same id.
+        fell = (one.get("elapsed") or 0.0) > (first.get("elapsed") or math.inf)
+        if other or fell or last.at - one.at > WINDOW:
             break
         first = one
     return (first, last) if first is not last else None

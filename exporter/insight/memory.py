@@ -51,10 +51,11 @@ def reclaim(snapshot: Snapshot, guest: Guest) -> Reclaim:
     )
 
 
-def taken(snapshot: Snapshot) -> float:
-    """Bytes ballooned, swapped and compressed; what is not told counts as none."""
+def _growth(before: Snapshot, after: Snapshot) -> float:
+    """Bytes by which what is ballooned, swapped and compressed grew; what is not told on both sides counts as none."""
     keys = ("memory_ballooned", "memory_swapped", "memory_zipped")
-    return sum(number(snapshot, key) or 0.0 for key in keys)
+    pairs = ((number(before, key), number(after, key)) for key in keys)
+    return sum(now - then for then, now in pairs if then is not None and now is not None)
 
 
 def limit_state(snapshot: Snapshot, guest: Guest, before: Snapshot | None) -> MemoryLimitState | None:
@@ -70,7 +71,7 @@ def limit_state(snapshot: Snapshot, guest: Guest, before: Snapshot | None) -> Me
         return MemoryLimitState.NOT_BINDING
     used = number(snapshot, "memory_used")
     if used is not None and used >= USED_UP * limit:
-        growing = before is not None and taken(snapshot) > taken(before)
+        growing = before is not None and _growth(before, snapshot) > 0
         ahead = (
             _balloon_ahead(snapshot),
             _ahead(snapshot, "memory_swap_target", "memory_swapped"),

@@ -108,7 +108,7 @@ class Observer:
         if state.extended is not None and state.extended is not self._extended:
             insight = self._round(insight, state.extended)
         if entries:
-            insight = replace(insight, timeline=(*insight.timeline, *entries)[-timeline.MOST :])
+            insight = replace(insight, timeline=timeline.bounded((*insight.timeline, *entries)))
         self.insight = insight
         return entries
 
@@ -164,9 +164,11 @@ class Observer:
         """What this poll shows to have happened: a session change, settings that differ."""
         found = []
         at, before = state.read_monotonic, self._facts
-        build = before.build if before is not None and before.session_id == snapshot.session_id else ""
-        self._facts = timeline.facts_of(state, snapshot, self._guest, build)
-        if before is not None and before.session_id != snapshot.session_id:
+        self._facts = timeline.facts_of(state, snapshot, self._guest)
+        if before is not None and not timeline.another(before, self._facts):
+            self._facts = replace(self._facts, build=before.build)
+        elif before is not None:
+            self._contended = None
             found.append(timeline.session_entry(before, self._facts, at, restarted=self._restarted))
             self._before = before
         changed: tuple[Change, ...] = ()

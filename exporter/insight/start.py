@@ -16,7 +16,7 @@ from typing import Any
 from exporter.config import Settings
 from exporter.insight.observer import Insight, Observer
 from exporter.insight.settings import Setting
-from exporter.insight.timeline import MOST, Entry, Facts
+from exporter.insight.timeline import MOST, Entry, Facts, bounded
 from exporter.snapshot import Guest, PollState
 
 log = logging.getLogger("exporter.insight")
@@ -110,7 +110,7 @@ class Told:
             return None
         insight = self._observer.insight
         entries = sorted((*insight.timeline, *self._notes.copy()), key=lambda entry: entry.at)
-        return replace(insight, timeline=tuple(entries[-MOST:]))
+        return replace(insight, timeline=bounded(tuple(entries)))
 
     def guest(self) -> Guest:
         """What the guest's kernel said when it was asked last."""

@@ -6,6 +6,7 @@ The host never says why a session changed. A guess is called one, and the clues 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from exporter.insight.interval import number
@@ -13,7 +14,7 @@ from exporter.insight.words import hertz, span
 from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
 
 MOST = 100
-"""Entries that are kept; the oldest goes first."""
+"""Entries that are kept."""
 CLOCK_STEP = 2.0
 """Seconds by which the guest's clock must have jumped to count: time services correct less than that by slewing."""
 
@@ -51,14 +52,35 @@ class Facts:
     """Wall clock of the last good poll, seconds."""
 
 
-def facts_of(state: PollState, snapshot: Snapshot, guest: Guest, build: str = "") -> Facts:
+def bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """At most :data:`MOST`, oldest first: the oldest of the commonest kind goes, so that moves don't hide a changed setting."""
+    while len(entries) > MOST:
+        ((kind, _),) = Counter(each.kind for each in entries).most_common(1)
+        place = next(at for at, each in enumerate(entries) if each.kind == kind)
+        entries = (*entries[:place], *entries[place + 1 :])
+    return entries
+
+
+def fell(before: Facts, after: Facts) -> bool:
+    """Whether the host began to count anew under the same session id."""
+    if before.session_id != after.session_id or before.elapsed is None or after.elapsed is None:
+        return False
+    return after.elapsed < before.elapsed
+
+
+def another(before: Facts, after: Facts) -> bool:
+    """Whether it is another session, by its id or by its counters."""
+    return before.session_id != after.session_id or fell(before, after)
+
+
+def facts_of(state: PollState, snapshot: Snapshot, guest: Guest) -> Facts:
     elapsed = snapshot.values.get("elapsed")
     return Facts(
         session_id=snapshot.session_id,
         elapsed=elapsed / 1000 if isinstance(elapsed, int) else None,
         frequency=number(snapshot, "host_cpu_frequency"),
         cores=number(snapshot, "host_cpu_cores"),
-        build=build,
+        build="",
         boot_id=guest.boot_id or "",
         clock=state.read_time - state.read_monotonic,
         seen=state.read_time,
@@ -93,6 +115,8 @@ def session_entry(before: Facts, after: Facts, at: float, *, restarted: bool = F
         clues.append("the guest's kernel was booted in between")
     if abs(step) > CLOCK_STEP:
         clues.append(f"the guest's clock was set {'forward' if step > 0 else 'back'} by {span(abs(step))}")
+    if fell(before, after):
+        clues.append("its counters fell under the same id")
     clues.append(f"nothing was seen for {span(max(after.seen - before.seen, 0.0))}")
     if after.elapsed is not None:
         clues.append(f"the host had counted for {span(after.elapsed)}")

@@ -21,7 +21,7 @@ _TICKS = 100
 def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None] = os.cpu_count) -> Guest:
     """Ask the kernel. Inside a container this is still the kernel of the VM, not the container's limit.
 
-    Where something (LXCFS) lays a container's own view over /proc/meminfo, memory is left out: it is not the VM's.
+    What something (LXCFS) lays a container's own view over is left out: it is not the VM's.
 
     Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``, ``possible``), sysfs-devices-memory
     (``block_size_bytes``), proc(5) (``meminfo``, ``stat``, ``sys/kernel/random/boot_id``), accounting/psi.rst
@@ -29,15 +29,17 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
     there is no sysfs, which is Windows.
     """
     root = Path(root)
-    memory = {} if _overlaid(root) else _meminfo(root)
+    over = _mounts(root)
+    cpus = "/sys/devices/system/cpu"
+    memory = {} if "/proc/meminfo" in over else _meminfo(root)
     return Guest(
-        vcpus=_cpus(root, "online") or cpu_count(),
+        vcpus=None if over & {cpus, f"{cpus}/online"} else _cpus(root, "online") or cpu_count(),
         memory_bytes=memory.get("MemTotal"),
         installed_bytes=_installed(root),
         available_bytes=memory.get("MemAvailable"),
         swap_free_bytes=memory.get("SwapFree"),
         possible_vcpus=_cpus(root, "possible"),
-        steal_seconds=_steal(root),
+        steal_seconds=None if "/proc/stat" in over else _steal(root),
         boot_id=next(iter(_lines(root / "proc/sys/kernel/random/boot_id")), None),
         held_seconds=_held(root),
     )
@@ -74,9 +76,9 @@ def _meminfo(root: Path) -> dict[str, int]:
     return found
 
 
-def _overlaid(root: Path) -> bool:
-    """Whether something is mounted over /proc/meminfo."""
-    return any(line.split()[4:5] == ["/proc/meminfo"] for line in _lines(root / "proc/self/mountinfo"))
+def _mounts(root: Path) -> set[str]:
+    """Where something is mounted, as this process sees it."""
+    return {word for line in _lines(root / "proc/self/mountinfo") for word in line.split()[4:5]}
 
 
 def _installed(root: Path) -> int | None:

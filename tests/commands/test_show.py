@@ -17,7 +17,7 @@ HOST = ("--source=simulated", "--simulated.scenario=noisy-neighbour", "--for=0.3
 def test_the_table_has_verdict_place_and_areas(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", *HOST]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("✕ Each vCPU was ready but not run for")
+    assert said.out.startswith("✕ Each vCPU lost")
     for words in ("From the host (simulated over memory)", "\nCPU\n", "\nMemory\n", "scsi0:0", "unlimited"):
         assert words in said.out
     assert "\x1b" not in said.out, "no colour into a pipe"

@@ -167,3 +167,12 @@ class TestWindow:
             record(history, state(at + 1.0, 1 if at < 70 else 2, read_at=float(at)), float(at))
         first, last = window(history.moments) or pytest.fail("no window")
         assert (first.at, last.at) == (70.0, 100.0)
+
+    def test_counters_that_fell_are_not_compared_with_those_before(self) -> None:
+        """Under the same id; the new ones may have grown beyond the old."""
+        history = History()
+        for at in range(0, 101, 10):
+            counted = at + 50 if at < 30 else at - 29
+            record(history, state(float(counted), read_at=float(at)), float(at))
+        first, last = window(history.moments) or pytest.fail("no window")
+        assert (first.at, last.at) == (30.0, 100.0)

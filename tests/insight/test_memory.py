@@ -56,6 +56,7 @@ LIMITS: tuple[tuple[str, dict[str, int], dict[str, int] | None, MemoryLimitState
     ("used up, a balloon ahead", {"limit": 500, "used": 475, "ballooned": 1, "balloon_target": 2}, None, MemoryLimitState.RECLAIMING),
     ("used up, swap ahead", {"limit": 500, "used": 475, "swapped": 1, "swap_target": 2}, None, MemoryLimitState.RECLAIMING),
     ("used up, growing", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 1}, MemoryLimitState.RECLAIMING),
+    ("used up, told for the first time", {"limit": 500, "used": 475, "zipped": 2}, {}, MemoryLimitState.BINDING),
     ("used up, at rest", {"limit": 500, "used": 475, "zipped": 2}, {"zipped": 2}, MemoryLimitState.BINDING),
     ("used up, the largest balloon reached", {"limit": 500, "used": 475, "ballooned": 3, "balloon_target": 9, "balloon_max": 3}, None, MemoryLimitState.BINDING),
     ("below, growing", {"limit": 500, "used": 474, "zipped": 2}, {"zipped": 1}, MemoryLimitState.BINDING),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.insight.timeline import MOST, Facts, session_entry
+from exporter.insight.timeline import MOST, Entry, Facts, bounded, session_entry
 from tests.insight.simulated import Simulated
 
 BEFORE = Facts(1, 90_000.0, 2.6e9, 32.0, "VMware ESXi 8.0.3", "boot-1", 500.0, 1000.0)
@@ -52,6 +52,29 @@ def test_a_move_leaves_an_entry_with_the_blind_window() -> None:
     assert entry.kind == "session"
     assert "nothing was seen for 5 s" in entry.clues
     assert entry.guess.startswith("probably")
+
+
+def test_counters_that_fell_under_the_same_id_are_a_session_of_their_own() -> None:
+    simulated = Simulated("steady").run(60)
+    last = simulated.poller.state
+    assert last.snapshot is not None
+    anew = replace(last.snapshot, values={**last.snapshot.values, "elapsed": 2000, "cpu_stolen": 0})
+    simulated.told(replace(last, snapshot=anew, polls=last.polls + 1))
+    (entry,) = simulated.insight.timeline
+    assert (entry.kind, entry.text) == ("session", "A new session began.")
+    assert "its counters fell under the same id" in entry.clues
+    simulated.told(replace(last, snapshot=anew, polls=last.polls + 2))
+    assert len(simulated.insight.timeline) == 1
+
+
+def test_a_rare_entry_outlives_common_ones() -> None:
+    """Else a day of moves would hide that a setting was changed."""
+    setting = Entry(0.0, 0.0, "setting", "CPU limit went from none to 2 GHz.")
+    moves = tuple(Entry(float(at), float(at), "session", "A new session began.") for at in range(3 * MOST))
+    kept = bounded((setting, *moves))
+    assert len(kept) == MOST
+    assert kept[0] == setting
+    assert kept[1:] == moves[-MOST + 1 :]
 
 
 def test_it_is_bounded() -> None:

@@ -81,6 +81,26 @@ def test_memory_that_is_not_the_vms_is_left_out(tmp_path: Path) -> None:
     assert found.vcpus == 1
 
 
+@pytest.mark.parametrize("place", ["/sys/devices/system/cpu/online", "/sys/devices/system/cpu"])
+def test_a_count_of_cpus_that_is_not_the_vms_is_left_out(tmp_path: Path, place: str) -> None:
+    """LXCFS gives a container its own CPUs alone: stolen time per vCPU would be too high."""
+    root = tree(tmp_path, "0-1", FULL)
+    (tmp_path / "proc/self").mkdir()
+    mounts = tmp_path / "proc/self/mountinfo"
+    mounts.write_text(f"95 22 0:40 /sys/devices/system/cpu {place} rw - fuse.lxcfs lxcfs rw\n")
+    assert guest.read(root, cpu_count=lambda: 2).vcpus is None
+
+
+def test_steal_that_is_not_the_vms_is_left_out(tmp_path: Path) -> None:
+    root = tree(tmp_path, "0", FULL)
+    (tmp_path / "proc/self").mkdir()
+    (tmp_path / "proc/stat").write_text("cpu  1 2 3 4 5 6 7 800 9 10\n")
+    assert guest.read(root).steal_seconds == 8.0
+    mounts = tmp_path / "proc/self/mountinfo"
+    mounts.write_text("95 22 0:40 /proc/stat /proc/stat rw - fuse.lxcfs lxcfs rw\n")
+    assert guest.read(root).steal_seconds is None
+
+
 def test_the_vms_memory_is_its_blocks_whatever_a_balloon_does(tmp_path: Path) -> None:
     folder = tmp_path / "sys/devices/system/memory"
     folder.mkdir(parents=True)

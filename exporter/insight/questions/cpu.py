@@ -64,7 +64,7 @@ def host(v: Vitals) -> Said:
                 "Nothing is laid to it: a CPU limit binds, and beside it the host's part can't be told.",
             )
         return Level.OK, f"Each vCPU waited for the host for {percent(v.lost_host)} of the time {v.during}."
-    lost = f"Each vCPU was ready but not run for {percent(v.lost_host)} of the time {v.during}"
+    lost = f"Each vCPU lost {percent(v.lost_host)} of the time {v.during}"
     if v.lost_host <= STARVED:
         return Level.INFO, f"{lost}, and no limit of its own explains it: worth watching."
     return (

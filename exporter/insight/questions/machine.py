@@ -13,7 +13,7 @@ VNUMA = 9
 
 def settings(v: Vitals) -> Said:
     if not v.setting_entries:
-        return Level.OK, "No change was seen in the last day."
+        return Level.OK, "No change was seen in the last day, as far as this exporter ran."
     more = len(v.setting_entries) - 1
     others = f" {more} earlier {'change' if more == 1 else 'changes'} in the last day." if more else ""
     return Level.INFO, f"{v.setting_entries[-1].text}{others}"
