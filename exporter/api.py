@@ -26,8 +26,9 @@ from exporter.metrics.published import Published
 from exporter.outputs.prometheus import VMGuestCollector
 from exporter.poller import Poller
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
+from exporter.session.base import Host
 from exporter.session.choose import connector
-from exporter.session.hosts import Host, find_host
+from exporter.session.hosts import find_host
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import Channel
 from exporter.simulator.in_process import in_process

@@ -5,7 +5,7 @@
                         +--> health -> heart (a process of its own, with a connection of its own)
 
 Parts start from the host outwards and end in the reverse order. Each brings a ``check`` of its settings and a
-``start``, and knows of no other.
+``start``, and knows of no other. One that the settings leave out is not imported.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from exporter import __version__
-from exporter.config import Settings
+from exporter.config import Settings, push_wanted
 from exporter.errors import ConfigError
-from exporter.ha import start as heartbeats
 from exporter.insight import start as meaning
 from exporter.machine.signals import FAILED, RELOAD, Signals
 from exporter.machine.systemd import Notifier
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
-from exporter.outputs.otlp import start as push
 from exporter.outputs.web import start as web
 from exporter.poller import Poller
 from exporter.session import hosts
@@ -39,8 +39,27 @@ PROBES = 20
 WEDGED_AFTER = 10
 """Calls to the host that one poll may take, each up to its time limit, before it counts as stuck for ever."""
 
-PARTS = (hosts, meaning, push, web, heartbeats)
-"""Modules of which each can check its own settings."""
+
+class Part(NamedTuple):
+    """A module that can check its own settings, imported where they ask for it and not before."""
+
+    module: str
+    wanted: Callable[[Settings, Mapping[str, str]], bool] = lambda _settings, _environ: True
+
+    def load(self) -> Any:
+        return import_module(self.module)
+
+
+PUSH = Part("exporter.outputs.otlp.start", push_wanted)
+HEARTBEATS = Part("exporter.ha.start", lambda settings, _environ: settings.ha.enabled)
+
+PARTS = (
+    Part("exporter.session.hosts"),
+    Part("exporter.insight.start"),
+    PUSH,
+    Part("exporter.outputs.web.start"),
+    HEARTBEATS,
+)
 
 
 def serve(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -66,8 +85,10 @@ def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """What each part would find wrong with its settings, asked for when one of them did: all are told at once."""
     found: list[str] = []
     for part in PARTS:
+        if not part.wanted(settings, environ):
+            continue
         try:
-            part.check(settings, environ)
+            part.load().check(settings, environ)
         except ConfigError as error:
             found += error.problems
     return found
@@ -103,16 +124,18 @@ def start(
         guest=observer.guest,
         insight=observer.insight,
     )
-    push.start(settings, environ, published, parts)
+    if PUSH.wanted(settings, environ):
+        PUSH.load().start(settings, environ, published, parts)
     server = web.start(settings, environ, published, parts, failed)
     # Registered before the poller's end, so called after it.
     parts.callback(observer.stop)
     poller.start()
     parts.callback(poller.stop)
     # Last, so that an orderly stop hands monitoring back before anything else ends.
-    heartbeats.start(
-        settings, published, host.server, server, parts, lambda text: observer.note("heartbeat", text)
-    )
+    if HEARTBEATS.wanted(settings, environ):
+        HEARTBEATS.load().start(
+            settings, published, host.serve_at, server, parts, lambda text: observer.note("heartbeat", text)
+        )
     return poller
 
 

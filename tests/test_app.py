@@ -297,7 +297,7 @@ def test_the_guest_of_a_simulated_host_is_simulated_too() -> None:
     host.source.close()
     guest = host.guest()
     assert (guest.vcpus, guest.memory_bytes) == (4, 8192 << 20)
-    assert host.server is not None
+    assert host.serve_at is not None
 
 
 def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_the_guest_of_a_real_host_is_this_machine(short_path: Path) -> None:
         again.memory_bytes,
         again.boot_id,
     )
-    assert host.server is None
+    assert host.serve_at is None
 
 
 def test_a_real_hosts_session_outlives_the_process_where_the_unit_has_a_folder(tmp_path: Path) -> None:
@@ -351,9 +351,9 @@ def test_a_recording_is_a_source(tmp_path: Path) -> None:
     file.write_text("not a recording\n")
     settings = Settings(source="replay", replay=Replay(file=str(file)))
     with pytest.raises(ConfigError, match=r"host\.rec:1: no recording"):
-        hosts.source(settings)
+        hosts.find_host(settings)
     file.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n")
-    assert hosts.source(settings).info.source == "replay"
+    assert hosts.find_host(settings).source.info.source == "replay"
 
 
 def test_a_forced_library_that_can_not_be_loaded_ends_the_start(tmp_path: Path) -> None:

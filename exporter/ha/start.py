@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
@@ -22,9 +22,12 @@ from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.machine import hypervisor
 from exporter.metrics.published import Published
-from exporter.simulator.server import Server, serve_unix
 
 log = logging.getLogger("exporter.app")
+
+
+ServeAt = Callable[[str], AbstractContextManager[None]]
+"""Has the simulated host of this process answer on a unix socket too."""
 
 
 class Listening(Protocol):
@@ -35,29 +38,26 @@ class Listening(Protocol):
 
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for checks that can't be used."""
-    if settings.ha.enabled:
-        check_types.read(settings.ha.checks)
+    check_types.read(settings.ha.checks)
 
 
 def start(
     settings: Settings,
     published: Published,
-    simulated: Server | None,
+    simulated: ServeAt | None,
     server: Listening | None,
     parts: ExitStack,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> None:
-    """Send heartbeats to vSphere HA from here on, if they are switched on; ``parts`` ends them.
+    """Send heartbeats to vSphere HA from here on; ``parts`` ends them.
 
-    ``simulated`` is the host in this process, where there is one; ``server`` the web server, whose health is
+    ``simulated`` reaches the host in this process, where there is one; ``server`` is the web server, whose health is
     the exporter's. ``tell`` takes what happens to the heartbeats, a sentence each, from any thread.
 
     Raises:
         ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
         VMGuestError: heartbeats are required, and not possible.
     """
-    if not settings.ha.enabled:
-        return
     if sys.platform == "win32":
         raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
     ha = settings.ha
@@ -117,11 +117,11 @@ def start(
     published.add(heartbeat.families)
 
 
-def _heart_socket(settings: Settings, simulated: Server | None, parts: ExitStack) -> str | None:
+def _heart_socket(settings: Settings, simulated: ServeAt | None, parts: ExitStack) -> str | None:
     """The unix socket of a simulated host; None: the hypervisor's vsock, on VMware only."""
     if simulated is not None:
         path = f"{_folder(parts)}/host"
-        parts.enter_context(serve_unix(path, simulated))
+        parts.enter_context(simulated(path))
         return path
     if settings.source == "replay":
         raise NotVMwareError("a recording takes no heartbeats")
@@ -136,6 +136,6 @@ def _folder(parts: ExitStack) -> str:
     return parts.enter_context(TemporaryDirectory(prefix="vmguest-"))
 
 
-def _lock_file(simulated: Server | None, parts: ExitStack) -> str:
+def _lock_file(simulated: ServeAt | None, parts: ExitStack) -> str:
     """The one of this machine; a simulated VM of one process is its own."""
     return lock.DEFAULT_PATH if simulated is None else f"{_folder(parts)}/ha.lock"

@@ -12,8 +12,8 @@ that is short of CPU or memory: nothing is counted that could be that.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
+from exporter.insight.refresh import median
 from exporter.snapshot import Guest, Histogram, Snapshot
 
 HOST_CLOCK, WAKEUP = "host_clock", "wakeup"

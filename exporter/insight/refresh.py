@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
+from collections.abc import Collection
 
 from exporter.snapshot import Snapshot
 
 KEPT = 15
 """Steps of which the median counts."""
+
+
+def median(values: Collection[float]) -> float:
+    """Of one value at least. That of :mod:`statistics` brings decimals and fractions along, 0.5 MiB."""
+    ordered, middle = sorted(values), len(values) // 2
+    return (ordered[middle] + ordered[-1 - middle]) / 2
 
 
 class Refresh:

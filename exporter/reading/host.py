@@ -17,7 +17,7 @@ from exporter.outputs.api import Document, document
 from exporter.outputs.prometheus import Format, VMGuestCollector
 from exporter.poller import Poller
 from exporter.session import hosts
-from exporter.session.hosts import Host
+from exporter.session.base import Host
 from exporter.session.replay import ReplaySource
 from exporter.session.replay import read as read_recording
 from exporter.session.rounds import ExtendedReader

@@ -1,10 +1,12 @@
-"""What a source is: the one interface behind which GuestRPC and VMware's library are the same."""
+"""A host, and its source: the one interface behind which GuestRPC and VMware's library are the same."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
 
-from exporter.snapshot import Snapshot, SourceInfo
+from exporter.snapshot import Guest, Snapshot, SourceInfo
 
 
 class Source(Protocol):
@@ -37,3 +39,12 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of connection, library and child processes. Never raises."""
+
+
+class Host(NamedTuple):
+    """The source of statistics, and the machine that they speak of."""
+
+    source: Source
+    guest: Callable[[], Guest]
+    serve_at: Callable[[str], AbstractContextManager[None]] | None = None
+    """Has a simulated host of this process answer on a unix socket too."""

@@ -1,34 +1,23 @@
-"""The host that the settings name: simulated, recorded, or the one that this machine runs on."""
+"""The host that the settings name: the one that this machine runs on, or one that is played here."""
 
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from importlib import import_module
 
 from exporter.config import Settings
-from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
+from exporter.errors import LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.machine import guest
-from exporter.session.base import Source
+from exporter.session.base import Host, Source
 from exporter.session.choose import choose
 from exporter.session.memory import SessionFile, session_file
-from exporter.session.replay import ReplaySource
-from exporter.session.wire import WireSource
-from exporter.simulator.in_process import in_process
-from exporter.simulator.server import Server
-from exporter.snapshot import Guest
 
 log = logging.getLogger("exporter.session")
 
 
-class Host(NamedTuple):
-    """The source of statistics, and the machine that they speak of."""
-
-    source: Source
-    guest: Callable[[], Guest] = guest.read
-    server: Server | None = None
-    """The simulated host, where there is one in this process."""
+PLAYED = {"simulated": "exporter.session.simulated", "replay": "exporter.session.recorded"}
+"""Sources that play a host, and the module of each, imported where it is asked for."""
 
 
 def find_host(settings: Settings) -> Host:
@@ -39,29 +28,27 @@ def find_host(settings: Settings) -> Host:
         LibraryNotFound: the library was asked for, and there is none that can be loaded.
         ConfigError: a scenario or recording that can't be used.
     """
-    if settings.source == "simulated":
-        return _simulated(settings)
-    return Host(source(settings))
+    if settings.source in PLAYED:
+        host: Host = import_module(PLAYED[settings.source]).find_host(settings)
+        return host
+    return Host(source(settings), guest.read)
 
 
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for a scenario or recording that can't be used."""
-    if settings.source in {"simulated", "replay"}:
+    if settings.source in PLAYED:
         find_host(settings).source.close()
 
 
 def memory(settings: Settings, environ: Mapping[str, str]) -> SessionFile | None:
     """What outlives this process of the host's session; a host that is played begins anew with each process."""
-    if settings.source in {"simulated", "replay"}:
+    if settings.source in PLAYED:
         return None
     return session_file(environ, guest.read().boot_id)
 
 
 def source(settings: Settings) -> Source:
-    """The source of a host that is not simulated here; errors as :func:`find_host`."""
-    if settings.source == "replay":
-        replay = settings.replay
-        return ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop)
+    """The source of a host that is not played; errors as :func:`find_host`."""
     found = choose(
         settings.source,
         socket_path=settings.guestrpc.socket or "",
@@ -71,22 +58,6 @@ def source(settings: Settings) -> Source:
     if settings.source == "library":
         _leads_somewhere(found)
     return found
-
-
-def _simulated(settings: Settings) -> Host:
-    # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
-    seed = secrets.randbits(32) if settings.simulated.seed is None else settings.simulated.seed
-    try:
-        connector = in_process(settings.simulated.scenario, seed=seed)
-    except ConfigError as error:
-        raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
-
-    def simulated() -> Guest:
-        with connector.server.hold() as host:
-            return host.guest()
-
-    wire = WireSource(connector, settings.guestrpc.timeout, source="simulated")
-    return Host(wire, simulated, connector.server)
 
 
 def _leads_somewhere(found: Source) -> None:

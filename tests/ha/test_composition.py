@@ -109,18 +109,20 @@ def test_a_simulated_host_is_beaten_and_handed_back_before_anything_else_ends(
         published.append(what)
         start(settings, what, *rest)
 
-    monkeypatch.setattr("exporter.app.heartbeats.start", starts)
+    monkeypatch.setattr("exporter.ha.start.start", starts)
     with ExitStack() as parts:
         poller = app.start(SIMULATED, {}, Notifier({}), parts, pytest.fail)
         deadline = time.monotonic() + PATIENCE
-        while "sees this application as Green" not in caplog.text:
-            assert time.monotonic() < deadline
+        happened: list[tuple[str, str]] = []
+        # It is told after it is logged.
+        while ("heartbeat", "vSphere HA sees this application as Green.") not in happened:
+            assert time.monotonic() < deadline, happened
             time.sleep(0.01)
+            happened = [(entry.kind, entry.text) for entry in published[0].insight.timeline]
         polls = poller.state.polls
         assert polls > 0
-        happened = [(entry.kind, entry.text) for entry in published[0].insight.timeline]
         assert happened[0] == ("start", "The exporter started.")
-        assert ("heartbeat", "vSphere HA sees this application as Green.") in happened
+        assert "sees this application as Green" in caplog.text
     assert "Monitoring is off, confirmed by the host." in caplog.text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 
-from exporter.config import Settings, push_wanted
+from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.metrics.published import Published
 from exporter.outputs.otlp.endpoint import GRPC
@@ -16,8 +16,7 @@ from exporter.outputs.otlp.settings import PushSettings, resolve
 
 def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise ConfigError for settings of the push, standard variables among them, that can't be used."""
-    if push_wanted(settings, environ):
-        _resolved(settings, environ)
+    _resolved(settings, environ)
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str]) -> PushSettings | None:
@@ -32,8 +31,8 @@ def _resolved(settings: Settings, environ: Mapping[str, str]) -> PushSettings | 
 
 
 def start(settings: Settings, environ: Mapping[str, str], published: Published, parts: ExitStack) -> None:
-    """Push, if a setting asks for it and no standard variable switches it off; ``parts`` ends it."""
-    push_settings = _resolved(settings, environ) if push_wanted(settings, environ) else None
+    """Push, unless a standard variable switches it off; ``parts`` ends it."""
+    push_settings = _resolved(settings, environ)
     if push_settings is None:
         return
     push = Push(push_settings, published, delay=settings.poll.interval / 2)

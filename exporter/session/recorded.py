@@ -1,0 +1,18 @@
+"""The recorded host of ``--source=replay``."""
+
+from __future__ import annotations
+
+from exporter.config import Settings
+from exporter.machine import guest
+from exporter.session.base import Host
+from exporter.session.replay import ReplaySource
+
+
+def find_host(settings: Settings) -> Host:
+    """What was recorded, as if this machine ran on it.
+
+    Raises:
+        ConfigError: no such file, or it is no recording.
+    """
+    replay = settings.replay
+    return Host(ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop), guest.read)
