@@ -45,6 +45,10 @@ class Metric:
     """Whether Prometheus is told when a counter began, in a series of its own each. Not where there are many that are
     0 from this process's start on, which ``process_start_time_seconds`` tells."""
 
+    def __hash__(self) -> int:
+        # Every page has a dictionary of all metrics, and equal ones have the same name.
+        return hash(self.name)
+
     @cached_property
     def family(self) -> str:
         """Prometheus metric family, without ``_total`` or ``_info``: ``vmguest_cpu_used_seconds``."""

@@ -30,7 +30,7 @@ class Point:
     life: Life = OWN
 
     def __post_init__(self) -> None:
-        if not all(text.isascii() for _, text in self.labels):
+        if self.labels and not all(text.isascii() for _, text in self.labels):
             object.__setattr__(self, "labels", tuple((name, well_formed(text)) for name, text in self.labels))
 
 

@@ -132,6 +132,8 @@ class SessionClock:
             return
         if elapsed is not None and known.elapsed is not None and elapsed < known.elapsed:
             return
+        # A first reading without elapsed is held against it all the same, by the next one that has it.
+        self._elapsed = known.elapsed
         age = now.wall - known.start if elapsed is None else elapsed / 1000
         self._start = Start(now.monotonic - max(age, 0.0), known.start)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import time
@@ -14,6 +15,8 @@ BATCH = 500
 
 def batch(first: int) -> int:
     logging.getLogger("exporter").setLevel(logging.CRITICAL)
+    gc.disable()  # A history ends before its garbage counts.
+    gc.collect()
     return sum(judge(seed) for seed in range(first, first + BATCH))
 
 

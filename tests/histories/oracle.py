@@ -14,7 +14,7 @@ YEAR_2020 = 1_577_836_800
 CLOSE = 2e-6
 """Seconds: what a double of 1.7e9 and a nanosecond's rounding leave."""
 
-HOST_COUNTERS = ("host_cpu_used", ("host", "energy"))
+HOST_COUNTERS = ("host_cpu_used", ("host", "energy"), ("host", "commands"))
 """They go on where the session's counters begin anew under the same id."""
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -53,6 +53,18 @@ class Life(NamedTuple):
         return self.zero, self.falls
 
 
+class Recalled(NamedTuple):
+    """What the process before wrote down."""
+
+    session: int
+    start: float
+    elapsed: int | None
+
+    def fell(self, elapsed: int | None) -> bool:
+        """Whether the session began anew while no process looked."""
+        return elapsed is not None and self.elapsed is not None and elapsed < self.elapsed
+
+
 class Value(NamedTuple):
     """Of one series in a batch. ``epoch``: points of another one have another start."""
 
@@ -76,8 +88,7 @@ class Readings:
     session: int = 0
     elapsed: int | None = None
     beginning: Beginning | None = None
-    recalled: tuple[int, float] | None = None
-    """Session and start that the process before wrote down."""
+    recalled: Recalled | None = None
     last: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
     """Counter -> value, wall and monotonic clock of its last reading in this epoch."""
     falls: dict[Hashable, int] = field(default_factory=dict)
@@ -93,9 +104,11 @@ class Readings:
             self.last = {key: each for key, each in self.last.items() if key in of_host}
             self.alone = {key: each for key, each in self.alone.items() if key in of_host}
             self.session, self.elapsed, self.beginning = session, None, None
-            if self.epochs == 1 and self.recalled is not None and self.recalled[0] == session:
-                age = wall - self.recalled[1] if elapsed is None else elapsed / 1000
-                self.beginning = Beginning(monotonic - max(age, 0.0), self.recalled[1])
+            known = self.recalled if self.epochs == 1 else None
+            if known is not None and known.session == session and not known.fell(elapsed):
+                age = wall - known.start if elapsed is None else elapsed / 1000
+                self.beginning = Beginning(monotonic - max(age, 0.0), known.start)
+                self.elapsed = known.elapsed
         if elapsed is not None:
             self.elapsed = elapsed
             if self.beginning is None:
@@ -159,7 +172,7 @@ class Receiver:
         elif before.life.identity == expected.life.identity:
             wanted = expected.value - before.value
         else:
-            wanted = expected.value
+            wanted = expected.value if expected.life.zero_seen else None
         if wanted is None:
             assert point is None, (series, point, expected)
             return

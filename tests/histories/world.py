@@ -20,12 +20,16 @@ TODAY = 1_700_000_000.0
 EXTENDED = {
     "resources": {"vm.cpu.contention.cpu": ("us", "contention")},
     f"vnet {MAC}": {"size.rx": ("bytes", "received")},
-    "host": {"energy.used": ("ms", "energy")},
+    "host": {"energy.used": ("ms", "energy"), "io.commands": ("", "commands")},
 }
-"""Group -> the host's name of a counter -> its unit, and its name here."""
+"""Group -> the host's name of a counter -> its unit, and its name here. The last one is in no catalogue."""
 
-OF_HOST = ("host_cpu_used", "energy")
+OF_HOST = ("host_cpu_used", "energy", "commands")
 """Counters that go on over a session of the VM."""
+
+
+SPEEDS = (1.0, 1.0, 1.0001, 0.98, 1.02)
+"""Of a host's clock."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class World:
     blinks: bool = False
     """Leaves elapsed out of the next reply."""
     counters: dict[str, int] = field(default_factory=dict)
+    older: set[int] = field(default_factory=set)
+    """Generations that were older than the reading before them: what was restored had been counted once."""
     readings: list[Told] = field(default_factory=list)
     replies: dict[str, list[Told]] = field(default_factory=dict)
     while_asked: Callable[[], None] = lambda: None
@@ -113,6 +119,7 @@ class World:
         if not same_id:
             self.session = self.chance.getrandbits(64) | 1
             self.gives_elapsed = self.chance.random() < 0.8
+            self.speed = self.chance.choice((self.speed, *SPEEDS))
             for name in OF_HOST:
                 self.counters[name] = self.chance.randrange(10**11)
         self.generation += 1
@@ -120,6 +127,21 @@ class World:
         for name in self.counters.keys() - set(OF_HOST):
             self.counters[name] = 0
         self.sample()
+
+    def roll_back(self) -> None:
+        """Age and counters are those of a while ago, under the same id."""
+        kept = self.chance.uniform(0.9, 0.999)
+        self.generation += 1
+        self.older.add(self.generation)
+        self.age *= kept
+        for name in self.counters.keys() - set(OF_HOST):
+            self.counters[name] = int(self.counters[name] * kept)
+        self.sample()
+
+    def reboot(self) -> None:
+        """The guest starts anew, and its monotonic clock with it; on the host nothing begins."""
+        wall, self.monotonic = self.wall(), self.chance.uniform(1, 100)
+        self.ahead = wall - self.monotonic
 
     def rename(self) -> None:
         """A new id, and the counters go on: some hot-plug."""

@@ -198,6 +198,9 @@ def test_an_exporter_that_starts_again_takes_the_start_of_the_same_session() -> 
     assert World(known).read(2, elapsed=60_000).start == WALL - 60
     assert World(known).read(1, elapsed=49_999).start == WALL - 49.999, "elapsed fell meanwhile"
     world = World(known)
+    assert world.read(1, elapsed=None).start == WALL - 61.5
+    assert world.read(1, elapsed=49_999) == Life(2, WALL - 49.999, None), "as it shows a reading later"
+    world = World(known)
     world.ahead -= 3600
     assert world.read(1, elapsed=60_000).start == WALL - 3660, "the clock was set back meanwhile"
     world = World(known)
