@@ -63,7 +63,7 @@ def fresh_families(state: PollState) -> Callable[[], list[Family]]:
 def push(
     protocol: str, port: int, interval: float, counter: Counter, families: Callable[[], list[Family]]
 ) -> Callable[[], None]:
-    from exporter.outputs.otlp.client import Outcome, Result
+    from exporter.outputs.otlp.client import ExportResult, Outcome
     from exporter.outputs.otlp.connect import connect
     from exporter.outputs.otlp.endpoint import GRPC
     from exporter.outputs.otlp.push import Push
@@ -88,7 +88,7 @@ def push(
         def __init__(self, settings: PushSettings) -> None:
             self._client = connect(settings)
 
-        def export(self, data: Any) -> Result:
+        def export(self, data: Any) -> ExportResult:
             result = self._client.export(data)
             if result.outcome is Outcome.SUCCESS:
                 counter.count()

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from exporter.catalogue import BY_KEY
-from exporter.catalogue import Statistic as _Row
+from exporter.catalogue import BY_KEY, BasicStatistic
 from exporter.config import Settings
 from exporter.config.settings import GuestRpc, Library, Replay, Simulated
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
@@ -43,14 +42,14 @@ __all__ = [
     "LibraryNotFound",
     "NotVMwareError",
     "Reading",
-    "Source",
+    "SourceName",
     "Statistic",
     "Statistics",
     "VMGuestError",
     "heartbeats",
 ]
 
-Source = Literal["auto", "guestrpc", "library", "simulated", "replay"]
+SourceName = Literal["auto", "guestrpc", "library", "simulated", "replay"]
 """Where statistics come from, as ``--source``."""
 
 CALL_LIMIT = 2.0
@@ -125,7 +124,7 @@ class Statistics(_Closing):
 
     def __init__(
         self,
-        source: Source = "auto",
+        source: SourceName = "auto",
         *,
         socket: str | None = None,
         library: str | None = None,
@@ -161,7 +160,7 @@ class Collector(VMGuestCollector, _Closing):
 
     def __init__(
         self,
-        source: Source = "auto",
+        source: SourceName = "auto",
         *,
         interval: float = 5.0,
         socket: str | None = None,
@@ -217,7 +216,9 @@ def _monitor(source: str, socket: str | None, library: str | None) -> AppMonitor
     )
 
 
-def _host(source: Source, socket: str | None, library: str | None, scenario: str, file: str | None) -> Host:
+def _host(
+    source: SourceName, socket: str | None, library: str | None, scenario: str, file: str | None
+) -> Host:
     return find_host(
         Settings(
             source=source,
@@ -229,7 +230,7 @@ def _host(source: Source, socket: str | None, library: str | None, scenario: str
     )
 
 
-def _statistic(row: _Row, value: int | str) -> Statistic:
+def _statistic(row: BasicStatistic, value: int | str) -> Statistic:
     return Statistic(
         row.scaled(value) if isinstance(value, int) else value,
         row.metric.unit.ucum,

@@ -468,6 +468,41 @@ def has_inner_import(path: Path) -> bool:
     )
 
 
+CHAPTERS = frozenset({"Api", "Insight"})
+"""Classes of ``config.settings`` that are named as their table of the settings file, and read by that name alone."""
+
+TWICE_STILL = frozenset({"Cause", "Facts", "Heartbeat", "Line", "Report", "Result", "Row"})
+"""Names that wait to be told apart."""
+
+
+def public_types(tree: ast.Module) -> Iterator[str]:
+    """Classes, and other names for types, that a module shows to others."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+        else:
+            continue
+        if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name):
+            yield name
+
+
+def test_one_name_is_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES:
+        for name in public_types(ast.parse(path.read_text(encoding="utf-8"))):
+            if module != "config.settings" or name not in CHAPTERS:
+                places.setdefault(name, []).append(module)
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert twice.keys() == TWICE_STILL, twice
+
+
+def test_that_test_sees_classes_and_other_names_for_types() -> None:
+    code = "class A1b: ...\nTable = dict[str, int]\nTOP = 1\n_Own = int\nclass _Mine: ...\nif x:\n    Y = 1"
+    assert [*public_types(ast.parse(code))] == ["A1b", "Table"]
+
+
 LONGEST = 300
 """Lines. A longer file has a second role in it: find it."""
 

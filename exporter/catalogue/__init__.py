@@ -84,7 +84,7 @@ from exporter.catalogue.statistics import (
     NO_LIMIT,
     OLD_NO_LIMIT_MB,
     STATISTICS,
-    Statistic,
+    BasicStatistic,
     Wire,
 )
 from exporter.catalogue.units import HostUnit, Unit, scale
@@ -173,12 +173,12 @@ __all__ = [
     "WEB_CONNECTIONS_REFUSED",
     "WEB_METRICS",
     "WEB_RESTARTS",
+    "BasicStatistic",
     "ExtendedStatistic",
     "HostUnit",
     "Kind",
     "Labels",
     "Metric",
-    "Statistic",
     "Unit",
     "Wire",
     "scale",

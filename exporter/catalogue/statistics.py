@@ -25,7 +25,7 @@ class Wire(Enum):
 
 
 @dataclass(frozen=True)
-class Statistic:
+class BasicStatistic:
     """One basic statistic of the ``guestlib.info.get`` reply.
 
     Two rows may share a ``key``: the later one wins where the host gives both (64-bit over 32-bit shares,
@@ -93,10 +93,10 @@ def _row(
     identity: bool = False,
     public: bool = True,
     labels: tuple[str, ...] = (),
-) -> Statistic:
+) -> BasicStatistic:
     of_host = host_info and kind is Kind.COUNTER
     metric = Metric(name, kind, unit.unit, text, (SESSION_ID,) if of_host else labels, of_host)
-    return Statistic(
+    return BasicStatistic(
         id_, key, wire, symbol, v2, unit, metric, unlimited, host_info, deprecated, identity, public
     )
 
@@ -108,7 +108,7 @@ _MEMORY_SHARES = "Weight of this VM against its siblings when memory is scarce; 
 _POOL = "Path of the resource pool on the host that this VM competes in."
 
 # fmt: off
-STATISTICS: tuple[Statistic, ...] = (
+STATISTICS: tuple[BasicStatistic, ...] = (
     _row(1, "cpu_reservation", _U32, "GetCpuReservationMHz", _MHZ, "cpu.reservation",
          "CPU rate guaranteed to the whole VM; 0 means that nothing is.", v2=True),
     _row(2, "cpu_limit", _U32, "GetCpuLimitMHz", _MHZ, "cpu.limit",
@@ -195,6 +195,6 @@ CURRENT_LIST = 38
 """Length of the list that ESXi 7.0 and later send, the longest that was ever seen. A row beyond it is of a newer host:
 what today's hosts are short of is not counted by it."""
 
-BY_ID: dict[int, Statistic] = {row.id: row for row in STATISTICS}
-BY_KEY: dict[str, Statistic] = {row.key: row for row in STATISTICS}
+BY_ID: dict[int, BasicStatistic] = {row.id: row for row in STATISTICS}
+BY_KEY: dict[str, BasicStatistic] = {row.key: row for row in STATISTICS}
 """Where two rows share a key, the later one."""

@@ -8,19 +8,19 @@ import re
 from collections.abc import Callable
 
 from exporter.check.ranges import Range
-from exporter.check.results import Outcome, Result
+from exporter.check.results import Result, Summary
 
 SERVICE = "VMGUEST"
 
 
-def nagios(outcome: Outcome, where: str) -> str:
+def nagios(outcome: Summary, where: str) -> str:
     """One line: state, words, performance data (Monitoring Plugins guidelines; Icinga, Naemon, Centreon and others)."""
     words = f"{SERVICE} {outcome.state.name} - {outcome.text}{f' (from {where})' if where else ''}"
     data = " ".join(_perfdata(each) for each in outcome.results if each.value is not None)
     return f"{_line(words)} | {data}" if data else _line(words)
 
 
-def checkmk(outcome: Outcome, _where: str) -> str:
+def checkmk(outcome: Summary, _where: str) -> str:
     """A service for each result, as a local check of Checkmk's agent prints them."""
     lines = []
     for each in outcome.results:
@@ -33,7 +33,7 @@ def checkmk(outcome: Outcome, _where: str) -> str:
     return "\n".join(lines)
 
 
-def zabbix(outcome: Outcome, _where: str) -> str:
+def zabbix(outcome: Summary, _where: str) -> str:
     """Lines for ``zabbix_sender -i -``: the state of all, then state and value of each."""
     lines = [f"- vmguest.check {outcome.state.value}"]
     for each in outcome.results:
@@ -43,7 +43,7 @@ def zabbix(outcome: Outcome, _where: str) -> str:
     return "\n".join(lines)
 
 
-def as_json(outcome: Outcome, where: str) -> str:
+def as_json(outcome: Summary, where: str) -> str:
     return json.dumps(
         {
             "state": outcome.state.value,
@@ -71,7 +71,7 @@ def as_json(outcome: Outcome, where: str) -> str:
     )
 
 
-def influx(outcome: Outcome, _where: str) -> str:
+def influx(outcome: Summary, _where: str) -> str:
     """Line protocol, for Telegraf's ``exec``: a line for each result."""
     lines = [f"vmguest_check,key=all state={outcome.state.value}i"]
     for each in outcome.results:
@@ -80,7 +80,7 @@ def influx(outcome: Outcome, _where: str) -> str:
     return "\n".join(lines)
 
 
-FORMATS: dict[str, Callable[[Outcome, str], str]] = {
+FORMATS: dict[str, Callable[[Summary, str], str]] = {
     "nagios": nagios,
     "checkmk": checkmk,
     "zabbix": zabbix,

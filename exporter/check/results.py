@@ -43,7 +43,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Summary:
     """All results, and the one state of them all."""
 
     state: State
@@ -59,7 +59,7 @@ def judge(
     contract: Contract | None = None,
     only: frozenset[str] = frozenset(),
     strict: bool = False,
-) -> Outcome:
+) -> Summary:
     """``only``: keys to which the questions are narrowed. ``strict``: what is not given is UNKNOWN."""
     if contract is not None:
         results = [_rule(document, rule, warning, critical, strict=strict) for rule in contract.rules]
@@ -73,13 +73,13 @@ def judge(
         problem = document["problem"]
         why = f" {problem['text']}. {problem['advice']}".rstrip() if problem is not None else ""
         told = " ".join(["There are no fresh statistics from the host.", *(each.text for each in known)])
-        return Outcome(
+        return Summary(
             _worst([State.UNKNOWN, *(each.state for each in known)]), f"{told}{why}", tuple(results)
         )
     state = _worst([each.state for each in results])
     plain = contract is None and not (only or warning or critical)
     text = document["verdict"]["text"] if plain and state is State.OK else _text(results, contract)
-    return Outcome(state, text, tuple(results))
+    return Summary(state, text, tuple(results))
 
 
 def _worst(states: list[State]) -> State:

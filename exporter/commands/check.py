@@ -9,7 +9,7 @@ from exporter.advice import explain
 from exporter.check import contract, formats
 from exporter.check.measures import BY_KEY
 from exporter.check.ranges import Range, parse
-from exporter.check.results import Outcome, State, judge, key_of
+from exporter.check.results import State, Summary, judge, key_of
 from exporter.config import Settings
 from exporter.errors import ConfigError, VMGuestError
 from exporter.reading.where import add_arguments as add_place
@@ -77,7 +77,7 @@ def run(args: Namespace, load: Callable[[], Settings]) -> int:
     return 0
 
 
-def _check(args: Namespace, settings: Settings) -> tuple[Outcome, str]:
+def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
     quiet(settings)
     promised = contract.load(args.profile) if args.profile is not None else None
     reading = open_reading(args, settings, strict=True)
@@ -101,5 +101,5 @@ def _check(args: Namespace, settings: Settings) -> tuple[Outcome, str]:
     return outcome, reading.name
 
 
-def _unknown(text: str) -> Outcome:
-    return Outcome(State.UNKNOWN, text, ())
+def _unknown(text: str) -> Summary:
+    return Summary(State.UNKNOWN, text, ())

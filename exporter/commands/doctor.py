@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exporter.config import Settings
 from exporter.doctor import report
-from exporter.doctor.bundle import Contents, write
+from exporter.doctor.bundle import BundleContents, write
 from exporter.doctor.examine import examine, weigh
 from exporter.doctor.rows import choose
 from exporter.doctor.world import World
@@ -74,7 +74,7 @@ def _report(args: Namespace, world: World, source: str, environ: Mapping[str, st
         width = min(shutil.get_terminal_size((100, 0)).columns, 120)
         print(report.text(findings, seconds=seconds, width=width, colour=colour(environ)), end="")
     if args.bundle is not None:
-        contents = Contents(world, findings, source, stamp, seconds)
+        contents = BundleContents(world, findings, source, stamp, seconds)
         write(args.bundle, contents.members(mask=not args.unmasked), confirm=confirm, show=say)
     return report.status(findings)
 

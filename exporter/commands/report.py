@@ -16,12 +16,12 @@ from exporter.doctor.rows import choose
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 from exporter.masking import Masker
-from exporter.reading.base import Reading
+from exporter.reading.base import Place
 from exporter.reading.host import recorded
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import open_reading, quiet
 from exporter.report import html, markdown
-from exporter.report.content import Finding, build
+from exporter.report.content import FindingWords, build
 from exporter.report.model import Report
 from exporter.snapshot import Guest
 
@@ -90,14 +90,14 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
     return 0 if document["up"] else 1
 
 
-def _reading(args: Namespace, settings: Settings) -> Reading:
+def _reading(args: Namespace, settings: Settings) -> Place:
     if args.recording is None:
         return open_reading(args, settings)
     guest = Guest(args.vcpus, args.memory and args.memory * 2**30, args.memory and args.memory * 2**30)
     return recorded(settings, args.recording, guest)
 
 
-def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[FindingWords, ...]:
     world = World(environ=environ)
     world.settings = settings
     source = source_of(settings)

@@ -14,7 +14,7 @@ from pathlib import Path
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.outputs.prometheus import OPENMETRICS, TEXT
-from exporter.reading.base import Reading
+from exporter.reading.base import Place
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.show import tables, textfile
@@ -100,7 +100,7 @@ def _contradictions(args: Namespace) -> None:
         raise ConfigError("--watch and --output exclude each other; a timer runs the command again")
 
 
-def _metrics(args: Namespace, reading: Reading) -> int:
+def _metrics(args: Namespace, reading: Place) -> int:
     page = textfile.select(reading.page(OPENMETRICS if args.format == "openmetrics" else TEXT))
     if args.output is not None:
         textfile.replace(args.output, page)
@@ -109,7 +109,7 @@ def _metrics(args: Namespace, reading: Reading) -> int:
     return 0 if b"\nvmguest_up 1" in page else 1
 
 
-def _show(args: Namespace, reading: Reading, environ: Mapping[str, str]) -> int:
+def _show(args: Namespace, reading: Place, environ: Mapping[str, str]) -> int:
     if args.format in {"prometheus", "openmetrics"}:
         print(reading.page(OPENMETRICS if args.format == "openmetrics" else TEXT).decode(), end="")
         return 0
@@ -124,7 +124,7 @@ def _show(args: Namespace, reading: Reading, environ: Mapping[str, str]) -> int:
     return 0 if found["up"] else 1
 
 
-def _watch(args: Namespace, reading: Reading, environ: Mapping[str, str]) -> int:
+def _watch(args: Namespace, reading: Place, environ: Mapping[str, str]) -> int:
     """Until Ctrl-C; a terminal is cleared before each."""
     clear = sys.stdout.isatty() and environ.get("TERM") != "dumb"
     while True:

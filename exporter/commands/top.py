@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.outputs.api import Document
-from exporter.reading.base import Reading
+from exporter.reading.base import Place
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.top import batch
@@ -66,14 +66,14 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         reading.close()
 
 
-def _live(args: Namespace, reading: Reading) -> int:
+def _live(args: Namespace, reading: Place) -> int:
     from exporter.top.app import Top  # noqa: PLC0415  Textual is an extra
 
     Top(_patient(reading), lambda: reading.name, args.interval, args.iterations).run()
     return 0
 
 
-def _patient(reading: Reading) -> Callable[[], Document]:
+def _patient(reading: Place) -> Callable[[], Document]:
     """Reads; the first time, after a host that is read here had the time to answer."""
     begun = time.monotonic()
 

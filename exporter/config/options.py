@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from exporter.config.values import Kind
+from exporter.config.values import ValueKind
 
 PREFIX = "VMGUEST_"
 
@@ -16,7 +16,7 @@ _METADATA = "option"
 class _Row:
     """What a setting's author writes down, in the metadata of the field."""
 
-    kind: Kind
+    kind: ValueKind
     help: str
     default: str
     name: str
@@ -31,7 +31,7 @@ class Option:
     group: str
     """Field of :class:`exporter.config.Settings` that holds it; empty for a setting of no group."""
     field: str
-    kind: Kind
+    kind: ValueKind
     help: str
     default: str
     """As one would write it; of a setting without a value, what happens then."""
@@ -61,7 +61,7 @@ class Option:
 
 
 def option(
-    kind: Kind, text: str, *, default: str | None, name: str = "", flag: str = "", unset: str = ""
+    kind: ValueKind, text: str, *, default: str | None, name: str = "", flag: str = "", unset: str = ""
 ) -> Any:
     """One setting: the field of a dataclass, read back by :func:`options`.
 

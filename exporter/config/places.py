@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from exporter.config.values import Kind
+from exporter.config.values import ValueKind
 
 
-class Location(Kind):
+class Location(ValueKind):
     """A path that need not exist yet: a socket, a lock."""
 
     placeholder = "PATH"
@@ -62,7 +62,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class ListenAddress(Kind):
+class ListenAddress(ValueKind):
     """``HOST:PORT``, ``:PORT`` or ``[IPV6]:PORT``; repeatable."""
 
     placeholder = "HOST:PORT"
@@ -86,7 +86,7 @@ class ListenAddress(Kind):
         return super().native(value)
 
 
-class UrlPath(Kind):
+class UrlPath(ValueKind):
     """The path of a page on the exporter's own web server."""
 
     placeholder = "/PATH"
@@ -100,7 +100,7 @@ class UrlPath(Kind):
         return text
 
 
-class Endpoint(Kind):
+class Endpoint(ValueKind):
     """An OTLP receiver. Which forms there are, for flags and standard variables alike, :mod:`exporter.outputs` says."""
 
     placeholder = "URL"
@@ -114,7 +114,7 @@ class Endpoint(Kind):
         return text
 
 
-class Header(Kind):
+class Header(ValueKind):
     """``NAME=VALUE``, percent-encoded and separated by commas as in OTEL_EXPORTER_OTLP_HEADERS; repeatable.
 
     In TOML a table, taken as it is. Messages never repeat the text: it is usually a secret.

@@ -21,7 +21,7 @@ from exporter.config.places import (
     SocketPath,
     UrlPath,
 )
-from exporter.config.values import Choice, Duration, Factor, Kind, Switch, Whole
+from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
 
 HOUR = 3600.0
 
@@ -74,7 +74,7 @@ class Library:
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
     scenario: str = option(
-        Kind("NAME|FILE"),
+        ValueKind("NAME|FILE"),
         "What the simulated host does: a built-in scenario or a TOML file.",
         default="steady",
     )

@@ -15,7 +15,7 @@ _TRUE = frozenset({"true", "on", "yes", "1"})
 _FALSE = frozenset({"false", "off", "no", "0"})
 
 
-class Kind:
+class ValueKind:
     """Text as it is."""
 
     expects = "text"
@@ -53,7 +53,7 @@ class Kind:
         return str(value)
 
 
-class Switch(Kind):
+class Switch(ValueKind):
     """On or off; as a flag also ``--name`` and ``--no-name``."""
 
     expects = "true or false"
@@ -74,7 +74,7 @@ class Switch(Kind):
         return "true" if value else "false"
 
 
-class Choice(Kind):
+class Choice(ValueKind):
     """One of a few words; ``aliases`` are other spellings, taken and not shown."""
 
     def __init__(self, *words: str, **aliases: str) -> None:
@@ -90,7 +90,7 @@ class Choice(Kind):
         raise ValueError
 
 
-class Duration(Kind):
+class Duration(ValueKind):
     """A time span with its unit; seconds as a float. ``reason`` says why the bounds are where they are."""
 
     placeholder = "DURATION"
@@ -126,7 +126,7 @@ class Duration(Kind):
         return "".join(parts) or "0s"
 
 
-class Whole(Kind):
+class Whole(ValueKind):
     """A whole number."""
 
     placeholder = "N"
@@ -151,7 +151,7 @@ class Whole(Kind):
         raise ValueError
 
 
-class Factor(Kind):
+class Factor(ValueKind):
     """A positive number."""
 
     placeholder = "X"

@@ -50,7 +50,7 @@ class Member(NamedTuple):
 
 
 @dataclass
-class Contents:
+class BundleContents:
     """What goes into the bundle."""
 
     world: World

@@ -6,7 +6,7 @@ import re
 
 from exporter.advice import Advice, Where
 from exporter.doctor.checks_kernel import module_state
-from exporter.doctor.finding import Facts, Outcome, ok, warn
+from exporter.doctor.finding import Diagnosis, Facts, ok, warn
 from exporter.doctor.world import World
 
 MODULE = "vmw_balloon"
@@ -18,7 +18,7 @@ _CODE = "balloon-driver"
 _WITHOUT = "when the host wants memory back it will swap pages of its own choice, which is far slower"
 
 
-def driver(world: World) -> Outcome:
+def driver(world: World) -> Diagnosis:
     state = module_state(world, MODULE)
     facts: Facts = {"module": state}
     blocked = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporter.advice import Advice, Where
 from exporter.config.places import Address
-from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Diagnosis, Facts, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 from exporter.outputs.web.connections import SERVER
@@ -31,7 +31,7 @@ ASK_LIMIT = 0.4
 """Seconds for whoever listens at our port to say who it is."""
 
 
-def config_file(world: World) -> Outcome:
+def config_file(world: World) -> Diagnosis:
     file = world.settings.config.file
     if world.config_error is not None:
         return fail(
@@ -50,7 +50,7 @@ def config_file(world: World) -> Outcome:
     )
 
 
-def port(world: World) -> Outcome:
+def port(world: World) -> Diagnosis:
     web = world.settings.web
     if not web.enabled:
         return skip("Nothing listens: --no-web.")
@@ -84,7 +84,7 @@ def _is_ours(address: Address) -> bool:
     return False
 
 
-def others(world: World) -> Outcome:
+def others(world: World) -> Diagnosis:
     """Other exporters, and other programs that send heartbeats."""
     exporters, heartbeaters = _processes(world)
     holder = _lock_holder(world)

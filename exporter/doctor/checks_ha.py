@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from exporter.advice import NEEDS_PRIVILEGE, Advice, Where, advice
-from exporter.doctor.finding import Facts, Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Diagnosis, Facts, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import NoDeviceError, RpcError, VMGuestError
 from exporter.ha import explain
@@ -17,7 +17,7 @@ from exporter.protocol.appmonitor import AppStatus, Verb, command
 ASK = command(Verb.IS_ENABLED)
 
 
-def supported(world: World) -> Outcome:
+def supported(world: World) -> Diagnosis:
     try:
         with world.channel() as channel:
             WireAppMonitor(channel).is_enabled()
@@ -41,7 +41,7 @@ def supported(world: World) -> Outcome:
     return ok("The host has HA Application Monitoring.")
 
 
-def enabled(world: World) -> Outcome:
+def enabled(world: World) -> Diagnosis:
     """Whether heartbeats are expected, and how vSphere HA sees them."""
     wanted = world.settings.ha.enabled
     try:
@@ -101,7 +101,7 @@ class Asked(NamedTuple):
     text: str = ""
 
 
-def secure_channel(world: World) -> Outcome:
+def secure_channel(world: World) -> Diagnosis:
     """Asks once from a privileged port and once from another: who is refused tells what the VM's setting is."""
     secure, plain = _ask(world, privileged=True), _ask(world, privileged=False)
     world.secure = (secure.state, plain.state)
@@ -152,7 +152,7 @@ def _ask(world: World, *, privileged: bool) -> Asked:
     return Asked("answers")
 
 
-def fault_tolerance(world: World) -> Outcome:
+def fault_tolerance(world: World) -> Diagnosis:
     """A VM does not see that Fault Tolerance protects it; what would not work there, it does."""
     match world.secure:
         case None:
@@ -176,7 +176,7 @@ def fault_tolerance(world: World) -> Outcome:
             return ok("Nothing is demanded that Fault Tolerance could not give.")
 
 
-def _trouble(world: World) -> Callable[..., Outcome]:
+def _trouble(world: World) -> Callable[..., Diagnosis]:
     """What is in the way of heartbeats is a failure where somebody wants them."""
     return fail if world.settings.ha.enabled else warn
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from exporter.catalogue import STATISTICS
 from exporter.doctor.checks_host import first_answer
-from exporter.doctor.finding import Facts, Outcome, ok, warn
-from exporter.doctor.world import Answer, World
+from exporter.doctor.finding import Diagnosis, Facts, ok, warn
+from exporter.doctor.world import HostAnswer, World
 from exporter.protocol import stats_v3
 
 CONTROLS = {"tools.guestlib.enableHostInfo": "vm-9.restrict-host-info"}
@@ -18,7 +18,7 @@ _ON = "TRUE, it seems"
 _IN_THE_WAY = "A hardening switch is in the way, by the look of it"
 
 
-def hardening(world: World) -> Outcome:
+def hardening(world: World) -> Diagnosis:
     """The hardening switches that matter here, each with what can be seen of it."""
     answer = first_answer(world)
     switches = dict(_switches(world, answer))
@@ -42,7 +42,7 @@ def hardening(world: World) -> Outcome:
     return ok("No hardening switch is in the way; those without a control id have none.", *lines, **facts)
 
 
-def _switches(world: World, answer: Answer) -> Iterator[tuple[str, str]]:
+def _switches(world: World, answer: HostAnswer) -> Iterator[tuple[str, str]]:
     off, on, untold = "FALSE or absent", _ON, "can't be seen from here"
     snapshot, reason = answer.snapshot, answer.refusal.reason if answer.refusal else ""
     # A host that knows no such command may be one that has none: Workstation and Fusion.

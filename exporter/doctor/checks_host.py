@@ -6,9 +6,9 @@ import struct
 from collections.abc import Iterator
 
 from exporter.advice import DISABLED, NEEDS_PRIVILEGE, NO_SUCH_COMMAND, Advice, Where, advice
-from exporter.catalogue import CURRENT_LIST, STATISTICS, Statistic
-from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
-from exporter.doctor.world import Answer, World
+from exporter.catalogue import CURRENT_LIST, STATISTICS, BasicStatistic
+from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
+from exporter.doctor.world import HostAnswer, World
 from exporter.errors import ProtocolError, RpcError, VMGuestError
 from exporter.protocol import guestlib, stat_get, stats_v2, stats_v3
 from exporter.session.wire import Channel
@@ -21,7 +21,7 @@ SLOW = 0.1
 _COUNT = struct.Struct(">I")
 
 
-def answers(world: World) -> Outcome:
+def answers(world: World) -> Diagnosis:
     """The first question to the host; what it said is kept for the checks that follow."""
     connector = world.connector()
     channel = Channel(connector, world.host_limit)
@@ -52,7 +52,7 @@ def answers(world: World) -> Outcome:
     return ok(f"The host answers{kind}, in {milliseconds:.2f} ms.", **facts)
 
 
-def _ask(world: World, channel: Channel, connector: Connector) -> Answer:
+def _ask(world: World, channel: Channel, connector: Connector) -> HostAnswer:
     began = world.clock()
     channel.connect()
     connected = world.clock()
@@ -71,7 +71,7 @@ def _ask(world: World, channel: Channel, connector: Connector) -> Answer:
         refusal = error
     except StopIteration as end:
         snapshot = end.value
-    return Answer(
+    return HostAnswer(
         connected - began,
         world.clock() - connected,
         getattr(connector, "privileged", None),
@@ -81,7 +81,7 @@ def _ask(world: World, channel: Channel, connector: Connector) -> Answer:
     )
 
 
-def enabled(world: World) -> Outcome:
+def enabled(world: World) -> Diagnosis:
     """Whether the host gives guest statistics at all."""
     answer = first_answer(world)
     if answer.snapshot is not None:
@@ -100,7 +100,7 @@ def enabled(world: World) -> Outcome:
     return fail(f"{said}: guest statistics are switched off for this VM.", DISABLED, **facts)
 
 
-def protocol(world: World) -> Outcome:
+def protocol(world: World) -> Diagnosis:
     snapshot = _snapshot(world)
     if snapshot.protocol == stats_v3.VERSION:
         return ok("The host speaks version 3, the current one.", protocol=3)
@@ -111,13 +111,13 @@ def protocol(world: World) -> Outcome:
     )
 
 
-def given(world: World) -> Outcome:
+def given(world: World) -> Diagnosis:
     """Each statistic that this host does not give, and why."""
     answer = first_answer(world)
     return judge_missing(_snapshot(world), listed(answer.raw))
 
 
-def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()) -> Outcome:
+def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()) -> Diagnosis:
     """``count``: length of the host's list; None where the source does not show it. ``lacking``: functions that the
     library has not.
     """
@@ -154,7 +154,7 @@ def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...
 
 def not_given(
     snapshot: Snapshot, count: int | None, lacking: tuple[str, ...] = ()
-) -> Iterator[tuple[Statistic, str]]:
+) -> Iterator[tuple[BasicStatistic, str]]:
     """Every statistic without a value that no other row stands in for, and why; none that only newer hosts have."""
     longest = max(count or 0, CURRENT_LIST)
     seen: set[str] = set(snapshot.values)
@@ -168,7 +168,7 @@ def not_given(
         )
 
 
-def _why(row: Statistic, snapshot: Snapshot, count: int | None) -> str:
+def _why(row: BasicStatistic, snapshot: Snapshot, count: int | None) -> str:
     if snapshot.protocol == stats_v2.VERSION and not row.v2:
         return "version 2 of the protocol has no such statistic"
     if count is not None and row.id > count:
@@ -186,7 +186,7 @@ def listed(raw: bytes) -> int | None:
     return int(count)
 
 
-def extended_statistics(world: World) -> Outcome:
+def extended_statistics(world: World) -> Diagnosis:
     refusals: dict[str, str] = {}
     groups: tuple[str, ...] = ()
     with world.channel() as channel:
@@ -228,7 +228,7 @@ def _speaks(channel: Channel, encoding: str, refusals: dict[str, str]) -> bool:
     return True
 
 
-def _no_extended(refusal: RpcError) -> Outcome:
+def _no_extended(refusal: RpcError) -> Diagnosis:
     facts: Facts = {"refusal": refusal.text}
     if refusal.reason == "unknown_command":
         return warn(
@@ -248,7 +248,7 @@ def _no_extended(refusal: RpcError) -> Outcome:
     )
 
 
-def first_answer(world: World) -> Answer:
+def first_answer(world: World) -> HostAnswer:
     if world.answer is None:
         raise LookupError("guestrpc-answer comes first")
     return world.answer

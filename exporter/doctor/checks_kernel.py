@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from exporter.advice import NEEDS_PRIVILEGE, NO_DEVICE, NO_MODULE, NOT_ALLOWED, Advice, Where
-from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
+from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
 from exporter.transport.vsock import AF_VSOCK
 
@@ -29,7 +29,7 @@ CAP_NET_BIND_SERVICE = 10
 """linux/capability.h."""
 
 
-def module(world: World) -> Outcome:
+def module(world: World) -> Diagnosis:
     state = {name: module_state(world, name) for name in MODULES}
     facts: Facts = {"modules": state, "kernel": world.kernel}
     missing = [name for name, word in state.items() if word in {"installed", "absent", "unknown"}]
@@ -98,7 +98,7 @@ _SIGNS: Mapping[str, Callable[[World], bool]] = {
 """What shows, beside the kernel's own list, that a module is inside the kernel image."""
 
 
-def transport(world: World) -> Outcome:
+def transport(world: World) -> Diagnosis:
     """Another transport that owns the way to the hypervisor."""
     loaded = [name for name in RIVALS if world.exists(f"sys/module/{name}")]
     if world.kernel_version and world.kernel_version < (5, 5) and world.exists("sys/module/vhost_vsock"):
@@ -120,7 +120,7 @@ def transport(world: World) -> Outcome:
     )
 
 
-def device(world: World) -> Outcome:
+def device(world: World) -> Diagnosis:
     found = {path: world.exists(path) for path in ("dev/vsock", "dev/vmci")}
     pci = _vmci_on_pci(world)
     facts: Facts = {"dev_vsock": found["dev/vsock"], "dev_vmci": found["dev/vmci"], "pci": pci}
@@ -155,7 +155,7 @@ def _vmci_on_pci(world: World) -> bool | None:
     return VMCI_DEVICE in devices if devices else None
 
 
-def allowed(world: World) -> Outcome:
+def allowed(world: World) -> Diagnosis:
     """Makes a vsock and closes it, connected to nothing; where that is refused, names the layer that refuses."""
     facts: Facts = {
         "seccomp": _status(world, "Seccomp") == "2",
@@ -170,7 +170,7 @@ def allowed(world: World) -> Outcome:
     return ok("This process may open vsocks.", **facts)
 
 
-def _layer(world: World, error: OSError, facts: Facts) -> Outcome:
+def _layer(world: World, error: OSError, facts: Facts) -> Diagnosis:
     reason = os.strerror(error.errno) if error.errno else str(error)
     confined = str(facts["lsm"])
     if error.errno == errno.EAFNOSUPPORT and not facts["seccomp"]:
@@ -246,7 +246,7 @@ def _status(world: World, name: str) -> str:
     return ""
 
 
-def privileged_port(world: World) -> Outcome:
+def privileged_port(world: World) -> Diagnosis:
     effective = _status(world, "CapEff")
     capable = bool(int(effective or "0", 16) >> CAP_NET_BIND_SERVICE & 1)
     mapping = world.read("proc/self/uid_map").split()
@@ -270,7 +270,7 @@ def privileged_port(world: World) -> Outcome:
     )
 
 
-def namespace(world: World) -> Outcome:
+def namespace(world: World) -> Diagnosis:
     """The network namespace's vsock mode (Linux 7.0)."""
     mode = world.read("proc/sys/net/vsock/ns_mode")
     facts: Facts = {"ns_mode": mode}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice
 from exporter.doctor.checks_host import judge_missing
-from exporter.doctor.finding import Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Diagnosis, fail, ok, skip, warn
 from exporter.doctor.world import TIMED_OUT, World, version
 from exporter.errors import LibraryNotFound, RpcError, VMGuestError
 from exporter.library.loader import POSIX_NAMES
@@ -45,7 +45,7 @@ _ABSENT = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 _LOADER = re.compile(r"([^\s(]+): cannot open shared object file")
 
 
-def present(world: World) -> Outcome:
+def present(world: World) -> Diagnosis:
     try:
         loaded = world.library.load()
     except LibraryNotFound as error:
@@ -57,7 +57,7 @@ def present(world: World) -> Outcome:
     return ok(f"VMware's library is there: {loaded.library}.", library=loaded.library, loads=True)
 
 
-def _not_loaded(world: World, error: LibraryNotFound) -> Outcome:
+def _not_loaded(world: World, error: LibraryNotFound) -> Diagnosis:
     file = _on_disk(world)
     if not file:
         return fail("VMware's library is not installed.", NO_LIBRARY, str(error), library="", loads=False)
@@ -80,7 +80,7 @@ def _on_disk(world: World) -> str:
     return next((f"/{path.relative_to(world.root)}" for path in found), "")
 
 
-def dependencies(world: World) -> Outcome:
+def dependencies(world: World) -> Diagnosis:
     """What the library needs, and in which version."""
     needs = world.run(["ldd", world.library_file])
     missing = set(_ABSENT.findall(needs.out))
@@ -143,7 +143,7 @@ def _package_version(world: World, packages: tuple[str, ...]) -> str:
     return ""
 
 
-def library_version(world: World) -> Outcome:
+def library_version(world: World) -> Diagnosis:
     """The package and version that the file comes from."""
     file = world.library_file
     real = str((world.root / file.lstrip("/")).resolve()) if world.exists(file.lstrip("/")) else file
@@ -163,7 +163,7 @@ def library_version(world: World) -> Outcome:
     return ok("The library belongs to no package: its version can't be told.", package="", version="")
 
 
-def symbols(world: World) -> Outcome:
+def symbols(world: World) -> Diagnosis:
     if world.library_error:
         return skip("The library can't be loaded, so its functions can't be counted.")
     missing = world.library_missing
@@ -181,7 +181,7 @@ def symbols(world: World) -> Outcome:
     )
 
 
-def answers(world: World) -> Outcome:
+def answers(world: World) -> Diagnosis:
     if world.library_error:
         return skip("The library can't be loaded, so it can't be asked.")
     began = world.clock()
@@ -204,7 +204,7 @@ def answers(world: World) -> Outcome:
     )
 
 
-def tools(world: World) -> Outcome:
+def tools(world: World) -> Diagnosis:
     """VMware Tools: 11.0 or later, and what is missing in older ones."""
     number = _package_version(world, ("open-vm-tools",))
     if not number and world.may_ask and not world.socket_path:

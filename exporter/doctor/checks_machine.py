@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from exporter.advice import NOT_VMWARE, Advice, Where
-from exporter.doctor.finding import Facts, Outcome, fail, ok, warn
+from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
 
 RELEASED = 1_767_225_600
@@ -15,7 +15,7 @@ STEAL_KERNEL = (5, 7)
 """The first Linux with VMware's steal clock (commits ab02bb3f55f5, e73a8f38f82d). Some distributions have it earlier."""
 
 
-def hypervisor(world: World) -> Outcome:
+def hypervisor(world: World) -> Diagnosis:
     """As the exporter finds it. Sets ``world.may_ask``: nothing else lets a check speak to the host."""
     found = world.hypervisor
     facts: Facts = {"hypervisor": found.name, "evidence": found.evidence}
@@ -32,14 +32,14 @@ def hypervisor(world: World) -> Outcome:
     )
 
 
-def container(world: World) -> Outcome:
+def container(world: World) -> Diagnosis:
     name = world.container
     if not name:
         return ok("This is no container.", container="")
     return ok(f"This runs in a container ({name}).", container=name)
 
 
-def architecture(world: World) -> Outcome:
+def architecture(world: World) -> Diagnosis:
     facts: Facts = {"machine": world.machine, "bits": world.bits}
     word = world.machine.lower()
     if word in {"x86_64", "amd64"} and world.bits == 64:
@@ -63,7 +63,7 @@ def architecture(world: World) -> Outcome:
     )
 
 
-def steal_clock(world: World) -> Outcome:
+def steal_clock(world: World) -> Diagnosis:
     """Whether the guest kernel's own steal counts, and which of its three preconditions is missing."""
     steal = _steal_ticks(world)
     stolen = (
@@ -104,7 +104,7 @@ def steal_clock(world: World) -> Outcome:
     )
 
 
-def _no_steal(why: str, where: Where, text: str, facts: Facts) -> Outcome:
+def _no_steal(why: str, where: Where, text: str, facts: Facts) -> Diagnosis:
     return warn(
         f"The guest kernel's own steal time is always 0: {why}. The exporter's stolen time does not need it.",
         Advice("steal-clock", where, text),
@@ -121,7 +121,7 @@ def _steal_ticks(world: World) -> int:
     return 0
 
 
-def clock(world: World) -> Outcome:
+def clock(world: World) -> Diagnosis:
     now = world.wall()
     source = world.read("sys/devices/system/clocksource/clocksource0/current_clocksource")
     facts: Facts = {"clocksource": source, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}

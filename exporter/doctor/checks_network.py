@@ -10,7 +10,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from exporter.advice import Advice, Where
-from exporter.doctor.finding import Fact, Facts, Outcome, fail, ok, skip, warn
+from exporter.doctor.finding import Diagnosis, Fact, Facts, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
 from exporter.outputs.otlp.endpoint import GRPC
@@ -24,7 +24,7 @@ GRPC_NAMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
 """How targets begin that gRPC resolves in its own ways (grpc/grpc: doc/naming.md)."""
 
 
-def tls_files(world: World) -> Outcome:
+def tls_files(world: World) -> Diagnosis:
     """Whether certificates and keys can be read, belong together, and for how long they are good."""
     parts = (_web(world), _otlp(world))
     problems = [problem for found, _ in parts for problem in found]
@@ -93,7 +93,7 @@ def _end(world: World, path: str) -> float | None:
         return None
 
 
-def otlp_endpoint(world: World) -> Outcome:
+def otlp_endpoint(world: World) -> Diagnosis:
     """Whether the receiver takes a connection, TLS where it is wanted, and over HTTP an export of nothing."""
     try:
         push = world.push
@@ -191,7 +191,7 @@ def _context(push: PushSettings) -> ssl.SSLContext:
     return context
 
 
-def _unreachable(why: str, text: str, **facts: Fact) -> Outcome:
+def _unreachable(why: str, text: str, **facts: Fact) -> Diagnosis:
     return fail(
         f"The OTLP receiver can't be used: {why}.", Advice("otlp-endpoint", Where.GUEST, text), **facts
     )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from exporter.doctor.finding import Check, Finding, Outcome, Verdict, fail, skip
+from exporter.doctor.finding import Check, Diagnosis, Finding, Verdict, fail, skip
 from exporter.doctor.world import World
 
 LIMIT = 4.0
@@ -42,7 +42,7 @@ class _Examination:
         self._waiting = list(checks)
         self._running: dict[str, tuple[Check, float]] = {}
         self._found: dict[str, Finding] = {}
-        self._done: queue.SimpleQueue[tuple[Check, Outcome]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Check, Diagnosis]] = queue.SimpleQueue()
 
     def run(self) -> list[Finding]:
         self._start()
@@ -111,7 +111,7 @@ class _Examination:
             if check.code in self._running:
                 self._settle(check, outcome)
 
-    def _settle(self, check: Check, outcome: Outcome) -> None:
+    def _settle(self, check: Check, outcome: Diagnosis) -> None:
         _, began = self._running.pop(check.code)
         self._found[check.code] = Finding(check, outcome, self._clock() - began)
 

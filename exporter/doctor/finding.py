@@ -1,6 +1,6 @@
 """What a check is, and what it finds: rows with stable codes.
 
-A check is a function of the :class:`~exporter.doctor.world.World` and returns an :class:`Outcome`; it catches
+A check is a function of the :class:`~exporter.doctor.world.World` and returns an :class:`Diagnosis`; it catches
 what it expects to go wrong. Which check waits for which stands in its row, not in its code.
 """
 
@@ -29,7 +29,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Diagnosis:
     """``sentence``: one plain sentence. ``advice``: what to change and where. ``details``: a line each."""
 
     verdict: Verdict
@@ -49,7 +49,7 @@ class Check:
     title: str
     looks_at: str
     """For the table in docs/doctor.md: what it looks at."""
-    run: Callable[[World], Outcome]
+    run: Callable[[World], Diagnosis]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     source: str = ""
@@ -67,7 +67,7 @@ class Finding:
     """A row and what came of it. ``because``: code of the finding for which it was skipped."""
 
     check: Check
-    outcome: Outcome
+    outcome: Diagnosis
     seconds: float = 0.0
     because: str = ""
 
@@ -80,18 +80,18 @@ class Finding:
         return self.outcome.verdict
 
 
-def ok(sentence: str, *details: str, **facts: Fact) -> Outcome:
-    return Outcome(Verdict.OK, sentence, None, details, facts)
+def ok(sentence: str, *details: str, **facts: Fact) -> Diagnosis:
+    return Diagnosis(Verdict.OK, sentence, None, details, facts)
 
 
-def warn(sentence: str, advice: Advice | None, *details: str, **facts: Fact) -> Outcome:
-    return Outcome(Verdict.WARN, sentence, advice, details, facts)
+def warn(sentence: str, advice: Advice | None, *details: str, **facts: Fact) -> Diagnosis:
+    return Diagnosis(Verdict.WARN, sentence, advice, details, facts)
 
 
-def fail(sentence: str, advice: Advice | None, *details: str, **facts: Fact) -> Outcome:
-    return Outcome(Verdict.FAIL, sentence, advice, details, facts)
+def fail(sentence: str, advice: Advice | None, *details: str, **facts: Fact) -> Diagnosis:
+    return Diagnosis(Verdict.FAIL, sentence, advice, details, facts)
 
 
-def skip(sentence: str, **facts: Fact) -> Outcome:
+def skip(sentence: str, **facts: Fact) -> Diagnosis:
     """Of a check that finds that there is nothing to check."""
-    return Outcome(Verdict.SKIPPED, sentence, None, (), facts)
+    return Diagnosis(Verdict.SKIPPED, sentence, None, (), facts)

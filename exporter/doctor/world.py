@@ -51,7 +51,7 @@ class Ran(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HostAnswer:
     """The host's answer to the first question: statistics (``snapshot``, and ``raw`` as it came) or ``refusal``."""
 
     connect_seconds: float
@@ -116,7 +116,7 @@ class World:
     wall: Callable[[], float] = time.time
     may_ask: bool = False
     """Set once the hypervisor is known to be VMware, or a unix socket stands for it."""
-    answer: Answer | None = None
+    answer: HostAnswer | None = None
     secure: tuple[str, str] | None = None
     """What came of asking from a privileged source port, and from another; see ``ha-secure-channel``."""
     library_file: str = ""

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 
 from exporter.ha.wire import WireAppMonitor
-from exporter.simulator.ha import Monitor, Options
+from exporter.simulator.ha import Monitor, MonitorOptions
 
 
 class DryRunMonitor(WireAppMonitor):
     """An :class:`~exporter.ha.base.AppMonitor` that calls no host."""
 
     def __init__(self, window: float, clock: Callable[[], float] = time.monotonic) -> None:
-        host = Monitor(Options(window=window, guest_runs_on=True), clock)
+        host = Monitor(MonitorOptions(window=window, guest_runs_on=True), clock)
         super().__init__(_Calls(host))
         self._host = host
 

@@ -19,7 +19,7 @@ from exporter.errors import (
     RpcError,
     VMGuestError,
 )
-from exporter.library.messages import Message
+from exporter.library.messages import LibraryMessage
 from exporter.snapshot import Snapshot, Value
 
 _ERRORS: dict[str, type[VMGuestError]] = {
@@ -49,7 +49,7 @@ class Loaded:
 # All of these raise AttributeError, KeyError, TypeError or ValueError for an answer that is none.
 
 
-def error(answer: Message) -> VMGuestError | None:
+def error(answer: LibraryMessage) -> VMGuestError | None:
     """The error in an answer; None where it holds none."""
     if "error" not in answer:
         return None
@@ -57,12 +57,12 @@ def error(answer: Message) -> VMGuestError | None:
     return _ERRORS[name](*arguments)
 
 
-def loaded(answer: Message) -> Loaded:
+def loaded(answer: LibraryMessage) -> Loaded:
     """What the library is."""
     return Loaded(str(answer["library"]), tuple(map(str, answer["missing"])))
 
 
-def snapshot(answer: Message) -> Snapshot:
+def snapshot(answer: LibraryMessage) -> Snapshot:
     """The basic statistics."""
     values: dict[str, Value] = {}
     for key, value in answer["values"].items():
@@ -71,7 +71,7 @@ def snapshot(answer: Message) -> Snapshot:
     return Snapshot(_unsigned(answer["session"]), 0, values)
 
 
-def data(answer: Message) -> bytes:
+def data(answer: LibraryMessage) -> bytes:
     """The bytes of an extended reply, as the host sent them."""
     return _text(answer["data"]).encode("latin-1")
 

@@ -43,7 +43,7 @@ OPTIONAL = ("PostAppState",)
 """Since vSphere 5.5."""
 
 
-class Status(IntEnum):
+class AppMonitorStatus(IntEnum):
     """``VMGuestAppMonitorLibError``, by when the library really returns it."""
 
     SUCCESS = 0
@@ -93,7 +93,7 @@ class AppMonitorChild(Child):
         self._load_functions = load_functions
         self._functions: dict[str, Callable[..., Any]] = {}
 
-    def answer(self, question: messages.Message) -> messages.Message:
+    def answer(self, question: messages.LibraryMessage) -> messages.LibraryMessage:
         try:
             self._functions = self._functions or self._load_functions(self._path)
         except LibraryNotFound as error:

@@ -23,7 +23,7 @@ from exporter.errors import (
     TimeoutExpired,
 )
 from exporter.library import messages
-from exporter.library.appmonitor import PREFIX, Status
+from exporter.library.appmonitor import PREFIX, AppMonitorStatus
 from exporter.machine import isolated
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
@@ -82,7 +82,9 @@ class LibraryAppMonitor:
         text = self._ask(Verb.GET_APP_STATUS).get("text")
         if not isinstance(text, str):
             raise LibraryStatus(
-                Status.OTHER, f"{PREFIX}GetAppStatus", "no text, which is its only way to say that it failed"
+                AppMonitorStatus.OTHER,
+                f"{PREFIX}GetAppStatus",
+                "no text, which is its only way to say that it failed",
             )
         return appmonitor.parse_app_status(text.encode("latin-1", "replace"))
 
@@ -106,22 +108,26 @@ class LibraryAppMonitor:
         function = PREFIX + verb.value
         status = self._ask(verb, argument).get("status")
         match status:
-            case Status.SUCCESS:
+            case AppMonitorStatus.SUCCESS:
                 return Code.OK
-            case Status.OTHER:
+            case AppMonitorStatus.OTHER:
                 return Code.UNTOLD
-            case Status.NOT_RUNNING_IN_VM:
+            case AppMonitorStatus.NOT_RUNNING_IN_VM:
                 raise NotVMwareError("VMware's library says that this machine is not a VMware guest")
-            case Status.NOT_SUPPORTED:
+            case AppMonitorStatus.NOT_SUPPORTED:
                 raise RpcError("Unknown command", function)
-            case Status.NOT_ENABLED:
+            case AppMonitorStatus.NOT_ENABLED:
                 self._restart()
-                raise LibraryStatus(Status.NOT_ENABLED, function, "no channel to the host could be opened")
+                raise LibraryStatus(
+                    AppMonitorStatus.NOT_ENABLED, function, "no channel to the host could be opened"
+                )
             case _:
                 self._restart()
-                raise LibraryStatus(status if isinstance(status, int) else Status.OTHER, function, "unknown")
+                raise LibraryStatus(
+                    status if isinstance(status, int) else AppMonitorStatus.OTHER, function, "unknown"
+                )
 
-    def _ask(self, verb: Verb, argument: str = "") -> messages.Message:
+    def _ask(self, verb: Verb, argument: str = "") -> messages.LibraryMessage:
         process = self._process or self._start()
         limit = self._timeout + (self._start_limit if self._fresh else 0.0)
         try:
@@ -169,8 +175,11 @@ class LibraryAppMonitor:
 
 
 def _exchange(
-    process: subprocess.Popen[bytes], question: messages.Message, limit: float, clock: Callable[[], float]
-) -> messages.Message:
+    process: subprocess.Popen[bytes],
+    question: messages.LibraryMessage,
+    limit: float,
+    clock: Callable[[], float],
+) -> messages.LibraryMessage:
     """One question and its answer.
 
     Raises:

@@ -25,19 +25,21 @@ MEMORY = 512 * 2**20
 class Child:
     """Answers questions with the library, which is loaded at the first one that can be."""
 
-    def __init__(self, path: str | None, load: Callable[[str | None], loader.Library] = loader.load) -> None:
+    def __init__(
+        self, path: str | None, load: Callable[[str | None], loader.LoadedLibrary] = loader.load
+    ) -> None:
         self._path = path
         self._load = load
-        self._library: loader.Library | None = None
+        self._library: loader.LoadedLibrary | None = None
 
-    def answer(self, question: messages.Message) -> messages.Message:
+    def answer(self, question: messages.LibraryMessage) -> messages.LibraryMessage:
         """Never raises for what the library or the host does: that is an answer too, ``{"error": […]}``."""
         try:
             return self._answer(question)
         except VMGuestError as error:
             return {"error": self._spell(error)}
 
-    def _answer(self, question: messages.Message) -> messages.Message:
+    def _answer(self, question: messages.LibraryMessage) -> messages.LibraryMessage:
         if self._library is None:
             self._library = self._load(self._path)
         library = self._library

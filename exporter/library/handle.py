@@ -22,7 +22,7 @@ import ctypes
 from types import TracebackType
 from typing import Any, Self
 
-from exporter.catalogue import BY_ID, STATISTICS, Statistic, Wire
+from exporter.catalogue import BY_ID, STATISTICS, BasicStatistic, Wire
 from exporter.errors import (
     ConnectionLost,
     LibraryStatus,
@@ -33,8 +33,8 @@ from exporter.errors import (
     RpcError,
     VMGuestError,
 )
-from exporter.library.loader import Library
-from exporter.library.signatures import HANDLE, OUT, PREFIX, REPLY, Status
+from exporter.library.loader import LoadedLibrary
+from exporter.library.signatures import HANDLE, OUT, PREFIX, REPLY, GuestLibStatus
 from exporter.protocol.rpci import MAX_REASON, words
 from exporter.snapshot import Snapshot, Value
 
@@ -44,7 +44,7 @@ MAX_PATH_SIZE = 64 * 1024
 MAX_REPLY = 2**20
 """Bytes of an extended reply; GuestRPC has the same bound."""
 
-_ABSENT = (Status.NOT_AVAILABLE, Status.UNSUPPORTED_VERSION)
+_ABSENT = (GuestLibStatus.NOT_AVAILABLE, GuestLibStatus.UNSUPPORTED_VERSION)
 """A getter's way to say that the host does not give this statistic."""
 
 _CHANNEL_TEXTS: tuple[tuple[str, type[VMGuestError]], ...] = (
@@ -58,7 +58,7 @@ _CHANNEL_TEXTS: tuple[tuple[str, type[VMGuestError]], ...] = (
 """What the library says in place of the host when the channel failed (lib/rpcChannel)."""
 
 
-def read(library: Library) -> Snapshot:
+def read(library: LoadedLibrary) -> Snapshot:
     """One poll.
 
     Raises:
@@ -72,7 +72,7 @@ def read(library: Library) -> Snapshot:
         return Snapshot(session_id, 0, handle.values())
 
 
-def stat(library: Library, encoding: str, name: str) -> bytes:
+def stat(library: LoadedLibrary, encoding: str, name: str) -> bytes:
     """One group of extended statistics, as the host sent it.
 
     Raises:
@@ -98,16 +98,16 @@ def stat(library: Library, encoding: str, name: str) -> bytes:
                 data = ctypes.string_at(reply, min(length, MAX_REPLY))
             finally:
                 library.functions["StatFree"](reply, size)
-    if code == Status.NOT_AVAILABLE:
+    if code == GuestLibStatus.NOT_AVAILABLE:
         raise _refusal(words(data).decode("utf-8", "replace")[:MAX_REASON], command)
-    if code != Status.SUCCESS:
+    if code != GuestLibStatus.SUCCESS:
         raise _error("StatGet", code)
     if length > MAX_REPLY:
         raise RemoteProtocolError(f"a reply of {length} bytes to {command!r}: {MAX_REPLY} at most are taken")
     return data
 
 
-def status_text(library: Library, code: int) -> str:
+def status_text(library: LoadedLibrary, code: int) -> str:
     """The library's own words for a status."""
     text = library.functions["GetErrorText"](code) if "GetErrorText" in library.functions else None
     return text.decode("ascii", "replace") if text else ""
@@ -116,7 +116,7 @@ def status_text(library: Library, code: int) -> str:
 class Handle:
     """An open handle, closed at the end of the ``with`` block. One thread, one block."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LoadedLibrary) -> None:
         self._library = library
         self._handle = HANDLE()
 
@@ -161,10 +161,10 @@ class Handle:
                 values[row.key] = value
         return values
 
-    def _in_list(self, row: Statistic) -> bool:
+    def _in_list(self, row: BasicStatistic) -> bool:
         if row.symbol is None or row.symbol not in self._library.functions:
             return False
-        return self._number(row.symbol, OUT[row.wire])[0] != Status.UNSUPPORTED_VERSION
+        return self._number(row.symbol, OUT[row.wire])[0] != GuestLibStatus.UNSUPPORTED_VERSION
 
     def _number(self, symbol: str, out: Any) -> tuple[int, Value]:
         variable = out()
@@ -176,26 +176,26 @@ class Handle:
         size = ctypes.c_size_t(PATH_SIZE)
         buffer = ctypes.create_string_buffer(size.value)
         code: int = getter(self._handle, ctypes.byref(size), buffer)
-        if code == Status.BUFFER_TOO_SMALL and PATH_SIZE < size.value <= MAX_PATH_SIZE:
+        if code == GuestLibStatus.BUFFER_TOO_SMALL and PATH_SIZE < size.value <= MAX_PATH_SIZE:
             buffer = ctypes.create_string_buffer(size.value)
             code = getter(self._handle, ctypes.byref(size), buffer)
         return code, buffer.value.decode("utf-8", "replace")
 
     def _check(self, function: str, code: int) -> None:
-        if code != Status.SUCCESS:
+        if code != GuestLibStatus.SUCCESS:
             raise _error(function, code)
 
 
 def _error(function: str, code: int) -> VMGuestError:
     """A status as an error. Compared by number: the texts are for people."""
-    if code == Status.NOT_RUNNING_IN_VM:
+    if code == GuestLibStatus.NOT_RUNNING_IN_VM:
         return NotVMwareError("VMware's library says that this machine is not a VMware guest")
-    if code == Status.NOT_ENABLED:
+    if code == GuestLibStatus.NOT_ENABLED:
         return RpcError(
             "NOT_ENABLED (3), which VMware's library answers to every refusal and where it finds no channel",
             "guestlib.info.get",
         )
-    if code in (Status.OTHER, Status.NO_INFO):
+    if code in (GuestLibStatus.OTHER, GuestLibStatus.NO_INFO):
         return RemoteProtocolError(
             f"VMware's library could not decode the host's reply: {PREFIX}{function} answered {code}"
         )

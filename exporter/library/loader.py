@@ -36,7 +36,7 @@ WINDOWS_NAMES = (
 
 
 @dataclass(frozen=True)
-class Library:
+class LoadedLibrary:
     """A loaded library. ``functions`` by their names without the prefix; ``missing``: those it lacks."""
 
     name: str
@@ -69,7 +69,7 @@ def load(
     names: Iterable[str] | None = None,
     # CDLL on Windows too: the header declares no calling convention, which means C's, and 64-bit has only one.
     dlopen: Callable[[str], Any] = ctypes.CDLL,
-) -> Library:
+) -> LoadedLibrary:
     """Load the first library that there is.
 
     ``names`` replaces the usual :func:`candidates`.
@@ -101,7 +101,7 @@ def bind(
     return functions
 
 
-def attach(name: str, handle: Any) -> Library:
+def attach(name: str, handle: Any) -> LoadedLibrary:
     """Give each function of ``handle`` its types.
 
     Raises:
@@ -111,7 +111,7 @@ def attach(name: str, handle: Any) -> Library:
     absent = [PREFIX + symbol for symbol in REQUIRED if symbol not in functions]
     if absent:
         raise LibraryNotFound(f"{name} (not VMware's library: it has no {', '.join(absent)})")
-    return Library(name, functions, tuple(symbol for symbol in SIGNATURES if symbol not in functions))
+    return LoadedLibrary(name, functions, tuple(symbol for symbol in SIGNATURES if symbol not in functions))
 
 
 def location(name: str, maps: Path = Path("/proc/self/maps")) -> str:

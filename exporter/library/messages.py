@@ -12,17 +12,17 @@ from typing import IO, Any
 LIMIT = 8 * 2**20
 """Bytes of one message: an extended reply of 1 MiB takes at most six times its size as JSON."""
 
-Message = dict[str, Any]
+LibraryMessage = dict[str, Any]
 
 
-def write(file: IO[bytes], message: Message) -> None:
+def write(file: IO[bytes], message: LibraryMessage) -> None:
     """Write one message whole."""
     body = json.dumps(message).encode()
     file.write(len(body).to_bytes(4, "big") + body)
     file.flush()
 
 
-def read(file: IO[bytes]) -> Message | None:
+def read(file: IO[bytes]) -> LibraryMessage | None:
     """The next message; None when the other side is gone, also in the middle of one.
 
     Raises:

@@ -32,7 +32,7 @@ MAX_PAUSE = 30.0
 
 _T = TypeVar("_T")
 
-_NOT_UNDERSTOOD: messages.Message = {}
+_NOT_UNDERSTOOD: messages.LibraryMessage = {}
 
 
 def command(path: str | None) -> list[str]:
@@ -63,7 +63,7 @@ class LibraryProcess:
         self._start_limit = start_limit
         self._clock = clock
         self._process: Expendable | None = None
-        self._answers: queue.SimpleQueue[messages.Message | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[messages.LibraryMessage | None] = queue.SimpleQueue()
         self._crashes = 0
         self._not_before = clock()
         self._started = 0
@@ -129,16 +129,16 @@ class LibraryProcess:
 
     def _ask(
         self,
-        question: messages.Message,
+        question: messages.LibraryMessage,
         limit: float,
-        decode: Callable[[messages.Message], _T],
+        decode: Callable[[messages.LibraryMessage], _T],
         patience: float | None = None,
     ) -> _T:
         self._settle()
         process = self._process
         if process is None:
             raise LibraryCrashed("VMware's library was closed while it was asked")
-        answer: messages.Message | None = None
+        answer: messages.LibraryMessage | None = None
         with suppress(OSError, ValueError):
             # A broken pipe means what an end of answers means, which the thread reports.
             messages.write(process.questions, {**question, "limit": limit + GRACE})
@@ -193,7 +193,7 @@ class LibraryProcess:
         return process.end(limit) if process is not None else ""
 
 
-def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.Message | None]) -> None:
+def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.LibraryMessage | None]) -> None:
     """Bring answers from the pipe to the queue, in a thread of its own; None is the end."""
     with pipe:
         try:

@@ -11,7 +11,7 @@ from ctypes import POINTER, c_char, c_char_p, c_int, c_size_t, c_uint32, c_uint6
 from enum import IntEnum
 from typing import Any
 
-from exporter.catalogue import STATISTICS, Statistic, Wire
+from exporter.catalogue import STATISTICS, BasicStatistic, Wire
 
 PREFIX = "VMGuestLib_"
 """Every symbol begins with it; the tables leave it out."""
@@ -23,7 +23,7 @@ REPLY = c_void_p
 """A ``char *`` that the library has allocated. Not ``c_char_p``: StatFree wants the address back, not the bytes."""
 
 
-class Status(IntEnum):
+class GuestLibStatus(IntEnum):
     """``VMGuestLibError``."""
 
     SUCCESS = 0
@@ -43,7 +43,7 @@ OUT: dict[Wire, Any] = {Wire.U32: c_uint32, Wire.U64: c_uint64}
 """The variable that a number's getter writes to."""
 
 
-def _getter(row: Statistic) -> tuple[tuple[Any, ...], Any]:
+def _getter(row: BasicStatistic) -> tuple[tuple[Any, ...], Any]:
     if row.wire in OUT:
         return (HANDLE, POINTER(OUT[row.wire])), c_int
     return (HANDLE, POINTER(c_size_t), POINTER(c_char)), c_int

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from itertools import compress
 from typing import NamedTuple
 
-from exporter.catalogue import STATISTICS, Statistic, Wire
+from exporter.catalogue import STATISTICS, BasicStatistic, Wire
 from exporter.errors import RemoteProtocolError
 from exporter.snapshot import Snapshot, Value
 
@@ -41,7 +41,7 @@ _TEXTS = (Wire.STRING, Wire.OPAQUE)
 class _Run(NamedTuple):
     """Neighbouring numbers of the list: where all of them stand there as expected, one unpack reads them."""
 
-    rows: tuple[Statistic, ...]
+    rows: tuple[BasicStatistic, ...]
     layout: struct.Struct
     ids: tuple[int, ...]
     keys: tuple[str, ...]
@@ -49,7 +49,7 @@ class _Run(NamedTuple):
     """Of each, the numbers that say that there is none."""
 
 
-def _runs(rows: list[Statistic]) -> list[_Run]:
+def _runs(rows: list[BasicStatistic]) -> list[_Run]:
     """One run of ``rows``, or none of no rows."""
     if not rows:
         return []
@@ -58,14 +58,14 @@ def _runs(rows: list[Statistic]) -> list[_Run]:
     return [_Run(tuple(rows), layout, ids, keys, tuple(row.nothing for row in rows))]
 
 
-def _number(row: Statistic) -> struct.Struct:
+def _number(row: BasicStatistic) -> struct.Struct:
     return _U64 if row.wire is Wire.U64 else _U32
 
 
-def _parts() -> tuple[_Run | Statistic, ...]:
+def _parts() -> tuple[_Run | BasicStatistic, ...]:
     """The catalogue's list as it is read: runs of numbers, and single texts."""
-    parts: list[_Run | Statistic] = []
-    numbers: list[Statistic] = []
+    parts: list[_Run | BasicStatistic] = []
+    numbers: list[BasicStatistic] = []
     for row in STATISTICS:
         if row.wire not in _TEXTS:
             numbers.append(row)
@@ -131,7 +131,7 @@ def _decode_run(reply: bytes, at: int, end: int, run: _Run, count: int, values: 
     return at
 
 
-def _decode_text(reply: bytes, at: int, end: int, row: Statistic, values: dict[str, Value]) -> int:
+def _decode_text(reply: bytes, at: int, end: int, row: BasicStatistic, values: dict[str, Value]) -> int:
     _check(reply, at, end, row)
     if at + _U32.size > end:
         raise RemoteProtocolError(f"statistic {row.id} is cut off")
@@ -154,7 +154,7 @@ def _given(valid: int, number: int, nothing: tuple[int, ...]) -> bool:
     return bool(valid) and number not in nothing
 
 
-def _check(reply: bytes, at: int, end: int, row: Statistic) -> None:
+def _check(reply: bytes, at: int, end: int, row: BasicStatistic) -> None:
     """Raise where another statistic than ``row`` stands at ``at``, as VMware's library does."""
     if at + _WORD.size > end:
         raise RemoteProtocolError(f"the list is cut off before statistic {row.id}")

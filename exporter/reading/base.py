@@ -15,7 +15,7 @@ class NoAnswer(VMGuestError):
     kind = "no_answer"
 
 
-class Reading(Protocol):
+class Place(Protocol):
     """Documents and pages of one place. For one thread at a time."""
 
     @property

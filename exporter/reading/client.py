@@ -39,7 +39,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 @dataclass(frozen=True)
-class Login:
+class BasicAuth:
     """HTTP basic authentication."""
 
     user: str
@@ -50,7 +50,7 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
-class Client:
+class ExporterClient:
     """An exporter; ``connect`` gives a new connection to it."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Client:
         *,
         prefix: str = "",
         metrics: str = "/metrics",
-        login: Login | None = None,
+        login: BasicAuth | None = None,
         hint: str = "",
     ) -> None:
         self.name = name
@@ -109,9 +109,9 @@ class Client:
         return body
 
 
-def at_socket(path: str, metrics: str = "/metrics") -> Client:
+def at_socket(path: str, metrics: str = "/metrics") -> ExporterClient:
     """The exporter on this machine."""
-    return Client(
+    return ExporterClient(
         f"the exporter at {path}",
         lambda: _UnixConnection(path),
         metrics=metrics,
@@ -119,7 +119,7 @@ def at_socket(path: str, metrics: str = "/metrics") -> Client:
     )
 
 
-def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | None) -> Client:
+def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | None) -> ExporterClient:
     """An exporter by its URL; ``/metrics`` at its end is left out.
 
     Raises:
@@ -142,7 +142,7 @@ def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | No
     login = None
     if user is not None and password_file is not None:
         try:
-            login = Login(user, password_file.read_text(encoding="utf-8").rstrip("\r\n"))
+            login = BasicAuth(user, password_file.read_text(encoding="utf-8").rstrip("\r\n"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"--password-file={password_file}: {_why(error)}") from error
     host = parts.hostname
@@ -156,7 +156,7 @@ def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | No
         connect = lambda: http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)  # noqa: E731
     else:
         connect = lambda: http.client.HTTPConnection(host, port, timeout=TIMEOUT)  # noqa: E731
-    return Client(f"the exporter at {url}", connect, prefix=prefix, login=login)
+    return ExporterClient(f"the exporter at {url}", connect, prefix=prefix, login=login)
 
 
 def _why(error: Exception) -> str:

@@ -10,7 +10,7 @@ from exporter import log
 from exporter.config import Settings
 from exporter.config.values import Duration
 from exporter.errors import ConfigError
-from exporter.reading.base import NoAnswer, Reading
+from exporter.reading.base import NoAnswer, Place
 from exporter.reading.client import at_socket, at_url
 from exporter.reading.host import followed, measured
 
@@ -63,7 +63,7 @@ def open_reading(
     interval: float | None = None,
     strict: bool = False,
     unit: Path = UNIT,
-) -> Reading:
+) -> Place:
     """The place that the arguments name. ``interval``: follow a host at this pace; None: read it for ``--for``.
 
     ``strict``: where an exporter is set up and does not answer, nothing else is looked at.
@@ -86,7 +86,7 @@ def open_reading(
     return followed(settings, interval) if interval is not None else measured(settings, args.seconds)
 
 
-def _exporter(args: Namespace, settings: Settings, unit: Path) -> Reading | None:
+def _exporter(args: Namespace, settings: Settings, unit: Path) -> Place | None:
     """The exporter to ask; None: the host is to be read."""
     if args.url is not None:
         if args.place == "host":

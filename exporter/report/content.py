@@ -17,13 +17,13 @@ WORST = 3
 CPU = frozenset({"cpu-limit", "host", "undetermined", "bursts"})
 """Questions about lost CPU time."""
 WORDS = {"ok": "fine", "info": "worth knowing", "warning": "a problem", "critical": "a serious problem", "unknown": "not known"}  # fmt: skip
-Finding = tuple[str, str, str, str]
+FindingWords = tuple[str, str, str, str]
 """Of doctor: verdict, code, sentence, what to do."""
 Mask = Callable[[str], str]
 
 
 def build(
-    document: Document, where: str, *, host: str, findings: Sequence[Finding] = (), mask: Mask = str
+    document: Document, where: str, *, host: str, findings: Sequence[FindingWords] = (), mask: Mask = str
 ) -> Report:
     """``host``: the VM's own name. ``mask``: goes over every word."""
     speaking = [each for each in document["answers"] if each["level"] in {"critical", "warning", "info"}]
@@ -159,7 +159,7 @@ def _facts(document: Document) -> tuple[Block, ...]:
     return (Table(("What", "Value"), tuple(rows)),)
 
 
-def _findings(findings: Sequence[Finding]) -> tuple[Block, ...]:
+def _findings(findings: Sequence[FindingWords]) -> tuple[Block, ...]:
     if not findings:
         return (Text("Doctor was not asked: what was read is not the host of this machine."),)
     told = tuple(each for each in findings if each[0] in {"warn", "fail"})

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from exporter.errors import ConfigError
 
-Value = int | float | str | bool
+CurveValue = int | float | str | bool
 """A number in the host's unit, a text, or False for *the host marks it as not valid*."""
 
 _TIME = itemgetter(0)
@@ -25,7 +25,7 @@ class Curve:
     after which the curve begins anew, 0 for never.
     """
 
-    points: tuple[tuple[float, Value], ...]
+    points: tuple[tuple[float, CurveValue], ...]
     steps: bool = False
     every: float = 0.0
 
@@ -34,7 +34,7 @@ class Curve:
         if not times or times != sorted(set(times)):
             raise ConfigError("a curve: expected one point or more, by rising time")
 
-    def at(self, time: float) -> Value:
+    def at(self, time: float) -> CurveValue:
         """The value at ``time`` (seconds)."""
         points = self.points
         if len(points) == 1:
@@ -61,13 +61,13 @@ class Curve:
         return 0 if isinstance(value, str) else value
 
 
-def constant(value: Value) -> Curve:
+def constant(value: CurveValue) -> Curve:
     return Curve(((0.0, value),))
 
 
-def ramp(*points: tuple[float, Value], every: float = 0.0) -> Curve:
+def ramp(*points: tuple[float, CurveValue], every: float = 0.0) -> Curve:
     return Curve(points, every=every)
 
 
-def steps(*points: tuple[float, Value], every: float = 0.0) -> Curve:
+def steps(*points: tuple[float, CurveValue], every: float = 0.0) -> Curve:
     return Curve(points, steps=True, every=every)

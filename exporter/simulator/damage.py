@@ -15,7 +15,7 @@ _LIST = HEADER + 4
 _FIRST, _SECOND = _LIST, _LIST + 12
 """Where statistics 1 and 2 begin; both are 32-bit ones of 12 bytes."""
 
-Statistics = Mapping[int, tuple[bool, int | bytes]]
+SentStatistics = Mapping[int, tuple[bool, int | bytes]]
 
 
 def _sized(head: bytes, body: bytes) -> bytes:
@@ -69,7 +69,7 @@ _REPLY: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def statistics(
-    kind: str, reply: bytes, *, fired: int, session_id: int, values: Statistics, count: int
+    kind: str, reply: bytes, *, fired: int, session_id: int, values: SentStatistics, count: int
 ) -> bytes:
     """A V3 reply spoiled by a fault of ``kind`` that has fired ``fired`` times, this one included."""
     if kind == "growing-path":

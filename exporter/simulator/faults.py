@@ -36,7 +36,7 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """``on`` is the default of the rule's; ``text``, ``seconds`` and ``bytes`` are defaults where they apply."""
 
     stage: Stage
@@ -50,35 +50,39 @@ class Kind:
 _V3 = "guestlib.info.get 3"
 _LIBRARY = "with VMware's library: "
 
-KINDS: Mapping[str, Kind] = {
-    "refuse": Kind(Stage.CONNECT, "the connection is refused (over a unix socket: closed at once)"),
-    "disconnect": Kind(Stage.BEFORE, "the connection breaks before the reply"),
-    "delay": Kind(Stage.BEFORE, "the reply comes later by `seconds` (1)", seconds=1.0),
-    "truncate": Kind(
+KINDS: Mapping[str, FaultKind] = {
+    "refuse": FaultKind(Stage.CONNECT, "the connection is refused (over a unix socket: closed at once)"),
+    "disconnect": FaultKind(Stage.BEFORE, "the connection breaks before the reply"),
+    "delay": FaultKind(Stage.BEFORE, "the reply comes later by `seconds` (1)", seconds=1.0),
+    "truncate": FaultKind(
         Stage.PACKET, "`bytes` of the reply (0: half of it), then the connection breaks", bytes=0
     ),
-    "corrupt": Kind(Stage.PACKET, "`bytes` (1) of the reply, length apart, have another value", bytes=1),
-    "no-status": Kind(Stage.PACKET, "a reply that begins neither with '1 ' nor with '0 '"),
-    "error": Kind(Stage.REFUSAL, "the command is refused with `text` (disabled)", text="disabled"),
-    "unknown-command": Kind(Stage.REFUSAL, "the host has no such command", text="Unknown command"),
-    "unsupported-version": Kind(
+    "corrupt": FaultKind(Stage.PACKET, "`bytes` (1) of the reply, length apart, have another value", bytes=1),
+    "no-status": FaultKind(Stage.PACKET, "a reply that begins neither with '1 ' nor with '0 '"),
+    "error": FaultKind(Stage.REFUSAL, "the command is refused with `text` (disabled)", text="disabled"),
+    "unknown-command": FaultKind(Stage.REFUSAL, "the host has no such command", text="Unknown command"),
+    "unsupported-version": FaultKind(
         Stage.REFUSAL, "the host has no V3 statistics", on=_V3, text="Unsupported version"
     ),
-    "version-4": Kind(Stage.STATISTICS, "the reply to version 3 says that it is version 4", on=_V3),
-    "session-zero": Kind(Stage.STATISTICS, "session id 0, which means that there is no data", on=_V3),
-    "short-header": Kind(Stage.STATISTICS, "a reply of three bytes", on=_V3),
-    "empty-body": Kind(Stage.STATISTICS, f"a header without statistics; {_LIBRARY}its process dies", on=_V3),
-    "cut-list": Kind(Stage.STATISTICS, f"the list ends early; {_LIBRARY}success without a value", on=_V3),
-    "out-of-order": Kind(
+    "version-4": FaultKind(Stage.STATISTICS, "the reply to version 3 says that it is version 4", on=_V3),
+    "session-zero": FaultKind(Stage.STATISTICS, "session id 0, which means that there is no data", on=_V3),
+    "short-header": FaultKind(Stage.STATISTICS, "a reply of three bytes", on=_V3),
+    "empty-body": FaultKind(
+        Stage.STATISTICS, f"a header without statistics; {_LIBRARY}its process dies", on=_V3
+    ),
+    "cut-list": FaultKind(
+        Stage.STATISTICS, f"the list ends early; {_LIBRARY}success without a value", on=_V3
+    ),
+    "out-of-order": FaultKind(
         Stage.STATISTICS, f"statistics 1 and 2 changed places; {_LIBRARY}success without a value", on=_V3
     ),
-    "huge-size": Kind(
+    "huge-size": FaultKind(
         Stage.STATISTICS, f"the header announces 2 GiB; {_LIBRARY}it reads past the reply", on=_V3
     ),
-    "future-list": Kind(
+    "future-list": FaultKind(
         Stage.STATISTICS, "two statistics more than anybody knows; no fault, in fact: a newer host", on=_V3
     ),
-    "growing-path": Kind(
+    "growing-path": FaultKind(
         Stage.STATISTICS,
         f"a resource pool path 16 bytes longer at each call; {_LIBRARY}it writes past its memory",
         on=_V3,
@@ -200,7 +204,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 @dataclass
-class Rule:
+class FaultRule:
     """A fault at work. ``seen`` counts the calls that it is about, ``fired`` those that it spoiled."""
 
     fault: Fault
@@ -209,18 +213,18 @@ class Rule:
 
 
 @dataclass
-class Rules:
+class FaultRules:
     """The rules of one host. Safe to use from several threads."""
 
-    rules: list[Rule]
+    rules: list[FaultRule]
     random: random.Random
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, faults: Iterable[Fault], seed: int = 0) -> Rules:
-        return cls([Rule(fault) for fault in faults], random.Random(seed))  # noqa: S311  to be foreseen is its purpose
+    def of(cls, faults: Iterable[Fault], seed: int = 0) -> FaultRules:
+        return cls([FaultRule(fault) for fault in faults], random.Random(seed))  # noqa: S311  to be foreseen is its purpose
 
-    def fire(self, command: str = "", *, connecting: bool = False) -> list[Rule]:
+    def fire(self, command: str = "", *, connecting: bool = False) -> list[FaultRule]:
         """The rules that spoil this call (or, with ``connecting``, this connection), in their order."""
         found = []
         with self._lock:

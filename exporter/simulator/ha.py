@@ -26,7 +26,7 @@ WINDOW = 30.0
 
 
 @dataclass(frozen=True)
-class Options:
+class MonitorOptions:
     """How this host monitors. Times in seconds."""
 
     supported: bool = True
@@ -59,11 +59,11 @@ class Monitor:
 
     def __init__(
         self,
-        options: Options | None = None,
+        options: MonitorOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.options = options or Options()
+        self.options = options or MonitorOptions()
         self.resets: list[Reset] = []
         self.enabled = False
         self.heartbeats = 0

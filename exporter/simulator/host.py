@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from exporter.errors import RpcError
 from exporter.protocol import stats_v2, stats_v3
 from exporter.simulator import scenario_file, stat_get, statistics
-from exporter.simulator.curves import Curve, Value, constant
+from exporter.simulator.curves import Curve, CurveValue, constant
 from exporter.simulator.guest import guest_of
 from exporter.simulator.ha import Monitor
 from exporter.simulator.physics import Physics
-from exporter.simulator.scenario import Event, Scenario
+from exporter.simulator.scenario import Scenario, ScenarioEvent
 from exporter.simulator.stat_get import Device
 from exporter.snapshot import Guest
 
@@ -153,7 +153,7 @@ class SimulatedHost:
         self._nics = self._devices(tuple(self._nics))
         self._forget_sample()
 
-    def _happen(self, event: Event) -> None:
+    def _happen(self, event: ScenarioEvent) -> None:
         """One of the scenario's events, at the time that it is due."""
         if event.do == "session-change":
             self._change_session(event.what or "vMotion")
@@ -166,7 +166,7 @@ class SimulatedHost:
             devices = self._disks if kind == "disk" else self._nics
             (self._plug if change == "add" else self._unplug)(devices, event.what)
 
-    def set(self, statistic: str | int, value: Value | Curve | None) -> None:
+    def set(self, statistic: str | int, value: CurveValue | Curve | None) -> None:
         """Send ``value`` for a statistic from now on, by catalogue key or id; None lets the physics speak again.
 
         False marks it as not valid.
@@ -254,10 +254,10 @@ class SimulatedHost:
         self._sample()
         return guest_of(self.scenario.machine, self._physics.givable(self._sampled / 1000), self._memory)
 
-    def extended_view(self) -> stat_get.View:
+    def extended_view(self) -> stat_get.HostView:
         """What the extended statistics are made of."""
         self._sample()
-        return stat_get.View(
+        return stat_get.HostView(
             scenario=self.scenario,
             session_id=self.session_id,
             uptime=self._elapsed * 1000,

@@ -11,7 +11,7 @@ from exporter.errors import ConfigError
 from exporter.protocol.stat_get import ENCODINGS
 from exporter.simulator.curves import Curve, constant, ramp
 from exporter.simulator.faults import Fault
-from exporter.simulator.ha import Options as HaOptions
+from exporter.simulator.ha import MonitorOptions as HaOptions
 
 _LEAST = {
     "vcpus": 1,
@@ -119,7 +119,7 @@ class Drive(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Event:
+class ScenarioEvent:
     """Something that happens once, ``at`` seconds after the start: ``do`` is one of :data:`EVENTS`."""
 
     at: float
@@ -150,7 +150,7 @@ class Scenario:
     """Of the first session; 0 draws one."""
     session_every: float = 0.0
     """Seconds between session changes, 0 for none."""
-    events: tuple[Event, ...] = ()
+    events: tuple[ScenarioEvent, ...] = ()
     versions: tuple[int, ...] = (3, 2)
     """Reply formats that the host knows."""
     statistics: int = CURRENT_LIST

@@ -24,7 +24,7 @@
     [host]                              # versions, statistics, refresh, host_info, encodings, json_list, secure_only,
     statistics = 30                     # privileged, disks, nics
 
-    [ha]                                # fields of exporter.simulator.ha.Options
+    [ha]                                # fields of exporter.simulator.ha.MonitorOptions
 
     [[event]]
     at = "45s"
@@ -50,7 +50,7 @@ from exporter.errors import ConfigError
 from exporter.simulator import statistics, toml_values
 from exporter.simulator.curves import Curve
 from exporter.simulator.faults import Fault, near
-from exporter.simulator.scenario import Drive, Event, Scenario
+from exporter.simulator.scenario import Drive, Scenario, ScenarioEvent
 from exporter.simulator.scenarios import SCENARIOS
 
 _TABLES = ("base", "summary", "machine", "drive", "set", "session", "host", "ha", "event", "fault")
@@ -109,7 +109,7 @@ class _Reader:
             if (curve := self._value(f"drive.{key}", raw, toml_values.drive)) is not None
         }
         changes = tuple(
-            Event(at, "session-change")
+            ScenarioEvent(at, "session-change")
             for at in self._value(
                 "session.at", session.get("at", []), toml_values.list_of(toml_values.duration)
             )
@@ -167,7 +167,7 @@ class _Reader:
                 self._try("set", lambda: found.update(statistics.set_curves(key, curve)))  # noqa: B023  called at once
         return found
 
-    def _events(self) -> list[Event]:
+    def _events(self) -> list[ScenarioEvent]:
         found = []
         for number, table in enumerate(self._tables("event"), 1):
             name = f"event {number}"
@@ -181,7 +181,7 @@ class _Reader:
                 self._problem(f"{name}.what", "expected the disk (scsi0:2) or the card's MAC")
             if do in ("host-restart", "pause") and what:
                 what = str(self._value(f"{name}.what", what, toml_values.duration))
-            found.append(Event(at, do, what))
+            found.append(ScenarioEvent(at, do, what))
         return found
 
     def _faults(self) -> list[Fault]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
 from exporter.simulator.curves import constant, ramp, steps
-from exporter.simulator.scenario import Drive, Event, Machine, Scenario
+from exporter.simulator.scenario import Drive, Machine, Scenario, ScenarioEvent
 
 # What is wrong stays wrong after the first minute or two: alert rules wait for 10 minutes and more.
 _ROWS = (
@@ -105,7 +105,7 @@ _ROWS = (
     Scenario(
         "pause",
         "The VM stands still for 4 s in every minute, as for the snapshots of a backup.",
-        events=tuple(Event(at, "pause", "4") for at in range(60, 3600, 60)),
+        events=tuple(ScenarioEvent(at, "pause", "4") for at in range(60, 3600, 60)),
     ),
     Scenario(
         "changed-limit",

@@ -17,7 +17,7 @@ from pathlib import Path
 from exporter.errors import ProtocolError, RpcError, TransportError
 from exporter.protocol import appmonitor, packet, rpci
 from exporter.simulator import damage, listening
-from exporter.simulator.faults import Fault, Rule, Rules, Stage
+from exporter.simulator.faults import Fault, FaultRule, FaultRules, Stage
 from exporter.simulator.host import Happening, SimulatedHost
 from exporter.transport.base import Stream
 
@@ -45,7 +45,7 @@ class Server:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
-        self.rules = Rules.of((*host.scenario.faults, *faults), host.seed)
+        self.rules = FaultRules.of((*host.scenario.faults, *faults), host.seed)
         self.connections = 0
         """Taken since the start."""
         self.requests = 0
@@ -132,7 +132,7 @@ class Server:
             self._last_request = (body, request)
         return request
 
-    def _reply(self, raw: bytes, command: str, fired: list[Rule], privileged: bool) -> bytes:
+    def _reply(self, raw: bytes, command: str, fired: list[FaultRule], privileged: bool) -> bytes:
         """The whole packet of the reply."""
         for rule in fired:
             if rule.fault.stage is Stage.REFUSAL:
@@ -173,7 +173,7 @@ class Server:
         # guestlib.ioctl among them: it writes to the host, and a reader has no business with it.
         raise RpcError("Unknown command")
 
-    def _spoil(self, reply: bytes, fired: list[Rule]) -> tuple[bytes, bool]:
+    def _spoil(self, reply: bytes, fired: list[FaultRule]) -> tuple[bytes, bool]:
         """What goes out instead, and whether the connection stays."""
         for rule in fired:
             size = rule.fault.bytes or 0

@@ -17,7 +17,7 @@ from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
 from exporter.errors import RpcError
 from exporter.simulator.physics import Memory, Totals
 from exporter.simulator.scenario import Scenario
-from exporter.simulator.statistics import Statistics
+from exporter.simulator.statistics import StatisticValues
 
 STATIC, INSTANT, ACCUMULATE = "static", "instant", "accumulate"
 
@@ -28,7 +28,7 @@ _SENT = 0.45
 _SENT_BYTES, _RECEIVED_BYTES = 320, 910
 
 
-class Row(NamedTuple):
+class StatRow(NamedTuple):
     """One statistic; texts have neither type nor units."""
 
     name: str
@@ -45,21 +45,21 @@ class Device(NamedTuple):
     since: Totals = Totals()
 
 
-class View(NamedTuple):
+class HostView(NamedTuple):
     """The host at one moment. ``uptime`` in microseconds; ``values`` are the basic statistics by id."""
 
     scenario: Scenario
     session_id: int
     uptime: int
     seed: int
-    values: Statistics
+    values: StatisticValues
     totals: Totals
     memory: Memory
     disks: tuple[Device, ...]
     nics: tuple[Device, ...]
 
 
-def answer(view: View, encoding: str, name: str) -> bytes:
+def answer(view: HostView, encoding: str, name: str) -> bytes:
     """The reply's data. An empty ``name`` lists the groups, one a line, whatever the encoding.
 
     Raises:
@@ -80,7 +80,7 @@ def answer(view: View, encoding: str, name: str) -> bytes:
     return ENCODERS[encoding](view.session_id, found)
 
 
-def names(view: View) -> tuple[str, ...]:
+def names(view: HostView) -> tuple[str, ...]:
     """The groups on offer."""
     return (
         "session",
@@ -91,7 +91,7 @@ def names(view: View) -> tuple[str, ...]:
     )
 
 
-def rows(view: View, group: str) -> list[Row] | None:
+def rows(view: HostView, group: str) -> list[StatRow] | None:
     """The statistics of one group; None where there is no such group."""
     if group in _GROUPS:
         return _GROUPS[group](view)
@@ -105,30 +105,30 @@ def rows(view: View, group: str) -> list[Row] | None:
     return None
 
 
-def _session(view: View) -> list[Row]:
+def _session(view: HostView) -> list[StatRow]:
     raw = (view.seed + 0x5F3C9D1B7A264E80) % 2**64
     half = [f"{raw >> shift & 0xFF:02x}" for shift in range(56, -1, -8)]
     return [
-        Row("session", view.session_id),
-        Row("uptime", view.uptime, ACCUMULATE, "us"),
-        Row("version", view.scenario.machine.hypervisor),
-        Row("provider", ""),
-        Row("uuid.bios", f"56 4d 2c 53 43 56 66 8e-{' '.join(half)}"),
+        StatRow("session", view.session_id),
+        StatRow("uptime", view.uptime, ACCUMULATE, "us"),
+        StatRow("version", view.scenario.machine.hypervisor),
+        StatRow("provider", ""),
+        StatRow("uuid.bios", f"56 4d 2c 53 43 56 66 8e-{' '.join(half)}"),
     ]
 
 
-def _host(view: View) -> list[Row]:
+def _host(view: HostView) -> list[StatRow]:
     machine = view.scenario.machine
     packages = 2 if machine.host_cores % 2 == 0 else 1
     return [
-        Row("host.cpu.processorMHz", _number(view, 5), STATIC, "MHz"),
-        Row("host.cpu.coresPerPkg", machine.host_cores // packages, STATIC, "cores"),
-        Row("host.cpu.packages", packages, STATIC, "packages"),
-        Row("host.cpu.model", "Simulated CPU"),
+        StatRow("host.cpu.processorMHz", _number(view, 5), STATIC, "MHz"),
+        StatRow("host.cpu.coresPerPkg", machine.host_cores // packages, STATIC, "cores"),
+        StatRow("host.cpu.packages", packages, STATIC, "packages"),
+        StatRow("host.cpu.model", "Simulated CPU"),
     ]
 
 
-def _resources(view: View) -> list[Row]:
+def _resources(view: HostView) -> list[StatRow]:
     memory, totals = view.memory, view.totals
     mapped = _fine(memory.mapped, _number(view, 9), 1024)
     swapped = _fine(memory.swapped, _number(view, 13), 1024)
@@ -139,72 +139,72 @@ def _resources(view: View) -> list[Row]:
         return int(kilobytes * overhead / (view.scenario.machine.memory << 10) / 4)
 
     return [
-        Row("vm.cpu.reserved", _number(view, 1), STATIC, "MHz"),
-        Row("vm.cpu.limit", _limit(_number(view, 2)), STATIC, "MHz"),
-        Row("vm.cpu.used", _fine(int(totals.used * 1e6), _number(view, 4), 1000), ACCUMULATE, "us"),
-        Row(
+        StatRow("vm.cpu.reserved", _number(view, 1), STATIC, "MHz"),
+        StatRow("vm.cpu.limit", _limit(_number(view, 2)), STATIC, "MHz"),
+        StatRow("vm.cpu.used", _fine(int(totals.used * 1e6), _number(view, 4), 1000), ACCUMULATE, "us"),
+        StatRow(
             "vm.cpu.contention.cpu",
             _fine(int(totals.stolen * 1e6), _number(view, 19), 1000),
             ACCUMULATE,
             "us",
         ),
-        Row("vm.cpu.contention.mem", int(totals.stalled * 1e6), ACCUMULATE, "us"),
-        Row("vm.numa.local", mapped - remote, INSTANT, "KB"),
-        Row("vm.numa.remote", remote, INSTANT, "KB"),
-        Row("guest.mem.reserved", _number(view, 6) << 10, STATIC, "KB"),
-        Row("guest.mem.limit", _limit(_number(view, 7), 1024), STATIC, "KB"),
-        Row("guest.mem.mapped", mapped, INSTANT, "KB"),
-        Row(
+        StatRow("vm.cpu.contention.mem", int(totals.stalled * 1e6), ACCUMULATE, "us"),
+        StatRow("vm.numa.local", mapped - remote, INSTANT, "KB"),
+        StatRow("vm.numa.remote", remote, INSTANT, "KB"),
+        StatRow("guest.mem.reserved", _number(view, 6) << 10, STATIC, "KB"),
+        StatRow("guest.mem.limit", _limit(_number(view, 7), 1024), STATIC, "KB"),
+        StatRow("guest.mem.mapped", mapped, INSTANT, "KB"),
+        StatRow(
             "guest.mem.consumed", _fine(memory.mapped - memory.saved, _number(view, 16), 1024), INSTANT, "KB"
         ),
-        Row("guest.mem.swapped", swapped, INSTANT, "KB"),
-        Row("guest.mem.ballooned", _fine(memory.ballooned, _number(view, 12), 1024), INSTANT, "KB"),
-        Row("guest.mem.swapIn", int(totals.swap_in), ACCUMULATE, "KB"),
-        Row("guest.mem.swapOut", int(totals.swap_out), ACCUMULATE, "KB"),
-        Row("ovhd.mem.swapped", part_of_overhead(swapped), INSTANT, "KB"),
-        Row("ovhd.mem.swapIn", part_of_overhead(totals.swap_in), ACCUMULATE, "KB"),
-        Row("ovhd.mem.swapOut", part_of_overhead(totals.swap_out), ACCUMULATE, "KB"),
+        StatRow("guest.mem.swapped", swapped, INSTANT, "KB"),
+        StatRow("guest.mem.ballooned", _fine(memory.ballooned, _number(view, 12), 1024), INSTANT, "KB"),
+        StatRow("guest.mem.swapIn", int(totals.swap_in), ACCUMULATE, "KB"),
+        StatRow("guest.mem.swapOut", int(totals.swap_out), ACCUMULATE, "KB"),
+        StatRow("ovhd.mem.swapped", part_of_overhead(swapped), INSTANT, "KB"),
+        StatRow("ovhd.mem.swapIn", part_of_overhead(totals.swap_in), ACCUMULATE, "KB"),
+        StatRow("ovhd.mem.swapOut", part_of_overhead(totals.swap_out), ACCUMULATE, "KB"),
     ]
 
 
-def _disk(view: View, disk: Device) -> list[Row]:
+def _disk(view: HostView, disk: Device) -> list[StatRow]:
     commands = disk.weight * (view.totals.commands - disk.since.commands)
     latency = disk.weight * (view.totals.latency - disk.since.latency)
     reads = int(commands * _READS)
     writes = int(commands * (1 - _READS))
     return [
-        Row("num.reads", reads, ACCUMULATE, "reads"),
-        Row("num.writes", writes, ACCUMULATE, "writes"),
-        Row("size.reads", reads * _READ_BYTES, ACCUMULATE, "bytes"),
-        Row("size.writes", writes * _WRITE_BYTES, ACCUMULATE, "bytes"),
-        Row("latency.reads", int(latency * _READS), ACCUMULATE, "us"),
-        Row("latency.writes", int(latency * (1 - _READS)), ACCUMULATE, "us"),
-        Row("limit", -1, STATIC, "iops"),
+        StatRow("num.reads", reads, ACCUMULATE, "reads"),
+        StatRow("num.writes", writes, ACCUMULATE, "writes"),
+        StatRow("size.reads", reads * _READ_BYTES, ACCUMULATE, "bytes"),
+        StatRow("size.writes", writes * _WRITE_BYTES, ACCUMULATE, "bytes"),
+        StatRow("latency.reads", int(latency * _READS), ACCUMULATE, "us"),
+        StatRow("latency.writes", int(latency * (1 - _READS)), ACCUMULATE, "us"),
+        StatRow("limit", -1, STATIC, "iops"),
     ]
 
 
-def _nic(view: View, nic: Device) -> list[Row]:
+def _nic(view: HostView, nic: Device) -> list[StatRow]:
     packets = nic.weight * (view.totals.packets - nic.since.packets)
     sent = int(packets * _SENT)
     received = int(packets * (1 - _SENT))
     return [
-        Row("num.tx", sent, ACCUMULATE, "packets"),
-        Row("size.tx", sent * _SENT_BYTES, ACCUMULATE, "bytes"),
-        Row("num.rx", received, ACCUMULATE, "packets"),
-        Row("size.rx", received * _RECEIVED_BYTES, ACCUMULATE, "bytes"),
-        Row("reservation", 0, STATIC, "MBps"),
-        Row("limit", -1, STATIC, "MBps"),
+        StatRow("num.tx", sent, ACCUMULATE, "packets"),
+        StatRow("size.tx", sent * _SENT_BYTES, ACCUMULATE, "bytes"),
+        StatRow("num.rx", received, ACCUMULATE, "packets"),
+        StatRow("size.rx", received * _RECEIVED_BYTES, ACCUMULATE, "bytes"),
+        StatRow("reservation", 0, STATIC, "MBps"),
+        StatRow("limit", -1, STATIC, "MBps"),
     ]
 
 
-_GROUPS: dict[str, Callable[[View], list[Row]]] = {
+_GROUPS: dict[str, Callable[[HostView], list[StatRow]]] = {
     "session": _session,
     "host": _host,
     "resources": _resources,
 }
 
 
-def _number(view: View, statistic: int) -> int:
+def _number(view: HostView, statistic: int) -> int:
     _, value = view.values[statistic]
     return value if isinstance(value, int) else 0
 
@@ -218,7 +218,7 @@ def _limit(value: int, ratio: int = 1) -> int:
     return -1 if value in (NO_LIMIT, OLD_NO_LIMIT_MB) else value * ratio
 
 
-def xml(session_id: int, found: Sequence[Row]) -> bytes:
+def xml(session_id: int, found: Sequence[StatRow]) -> bytes:
     """One line; the session's id stands on the root."""
     parts = [f'<metrics session="{session_id}">']
     for row in found:
@@ -235,20 +235,20 @@ def _escape(text: str) -> str:
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 
-def _triple(row: Row) -> dict[str, int | str]:
+def _triple(row: StatRow) -> dict[str, int | str]:
     return {"type": row.type, "units": row.units, "value": row.value} if row.type else {"value": row.value}
 
 
-def json_object(_session_id: int, found: Sequence[Row]) -> bytes:
+def json_object(_session_id: int, found: Sequence[StatRow]) -> bytes:
     """Words are flat, and so is the session's id, which JSON's numbers could not hold everywhere."""
     return json.dumps({row.name: _triple(row) if row.type else str(row.value) for row in found}).encode()
 
 
-def json_list(found: Sequence[Row]) -> bytes:
+def json_list(found: Sequence[StatRow]) -> bytes:
     return json.dumps([{"name": row.name, **_triple(row)} for row in found]).encode()
 
 
-def yaml(_session_id: int, found: Sequence[Row]) -> bytes:
+def yaml(_session_id: int, found: Sequence[StatRow]) -> bytes:
     lines = []
     for row in found:
         lines.append(f"{row.name}:" if row.type else f"{row.name}: {row.value}")
@@ -256,11 +256,11 @@ def yaml(_session_id: int, found: Sequence[Row]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def text(_session_id: int, found: Sequence[Row]) -> bytes:
+def text(_session_id: int, found: Sequence[StatRow]) -> bytes:
     return "".join(f"{f'{row.name} = {row.value}'.rstrip()}\n" for row in found).encode()
 
 
-ENCODERS: dict[str, Callable[[int, Sequence[Row]], bytes]] = {
+ENCODERS: dict[str, Callable[[int, Sequence[StatRow]], bytes]] = {
     "xml": xml,
     "json": json_object,
     "yaml": yaml,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.catalogue import BY_ID, STATISTICS, Statistic, Wire
+from exporter.catalogue import BY_ID, STATISTICS, BasicStatistic, Wire
 from exporter.errors import ConfigError
 from exporter.protocol.stats_v3 import MAX_STRING
 from exporter.simulator.curves import Curve
@@ -12,7 +12,7 @@ from exporter.simulator.faults import near
 from exporter.simulator.physics import BALLOON_MAX, Memory, Totals
 from exporter.simulator.scenario import Machine
 
-Statistics = dict[int, tuple[bool, int | bytes]]
+StatisticValues = dict[int, tuple[bool, int | bytes]]
 """By id: whether the host marks it as valid, and the value."""
 
 _BIGGEST = {Wire.U32: 2**32 - 1, Wire.U64: 2**64 - 1}
@@ -20,7 +20,7 @@ _BIGGEST = {Wire.U32: 2**32 - 1, Wire.U64: 2**64 - 1}
 
 def compute(
     machine: Machine, elapsed: int, totals: Totals, memory: Memory, *, host_used: int, host_info: bool
-) -> Statistics:
+) -> StatisticValues:
     """All of the catalogue's, in its units. ``elapsed`` in ms; ``host_used``: ms that the host had used before."""
     cpu_shares, memory_shares = machine.shares
     path = machine.resource_pool_path.encode()
@@ -77,9 +77,9 @@ def compute(
     }
 
 
-def given(curves: Mapping[int, Curve], time: float) -> Statistics:
+def given(curves: Mapping[int, Curve], time: float) -> StatisticValues:
     """The statistics that a scenario sets, at ``time`` (seconds)."""
-    found: Statistics = {}
+    found: StatisticValues = {}
     for statistic, curve in curves.items():
         row, value = BY_ID[statistic], curve.at(time)
         if isinstance(value, str):
@@ -89,7 +89,7 @@ def given(curves: Mapping[int, Curve], time: float) -> Statistics:
     return found
 
 
-def _sendable(row: Statistic, value: int | bytes, *, given: bool) -> tuple[bool, int | bytes]:
+def _sendable(row: BasicStatistic, value: int | bytes, *, given: bool) -> tuple[bool, int | bytes]:
     """As it stands on the wire; what is too big for an older, narrower statistic is not valid there."""
     empty: int | bytes = 0 if row.wire in _BIGGEST else b""
     fits = (
@@ -100,7 +100,7 @@ def _sendable(row: Statistic, value: int | bytes, *, given: bool) -> tuple[bool,
     return (True, value) if given and fits else (False, empty)
 
 
-def named(statistic: str | int) -> tuple[Statistic, ...]:
+def named(statistic: str | int) -> tuple[BasicStatistic, ...]:
     """The rows that a catalogue key or an id (also as text) names: a key may have two, the later the wider.
 
     Raises:

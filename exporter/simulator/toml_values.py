@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from exporter.catalogue import NO_LIMIT, STATISTICS
 from exporter.protocol.stat_get import ENCODINGS
-from exporter.simulator.curves import Curve, Value
+from exporter.simulator.curves import Curve, CurveValue
 from exporter.simulator.scenario import EVENTS
 
 T = TypeVar("T")
@@ -136,10 +136,10 @@ def drive(raw: object) -> Curve:
     return found
 
 
-def _points(raw: object) -> tuple[tuple[float, Value], ...]:
+def _points(raw: object) -> tuple[tuple[float, CurveValue], ...]:
     if not isinstance(raw, list) or not raw:
         raise Wrong("points: [[time, value], …]")
-    found: list[tuple[float, Value]] = []
+    found: list[tuple[float, CurveValue]] = []
     for point in raw:
         if not isinstance(point, list) or len(point) != 2:
             raise Wrong(f"points of a time and a value, not {point!r}")
@@ -150,7 +150,7 @@ def _points(raw: object) -> tuple[tuple[float, Value], ...]:
     return tuple(found)
 
 
-def _single(raw: object) -> Value:
+def _single(raw: object) -> CurveValue:
     if raw == "unlimited":
         return NO_LIMIT
     usable = isinstance(raw, str) or raw is False

@@ -29,7 +29,7 @@ from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
-from exporter.simulator.ha import Monitor, Options
+from exporter.simulator.ha import Monitor, MonitorOptions
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
 
@@ -49,7 +49,7 @@ class Desk:
         return self.host.ha
 
     def options(self, **options: object) -> None:
-        self.host.ha = Monitor(Options(**options))  # type: ignore[arg-type]
+        self.host.ha = Monitor(MonitorOptions(**options))  # type: ignore[arg-type]
 
     def run(self, *words: str, said: str | None = None, vmware: bool = False) -> int:
         """``said``: what is typed at a terminal; None: there is none."""

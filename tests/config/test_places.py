@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.places import Address, Endpoint, Header, InputFile, ListenAddress, SocketPath, UrlPath
-from exporter.config.values import Choice, Duration, Factor, Kind, Switch, Whole
+from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
 
 
 def test_a_socket_path_may_not_exist_yet_but_must_fit() -> None:
@@ -132,7 +132,7 @@ def test_any_text_gives_a_value_or_a_value_error(text: str) -> None:
         SocketPath(),
         ListenAddress(),
     )
-    for kind in (*kinds, UrlPath(), Endpoint(), Header(), Kind()):
+    for kind in (*kinds, UrlPath(), Endpoint(), Header(), ValueKind()):
         try:
             kind.parse(text)
         except ValueError:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.values import Choice, Duration, Factor, Kind, Switch, Whole
+from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_a_choice_may_take_other_spellings() -> None:
 
 
 def test_text_is_not_empty_and_quoted_in_toml() -> None:
-    assert Kind().native("steady") == "steady"
+    assert ValueKind().native("steady") == "steady"
     with pytest.raises(ValueError, match="empty"):
-        Kind().parse("")
+        ValueKind().parse("")
     with pytest.raises(ValueError, match="quotes"):
-        Kind().native(3)
+        ValueKind().native(3)
 
 
 def test_a_whole_number_has_bounds() -> None:

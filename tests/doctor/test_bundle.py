@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config.places import Address
 from exporter.config.settings import Otlp, Web
-from exporter.doctor.bundle import LOG_LINES, Contents, Member, write
+from exporter.doctor.bundle import LOG_LINES, BundleContents, Member, write
 from exporter.doctor.examine import examine
 from exporter.doctor.rows import CHECKS
 from exporter.doctor.world import Ran
@@ -29,7 +29,7 @@ LOG = 'time=2026-11-24T20:00:00Z level=info msg="session" host=node-7 card=00:50
 def members(guest: Guest, *, mask: bool = True) -> dict[str, bytes]:
     world = guest.build()
     findings = examine(CHECKS, world, limit=20.0)
-    contents = Contents(world, findings, "auto", "2026-11-24T20:00:00Z", 0.5)
+    contents = BundleContents(world, findings, "auto", "2026-11-24T20:00:00Z", 0.5)
     found = {each.name: each.content for each in contents.members(mask=mask)}
     world.close()
     return found

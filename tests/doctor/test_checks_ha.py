@@ -12,7 +12,7 @@ from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, VMGuest
 from exporter.ha import explain
 from exporter.protocol.appmonitor import Verb
 from exporter.simulator.faults import Fault
-from exporter.simulator.ha import Options
+from exporter.simulator.ha import MonitorOptions
 from exporter.simulator.scenario import Scenario
 from exporter.transport.base import Connector
 
@@ -33,7 +33,7 @@ def test_a_host_with_monitoring(guest: Guest) -> None:
 
 
 def test_a_host_without_monitoring_where_nobody_wants_it(guest: Guest) -> None:
-    guest.scenario = Scenario("test", "", ha=Options(supported=False))
+    guest.scenario = Scenario("test", "", ha=MonitorOptions(supported=False))
     findings = guest.findings("ha-fault-tolerance", "ha-enabled")
     assert findings["ha-supported"].verdict is Verdict.SKIPPED
     assert findings["ha-supported"].because == ""
@@ -41,7 +41,7 @@ def test_a_host_without_monitoring_where_nobody_wants_it(guest: Guest) -> None:
 
 
 def test_a_host_without_monitoring_where_it_is_wanted(guest: Guest) -> None:
-    guest.scenario = Scenario("test", "", ha=Options(supported=False))
+    guest.scenario = Scenario("test", "", ha=MonitorOptions(supported=False))
     guest.settings["ha"] = WANTED
     found = guest.finding("ha-supported")
     assert found.verdict is Verdict.FAIL
@@ -90,7 +90,7 @@ def test_heartbeats_that_arrive(guest: Guest) -> None:
 
 
 def test_heartbeats_that_have_stopped(guest: Guest) -> None:
-    guest.scenario = Scenario("test", "", ha=Options(window=0.0, reset_delay=3600.0))
+    guest.scenario = Scenario("test", "", ha=MonitorOptions(window=0.0, reset_delay=3600.0))
     guest.tell(Verb.ENABLE)
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.FAIL
@@ -107,7 +107,7 @@ def test_heartbeats_that_somebody_else_must_send(guest: Guest) -> None:
 
 def test_heartbeats_that_the_cluster_does_not_watch(guest: Guest) -> None:
     guest.settings["ha"] = WANTED
-    guest.scenario = Scenario("test", "", ha=Options())
+    guest.scenario = Scenario("test", "", ha=MonitorOptions())
     guest.tell(Verb.ENABLE)
     # A host that says yes to IsEnabled and gray to GetAppStatus.
     monitor = guest.server.host.ha

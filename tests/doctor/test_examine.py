@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from exporter.doctor.examine import LIMIT, examine, weigh
-from exporter.doctor.finding import Check, Finding, Outcome, Verdict, fail, ok, skip, warn
+from exporter.doctor.finding import Check, Diagnosis, Finding, Verdict, fail, ok, skip, warn
 from exporter.doctor.world import World
 
-Run = Callable[[World], Outcome]
+Run = Callable[[World], Diagnosis]
 
 
 def check(
@@ -24,11 +24,11 @@ def check(
     return Check(code, code, code, run, needs, after, source, limit=limit)
 
 
-def fine(world: World) -> Outcome:
+def fine(world: World) -> Diagnosis:
     return ok("fine")
 
 
-def broken(world: World) -> Outcome:
+def broken(world: World) -> Diagnosis:
     return fail("broken", None)
 
 
@@ -37,7 +37,7 @@ def hang() -> Iterator[Run]:
     """A check that ends when the test does."""
     end = threading.Event()
 
-    def run(world: World) -> Outcome:
+    def run(world: World) -> Diagnosis:
         end.wait(60)
         return ok("late")
 
@@ -52,11 +52,11 @@ def verdicts(findings: list[Finding]) -> dict[str, tuple[Verdict, str]]:
 def test_findings_come_in_the_order_of_the_rows() -> None:
     second = threading.Event()
 
-    def waits(world: World) -> Outcome:
+    def waits(world: World) -> Diagnosis:
         second.wait(20)
         return ok("first")
 
-    def lets(world: World) -> Outcome:
+    def lets(world: World) -> Diagnosis:
         second.set()
         return ok("second")
 
@@ -103,7 +103,7 @@ def test_rows_that_are_not_examined_are_not_waited_for() -> None:
 
 
 def test_a_check_sees_what_those_before_it_have_found_out() -> None:
-    def learns(world: World) -> Outcome:
+    def learns(world: World) -> Diagnosis:
         world.library_file = "x"
         return ok("")
 
@@ -130,11 +130,11 @@ def test_everything_may_hang_and_the_whole_ends_at_its_limit(hang: Run) -> None:
 def test_a_check_that_ends_after_it_was_given_up_changes_nothing() -> None:
     late, given_up = threading.Event(), threading.Event()
 
-    def hangs(world: World) -> Outcome:
+    def hangs(world: World) -> Diagnosis:
         late.wait(20)
         return ok("late")
 
-    def ends_it(world: World) -> Outcome:
+    def ends_it(world: World) -> Diagnosis:
         late.set()
         given_up.wait(0.2)
         return ok("last")
@@ -144,7 +144,7 @@ def test_a_check_that_ends_after_it_was_given_up_changes_nothing() -> None:
 
 
 def test_a_mistake_in_a_check_costs_none_of_the_others() -> None:
-    def mistaken(world: World) -> Outcome:
+    def mistaken(world: World) -> Diagnosis:
         raise ValueError("oops")
 
     found = examine([check("a", mistaken), check("b", fine)], World())
@@ -158,7 +158,7 @@ def test_the_limit_leaves_time_for_start_and_report() -> None:
 
 
 def found(code: str, verdict: Verdict, source: str = "") -> Finding:
-    return Finding(check(code, fine, source=source), Outcome(verdict, ""))
+    return Finding(check(code, fine, source=source), Diagnosis(verdict, ""))
 
 
 @pytest.mark.parametrize(

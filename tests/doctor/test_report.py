@@ -12,7 +12,7 @@ from exporter.advice import Advice, Where
 from exporter.config.settings import Ha
 from exporter.doctor import report
 from exporter.doctor.examine import examine, weigh
-from exporter.doctor.finding import Check, Finding, Outcome, Verdict, fail, ok, skip, warn
+from exporter.doctor.finding import Check, Diagnosis, Finding, Verdict, fail, ok, skip, warn
 from exporter.doctor.rows import CHECKS
 from exporter.doctor.world import Ran
 from exporter.errors import LibraryNotFound, RpcError
@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 ADVICE = Advice("clock", Where.HOST, "do this")
 
 
-def finding(code: str, outcome: Outcome, because: str = "") -> Finding:
+def finding(code: str, outcome: Diagnosis, because: str = "") -> Finding:
     return Finding(Check(code, code.title(), "It.", lambda world: outcome), outcome, 0.25, because)
 
 

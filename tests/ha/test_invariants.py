@@ -38,7 +38,7 @@ from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.protocol.appmonitor import PREFIX, Verb
 from exporter.session.wire import Channel
-from exporter.simulator.ha import Monitor, Options
+from exporter.simulator.ha import Monitor, MonitorOptions
 
 WINDOW = 30.0
 LATENCY = 0.002
@@ -58,7 +58,7 @@ class World:
         self.boot = folder / "boot_id"
         self.boots = 0
         self.path = str(folder / "ha.lock")
-        self.host = Monitor(Options(window=WINDOW, request_delay=request_delay), self.clock)
+        self.host = Monitor(MonitorOptions(window=WINDOW, request_delay=request_delay), self.clock)
         self.deaf_until = 0.0
         """Until then the host refuses Disable."""
         self.unreachable_until = 0.0

@@ -11,7 +11,7 @@ from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
 from exporter.session.wire import Channel
-from exporter.simulator.ha import Monitor, Options
+from exporter.simulator.ha import Monitor, MonitorOptions
 
 
 class Host:
@@ -19,7 +19,7 @@ class Host:
 
     transport = "memory"
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: MonitorOptions) -> None:
         self.monitor = Monitor(options, lambda: 0.0)
         self.commands: list[bytes] = []
         self.requests: list[bytes] = []
@@ -70,8 +70,8 @@ Make = Callable[..., tuple[WireAppMonitor, Host]]
 def make() -> Iterator[Make]:
     made: list[WireAppMonitor] = []
 
-    def build(options: Options | None = None) -> tuple[WireAppMonitor, Host]:
-        host = Host(options or Options())
+    def build(options: MonitorOptions | None = None) -> tuple[WireAppMonitor, Host]:
+        host = Host(options or MonitorOptions())
         made.append(WireAppMonitor(Channel(host)))
         return made[-1], host
 
@@ -104,7 +104,7 @@ def test_enable_is_the_real_librarys_packet(make: Make) -> None:
 
 
 def test_a_host_that_wants_the_guides_spelling_gets_it(make: Make) -> None:
-    monitor, host = make(Options(guide_spelling=True))
+    monitor, host = make(MonitorOptions(guide_spelling=True))
     assert monitor.post_app_state(AppState.NEED_RESET) is Code.OK
     assert host.commands == [
         b"GuestAppMonitor.Cmd.PostAppState appStateNeedReset",
@@ -122,7 +122,7 @@ def test_a_broken_connection_is_replaced_unseen(make: Make) -> None:
 
 
 def test_a_refusal_is_the_hosts_own_words(make: Make) -> None:
-    monitor, host = make(Options(supported=False))
+    monitor, host = make(MonitorOptions(supported=False))
     with pytest.raises(RpcError) as caught:
         monitor.enable()
     assert (caught.value.reason, caught.value.command) == ("unknown_command", "GuestAppMonitor.Cmd.Enable")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.catalogue import STATISTICS, Wire
-from exporter.library.loader import Library
+from exporter.library.loader import LoadedLibrary
 
 PATH = "GetResourcePoolPath"
 
@@ -31,7 +31,7 @@ class FakeLibrary:
         self.open = 0
         self.allocated: dict[int, ctypes.Array[ctypes.c_char]] = {}
 
-    def library(self) -> Library:
+    def library(self) -> LoadedLibrary:
         functions: dict[str, Callable[..., Any]] = {
             "GetErrorText": lambda code: b"Text of %d" % code,
             "OpenHandle": self._open,
@@ -45,7 +45,9 @@ class FakeLibrary:
         for row in STATISTICS:
             if row.symbol and row.wire is not Wire.STRING:
                 functions[row.symbol] = self._getter(row.symbol)
-        return Library("fake.so", {name: f for name, f in functions.items() if name not in self.without})
+        return LoadedLibrary(
+            "fake.so", {name: f for name, f in functions.items() if name not in self.without}
+        )
 
     def _status(self, name: str) -> int:
         self.calls.append(name)

@@ -12,12 +12,12 @@ import pytest
 
 from exporter.errors import LibraryNotFound
 from exporter.library import child, messages
-from exporter.library.loader import Library
+from exporter.library.loader import LoadedLibrary
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
 
-def serve(library: Library, *questions: messages.Message) -> list[messages.Message]:
+def serve(library: LoadedLibrary, *questions: messages.LibraryMessage) -> list[messages.LibraryMessage]:
     asked, answered = BytesIO(), BytesIO()
     for question in questions:
         messages.write(asked, {"limit": 1, **question})
@@ -69,11 +69,11 @@ def test_a_refusal_keeps_the_hosts_text_and_the_command(fake: Any) -> None:
 def test_a_missing_library_is_looked_for_again(fake: Any) -> None:
     asked: list[str | None] = []
 
-    def load(path: str | None) -> Library:
+    def load(path: str | None) -> LoadedLibrary:
         asked.append(path)
         if len(asked) < 2:
             raise LibraryNotFound("nothing there")
-        library: Library = fake.library()
+        library: LoadedLibrary = fake.library()
         return library
 
     subject = child.Child("/a.so", load)

@@ -9,7 +9,10 @@ from exporter.library import messages
 
 def test_messages_arrive_as_they_were_written() -> None:
     file = BytesIO()
-    sent: list[messages.Message] = [{"ask": "read"}, {"session": 2**64 - 1, "values": {"a": "\0\xff\u20ac"}}]
+    sent: list[messages.LibraryMessage] = [
+        {"ask": "read"},
+        {"session": 2**64 - 1, "values": {"a": "\0\xff\u20ac"}},
+    ]
     for message in sent:
         messages.write(file, message)
     file.seek(0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ctypes
 
 from exporter.catalogue import STATISTICS, Wire
-from exporter.library.signatures import REQUIRED, SIGNATURES, Status
+from exporter.library.signatures import REQUIRED, SIGNATURES, GuestLibStatus
 
 
 def test_every_getter_of_the_catalogue_has_a_signature_as_wide_as_the_wire() -> None:
@@ -51,5 +51,5 @@ def test_nothing_that_writes_host_state_is_in_the_table() -> None:
 
 
 def test_statuses_have_the_numbers_of_the_header() -> None:
-    assert [status.value for status in Status] == list(range(11))
-    assert Status(10) is Status.UNSUPPORTED_VERSION
+    assert [status.value for status in GuestLibStatus] == list(range(11))
+    assert GuestLibStatus(10) is GuestLibStatus.UNSUPPORTED_VERSION

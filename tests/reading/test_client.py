@@ -15,7 +15,7 @@ import pytest
 from exporter.errors import ConfigError
 from exporter.outputs.prometheus import TEXT
 from exporter.reading.base import NoAnswer
-from exporter.reading.client import Client, at_socket, at_url
+from exporter.reading.client import ExporterClient, at_socket, at_url
 
 
 class Exporter(http.server.BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ def exporter(**answers: tuple[int, bytes]) -> Iterator[str]:
         server.server_close()
 
 
-def of(url: str) -> Client:
+def of(url: str) -> ExporterClient:
     return at_url(url, None, None, None)
 
 

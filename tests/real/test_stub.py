@@ -12,7 +12,7 @@ from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.library import handle, loader
 from exporter.library.answers import Loaded
 from exporter.library.process import LibraryProcess
-from exporter.library.signatures import SIGNATURES, Status
+from exporter.library.signatures import SIGNATURES, GuestLibStatus
 from exporter.session.vendor import LibrarySource
 
 pytestmark = pytest.mark.real
@@ -89,7 +89,7 @@ def test_no_status_of_any_function_leaves_a_handle_open(
     file: str, stub: ctypes.CDLL, function: str, code: int
 ) -> None:
     stub.stub_answer(function.encode(), code)
-    absent = (Status.NOT_AVAILABLE, Status.UNSUPPORTED_VERSION)
+    absent = (GuestLibStatus.NOT_AVAILABLE, GuestLibStatus.UNSUPPORTED_VERSION)
     library = loader.load(file)
     if function == "CloseHandle" or (function in {"GetCpuUsedMs", "GetResourcePoolPath"} and code in absent):
         assert handle.read(library).session_id
@@ -102,7 +102,7 @@ def test_no_status_of_any_function_leaves_a_handle_open(
 def test_no_status_of_stat_leaves_its_reply_allocated(file: str, stub: ctypes.CDLL, code: int) -> None:
     stub.stub_answer(b"StatGet", code)
     library = loader.load(file)
-    if code == Status.SUCCESS:
+    if code == GuestLibStatus.SUCCESS:
         assert handle.stat(library, "xml", "vscsi scsi0:0") == b"xml vscsi scsi0:0"
         return
     with pytest.raises(VMGuestError):

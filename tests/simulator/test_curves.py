@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ConfigError
-from exporter.simulator.curves import Curve, Value, constant, ramp, steps
+from exporter.simulator.curves import Curve, CurveValue, constant, ramp, steps
 
 U64 = st.integers(0, 2**64 - 1)
 
 
 @pytest.mark.parametrize("value", [0, 7.5, "text", False, 2**64 - 1])
-def test_a_constant_is_the_same_for_ever(value: Value) -> None:
+def test_a_constant_is_the_same_for_ever(value: CurveValue) -> None:
     assert constant(value).at(0) == value
     assert constant(value).at(1e9) == value
 
@@ -54,7 +54,7 @@ def test_a_number_is_read_out_of_any_curve() -> None:
 
 
 @pytest.mark.parametrize("points", [(), ((1, 0), (0, 0)), ((1, 0), (1, 0))])
-def test_points_are_needed_and_come_by_rising_time(points: tuple[tuple[float, Value], ...]) -> None:
+def test_points_are_needed_and_come_by_rising_time(points: tuple[tuple[float, CurveValue], ...]) -> None:
     with pytest.raises(ConfigError, match="one point or more, by rising time"):
         Curve(points)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.simulator.faults import KINDS, Fault, Rules, Stage, near
+from exporter.simulator.faults import KINDS, Fault, FaultRules, Stage, near
 
 
-def fires(rules: Rules, command: str = "guestlib.info.get 3", times: int = 1) -> list[bool]:
+def fires(rules: FaultRules, command: str = "guestlib.info.get 3", times: int = 1) -> list[bool]:
     return [bool(rules.fire(command)) for _ in range(times)]
 
 
@@ -77,15 +77,15 @@ def test_every_kind_stands_by_itself_with_the_defaults_of_its_row(kind: str) -> 
 
 
 def test_without_limits_a_rule_always_fires() -> None:
-    assert all(fires(Rules.of([Fault("disconnect")]), times=50))
+    assert all(fires(FaultRules.of([Fault("disconnect")]), times=50))
 
 
 def test_a_number_of_times_is_kept() -> None:
-    assert fires(Rules.of([Fault("disconnect", times=2)]), times=5) == [True, True, False, False, False]
+    assert fires(FaultRules.of([Fault("disconnect", times=2)]), times=5) == [True, True, False, False, False]
 
 
 def test_the_first_calls_can_be_spared() -> None:
-    assert fires(Rules.of([Fault("disconnect", skip=2, times=1)]), times=5) == [
+    assert fires(FaultRules.of([Fault("disconnect", skip=2, times=1)]), times=5) == [
         False,
         False,
         True,
@@ -95,7 +95,7 @@ def test_the_first_calls_can_be_spared() -> None:
 
 
 def test_a_rule_is_about_the_commands_that_it_names() -> None:
-    rules = Rules.of([Fault("disconnect", on="GuestAppMonitor")])
+    rules = FaultRules.of([Fault("disconnect", on="GuestAppMonitor")])
     assert fires(rules) == [False]
     assert fires(rules, "GuestAppMonitor.Cmd.Enable") == [True]
     assert (rules.rules[0].seen, rules.rules[0].fired) == (1, 1)
@@ -103,26 +103,26 @@ def test_a_rule_is_about_the_commands_that_it_names() -> None:
 
 def test_a_probability_is_kept_and_the_same_for_the_same_seed() -> None:
     fault = Fault("disconnect", p=0.3)
-    one = fires(Rules.of([fault], seed=7), times=1000)
-    assert one == fires(Rules.of([fault], seed=7), times=1000)
-    assert one != fires(Rules.of([fault], seed=8), times=1000)
+    one = fires(FaultRules.of([fault], seed=7), times=1000)
+    assert one == fires(FaultRules.of([fault], seed=7), times=1000)
+    assert one != fires(FaultRules.of([fault], seed=8), times=1000)
     assert 250 < sum(one) < 350
 
 
 def test_never_and_nothing_fire_nothing() -> None:
-    assert fires(Rules.of([Fault("disconnect", p=0)]), times=20) == [False] * 20
-    assert Rules.of([]).fire("anything") == []
+    assert fires(FaultRules.of([Fault("disconnect", p=0)]), times=20) == [False] * 20
+    assert FaultRules.of([]).fire("anything") == []
 
 
 def test_connections_are_refused_apart_from_calls() -> None:
-    rules = Rules.of([Fault("refuse", times=1), Fault("disconnect", times=1)])
+    rules = FaultRules.of([Fault("refuse", times=1), Fault("disconnect", times=1)])
     assert [rule.fault.kind for rule in rules.fire(connecting=True)] == ["refuse"]
     assert rules.fire(connecting=True) == []
     assert [rule.fault.kind for rule in rules.fire("x")] == ["disconnect"]
 
 
 def test_several_rules_fire_together_in_their_order_and_are_counted() -> None:
-    rules = Rules.of([Fault("delay"), Fault("error"), Fault("delay", times=0)])
+    rules = FaultRules.of([Fault("delay"), Fault("error"), Fault("delay", times=0)])
     assert [rule.fault.kind for rule in rules.fire("x")] == ["delay", "error"]
     assert rules.fired() == {"delay": 1, "error": 1}
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from exporter.errors import RpcError
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
-from exporter.simulator.ha import WINDOW, Monitor, Options, Reset
+from exporter.simulator.ha import WINDOW, Monitor, MonitorOptions, Reset
 
 
 class Rig:
     """A monitor, its clock, and what it said."""
 
-    def __init__(self, options: Options | None = None) -> None:
+    def __init__(self, options: MonitorOptions | None = None) -> None:
         self.now = 100.0
         self.said: list[str] = []
         self.monitor = Monitor(options, lambda: self.now, self.said.append)
@@ -83,7 +83,7 @@ def test_a_second_enable_is_no_heartbeat() -> None:
 
 
 def test_with_a_delay_red_comes_before_the_reset() -> None:
-    rig = Rig(Options(reset_delay=15))
+    rig = Rig(MonitorOptions(reset_delay=15))
     rig.code(Verb.ENABLE)
     rig.now += 31
     assert rig.status() is AppStatus.RED
@@ -95,7 +95,7 @@ def test_with_a_delay_red_comes_before_the_reset() -> None:
 
 
 def test_a_heartbeat_in_time_takes_red_back() -> None:
-    rig = Rig(Options(reset_delay=15))
+    rig = Rig(MonitorOptions(reset_delay=15))
     rig.code(Verb.ENABLE)
     rig.now += 40
     assert rig.code(Verb.MARK_ACTIVE) is Code.OK
@@ -106,7 +106,7 @@ def test_a_heartbeat_in_time_takes_red_back() -> None:
 
 
 def test_disable_ends_monitoring_also_when_red() -> None:
-    rig = Rig(Options(reset_delay=15))
+    rig = Rig(MonitorOptions(reset_delay=15))
     rig.code(Verb.ENABLE)
     rig.now += 40
     assert rig.code(Verb.DISABLE) is Code.OK
@@ -133,7 +133,7 @@ def test_a_forgotten_vm_is_gray_and_not_reset() -> None:
 
 
 def test_a_cluster_that_does_not_react_stays_red() -> None:
-    rig = Rig(Options(reacts=False))
+    rig = Rig(MonitorOptions(reacts=False))
     rig.code(Verb.ENABLE)
     rig.now += 1000
     assert rig.status() is AppStatus.RED
@@ -150,7 +150,7 @@ def test_a_requested_reset_comes_at_once_and_without_enable() -> None:
 
 
 def test_a_requested_reset_may_take_a_while_and_can_be_taken_back() -> None:
-    rig = Rig(Options(request_delay=10))
+    rig = Rig(MonitorOptions(request_delay=10))
     rig.code(Verb.POST_APP_STATE, "appStateNeedReset")
     rig.now += 4
     rig.code(Verb.POST_APP_STATE, "appStateNeedReset")
@@ -187,7 +187,7 @@ def test_arguments_are_answered_with_their_codes(command: bytes, code: Code) -> 
 
 
 def test_a_host_with_the_guides_spelling_is_found_by_trying_both() -> None:
-    rig = Rig(Options(guide_spelling=True))
+    rig = Rig(MonitorOptions(guide_spelling=True))
     tried: list[str] = []
 
     def send(spelling: str) -> Code:
@@ -200,7 +200,7 @@ def test_a_host_with_the_guides_spelling_is_found_by_trying_both() -> None:
 
 
 def test_the_status_may_be_spelled_as_in_the_api() -> None:
-    rig = Rig(Options(status_prefix="appStatus"))
+    rig = Rig(MonitorOptions(status_prefix="appStatus"))
     assert rig.call(Verb.GET_APP_STATUS) == b"appStatusGray"
     assert rig.status() is AppStatus.GRAY
 
@@ -208,7 +208,7 @@ def test_the_status_may_be_spelled_as_in_the_api() -> None:
 @pytest.mark.parametrize("verb", Verb)
 def test_a_host_without_monitoring_has_no_such_command(verb: Verb) -> None:
     with pytest.raises(RpcError, match="Unknown command"):
-        Rig(Options(supported=False)).call(verb)
+        Rig(MonitorOptions(supported=False)).call(verb)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ PAUSES = st.lists(st.floats(0, WINDOW), max_size=30)
 def test_heartbeats_within_the_window_are_never_answered_with_a_reset(
     pauses: list[float], delay: float
 ) -> None:
-    rig = Rig(Options(reset_delay=delay))
+    rig = Rig(MonitorOptions(reset_delay=delay))
     rig.code(Verb.ENABLE)
     for pause in pauses:
         due = rig.now + WINDOW
@@ -239,7 +239,7 @@ def test_heartbeats_within_the_window_are_never_answered_with_a_reset(
 def test_silence_is_always_a_reset_at_the_same_moment(
     pauses: list[float], longer: float, delay: float
 ) -> None:
-    rig = Rig(Options(reset_delay=delay))
+    rig = Rig(MonitorOptions(reset_delay=delay))
     rig.code(Verb.ENABLE)
     for pause in pauses:
         rig.now = min(rig.now + pause, rig.now + WINDOW)

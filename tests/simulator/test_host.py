@@ -9,7 +9,7 @@ from exporter.errors import ConfigError, RpcError
 from exporter.protocol import stats_v2, stats_v3
 from exporter.simulator.curves import constant, steps
 from exporter.simulator.host import SimulatedHost
-from exporter.simulator.scenario import Event, Scenario
+from exporter.simulator.scenario import Scenario, ScenarioEvent
 from exporter.simulator.scenarios import SCENARIOS
 
 
@@ -142,13 +142,13 @@ def test_vmotion_comes_every_so_often_also_when_nobody_asks() -> None:
 
 def test_events_come_in_their_order_and_once() -> None:
     events = (
-        Event(20, "remove-disk", "scsi0:0"),
-        Event(10, "add-disk", "scsi0:7"),
-        Event(30, "session-change"),
-        Event(31, "add-nic", "00:50:56:00:00:01"),
-        Event(32, "remove-nic", "00:50:56:00:00:01"),
-        Event(33, "remove-nic", "never there"),
-        Event(40, "host-restart", "2.5"),
+        ScenarioEvent(20, "remove-disk", "scsi0:0"),
+        ScenarioEvent(10, "add-disk", "scsi0:7"),
+        ScenarioEvent(30, "session-change"),
+        ScenarioEvent(31, "add-nic", "00:50:56:00:00:01"),
+        ScenarioEvent(32, "remove-nic", "00:50:56:00:00:01"),
+        ScenarioEvent(33, "remove-nic", "never there"),
+        ScenarioEvent(40, "host-restart", "2.5"),
     )
     host, clock = made(Scenario("story", "", events=events))
     clock.now += 15
@@ -170,14 +170,18 @@ def test_events_come_in_their_order_and_once() -> None:
 
 
 def test_events_at_one_time_come_as_they_were_written() -> None:
-    events = (Event(1, "add-disk", "b"), Event(1, "add-disk", "a"), Event(1, "remove-disk", "b"))
+    events = (
+        ScenarioEvent(1, "add-disk", "b"),
+        ScenarioEvent(1, "add-disk", "a"),
+        ScenarioEvent(1, "remove-disk", "b"),
+    )
     host, clock = made(Scenario("story", "", events=events))
     clock.now += 1
     assert texts(host) == ["b added", "a added", "b removed"]
 
 
 def test_a_session_change_by_event_may_have_another_cause() -> None:
-    host, clock = made(Scenario("story", "", events=(Event(1, "session-change", "revert"),)))
+    host, clock = made(Scenario("story", "", events=(ScenarioEvent(1, "session-change", "revert"),)))
     clock.now += 1
     assert texts(host) == [f"session change (revert): {host.session_id}"]
 
@@ -191,7 +195,7 @@ def test_a_session_change_makes_vsphere_ha_forget() -> None:
 
 
 def test_an_event_that_is_noticed_late_happened_in_time() -> None:
-    host, clock = made(Scenario("story", "", events=(Event(20, "session-change"),)), speed=2)
+    host, clock = made(Scenario("story", "", events=(ScenarioEvent(20, "session-change"),)), speed=2)
     host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
     clock.now += 300
     (enabled, change, forgotten) = host.take_happenings()

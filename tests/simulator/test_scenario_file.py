@@ -9,9 +9,9 @@ from exporter.catalogue import STATISTICS
 from exporter.errors import ConfigError
 from exporter.simulator import scenario_file
 from exporter.simulator.faults import Fault
-from exporter.simulator.ha import Options
+from exporter.simulator.ha import MonitorOptions
 from exporter.simulator.host import SimulatedHost
-from exporter.simulator.scenario import Drive, Event, Scenario
+from exporter.simulator.scenario import Drive, Scenario, ScenarioEvent
 from exporter.simulator.scenarios import SCENARIOS
 
 
@@ -41,7 +41,7 @@ def test_the_documented_example_works(tmp_path: Path) -> None:
     assert scenario.session_id == 2**64 - 1
     assert scenario.session_every == 30
     assert scenario.statistics == 30
-    assert scenario.events == (Event(45, "add-disk", "scsi0:2"),)
+    assert scenario.events == (ScenarioEvent(45, "add-disk", "scsi0:2"),)
     assert scenario.faults == (Fault("disconnect", p=0.1),)
     now = 25.0
     host = SimulatedHost(scenario, lambda: now)
@@ -112,13 +112,15 @@ def test_every_table_is_used(tmp_path: Path) -> None:
     assert scenario.secure_only
     assert scenario.disks == ("nvme0:0",)
     assert scenario.nics == ()
-    assert scenario.ha == Options(supported=False, window=20.0, reset_delay=5.0, status_prefix="appStatus")
+    assert scenario.ha == MonitorOptions(
+        supported=False, window=20.0, reset_delay=5.0, status_prefix="appStatus"
+    )
     assert set(scenario.set) == {12, 8, 38, 18, 37}
     assert scenario.events == (
-        Event(10, "session-change"),
-        Event(60, "session-change"),
-        Event(5, "host-restart", "2.0"),
-        Event(6, "session-change"),
+        ScenarioEvent(10, "session-change"),
+        ScenarioEvent(60, "session-change"),
+        ScenarioEvent(5, "host-restart", "2.0"),
+        ScenarioEvent(6, "session-change"),
     )
 
 

@@ -13,22 +13,22 @@ from exporter.simulator.curves import constant, ramp
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.scenario import Machine, Scenario
 from exporter.simulator.scenarios import SCENARIOS
-from exporter.simulator.stat_get import Row
+from exporter.simulator.stat_get import StatRow
 
 NIC = [
-    Row("num.tx", 209, "accumulate", "packets"),
-    Row("size.tx", 38137, "accumulate", "bytes"),
-    Row("num.rx", 10992, "accumulate", "packets"),
-    Row("size.rx", 1322161, "accumulate", "bytes"),
-    Row("reservation", 0, "static", "MBps"),
-    Row("limit", -1, "static", "MBps"),
+    StatRow("num.tx", 209, "accumulate", "packets"),
+    StatRow("size.tx", 38137, "accumulate", "bytes"),
+    StatRow("num.rx", 10992, "accumulate", "packets"),
+    StatRow("size.rx", 1322161, "accumulate", "bytes"),
+    StatRow("reservation", 0, "static", "MBps"),
+    StatRow("limit", -1, "static", "MBps"),
 ]
 SESSION = [
-    Row("session", 4004861987670969122),
-    Row("uptime", 1036293956, "accumulate", "us"),
-    Row("version", "VMware ESXi 6.0.0 build-12345"),
-    Row("provider", ""),
-    Row("uuid.bios", "56 4d 2c 53 43 56 66 8e-7c 05 fd 7e 51 1e 23 f3"),
+    StatRow("session", 4004861987670969122),
+    StatRow("uptime", 1036293956, "accumulate", "us"),
+    StatRow("version", "VMware ESXi 6.0.0 build-12345"),
+    StatRow("provider", ""),
+    StatRow("uuid.bios", "56 4d 2c 53 43 56 66 8e-7c 05 fd 7e 51 1e 23 f3"),
 ]
 
 
@@ -91,7 +91,7 @@ def test_json_has_the_triple_on_one_line_in_either_nesting() -> None:
 
 
 def test_xml_survives_names_and_texts_of_any_kind() -> None:
-    reply = protocol.parse("xml", extended.xml(1, [Row('a<"&>b', '<&">')]))
+    reply = protocol.parse("xml", extended.xml(1, [StatRow('a<"&>b', '<&">')]))
     assert [(value.name, value.value) for value in reply.values] == [('a<"&>b', '<&">')]
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.catalogue import STATISTICS, Statistic, Wire
+from exporter.catalogue import STATISTICS, BasicStatistic, Wire
 from exporter.errors import ConfigError
 from exporter.simulator import statistics
-from exporter.simulator.curves import Value, constant
+from exporter.simulator.curves import CurveValue, constant
 from exporter.simulator.physics import Physics
 from exporter.simulator.scenario import Drive, Machine
 from exporter.simulator.scenarios import SCENARIOS
@@ -131,13 +131,13 @@ def test_texts_and_marks_are_set() -> None:
         ("resource_pool_path", True, "expected a text"),
     ],
 )
-def test_what_can_not_be_set_is_refused_in_words(name: str, value: Value, expected: str) -> None:
+def test_what_can_not_be_set_is_refused_in_words(name: str, value: CurveValue, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         statistics.set_curves(name, constant(value))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS, ids=lambda row: row.id)
-def test_every_statistic_can_be_set_to_its_extremes(statistic: Statistic) -> None:
+def test_every_statistic_can_be_set_to_its_extremes(statistic: BasicStatistic) -> None:
     if statistic.wire in (Wire.U32, Wire.U64):
         most = 2**32 - 1 if statistic.wire is Wire.U32 else 2**64 - 1
         for value in (0, most):

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from exporter.outputs.otlp.client import MISADDRESSED_LIMIT, Outcome, Result
+from exporter.outputs.otlp.client import MISADDRESSED_LIMIT, ExportResult, Outcome
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """The specification's."""
@@ -34,7 +34,7 @@ Encoding")."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """``headers``: names in lower case. ``body``: as it was before compression."""
 
     status: int
@@ -46,7 +46,7 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower() in types
 
 
-def judge(answer: Answer, now: float | None = None) -> Result:
+def judge(answer: HttpAnswer, now: float | None = None) -> ExportResult:
     """What became of the export. ``now``: wall time in seconds."""
     status = answer.status
     if 200 <= status < 300:
@@ -60,13 +60,15 @@ def judge(answer: Answer, now: float | None = None) -> Result:
         reason += f": {message}"
     code = str(status)
     if status in RETRYABLE:
-        return Result(Outcome.FAILED, code, reason, _retry_after(answer, time.time() if now is None else now))
+        return ExportResult(
+            Outcome.FAILED, code, reason, _retry_after(answer, time.time() if now is None else now)
+        )
     if status in MISADDRESSED or 300 <= status < 400:
-        return Result(Outcome.FAILED, code, reason, give_up_after=MISADDRESSED_LIMIT)
-    return Result(Outcome.REJECTED, code, reason, data_refused=status in DATA_REFUSED)
+        return ExportResult(Outcome.FAILED, code, reason, give_up_after=MISADDRESSED_LIMIT)
+    return ExportResult(Outcome.REJECTED, code, reason, data_refused=status in DATA_REFUSED)
 
 
-def _success(answer: Answer) -> Result:
+def _success(answer: HttpAnswer) -> ExportResult:
     """With status 200 the receiver may still have refused some points, which nobody may send again."""
     if not answer.body:
         return partial(ExportMetricsServiceResponse())
@@ -82,7 +84,7 @@ def _success(answer: Answer) -> Result:
         pass
     # A wrong path often ends at a page that answers 200 to everything.
     kind = answer.headers.get("content-type", "of no type")[:80]
-    return Result(
+    return ExportResult(
         Outcome.FAILED,
         "no_otlp",
         f"HTTP {answer.status} with a body that is no OTLP answer ({kind}): is this an OTLP receiver?",
@@ -90,7 +92,7 @@ def _success(answer: Answer) -> Result:
     )
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: HttpAnswer) -> str:
     """Of a failure: a ``google.rpc.Status``, or the beginning of a text."""
     if answer.is_of_type(*_PROTOBUF[:2]):
         try:
@@ -101,7 +103,7 @@ def _message(answer: Answer) -> str:
     return "" if answer.is_of_type("text/html") else " ".join(text.split())
 
 
-def _retry_after(answer: Answer, now: float) -> float | None:
+def _retry_after(answer: HttpAnswer, now: float) -> float | None:
     text = answer.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return float(text)
@@ -111,14 +113,14 @@ def _retry_after(answer: Answer, now: float) -> float | None:
         return None
 
 
-def partial(response: ExportMetricsServiceResponse) -> Result:
+def partial(response: ExportMetricsServiceResponse) -> ExportResult:
     """Judge the message of a success; both protocols have the same."""
     told = response.partial_success
     if told.rejected_data_points > 0:
-        return Result(
+        return ExportResult(
             Outcome.PARTIAL,
             "partial",
             told.error_message[:200],
             refused_points=told.rejected_data_points,
         )
-    return Result(Outcome.SUCCESS, reason=told.error_message[:200])
+    return ExportResult(Outcome.SUCCESS, reason=told.error_message[:200])

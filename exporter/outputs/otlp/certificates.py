@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from exporter.errors import passing
-from exporter.outputs.otlp.variables import Value
+from exporter.outputs.otlp.variables import NamedValue
 
 _BUNDLES = (
     "etc/ssl/certs/ca-certificates.crt",
@@ -32,7 +32,9 @@ def contents(path: str | None) -> bytes | None:
     return Path(path).read_bytes() if path else None
 
 
-def check_certificates(ca: Value | None, cert: Value | None, key: Value | None, problems: list[str]) -> None:
+def check_certificates(
+    ca: NamedValue | None, cert: NamedValue | None, key: NamedValue | None, problems: list[str]
+) -> None:
     """Load them once: a file that can't be used is found at the start, not at the first export."""
     if not (ca or cert or key):
         return
@@ -47,12 +49,12 @@ def check_certificates(ca: Value | None, cert: Value | None, key: Value | None, 
             # Without the callback, OpenSSL would ask the terminal for the password of an encrypted key.
             context.load_cert_chain(cert.text, key.text if key else None, password=lambda: "")
         except (OSError, ValueError) as error:
-            both = cert if key is None else Value(f"{cert.text}, {key.where}={key.text}", cert.where)
+            both = cert if key is None else NamedValue(f"{cert.text}, {key.where}={key.text}", cert.where)
             problems.append(_unusable(both, error, "a certificate in PEM and its key, not encrypted"))
     elif key is not None:
         problems.append(f"{key.where} needs the certificate that it is the key of: --otlp.cert")
 
 
-def _unusable(value: Value, error: Exception, expected: str) -> str:
+def _unusable(value: NamedValue, error: Exception, expected: str) -> str:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return passing(f"{value.where}={value.text}: expected {expected}; {reason}", error)

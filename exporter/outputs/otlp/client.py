@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ExportResult:
     """``code`` is a short stable word for the kind of failure: an HTTP status, a gRPC code, an exception's name."""
 
     outcome: Outcome
@@ -51,7 +51,7 @@ class Result:
 class Client(Protocol):
     """Sends one export at a time. Owned by one thread, but :meth:`close` may come from another."""
 
-    def export(self, data: MetricsData) -> Result:
+    def export(self, data: MetricsData) -> ExportResult:
         """Try once, within the time limit as a whole. Trying again is the push's business."""
 
     def close(self) -> None:

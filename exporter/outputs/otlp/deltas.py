@@ -14,7 +14,7 @@ from exporter.clock import Instant, Life
 from exporter.snapshot import Histogram
 
 
-class Seen(NamedTuple):
+class Delivered(NamedTuple):
     """What the receiver has of a series: ``monotonic`` is when it was read."""
 
     value: float
@@ -37,8 +37,8 @@ class Deltas:
     """
 
     def __init__(self) -> None:
-        self._has: dict[Hashable, Seen] = {}
-        self._offered: dict[Hashable, Seen] = {}
+        self._has: dict[Hashable, Delivered] = {}
+        self._offered: dict[Hashable, Delivered] = {}
         self._histogram: dict[Hashable, tuple[Histogram, float]] = {}
         self._offered_histogram: dict[Hashable, tuple[Histogram, float]] = {}
 
@@ -60,7 +60,7 @@ class Deltas:
         as one monstrous step. The point sets the mark for the next. So it is with a life that began unseen after
         another one, as where a new session id comes with counters that are older than it: two lives are never compared.
         """
-        self._offered[series] = Seen(value, life.number, now.monotonic)
+        self._offered[series] = Delivered(value, life.number, now.monotonic)
         before = self._has.get(series)
         if before is None:
             return None if life.since is None else Difference(value, _start(life.since, now))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from exporter.outputs.otlp.variables import Value, log
+from exporter.outputs.otlp.variables import NamedValue, log
 
 GRPC, HTTP = "grpc", "http/protobuf"
 
@@ -32,7 +32,7 @@ _PATH = "/v1/metrics"
 
 
 def target(
-    endpoint: Value, protocol: str, insecure: bool | None, *, tls: bool, problems: list[str]
+    endpoint: NamedValue, protocol: str, insecure: bool | None, *, tls: bool, problems: list[str]
 ) -> Target:
     text, where, flag = endpoint
     match = _URL.fullmatch(text)
@@ -68,7 +68,7 @@ def target(
     )
 
 
-def _path(endpoint: Value, path: str, problems: list[str]) -> str:
+def _path(endpoint: NamedValue, path: str, problems: list[str]) -> str:
     if endpoint.where in _WHOLE:
         return path or "/"
     if "?" in path:

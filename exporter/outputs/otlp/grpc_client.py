@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter import __version__
 from exporter.outputs.otlp.answers import partial
 from exporter.outputs.otlp.certificates import contents, system_certificates
-from exporter.outputs.otlp.client import MAX_ANSWER, MISADDRESSED_LIMIT, Outcome, Result
+from exporter.outputs.otlp.client import MAX_ANSWER, MISADDRESSED_LIMIT, ExportResult, Outcome
 from exporter.outputs.otlp.settings import PushSettings
 
 _DETAILS = "grpc-status-details-bin"
@@ -45,7 +45,7 @@ class GrpcClient:
         self._channel = channel(settings)
         self._stub = MetricsServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
-    def export(self, data: MetricsData) -> Result:
+    def export(self, data: MetricsData) -> ExportResult:
         try:
             response = self._stub.Export(
                 encode_metrics(data),
@@ -77,16 +77,16 @@ def channel(settings: PushSettings) -> grpc.Channel:
     return grpc.secure_channel(settings.endpoint, credentials, options)
 
 
-def failure(error: Any) -> Result:
+def failure(error: Any) -> ExportResult:
     """Judge a call that ended in a status other than OK."""
     code: grpc.StatusCode = error.code()
     reason = f"{code.name}: {cause(error.details() or '')}"
     wish = retry_after(error.trailing_metadata() or ())
     if code in RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and wish is not None):
-        return Result(Outcome.FAILED, code.name, reason, wish)
+        return ExportResult(Outcome.FAILED, code.name, reason, wish)
     if code in MISADDRESSED:
-        return Result(Outcome.FAILED, code.name, reason, give_up_after=MISADDRESSED_LIMIT)
-    return Result(Outcome.REJECTED, code.name, reason, data_refused=code in DATA_REFUSED)
+        return ExportResult(Outcome.FAILED, code.name, reason, give_up_after=MISADDRESSED_LIMIT)
+    return ExportResult(Outcome.REJECTED, code.name, reason, data_refused=code in DATA_REFUSED)
 
 
 def retry_after(trailing: Any) -> float | None:

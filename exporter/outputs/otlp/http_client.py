@@ -20,10 +20,10 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
 from exporter import __version__
-from exporter.outputs.otlp.answers import Answer, judge
+from exporter.outputs.otlp.answers import HttpAnswer, judge
 from exporter.outputs.otlp.bounded import AnswerTooLarge, BoundedAdapter, CutAnswer
 from exporter.outputs.otlp.certificates import system_certificates
-from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
+from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.settings import PushSettings
 
 USER_AGENT = f"vmguest-exporter/{__version__} (Python)"
@@ -41,18 +41,20 @@ class HttpClient:
         self._adapter = BoundedAdapter(pool_connections=1, pool_maxsize=1)
         self._session = session(settings, self._adapter)
         self._thread: threading.Thread | None = None
-        self._ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[ExportResult] = queue.SimpleQueue()
         self._closed = False
 
-    def export(self, data: MetricsData) -> Result:
+    def export(self, data: MetricsData) -> ExportResult:
         deadline = time.monotonic() + self._settings.timeout
         if self._thread is not None:
             if self._thread.is_alive():
                 self._adapter.cut()  # It may have had no connection yet when it was given up.
             self._thread.join(self._settings.timeout)
             if self._thread.is_alive():
-                return Result(Outcome.FAILED, "timeout", "an earlier export still waits for its connection")
-        ended: queue.SimpleQueue[Result] = queue.SimpleQueue()
+                return ExportResult(
+                    Outcome.FAILED, "timeout", "an earlier export still waits for its connection"
+                )
+        ended: queue.SimpleQueue[ExportResult] = queue.SimpleQueue()
         self._ended = ended
         if self._closed:
             return _CLOSED
@@ -67,23 +69,23 @@ class HttpClient:
             self._adapter.cut()
             return self._late()
 
-    def _late(self) -> Result:
-        return Result(Outcome.FAILED, "timeout", f"no whole answer within {self._settings.timeout:g} s")
+    def _late(self) -> ExportResult:
+        return ExportResult(Outcome.FAILED, "timeout", f"no whole answer within {self._settings.timeout:g} s")
 
     def close(self) -> None:
         self._closed = True
         self._ended.put(_CLOSED)
         self._session.close()
 
-    def _attempt(self, body: bytes, deadline: float) -> Result:
+    def _attempt(self, body: bytes, deadline: float) -> ExportResult:
         try:
             return judge(self._post(body, deadline))
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
             return self._late()
         except Exception as error:  # noqa: BLE001  whatever it was, the one who waits has to hear of it
-            return Result(Outcome.FAILED, type(error).__name__, cause(error))
+            return ExportResult(Outcome.FAILED, type(error).__name__, cause(error))
 
-    def _post(self, body: bytes, deadline: float) -> Answer:
+    def _post(self, body: bytes, deadline: float) -> HttpAnswer:
         headers = {**self._settings.headers, "content-type": "application/x-protobuf"}
         if self._settings.gzip:
             headers["content-encoding"] = "gzip"
@@ -100,12 +102,12 @@ class HttpClient:
             names = {name.lower(): value for name, value in response.headers.items()}
             # Of an error the beginning will do: its status is what counts.
             body = read_body(response.raw) if response.ok else beginning(response.raw)
-            return Answer(response.status_code, response.reason or "", names, body)
+            return HttpAnswer(response.status_code, response.reason or "", names, body)
 
 
 _ERROR = 4096
 """Bytes that are read of an error's body, and that it may become when decompressed."""
-_CLOSED = Result(Outcome.FAILED, "closed", "the push has ended")
+_CLOSED = ExportResult(Outcome.FAILED, "closed", "the push has ended")
 
 
 def session(settings: PushSettings, adapter: BoundedAdapter) -> requests.Session:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 
 from exporter import catalogue
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.client import Client, Outcome, Result
+from exporter.outputs.otlp.client import Client, ExportResult, Outcome
 from exporter.outputs.otlp.connect import connect
 from exporter.outputs.otlp.queue import Queue
-from exporter.outputs.otlp.reader import Batch, Published, Reader
+from exporter.outputs.otlp.reader import Batch, FamilySource, Reader
 from exporter.outputs.otlp.resource import machine
 from exporter.outputs.otlp.settings import PushSettings
 
@@ -50,7 +50,7 @@ class Push:
     def __init__(
         self,
         settings: PushSettings,
-        published: Published,
+        published: FamilySource,
         *,
         delay: float = 0.0,
         attributes: Mapping[str, str] | None = None,
@@ -97,7 +97,7 @@ class Push:
             },
         )
 
-        def deliver(batch: Batch) -> Result:
+        def deliver(batch: Batch) -> ExportResult:
             result = client.export(converter.convert(batch))
             if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL} or result.data_refused:
                 converter.accepted()
@@ -149,7 +149,7 @@ class Push:
             self._tally.count(Outcome.DROPPED, dropped)
             self._outage.dropped(dropped)
 
-    def send(self, deliver: Callable[[Batch], Result]) -> None:
+    def send(self, deliver: Callable[[Batch], ExportResult]) -> None:
         """The other thread's work: the oldest batch first, until the queue is closed and empty."""
         pause = FIRST_PAUSE
         while (batch := self._queue.take()) is not None:
@@ -183,13 +183,13 @@ class Push:
                 return
 
     @staticmethod
-    def _attempt(deliver: Callable[[Batch], Result], batch: Batch) -> Result:
+    def _attempt(deliver: Callable[[Batch], ExportResult], batch: Batch) -> ExportResult:
         try:
             return deliver(batch)
         except Exception as error:
             # A batch that can't be encoded, say: the thread has to go on.
             log.debug("an export ended in an exception", exc_info=True)
-            return Result(Outcome.FAILED, type(error).__name__, str(error)[:200])
+            return ExportResult(Outcome.FAILED, type(error).__name__, str(error)[:200])
 
 
 class _Tally:
@@ -233,7 +233,7 @@ class _Outage:
         self._lost = 0
         self._rejected = 0
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ExportResult) -> None:
         if result.outcome is Outcome.FAILED:
             if self._since is None:
                 self._since = self._clock()
@@ -257,7 +257,7 @@ class _Outage:
         elif result.reason:
             log.warning("the OTLP receiver remarks", extra={"remark": result.reason})
 
-    def _why(self, result: Result) -> dict[str, object]:
+    def _why(self, result: ExportResult) -> dict[str, object]:
         return {"endpoint": self._endpoint, "reason": result.reason or result.code}
 
     def dropped(self, exports: int) -> None:

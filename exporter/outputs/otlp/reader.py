@@ -13,7 +13,7 @@ from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
 
 
-class Published(Protocol):
+class FamilySource(Protocol):
     """What the push needs of :class:`exporter.metrics.published.Published`."""
 
     begun: float
@@ -48,7 +48,7 @@ class Reader:
     host, and the same point twice would be an error to some receivers.
     """
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self, published: FamilySource) -> None:
         self._published = published
         self._carried: dict[str, float] = {}
 

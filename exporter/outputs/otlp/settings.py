@@ -24,7 +24,7 @@ from exporter.errors import ConfigError
 from exporter.outputs.otlp.certificates import check_certificates
 from exporter.outputs.otlp.endpoint import GRPC, HTTP, target
 from exporter.outputs.otlp.headers import attributes, headers
-from exporter.outputs.otlp.variables import Value, Variables, by_flag, ignored, log
+from exporter.outputs.otlp.variables import NamedValue, Variables, by_flag, ignored, log
 
 INTERVAL, TIMEOUT = 60.0, 10.0
 """Seconds; the specification's defaults."""
@@ -53,7 +53,7 @@ class Temporality(Enum):
         return self is not Temporality.CUMULATIVE
 
 
-class Given(Protocol):
+class OtlpSettings(Protocol):
     """The ``otlp.*`` settings; None where not given. Durations in seconds."""
 
     @property
@@ -112,7 +112,7 @@ class PushSettings:
     """Whether a proxy may stand between: one of its variables is set."""
 
 
-def resolve(given: Given, environ: Mapping[str, str]) -> PushSettings | None:
+def resolve(given: OtlpSettings, environ: Mapping[str, str]) -> PushSettings | None:
     """Decide on the push; None where nothing turns it on.
 
     Raises:
@@ -169,7 +169,7 @@ _PROXIES = {
 }
 
 
-def _wanted(endpoint: Value, variables: Variables) -> bool:
+def _wanted(endpoint: NamedValue, variables: Variables) -> bool:
     """Whether nothing switches the push off; an endpoint given to us outranks the variables for everybody."""
     off = "OTEL_SDK_DISABLED" if variables.true("OTEL_SDK_DISABLED") else ""
     exporters = variables.one("OTEL_METRICS_EXPORTER")
@@ -182,7 +182,7 @@ def _wanted(endpoint: Value, variables: Variables) -> bool:
     return endpoint.flag or not off
 
 
-def _protocol(given: Given, variables: Variables, problems: list[str]) -> str:
+def _protocol(given: OtlpSettings, variables: Variables, problems: list[str]) -> str:
     value = by_flag("protocol", given.protocol) or variables.otlp("PROTOCOL")
     if value is None:
         return HTTP
@@ -192,7 +192,7 @@ def _protocol(given: Given, variables: Variables, problems: list[str]) -> str:
     return word
 
 
-def _word(given: str | None, variable: Value | None, known: tuple[str, ...]) -> str | None:
+def _word(given: str | None, variable: NamedValue | None, known: tuple[str, ...]) -> str | None:
     if given is not None or variable is None:
         return given
     word = variable.text.lower()
@@ -202,19 +202,19 @@ def _word(given: str | None, variable: Value | None, known: tuple[str, ...]) -> 
     return None
 
 
-def _temporality(given: Given, variables: Variables) -> Temporality:
+def _temporality(given: OtlpSettings, variables: Variables) -> Temporality:
     preference = variables.one("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
     known = tuple(each.value for each in Temporality)
     return Temporality(_word(given.temporality, preference, known) or Temporality.CUMULATIVE.value)
 
 
-def _exponential(given: Given, variables: Variables) -> bool:
+def _exponential(given: OtlpSettings, variables: Variables) -> bool:
     aggregation = variables.one("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
     known = ("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
     return _word(given.histograms, aggregation, known) in {"exponential", known[1]}
 
 
-def _timeout(given: Given, variables: Variables) -> float:
+def _timeout(given: OtlpSettings, variables: Variables) -> float:
     if given.timeout is not None:
         return given.timeout
     names = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
@@ -223,7 +223,7 @@ def _timeout(given: Given, variables: Variables) -> float:
     return min(request, export, NO_LIMIT)
 
 
-def _insecure(given: Given, variables: Variables) -> bool | None:
+def _insecure(given: OtlpSettings, variables: Variables) -> bool | None:
     if given.insecure is not None:
         return given.insecure
     return variables.true("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 log = logging.getLogger("exporter.otlp")
 
 
-class Value(NamedTuple):
+class NamedValue(NamedTuple):
     """A setting's text and what to call it in a message."""
 
     text: str
@@ -23,8 +23,8 @@ class Value(NamedTuple):
     flag: bool = False
 
 
-def by_flag(name: str, text: str | None) -> Value | None:
-    return None if text is None else Value(text, f"--otlp.{name}", flag=True)
+def by_flag(name: str, text: str | None) -> NamedValue | None:
+    return None if text is None else NamedValue(text, f"--otlp.{name}", flag=True)
 
 
 class Variables:
@@ -36,10 +36,10 @@ class Variables:
     def raw(self, name: str) -> str:
         return self._environ.get(name, "").strip()
 
-    def one(self, *names: str) -> Value | None:
-        return next((Value(self.raw(name), name) for name in names if self.raw(name)), None)
+    def one(self, *names: str) -> NamedValue | None:
+        return next((NamedValue(self.raw(name), name) for name in names if self.raw(name)), None)
 
-    def otlp(self, last: str) -> Value | None:
+    def otlp(self, last: str) -> NamedValue | None:
         """The variable for metrics alone, else the one for every signal."""
         return self.one(f"OTEL_EXPORTER_OTLP_METRICS_{last}", f"OTEL_EXPORTER_OTLP_{last}")
 
@@ -66,7 +66,7 @@ class Variables:
         return zero
 
 
-def ignored(value: Value, what: str) -> None:
+def ignored(value: NamedValue, what: str) -> None:
     # Bytes that are no UTF-8 are lone surrogates here, which not every log can hold.
     shown = value.text[:80].encode("utf-8", "backslashreplace").decode()
     log.warning("%s=%s: %s", value.where, shown, what)

@@ -29,7 +29,7 @@ _PER_VCPU = " / rate(vmguest_elapsed_seconds_total[5m]) / vmguest_vcpus"
 
 
 @dataclass(frozen=True)
-class Chart:
+class PageChart:
     """One line. ``query``: the same for whoever has Prometheus; empty for the metric itself."""
 
     key: str
@@ -49,20 +49,20 @@ class Chart:
 
 def _share(
     key: str, title: str, text: str, metric: Metric, labels: str = "", *, extended: bool = False
-) -> Chart:
+) -> PageChart:
     ignoring = _PER_VCPU.replace(" / ", " / ignoring (cause) group_left () ") if labels else _PER_VCPU
     query = f"rate({metric.prometheus}{labels}[5m]){ignoring}"
-    return Chart(key, title, "ratio", text, metric, query, rate=True, extended=extended)
+    return PageChart(key, title, "ratio", text, metric, query, rate=True, extended=extended)
 
 
-def _level(key: str, title: str, text: str) -> Chart:
-    return Chart(key, title, "bytes", text, BY_KEY[key].metric)
+def _level(key: str, title: str, text: str) -> PageChart:
+    return PageChart(key, title, "bytes", text, BY_KEY[key].metric)
 
 
-CHARTS: tuple[Chart, ...] = (
+CHARTS: tuple[PageChart, ...] = (
     _share("cpu_used", "CPU used", "Share of all vCPUs' time in which they ran.", BY_KEY["cpu_used"].metric),
     _share("cpu_stolen", "CPU stolen", "Share in which they were ready and not run, for whatever cause.", BY_KEY["cpu_stolen"].metric),
-    Chart(
+    PageChart(
         "worst",
         "Worst sample",
         "ratio",
@@ -154,7 +154,7 @@ def _values(moments: tuple[Moment, ...], key: str, *, rate: bool) -> list[float 
 
 
 def _now(
-    chart: Chart, state: PollState, vitals: Vitals, moments: tuple[Moment, ...], now: float
+    chart: PageChart, state: PollState, vitals: Vitals, moments: tuple[Moment, ...], now: float
 ) -> dict[str, Any] | None:
     """The present value and of when it is; None where there is none. Shares are those of the verdict."""
     if not moments or not state.fresh(now):

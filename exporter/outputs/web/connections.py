@@ -130,7 +130,7 @@ class Task(WSGITask):
         return environ
 
 
-class Channel(HTTPChannel):
+class BoundedChannel(HTTPChannel):
     """One connection."""
 
     parser_class = Parser
@@ -175,7 +175,7 @@ class Channel(HTTPChannel):
 class Listener(TcpWSGIServer):
     """One address that is listened on. ``files`` knows whether the process has run out of open files."""
 
-    channel_class: type[Channel] = Channel
+    channel_class: type[BoundedChannel] = BoundedChannel
 
     def __init__(self, *arguments: Any, refusals: Refusals, files: OpenFiles, **settings: Any) -> None:
         self.refusals = refusals
@@ -223,11 +223,11 @@ class Limits:
         self._begun: dict[object, float] = {}
         """Unfinished handshake or request to the time at which it was first seen."""
 
-    def lower(self, channels: Sequence[Channel]) -> None:
+    def lower(self, channels: Sequence[BoundedChannel]) -> None:
         """There is no room for one more than these: from now on, for none of them."""
         self._limit = max(FEWEST, min(self._limit, len(channels) - 1))
 
-    def crowd(self, channels: Sequence[Channel]) -> bool:
+    def crowd(self, channels: Sequence[BoundedChannel]) -> bool:
         """Beyond the limit, close those that have been idle for longest. Whether there were any."""
         excess = len(channels) - self._limit
         if excess <= 0:
@@ -239,7 +239,7 @@ class Limits:
             channel.refuse("limit", f"idle for longest of {len(channels)} connections")
         return bool(idle)
 
-    def unfinished(self, channels: Iterable[Channel], now: float) -> None:
+    def unfinished(self, channels: Iterable[BoundedChannel], now: float) -> None:
         """Close where a handshake or request is unfinished for too long. waitress itself looks at silence alone."""
         begun: dict[object, float] = {}
         for channel in channels:

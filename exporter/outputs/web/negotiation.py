@@ -13,7 +13,7 @@ from typing import NamedTuple
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
 
 
-class Range(NamedTuple):
+class AcceptElement(NamedTuple):
     """One element of an ``Accept`` or ``Accept-Encoding`` header."""
 
     value: str
@@ -21,7 +21,7 @@ class Range(NamedTuple):
     quality: float
 
 
-def ranges(header: str) -> list[Range]:
+def ranges(header: str) -> list[AcceptElement]:
     """The elements of a header in their order; one with a quality that is no number is left out."""
     found = []
     for element in header.split(","):
@@ -34,7 +34,7 @@ def ranges(header: str) -> list[Range]:
         except ValueError:
             continue
         if value and 0 <= quality <= 1:
-            found.append(Range(value, parameters, quality))
+            found.append(AcceptElement(value, parameters, quality))
     return found
 
 

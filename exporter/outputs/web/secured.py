@@ -42,7 +42,7 @@ Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
-class Rules:
+class LoadedConfig:
     """One reading of the configuration, ready for use."""
 
     config: WebConfig
@@ -149,7 +149,7 @@ class Secured:
 
         return answer
 
-    def rules(self) -> Rules:
+    def rules(self) -> LoadedConfig:
         """What is in force now. Any thread may ask."""
         now = self._clock()
         if now >= self._next_look and self._lock.acquire(blocking=False):
@@ -174,13 +174,13 @@ class Secured:
             self._problem = ""
             log.info("web configuration read again", extra={"file": self._path})
 
-    def _read_again(self) -> Rules:
+    def _read_again(self) -> LoadedConfig:
         rules = self._read()
         if (rules.context is None) != (self._rules.context is None):
             raise ConfigError(f"{FLAG}={self._path}: to switch TLS on or off takes a restart")
         return rules
 
-    def _read(self) -> Rules:
+    def _read(self) -> LoadedConfig:
         config = webconfig.read(self._path)
         # Taken before the certificates are read: a change in between is seen at the next look.
         stamps = self._stamps(config)
@@ -196,7 +196,7 @@ class Secured:
             passwords = self._passwords(config.users)
         if config.rate_interval:
             limiter = Limiter(config.rate_interval, config.rate_burst, self._clock)
-        return Rules(config, stamps, context, passwords, limiter)
+        return LoadedConfig(config, stamps, context, passwords, limiter)
 
     def _passwords(self, users: Mapping[str, bytes]) -> Passwords:
         matches = auth.checker()

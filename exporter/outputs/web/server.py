@@ -24,7 +24,7 @@ from exporter.metrics.families import Family, Point
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
 from exporter.outputs.web.connections import (
     REFUSAL,
-    Channel,
+    BoundedChannel,
     Limits,
     Listener,
     OpenFiles,
@@ -59,8 +59,8 @@ class InLoop(ThreadedTaskDispatcher):
     def __init__(self, admit: Admit = everybody) -> None:
         super().__init__()
         self._admit = admit
-        self._asked: deque[Channel] = deque()
-        self._decided: deque[tuple[Channel, WSGI | None]] = deque()
+        self._asked: deque[BoundedChannel] = deque()
+        self._decided: deque[tuple[BoundedChannel, WSGI | None]] = deque()
         self._lock = threading.Lock()
         self._loop = threading.get_ident()
         self._closed = False
@@ -92,7 +92,7 @@ class InLoop(ThreadedTaskDispatcher):
         self._asked.clear()
         self._decided.clear()
 
-    def _decide(self, channel: Channel, refusal: WSGI | None) -> None:
+    def _decide(self, channel: BoundedChannel, refusal: WSGI | None) -> None:
         with self._lock:
             if not self._closed:
                 self._decided.append((channel, refusal))
@@ -229,7 +229,7 @@ class WebServer:
         """One of the connections, or what it asked for, may be what failed: they go, and who listens stays."""
         self._restarted += 1
         self._dispatcher.drop()
-        for one in [each for each in self._map.values() if isinstance(each, Channel)]:
+        for one in [each for each in self._map.values() if isinstance(each, BoundedChannel)]:
             try:
                 one.handle_close()
             except Exception:
@@ -240,13 +240,13 @@ class WebServer:
     def _serve(self) -> None:
         limits = Limits(self._connections)
         next_look = 0.0
-        channels: list[Channel] = []
+        channels: list[BoundedChannel] = []
         while not self._stopping.is_set():
             # Nobody connected: nothing to look after, so nothing to wake up for.
             timeout = 1.0 if channels or self._files.waiting else None
             wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
             self._dispatcher.run()
-            channels = [one for one in self._map.values() if isinstance(one, Channel)]
+            channels = [one for one in self._map.values() if isinstance(one, BoundedChannel)]
             if self._files.waiting:
                 limits.lower(channels)
             room = limits.crowd(channels)

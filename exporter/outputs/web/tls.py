@@ -21,7 +21,7 @@ from typing import Any
 
 from exporter.errors import ConfigError, passing
 from exporter.outputs.web.application import Response, responding
-from exporter.outputs.web.connections import SERVER, Channel, Listener
+from exporter.outputs.web.connections import SERVER, BoundedChannel, Listener
 from exporter.outputs.web.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
 
 RECORD = 16384
@@ -152,7 +152,7 @@ def _as_file(text: str, path: str) -> Iterator[str]:
         yield file.name
 
 
-class TLSChannel(Channel):
+class TLSChannel(BoundedChannel):
     """A connection whose socket is an :class:`ssl.SSLSocket` that has yet to shake hands."""
 
     def __init__(self, server: Any, sock: ssl.SSLSocket, *others: Any, **settings: Any) -> None:
@@ -277,7 +277,7 @@ def _san(text: str) -> str:
 class TLSListener(Listener):
     """Listens as :class:`Listener` does; ``context`` gives the context for each new connection."""
 
-    channel_class: type[Channel] = TLSChannel
+    channel_class: type[BoundedChannel] = TLSChannel
 
     def __init__(self, *arguments: Any, context: Callable[[], ssl.SSLContext], **settings: Any) -> None:
         self._context = context

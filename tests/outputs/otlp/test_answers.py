@@ -9,26 +9,28 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from exporter.outputs.otlp.answers import Answer, judge
-from exporter.outputs.otlp.client import Outcome, Result
+from exporter.outputs.otlp.answers import HttpAnswer, judge
+from exporter.outputs.otlp.client import ExportResult, Outcome
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
-def judged(status: int, headers: dict[str, str] | None = None, body: bytes = b"", reason: str = "") -> Result:
+def judged(
+    status: int, headers: dict[str, str] | None = None, body: bytes = b"", reason: str = ""
+) -> ExportResult:
     lower = {name.lower(): value for name, value in (headers or {}).items()}
-    return judge(Answer(status, reason, lower, body), now=1000.0)
+    return judge(HttpAnswer(status, reason, lower, body), now=1000.0)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_taken(status: int) -> None:
-    assert judged(status) == Result(Outcome.SUCCESS)
+    assert judged(status) == ExportResult(Outcome.SUCCESS)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_no_success(status: int) -> None:
     result = judged(status, {"Location": "https://c/v1/metrics"}, reason="Moved")
-    assert result == Result(
+    assert result == ExportResult(
         Outcome.FAILED,
         str(status),
         f"HTTP {status} Moved, a redirect to https://c/v1/metrics: an endpoint must be the final URL",
@@ -64,13 +66,15 @@ def partial(points: int, message: str) -> bytes:
 
 
 def test_a_partial_success_tells_how_many_points_were_refused() -> None:
-    assert judged(200, PROTOBUF, partial(3, "too old")) == Result(
+    assert judged(200, PROTOBUF, partial(3, "too old")) == ExportResult(
         Outcome.PARTIAL, "partial", "too old", refused_points=3
     )
 
 
 def test_a_success_may_come_with_a_remark() -> None:
-    assert judged(200, PROTOBUF, partial(0, "deprecated")) == Result(Outcome.SUCCESS, reason="deprecated")
+    assert judged(200, PROTOBUF, partial(0, "deprecated")) == ExportResult(
+        Outcome.SUCCESS, reason="deprecated"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,17 +100,17 @@ def test_an_answer_of_no_type_is_tried_as_protobuf(headers: dict[str, str]) -> N
 
 @pytest.mark.parametrize("kind", ["application/x-protobuf", "text/html", ""])
 def test_an_empty_answer_is_a_success_of_whatever_type(kind: str) -> None:
-    assert judged(200, {"Content-Type": kind}) == Result(Outcome.SUCCESS)
+    assert judged(200, {"Content-Type": kind}) == ExportResult(Outcome.SUCCESS)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_the_specification_calls_retryable_waits_as_long_as_the_queue_keeps_it(status: int) -> None:
-    assert judged(status) == Result(Outcome.FAILED, str(status), f"HTTP {status}")
+    assert judged(status) == ExportResult(Outcome.FAILED, str(status), f"HTTP {status}")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 408])
 def test_what_speaks_of_address_or_credentials_waits_for_a_quarter_of_an_hour(status: int) -> None:
-    expected = Result(Outcome.FAILED, str(status), f"HTTP {status}", give_up_after=900.0)
+    expected = ExportResult(Outcome.FAILED, str(status), f"HTTP {status}", give_up_after=900.0)
     assert judged(status) == expected
 
 
@@ -115,7 +119,7 @@ def test_what_speaks_of_address_or_credentials_waits_for_a_quarter_of_an_hour(st
     [(400, True), (413, True), (422, True), (415, False), (500, False), (501, False), (505, False), (402, False), (418, False)],
 )  # fmt: skip
 def test_whatever_else_is_refused_is_dropped_or_it_would_block_the_queue(status: int, data: bool) -> None:
-    assert judged(status) == Result(Outcome.REJECTED, str(status), f"HTTP {status}", data_refused=data)
+    assert judged(status) == ExportResult(Outcome.REJECTED, str(status), f"HTTP {status}", data_refused=data)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter.catalogue import UP
 from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
+from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.grpc_client import GrpcClient, failure
 from exporter.outputs.otlp.points import Converter
@@ -62,7 +62,9 @@ def details(*messages: Any) -> tuple[tuple[str, bytes], ...]:
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
-def export(*replies: Refusal | ExportMetricsServiceResponse, **more: Any) -> tuple[Result, GrpcReceiver]:
+def export(
+    *replies: Refusal | ExportMetricsServiceResponse, **more: Any
+) -> tuple[ExportResult, GrpcReceiver]:
     with GrpcReceiver(*replies).running() as receiver:
         client = GrpcClient(settings(receiver.port, **more))
         result = client.export(data(3.0))
@@ -72,7 +74,7 @@ def export(*replies: Refusal | ExportMetricsServiceResponse, **more: Any) -> tup
 
 def test_an_export_arrives_with_its_headers() -> None:
     result, receiver = export(headers={"authorization": "Basic x"}, gzip=True)
-    assert result == Result(Outcome.SUCCESS)
+    assert result == ExportResult(Outcome.SUCCESS)
     assert values(receiver.accepted, "vmguest.up") == [3.0]
     assert receiver.metadata[0]["authorization"] == "Basic x"
     assert str(receiver.metadata[0]["user-agent"]).startswith("vmguest-exporter/")
@@ -81,7 +83,7 @@ def test_an_export_arrives_with_its_headers() -> None:
 def test_a_partial_success_tells_how_many_points_were_refused() -> None:
     told = ExportMetricsPartialSuccess(rejected_data_points=3, error_message="too old")
     result, _ = export(ExportMetricsServiceResponse(partial_success=told))
-    assert result == Result(Outcome.PARTIAL, "partial", "too old", refused_points=3)
+    assert result == ExportResult(Outcome.PARTIAL, "partial", "too old", refused_points=3)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_one_export_is_one_try_and_says_when_to_come_again(
     # gRPC wants text where a name does not end in -bin.
     sent: Any = tuple((name, value if name.endswith("-bin") else value.decode()) for name, value in trailing)
     result, receiver = export(Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down", sent))
-    assert result == Result(Outcome.FAILED, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED: slow down", 60.5)
+    assert result == ExportResult(Outcome.FAILED, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED: slow down", 60.5)
     assert len(receiver.received) == 1
 
 
@@ -127,7 +129,9 @@ def test_which_status_waits_and_which_is_dropped(
     code: str, outcome: Outcome, give_up_after: float | None, data: bool
 ) -> None:
     result, receiver = export(Refusal(grpc.StatusCode[code], "what is this"))
-    expected = Result(outcome, code, f"{code}: what is this", give_up_after=give_up_after, data_refused=data)
+    expected = ExportResult(
+        outcome, code, f"{code}: what is this", give_up_after=give_up_after, data_refused=data
+    )
     assert result == expected
     assert len(receiver.received) == 1
 
@@ -221,7 +225,7 @@ def test_what_is_wrong_with_tls_is_said(
 
 
 def test_closing_cuts_short_a_call_of_another_thread_and_closing_twice_is_fine() -> None:
-    results: list[Result] = []
+    results: list[ExportResult] = []
     over, asked = threading.Event(), threading.Event()
 
     def silent(connection: socket.socket) -> None:
@@ -245,7 +249,7 @@ def test_closing_cuts_short_a_call_of_another_thread_and_closing_twice_is_fine()
 
 def export_by(
     way: str, receiver: GrpcReceiver, files: Any, monkeypatch: pytest.MonkeyPatch, timeout: float
-) -> Result:
+) -> ExportResult:
     """Over TLS where ``way`` says so, and through a proxy."""
     secure = {"secure": True, "ca": files.ca} if way.startswith("tls") else {}
     with ExitStack() as stack:
@@ -369,4 +373,4 @@ def test_an_error_without_a_word_on_retrying() -> None:
         def trailing_metadata(self) -> Any:
             return None
 
-    assert failure(Bare()) == Result(Outcome.REJECTED, "UNKNOWN", "UNKNOWN: ")
+    assert failure(Bare()) == ExportResult(Outcome.REJECTED, "UNKNOWN", "UNKNOWN: ")

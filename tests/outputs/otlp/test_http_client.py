@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter.catalogue import UP
 from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.client import MAX_ANSWER, Outcome, Result
+from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.http_client import HttpClient, cause
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
@@ -49,7 +49,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def export(
     way: str, serve: Serve, files: Any, monkeypatch: pytest.MonkeyPatch, timeout: float = 10.0
-) -> Result:
+) -> ExportResult:
     with peer(way, serve, files) as at:
         if at.proxy:
             monkeypatch.setenv("https_proxy" if at.secure else "http_proxy", at.proxy)
@@ -76,8 +76,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
 def test_an_export_arrives_with_its_headers_and_the_connection_is_kept() -> None:
     with HttpReceiver().running() as receiver:
         client = HttpClient(settings(receiver.url, headers={"authorization": "Basic x"}, gzip=True))
-        assert client.export(data(3.0)) == Result(Outcome.SUCCESS)
-        assert client.export(data(4.0)) == Result(Outcome.SUCCESS)
+        assert client.export(data(3.0)) == ExportResult(Outcome.SUCCESS)
+        assert client.export(data(4.0)) == ExportResult(Outcome.SUCCESS)
         client.close()
     assert receiver.connections == 1
     received = receiver.received[0]
@@ -112,7 +112,7 @@ def test_a_connection_that_the_receiver_closed_meanwhile_is_not_tried() -> None:
     with accepting(handle) as port:
         client = HttpClient(settings(f"http://127.0.0.1:{port}"))
         for _ in range(3):
-            assert client.export(data()) == Result(Outcome.SUCCESS)
+            assert client.export(data()) == ExportResult(Outcome.SUCCESS)
             assert closed.acquire(timeout=10)
         client.close()
 
@@ -242,7 +242,7 @@ def test_an_answer_that_is_compressed_although_nobody_asked_is_read() -> None:
     headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
     with HttpReceiver(Reply(200, headers, gzip.compress(told))).running() as receiver:
         client = HttpClient(settings(receiver.url))
-        assert client.export(data()) == Result(Outcome.PARTIAL, "partial", "old", refused_points=2)
+        assert client.export(data()) == ExportResult(Outcome.PARTIAL, "partial", "old", refused_points=2)
         client.close()
 
 
@@ -376,7 +376,7 @@ def test_an_export_through_a_proxy_over_tls_ends_with_its_time(
         results = [client.export(data()) for _ in range(2)]
         client.close()
         over.set()
-    late = Result(Outcome.FAILED, "timeout", "no whole answer within 0.5 s")
+    late = ExportResult(Outcome.FAILED, "timeout", "no whole answer within 0.5 s")
     assert results == [late, late]
 
 
@@ -401,12 +401,12 @@ def test_a_name_look_up_that_hangs_leaves_one_thread_behind_and_no_more(
         hold.set()
         while (result := client.export(data())).code == "timeout":
             pass
-        assert result == Result(Outcome.SUCCESS)
+        assert result == ExportResult(Outcome.SUCCESS)
         client.close()
 
 
 def test_closing_ends_the_wait_of_another_thread_and_closing_twice_is_fine() -> None:
-    results: list[Result] = []
+    results: list[ExportResult] = []
     hold = threading.Event()
     with HttpReceiver(Reply(hold=hold)).running() as receiver:
         client = HttpClient(settings(receiver.url, timeout=60.0))

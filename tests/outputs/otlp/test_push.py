@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter.catalogue import BY_KEY, OTLP_METRICS, POLLS
 from exporter.clock import Instant, Life
 from exporter.metrics.families import Family, Point
-from exporter.outputs.otlp.client import Outcome, Result
+from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, REMIND, WORDINGS, Push
 from exporter.outputs.otlp.reader import Batch
@@ -24,8 +24,8 @@ from exporter.outputs.otlp.settings import PushSettings, Temporality
 from tests.outputs.otlp.receivers import Gathered, GrpcReceiver, HttpReceiver, Reply, points, values
 
 USED = BY_KEY["cpu_used"].metric
-OK = Result(Outcome.SUCCESS)
-DOWN = Result(Outcome.FAILED, "ConnectionRefusedError", "Connection refused")
+OK = ExportResult(Outcome.SUCCESS)
+DOWN = ExportResult(Outcome.FAILED, "ConnectionRefusedError", "Connection refused")
 
 
 class Host(Gathered):
@@ -47,14 +47,14 @@ class Host(Gathered):
 class FakeClient:
     """Gives ``results`` in turn, then success; an exception among them is raised."""
 
-    def __init__(self, *results: Result | Exception) -> None:
+    def __init__(self, *results: ExportResult | Exception) -> None:
         self.results = list(results)
         self.sent: list[float] = []
         self.taken: list[float] = []
         self.changed = threading.Condition()
         self.closed = threading.Event()
 
-    def export(self, data: MetricsData) -> Result:
+    def export(self, data: MetricsData) -> ExportResult:
         metrics = {each.name: each.data for each in data.resource_metrics[0].scope_metrics[0].metrics}
         value: float = metrics["vmguest.cpu.used"].data_points[0].value  # type: ignore[union-attr]
         result = self.results.pop(0) if self.results else OK
@@ -132,7 +132,7 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted(caplog: pytest.LogC
     held = threading.Event()
     real = client.export
 
-    def export(data: MetricsData) -> Result:
+    def export(data: MetricsData) -> ExportResult:
         held.wait(20)
         return real(data)
 
@@ -157,9 +157,9 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted(caplog: pytest.LogC
 
 def test_bad_data_and_a_partial_success_hold_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
     client = FakeClient(
-        Result(Outcome.REJECTED, "400", "HTTP 400: what is this"),
-        Result(Outcome.PARTIAL, "partial", "too old", refused_points=3),
-        Result(Outcome.PARTIAL, "partial", "too old", refused_points=3),
+        ExportResult(Outcome.REJECTED, "400", "HTTP 400: what is this"),
+        ExportResult(Outcome.PARTIAL, "partial", "too old", refused_points=3),
+        ExportResult(Outcome.PARTIAL, "partial", "too old", refused_points=3),
     )
     with running(push(client)) as it:
         client.wait_for(lambda: len(client.sent) >= 4)
@@ -177,7 +177,7 @@ def test_bad_data_and_a_partial_success_hold_up_nothing(caplog: pytest.LogCaptur
 def test_what_blames_address_or_credentials_is_not_kept_longer_than_it_may() -> None:
     """A rotated secret is back within minutes; for a wrong address nothing is kept for a day."""
     now = 0.0
-    unauthorized = Result(Outcome.FAILED, "401", "HTTP 401", give_up_after=900.0)
+    unauthorized = ExportResult(Outcome.FAILED, "401", "HTTP 401", give_up_after=900.0)
 
     class Stopping(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -203,7 +203,7 @@ def test_what_blames_address_or_credentials_is_not_kept_longer_than_it_may() -> 
     it.collect()
     lengths: list[int] = []
 
-    def deliver(batch: Batch) -> Result:
+    def deliver(batch: Batch) -> ExportResult:
         lengths.append(len(it._queue))
         return unauthorized if now < 3000 else OK
 
@@ -218,7 +218,7 @@ def test_a_rejected_export_goes_into_the_next_difference_unless_its_data_was_ref
     data: bool, sent: list[float]
 ) -> None:
     """Prometheus answers 500 to differences that it was not told to expect; nine good exports waited behind."""
-    client = FakeClient(OK, Result(Outcome.REJECTED, "500", "HTTP 500", data_refused=data))
+    client = FakeClient(OK, ExportResult(Outcome.REJECTED, "500", "HTTP 500", data_refused=data))
     with running(push(client, temporality=Temporality.DELTA)) as it:
         client.wait_for(lambda: len(client.sent) >= 4)
     assert client.sent[:4] == sent
@@ -227,7 +227,7 @@ def test_a_rejected_export_goes_into_the_next_difference_unless_its_data_was_ref
 
 def test_an_outage_is_told_once_by_its_cause_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "exporter.otlp")
-    token = Result(Outcome.FAILED, "401", "HTTP 401: no token")
+    token = ExportResult(Outcome.FAILED, "401", "HTTP 401: no token")
     client = FakeClient(DOWN, DOWN, token, DOWN, token, OK, OK, DOWN, OK)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 4)
@@ -243,7 +243,7 @@ def test_an_outage_is_told_once_by_its_cause_and_its_end_once(caplog: pytest.Log
 
 
 def test_a_remark_of_the_receiver_is_passed_on_once(caplog: pytest.LogCaptureFixture) -> None:
-    remark = Result(Outcome.SUCCESS, reason="use another name")
+    remark = ExportResult(Outcome.SUCCESS, reason="use another name")
     client = FakeClient(remark, remark, OK, remark)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 5)
@@ -252,7 +252,7 @@ def test_a_remark_of_the_receiver_is_passed_on_once(caplog: pytest.LogCaptureFix
 
 def test_two_causes_of_one_code_are_told_each(caplog: pytest.LogCaptureFixture) -> None:
     causes = ("Connection refused", "certificate has expired", "unable to get local issuer certificate")
-    failures = [Result(Outcome.FAILED, "UNAVAILABLE", f"UNAVAILABLE: {cause}") for cause in causes]
+    failures = [ExportResult(Outcome.FAILED, "UNAVAILABLE", f"UNAVAILABLE: {cause}") for cause in causes]
     client = FakeClient(*failures, *failures, OK)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 1)
@@ -260,8 +260,8 @@ def test_two_causes_of_one_code_are_told_each(caplog: pytest.LogCaptureFixture) 
 
 
 def test_numbers_and_ids_make_no_new_cause_and_there_is_a_bound(caplog: pytest.LogCaptureFixture) -> None:
-    ids = [Result(Outcome.FAILED, "503", f"HTTP 503: request 7f{n}a-{n:x}b") for n in range(20)]
-    words = [Result(Outcome.FAILED, "502", f"HTTP 502: {'x' * n}") for n in range(1, 40)]
+    ids = [ExportResult(Outcome.FAILED, "503", f"HTTP 503: request 7f{n}a-{n:x}b") for n in range(20)]
+    words = [ExportResult(Outcome.FAILED, "502", f"HTTP 502: {'x' * n}") for n in range(1, 40)]
     client = FakeClient(*ids, *words, DOWN, OK)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 1)
@@ -275,10 +275,10 @@ def test_a_receiver_that_rejects_now_and_then_is_told_once_an_hour(
     """It was never away, so it can't be back either."""
     caplog.set_level(logging.INFO, "exporter.otlp")
     now = 0.0
-    bad, other = (Result(Outcome.REJECTED, "400", f"HTTP 400: {what}") for what in ("bad", "too old"))
+    bad, other = (ExportResult(Outcome.REJECTED, "400", f"HTTP 400: {what}") for what in ("bad", "too old"))
     it = Push(PushSettings("http://receiver/v1/metrics"), Host(), attributes={}, clock=lambda: now)
 
-    def ended(*results: Result) -> list[str]:
+    def ended(*results: ExportResult) -> list[str]:
         caplog.clear()
         for result in results:
             it._outage.ended(result)
@@ -292,12 +292,12 @@ def test_a_receiver_that_rejects_now_and_then_is_told_once_an_hour(
     assert ended(bad, OK, bad) == ["HTTP 400: bad"]
 
 
-@pytest.mark.parametrize("taken", [OK, Result(Outcome.PARTIAL, "partial", "too old", refused_points=3)])
+@pytest.mark.parametrize("taken", [OK, ExportResult(Outcome.PARTIAL, "partial", "too old", refused_points=3)])
 def test_an_outage_ends_when_an_export_is_taken_and_counts_those_that_were_rejected(
-    taken: Result, caplog: pytest.LogCaptureFixture
+    taken: ExportResult, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "exporter.otlp")
-    rejected = Result(Outcome.REJECTED, "400", "HTTP 400")
+    rejected = ExportResult(Outcome.REJECTED, "400", "HTTP 400")
     client = FakeClient(DOWN, rejected, rejected, taken)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 2)
@@ -314,7 +314,7 @@ def test_the_pause_doubles_up_to_a_limit_and_obeys_the_receiver() -> None:
             pauses.append(timeout)
             return False
 
-    wishes = [Result(Outcome.FAILED, "429", retry_after=seconds) for seconds in (90.0, 1e6, 0.0, 7.0)]
+    wishes = [ExportResult(Outcome.FAILED, "429", retry_after=seconds) for seconds in (90.0, 1e6, 0.0, 7.0)]
     results = [*[DOWN] * 7, *wishes, OK, DOWN]
     it = push(FakeClient())
     it._jitter = lambda low, high: (low + high) / 2
@@ -401,7 +401,7 @@ def test_a_receiver_that_is_away_at_the_end_gets_one_more_chance(caplog: pytest.
 
 
 def test_a_receiver_that_asked_to_be_left_alone_is_left_alone_at_the_end() -> None:
-    client = FakeClient(*[Result(Outcome.FAILED, "429", "HTTP 429", retry_after=100.0)] * 5)
+    client = FakeClient(*[ExportResult(Outcome.FAILED, "429", "HTTP 429", retry_after=100.0)] * 5)
     it = push(client, interval=3600.0)
     it.start()
     client.wait_for(lambda: len(client.sent) == 1)
@@ -415,7 +415,7 @@ def test_the_end_does_not_wait_longer_than_its_limit_for_a_receiver_that_hangs(
     client = FakeClient()
     entered = threading.Event()
 
-    def hang(data: MetricsData) -> Result:
+    def hang(data: MetricsData) -> ExportResult:
         entered.set()
         client.closed.wait(20)
         return DOWN
