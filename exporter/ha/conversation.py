@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exporter.errors import LibraryError, RpcError
 from exporter.ha.actions import Call, Wait, Wish
-from exporter.ha.host_state import REFUSALS, HostState, ResetRequest, Result
+from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter
 from exporter.ha.rules import Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
@@ -149,7 +149,7 @@ class Conversation:
 
     # What a reply changes
 
-    def done(self, now: float, wish: Wish, call: Call, result: Result) -> None:
+    def done(self, now: float, wish: Wish, call: Call, result: CallResult) -> None:
         """How ``call`` went: the host's answer, or the error that stood in its place."""
         was_on, was_unsure = self.host.on, self.host.unsure
         self.host.answered(now, call.verb, call.state, result)
@@ -167,7 +167,7 @@ class Conversation:
             case Verb.POST_APP_STATE:
                 self._posted(now, call.state, result)
 
-    def _enabled(self, now: float, wish: Wish, result: Result, *, was_on: bool) -> None:
+    def _enabled(self, now: float, wish: Wish, result: CallResult, *, was_on: bool) -> None:
         self._rearm = False
         if result is not Code.OK:
             self._failed(now, wish, Verb.ENABLE, result)
@@ -179,7 +179,7 @@ class Conversation:
         if wish.phase is Phase.BEATING:
             self.schedule.beat_at(now)
 
-    def _marked(self, now: float, wish: Wish, result: Result) -> None:
+    def _marked(self, now: float, wish: Wish, result: CallResult) -> None:
         if result is Code.OK:
             self.reporter.beat(after_failures=self.schedule.failures > 0)
             self.schedule.beat_taken()
@@ -194,7 +194,7 @@ class Conversation:
         self._failed(now, wish, Verb.MARK_ACTIVE, result)
         self.reporter.no_beat(now, result)
 
-    def _asked(self, now: float, wish: Wish, result: Result, *, was_on: bool, was_unsure: bool) -> None:
+    def _asked(self, now: float, wish: Wish, result: CallResult, *, was_on: bool, was_unsure: bool) -> None:
         if not isinstance(result, bool):
             # So that what stands behind it has its turn between two attempts.
             self.schedule.ask_at(now + 2 * self._rules.retry)
@@ -241,7 +241,7 @@ class Conversation:
         elif self.schedule.failures > 1:
             self.schedule.retry_at(now + self._rules.interval)
 
-    def _looked(self, now: float, wish: Wish, result: Result) -> None:
+    def _looked(self, now: float, wish: Wish, result: CallResult) -> None:
         self.schedule.looked(now, self.host.status)
         self.reporter.status(wish.phase, result)
         since = self.host.gray_since
@@ -259,13 +259,13 @@ class Conversation:
         else:
             self._rearm = wish.healthy_once
 
-    def _disabled(self, now: float, wish: Wish, result: Result) -> None:
+    def _disabled(self, now: float, wish: Wish, result: CallResult) -> None:
         self.schedule.ask_at(now)
         if result not in {Code.OK, Code.NOT_ENABLED, Code.UNTOLD}:
             self._failed(now, wish, Verb.DISABLE, result)
             self.schedule.ask_at(self.schedule.retry)
 
-    def _posted(self, now: float, state: AppState | None, result: Result) -> None:
+    def _posted(self, now: float, state: AppState | None, result: CallResult) -> None:
         if state is AppState.NEED_RESET:
             self._asked_in_vain = isinstance(result, Code | RpcError) and result is not Code.OK
             self.reporter.request_answered(now, result)
@@ -287,7 +287,7 @@ class Conversation:
         self._rearm = True
         self.reporter.lost(why)
 
-    def _failed(self, now: float, wish: Wish, verb: Verb, result: Result) -> None:
+    def _failed(self, now: float, wish: Wish, verb: Verb, result: CallResult) -> None:
         """The call did not do what it should."""
         self.schedule.failed(
             now,

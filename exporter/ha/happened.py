@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from exporter.ha.messages import Report
+from exporter.ha.messages import HeartReport
 
 
 class Happened:
@@ -13,9 +13,9 @@ class Happened:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.tell = tell
-        self._before = Report()
+        self._before = HeartReport()
 
-    def reported(self, report: Report) -> None:
+    def reported(self, report: HeartReport) -> None:
         """A heart that has only begun knows nothing yet, and nothing has happened by that."""
         if not report.settled:
             return
@@ -26,7 +26,7 @@ class Happened:
             self.tell(text)
 
 
-def changes(before: Report, after: Report) -> Iterator[str]:
+def changes(before: HeartReport, after: HeartReport) -> Iterator[str]:
     """A sentence for each change that an operator may look for."""
     if after.maintenance_end and not before.maintenance_end:
         yield "Maintenance began: no heartbeats are sent."

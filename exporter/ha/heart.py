@@ -26,7 +26,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPS, Line, Refusal
+from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPS, LogLine, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover
 from exporter.ha.wire import WireAppMonitor
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
     try:
         return run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
-        link.send(Line("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
+        link.send(LogLine("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
         return BROKEN
     finally:
         held.release()

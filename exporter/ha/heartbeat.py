@@ -21,7 +21,7 @@ from exporter.ha import heart_process, messages, metrics
 from exporter.ha.happened import Happened
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
+from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
 from exporter.ha.stop_note import StopNote
 from exporter.machine import isolated
 from exporter.metrics.families import Family
@@ -82,9 +82,9 @@ class Heartbeat:
         self._process: subprocess.Popen[bytes] | None = None
         self._summary = judge()
         self._update = self._latest()
-        self._before = Report()
+        self._before = HeartReport()
         """The counters of the hearts before this one."""
-        self._report = Report()
+        self._report = HeartReport()
         self._newborn = True
         """The heart has not said a word yet: the report is still that of the last one."""
         self._refusal = ""
@@ -283,7 +283,7 @@ class Heartbeat:
     def _take(self, message: Message) -> None:
         self._heard_at = self._clock()
         match message:
-            case Report():
+            case HeartReport():
                 if self._newborn:
                     self._newborn = False
                     self._before = metrics.total(self._before, self._report)
@@ -292,7 +292,7 @@ class Heartbeat:
                 if self._required and self._started and message.hopeless:
                     self._required = False
                     self._fatal(message.problem)
-            case Line():
+            case LogLine():
                 log.log(_LEVELS.get(message.level.upper(), logging.ERROR), "%s", message.text)
             case Refusal():
                 self._refusal = message.reason

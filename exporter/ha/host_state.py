@@ -12,7 +12,7 @@ from exporter.errors import LibraryNotFound, NoDeviceError, NotVMwareError, RpcE
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
-Result = Code | bool | AppStatus | VMGuestError
+CallResult = Code | bool | AppStatus | VMGuestError
 """The host's answer to a call, or the error that stands in its place."""
 
 REFUSALS = (RpcError, NotVMwareError, LibraryNotFound)
@@ -101,7 +101,7 @@ class HostState:
         elif state is AppState.NEED_RESET and not self.request.pending:
             self.request = ResetRequest.ASKED
 
-    def answered(self, now: float, verb: Verb, state: AppState | None, result: Result) -> None:
+    def answered(self, now: float, verb: Verb, state: AppState | None, result: CallResult) -> None:
         """What came back from it."""
         self.settled = True
         match verb:
@@ -135,7 +135,7 @@ class HostState:
         self.ours = True
         self.enabled_at = now
 
-    def _enabled(self, result: Result) -> None:
+    def _enabled(self, result: CallResult) -> None:
         if result is Code.OK:
             self.on, self.unsure = True, False
             self.silent_since = self.enabled_at = self._sent
@@ -144,7 +144,7 @@ class HostState:
             self.ours = self._before[0]
             self.unsure = self.ours or self.unanswered
 
-    def _marked(self, result: Result) -> None:
+    def _marked(self, result: CallResult) -> None:
         if result is Code.OK:
             self.last_beat = self.silent_since = self._sent
         elif result is Code.NOT_ENABLED:
@@ -152,7 +152,7 @@ class HostState:
         elif result is Code.UNTOLD:
             self.unsure = True
 
-    def _asked(self, result: Result) -> None:
+    def _asked(self, result: CallResult) -> None:
         if isinstance(result, bool):
             self.on = self.confirmed = result
             self.unsure = False
@@ -162,7 +162,7 @@ class HostState:
             # What does not exist is not on.
             self.on = self.confirmed = self.unsure = False
 
-    def _looked(self, now: float, result: Result) -> None:
+    def _looked(self, now: float, result: CallResult) -> None:
         self.status = result if isinstance(result, AppStatus) else None
         if result is AppStatus.GREEN:
             self.green = True
@@ -171,7 +171,7 @@ class HostState:
         elif self.on and self.gray_since is None:
             self.gray_since = now
 
-    def _posted(self, state: AppState | None, result: Result) -> None:
+    def _posted(self, state: AppState | None, result: CallResult) -> None:
         before = self._before[1]
         if state is AppState.NEED_RESET:
             if result is Code.OK:

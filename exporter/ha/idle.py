@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from exporter.ha import metrics
 from exporter.ha.health import HealthSummary
-from exporter.ha.messages import Report
+from exporter.ha.messages import HeartReport
 from exporter.metrics.families import Family
 
 
@@ -19,4 +19,4 @@ class Idle:
         self._created = wall()
 
     def families(self) -> list[Family]:
-        return metrics.families(Report(), self._judge(), self._created)
+        return metrics.families(HeartReport(), self._judge(), self._created)

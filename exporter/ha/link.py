@@ -6,7 +6,7 @@ import os
 from collections import deque
 
 from exporter.ha import messages
-from exporter.ha.messages import LineReader, Message, Report
+from exporter.ha.messages import HeartReport, LineReader, Message
 
 
 class Link:
@@ -38,7 +38,7 @@ class Link:
     def send(self, message: Message) -> None:
         """Send, or keep for later while the exporter does not read. Of reports only the newest is kept."""
         line = messages.encode(message)
-        if isinstance(message, Report):
+        if isinstance(message, HeartReport):
             if self._flush():
                 self._write(line)
         else:

@@ -10,9 +10,9 @@ from exporter.errors import VMGuestError
 from exporter.ha.actions import Call, End, Wait
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
-from exporter.ha.host_state import Result
+from exporter.ha.host_state import CallResult
 from exporter.ha.link import Link
-from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, Line, Report
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, HeartReport, LogLine
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover
 from exporter.protocol.appmonitor import AppState, Verb
@@ -60,7 +60,7 @@ class Heart:
         self._noted: tuple[Leftover, float] | None = None
         self._maintenance = maintenance
         self._maintenance_end = 0.0
-        self._reported: Report | None = None
+        self._reported: HeartReport | None = None
         self._reported_at = float("-inf")
         self._resets = 0
 
@@ -114,7 +114,7 @@ class Heart:
             return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s", now
         return (update.health, update.reason, update.at) if update else (Health.UNKNOWN, "", now)
 
-    def _perform(self, call: Call) -> Result:
+    def _perform(self, call: Call) -> CallResult:
         monitor = self._monitor
         try:
             match call.verb:
@@ -144,20 +144,20 @@ class Heart:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None
         prefix = "Dry run: " if dry_run else ""
         for event in self._policy.events():
-            self._link.send(Line(event.level, prefix + event.text))
+            self._link.send(LogLine(event.level, prefix + event.text))
         if dry_run and dry_run.resets > self._resets:
             self._resets = dry_run.resets
-            self._link.send(Line("critical", f"{prefix}vSphere HA would have reset this VM now."))
+            self._link.send(LogLine("critical", f"{prefix}vSphere HA would have reset this VM now."))
         report = self._state()
         now = self._clock()
         if report != self._reported or now - self._reported_at >= REPORT_INTERVAL:
             self._reported, self._reported_at = report, now
             self._link.send(report)
 
-    def _state(self) -> Report:
+    def _state(self) -> HeartReport:
         conversation, reporter = self._policy.conversation, self._policy.reporter
         host, tally = conversation.host, reporter.tally
-        return Report(
+        return HeartReport(
             phase=self._policy.phase.value,
             armed=conversation.armed,
             settled=host.settled,

@@ -1,6 +1,6 @@
 """What the exporter and its heart tell each other: one JSON object a line, over two pipes.
 
-To the heart: :class:`HealthUpdate` on health. From the heart: :class:`Report` for /metrics, :class:`Line` for the log, and once
+To the heart: :class:`HealthUpdate` on health. From the heart: :class:`HeartReport` for /metrics, :class:`LogLine` for the log, and once
 :class:`Refusal` where it can't work at all. A stop is a signal: it needs no room in a pipe. A line is at most 4096 bytes, so that a pipe takes it whole or
 not at all (PIPE_BUF), and a reader that is stuck costs its writer a line and nothing else.
 """
@@ -56,7 +56,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """For the exporter's log."""
 
     level: str
@@ -64,7 +64,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HeartReport:
     """Where the heartbeats stand."""
 
     phase: str = ""
@@ -94,13 +94,13 @@ class Report:
     """Wall clock, seconds since the epoch; 0 outside of maintenance, infinite where it has no end."""
 
 
-Message = HealthUpdate | Refusal | Line | Report
+Message = HealthUpdate | Refusal | LogLine | HeartReport
 
 _KINDS: dict[str, type[Message]] = {
     "health": HealthUpdate,
     "refusal": Refusal,
-    "line": Line,
-    "report": Report,
+    "line": LogLine,
+    "report": HeartReport,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -129,7 +129,7 @@ def decode(line: bytes) -> Message:
         ((kind, fields),) = json.loads(line).items()
         return _build(kind, fields)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Line("error", line.decode("utf-8", "replace").rstrip())
+        return LogLine("error", line.decode("utf-8", "replace").rstrip())
 
 
 def _build(kind: str, fields: dict[str, Any]) -> Message:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from exporter import catalogue
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.ha.health import HealthSummary
-from exporter.ha.messages import Report
+from exporter.ha.messages import HeartReport
 from exporter.ha.rules import Health
 from exporter.metrics.families import Family, Point
 from exporter.protocol.appmonitor import AppStatus
@@ -18,7 +18,7 @@ ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
 
 
 def families(
-    report: Report, summary: HealthSummary, started: float, *, dry_run: bool = False
+    report: HeartReport, summary: HealthSummary, started: float, *, dry_run: bool = False
 ) -> list[Family]:
     """What ``report`` says; ``started``: wall clock at which its counters began."""
 
@@ -48,7 +48,7 @@ def families(
     return [Family(metric, points[metric]) for metric in catalogue.HA_METRICS if points[metric]]
 
 
-def total(before: Report, last: Report) -> Report:
+def total(before: HeartReport, last: HeartReport) -> HeartReport:
     """The last report of a heart, counted on from those before it."""
     errors = {kind: before.errors.get(kind, 0) + last.errors.get(kind, 0) for kind in ERROR_KINDS}
     return replace(

@@ -18,9 +18,9 @@ from exporter.ha.actions import Action, Call, End, Wait, Wish
 from exporter.ha.bad_time import BadTime
 from exporter.ha.conversation import Conversation
 from exporter.ha.events import Event
-from exporter.ha.host_state import Result
+from exporter.ha.host_state import CallResult
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
-from exporter.ha.transitions import AIM, Cause
+from exporter.ha.transitions import AIM, PhaseCause
 
 UNWELL = frozenset({Health.BAD, Health.FAULT})
 
@@ -66,7 +66,7 @@ class Policy:
             return Wait(min(action.until, self._stop_by))
         return action
 
-    def done(self, now: float, call: Call, result: Result) -> None:
+    def done(self, now: float, call: Call, result: CallResult) -> None:
         """How ``call`` went: the host's answer, or the error that stood in its place."""
         self.conversation.done(now, self._wish, call, result)
 
@@ -75,7 +75,7 @@ class Policy:
         if self._stop_by is None:
             self._stop_by = now + (self.rules.stop_limit if limit is None else limit)
             self.bad_time.clear()
-            self._enter(now, AIM[Cause.STOP])
+            self._enter(now, AIM[PhaseCause.STOP])
             self.reporter.tell("info", "Stopping: monitoring is handed back to vSphere HA first.")
 
     def session_changed(self, now: float) -> None:
@@ -121,21 +121,25 @@ class Policy:
         if wanted or self._stop_by is not None:
             self.bad_time.clear()
 
-    def _cause(self) -> Cause:
+    def _cause(self) -> PhaseCause:
         """Why the heartbeats are to be in the phase that they are to be in."""
         if self._stop_by is not None:
-            return Cause.STOP
+            return PhaseCause.STOP
         if self._maintenance:
-            return Cause.MAINTENANCE
+            return PhaseCause.MAINTENANCE
         if not self._healthy_once and not self.conversation.armed:
-            return Cause.NEVER_GOOD
+            return PhaseCause.NEVER_GOOD
         if self._health not in UNWELL or self._grace_left > 0:
-            return Cause.WELL
+            return PhaseCause.WELL
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
-            return Cause.HAND_BACK
+            return PhaseCause.HAND_BACK
         # A reset is never asked for because of a fault of the exporter's own.
         asks = self._health is Health.BAD
-        return Cause.ASK if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks else Cause.WITHHOLD
+        return (
+            PhaseCause.ASK
+            if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks
+            else PhaseCause.WITHHOLD
+        )
 
     def _enter(self, now: float, aim: Phase) -> None:
         before = self.phase

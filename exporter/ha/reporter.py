@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from exporter.errors import RpcError, VMGuestError
 from exporter.ha.events import Event, Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
-from exporter.ha.host_state import REFUSALS, HostState, Result
+from exporter.ha.host_state import REFUSALS, CallResult, HostState
 from exporter.ha.rules import Phase, Rules
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
 
@@ -114,7 +114,7 @@ class Reporter:
         self._events.settle(Verb.MARK_ACTIVE, Verb.ENABLE)
         self.tally.heartbeats += 1
 
-    def no_beat(self, now: float, result: Result) -> None:
+    def no_beat(self, now: float, result: CallResult) -> None:
         self.tally.errors[error_kind(result)] += 1
         if self._host.time_left(now) == 0 and not self._overdue:
             self._overdue = True
@@ -146,7 +146,7 @@ class Reporter:
     def lost_before_good(self, why: str) -> None:
         self.tell("warning", f"Monitoring was lost: {why}. It stays off until health is good.")
 
-    def status(self, phase: Phase, result: Result) -> None:
+    def status(self, phase: Phase, result: CallResult) -> None:
         """What the host says of the application, where that is new."""
         before, self._status = self._status, result if isinstance(result, AppStatus) else None
         if not isinstance(result, AppStatus):
@@ -173,7 +173,7 @@ class Reporter:
             self._not_in_cluster = True
             self.tell("error", NOT_IN_CLUSTER)
 
-    def request_answered(self, now: float, result: Result) -> None:
+    def request_answered(self, now: float, result: CallResult) -> None:
         verb = Verb.POST_APP_STATE
         if result is Code.OK:
             self._events.settle(verb)
@@ -186,7 +186,7 @@ class Reporter:
         else:
             self._events.complain(verb, "error", f"{what} It is repeated.")
 
-    def withdrawal_answered(self, result: Result) -> None:
+    def withdrawal_answered(self, result: CallResult) -> None:
         if result is Code.OK:
             self._events.settle(Verb.POST_APP_STATE)
             self.tell("warning", "The request for a reset is taken back.")
@@ -202,7 +202,7 @@ class Reporter:
         self._trouble = ""
         self._refused = self._overdue = False
 
-    def failed(self, now: float, phase: Phase, verb: Verb, result: Result, *, armed: bool) -> None:
+    def failed(self, now: float, phase: Phase, verb: Verb, result: CallResult, *, armed: bool) -> None:
         """The call did not do what it should."""
         self._refused = isinstance(result, REFUSALS)
         self._trouble = f"{verb.value}: {words(result)}."
@@ -219,19 +219,19 @@ class Reporter:
         self._events.complain(verb, level, self._trouble + more, self.left(now))
 
 
-def is_refusal_to_post(result: Result) -> bool:
+def is_refusal_to_post(result: CallResult) -> bool:
     """PostAppState was answered with a no, which another attempt would not change."""
     return isinstance(result, Code | RpcError)
 
 
-def error_kind(result: Result) -> str:
+def error_kind(result: CallResult) -> str:
     """The ``kind`` of a heartbeat that failed: the error tree's word, ``not_enabled``, or ``host_error``."""
     if isinstance(result, VMGuestError):
         return result.kind
     return "not_enabled" if result in {Code.NOT_ENABLED, Code.UNTOLD} else "host_error"
 
 
-def words(result: Result) -> str:
+def words(result: CallResult) -> str:
     """For a sentence that begins with the name of a call."""
     if isinstance(result, VMGuestError):
         return explain(result).rstrip(".")

@@ -11,7 +11,7 @@ from enum import Enum
 from exporter.ha.rules import Phase
 
 
-class Cause(Enum):
+class PhaseCause(Enum):
     """Why a phase is entered; exactly one holds at any moment, and the first that holds counts."""
 
     STOP = "an orderly stop"
@@ -23,14 +23,14 @@ class Cause(Enum):
     WITHHOLD = "bad for --ha.grace"
 
 
-AIM: dict[Cause, Phase] = {
-    Cause.STOP: Phase.STOPPING,
-    Cause.MAINTENANCE: Phase.MAINTENANCE,
-    Cause.NEVER_GOOD: Phase.WAITING,
-    Cause.WELL: Phase.BEATING,
-    Cause.HAND_BACK: Phase.OFF,
-    Cause.ASK: Phase.ASKING,
-    Cause.WITHHOLD: Phase.WITHHOLDING,
+AIM: dict[PhaseCause, Phase] = {
+    PhaseCause.STOP: Phase.STOPPING,
+    PhaseCause.MAINTENANCE: Phase.MAINTENANCE,
+    PhaseCause.NEVER_GOOD: Phase.WAITING,
+    PhaseCause.WELL: Phase.BEATING,
+    PhaseCause.HAND_BACK: Phase.OFF,
+    PhaseCause.ASK: Phase.ASKING,
+    PhaseCause.WITHHOLD: Phase.WITHHOLDING,
 }
 """Cause -> phase."""
 

@@ -18,7 +18,7 @@ from exporter.insight.pauses import HOST_CLOCK, WAKEUP, Pauses, Wakeups
 from exporter.insight.refresh import Refresh
 from exporter.insight.settings import SETTINGS, Change, Setting, changes, raw, settings_of
 from exporter.insight.steal import Steal
-from exporter.insight.timeline import Entry, Facts
+from exporter.insight.timeline import Entry, SessionFacts
 from exporter.insight.words import span
 from exporter.snapshot import ExtendedSnapshot, Guest, Histogram, PollState, Snapshot
 
@@ -44,7 +44,7 @@ class Insight:
     """Since the exporter started, and from its last run to this one; every setting is there from the start."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """As last seen."""
-    facts: Facts | None = None
+    facts: SessionFacts | None = None
     """Of the present session."""
     timeline: tuple[Entry, ...] = ()
     """Oldest first."""
@@ -71,7 +71,7 @@ class Observer:
         histograms: bool = True,
         pauses: bool = False,
         settings: Mapping[str, Setting] | None = None,
-        facts: Facts | None = None,
+        facts: SessionFacts | None = None,
         step: float = STEP,
     ) -> None:
         self._read_guest = guest

@@ -19,7 +19,7 @@ DIGITS = 10
 """Beyond the usual ones, to tell two values apart."""
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """One setting: its label's value, its name for people, and how its values are written."""
 
     name: str
@@ -50,17 +50,17 @@ def _count(value: float, _more: int) -> str:
     return f"{value:.0f}"
 
 
-SETTINGS: tuple[Row, ...] = (
-    Row("cpu_reservation", "CPU reservation", _rate, "cpu_reservation"),
-    Row("cpu_limit", "CPU limit", _rate_limit, "cpu_limit"),
-    Row("cpu_shares", "CPU shares", _count, "cpu_shares"),
-    Row("memory_reservation", "memory reservation", _bytes, "memory_reservation"),
-    Row("memory_limit", "memory limit", _bytes_limit, "memory_limit"),
-    Row("memory_shares", "memory shares", _count, "memory_shares"),
-    Row("memory_balloon_max", "largest balloon allowed", _bytes, "memory_balloon_max"),
-    Row("resource_pool", "resource pool", None, "resource_pool_path"),
-    Row("vcpus", "number of vCPUs", _count),
-    Row("memory", "memory size", _bytes),
+SETTINGS: tuple[SettingRow, ...] = (
+    SettingRow("cpu_reservation", "CPU reservation", _rate, "cpu_reservation"),
+    SettingRow("cpu_limit", "CPU limit", _rate_limit, "cpu_limit"),
+    SettingRow("cpu_shares", "CPU shares", _count, "cpu_shares"),
+    SettingRow("memory_reservation", "memory reservation", _bytes, "memory_reservation"),
+    SettingRow("memory_limit", "memory limit", _bytes_limit, "memory_limit"),
+    SettingRow("memory_shares", "memory shares", _count, "memory_shares"),
+    SettingRow("memory_balloon_max", "largest balloon allowed", _bytes, "memory_balloon_max"),
+    SettingRow("resource_pool", "resource pool", None, "resource_pool_path"),
+    SettingRow("vcpus", "number of vCPUs", _count),
+    SettingRow("memory", "memory size", _bytes),
 )
 """Every setting that is watched."""
 _KEYS = tuple(row.key for row in SETTINGS if row.key)
@@ -70,7 +70,7 @@ _KEYS = tuple(row.key for row in SETTINGS if row.key)
 class Change:
     """One setting that is not what it was."""
 
-    row: Row
+    row: SettingRow
     before: Setting
     after: Setting
 

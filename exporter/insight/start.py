@@ -16,7 +16,7 @@ from typing import Any
 from exporter.config import Settings
 from exporter.insight.observer import Insight, Observer
 from exporter.insight.settings import Setting
-from exporter.insight.timeline import MOST, Entry, Facts, bounded
+from exporter.insight.timeline import MOST, Entry, SessionFacts, bounded
 from exporter.snapshot import Guest, PollState
 
 log = logging.getLogger("exporter.insight")
@@ -56,7 +56,7 @@ def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Gu
     return told
 
 
-def started(last: Facts | None, guest: Guest) -> str:
+def started(last: SessionFacts | None, guest: Guest) -> str:
     """The start of the exporter in a sentence. ``last``: what its last run saw, where that was kept."""
     if last is None:
         return "The exporter started."
@@ -135,7 +135,7 @@ class Keeper:
         self._writer: threading.Thread | None = None
         self._failed = False
 
-    def load(self) -> tuple[dict[str, Setting], Facts | None]:
+    def load(self) -> tuple[dict[str, Setting], SessionFacts | None]:
         """What the last run saw; nothing where nothing was kept, or it can't be read."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
@@ -170,7 +170,7 @@ class Keeper:
             return
         self._begin(insight, insight.facts, None).join(STOP)
 
-    def _begin(self, insight: Insight, facts: Facts, news: object) -> threading.Thread:
+    def _begin(self, insight: Insight, facts: SessionFacts, news: object) -> threading.Thread:
         self._kept, self._seen = news, facts.seen
         text = json.dumps({"settings": dict(insight.settings), "session": asdict(facts)})
         self._writer = threading.Thread(target=self._write, args=(text,), name="last-seen", daemon=True)
@@ -205,10 +205,10 @@ _TEXTS = {"build", "boot_id"}
 _OPTIONAL = {"elapsed", "frequency", "cores"}
 
 
-def _facts(session: Mapping[str, object]) -> Facts:
+def _facts(session: Mapping[str, object]) -> SessionFacts:
     """What was kept of a session; TypeError where a value is of another kind than was written."""
     found: dict[str, Any] = {}
-    for name in Facts.__dataclass_fields__:
+    for name in SessionFacts.__dataclass_fields__:
         value = session[name]
         if name in _TEXTS:
             right = isinstance(value, str)
@@ -221,4 +221,4 @@ def _facts(session: Mapping[str, object]) -> Facts:
         if not right:
             raise TypeError(f"{name} was kept as {value!r}")
         found[name] = value
-    return Facts(**found)
+    return SessionFacts(**found)

@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SessionFacts:
     """What a session looks like; None or empty where it is not told."""
 
     session_id: int
@@ -61,21 +61,21 @@ def bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     return entries
 
 
-def fell(before: Facts, after: Facts) -> bool:
+def fell(before: SessionFacts, after: SessionFacts) -> bool:
     """Whether the host began to count anew under the same session id."""
     if before.session_id != after.session_id or before.elapsed is None or after.elapsed is None:
         return False
     return after.elapsed < before.elapsed
 
 
-def another(before: Facts, after: Facts) -> bool:
+def another(before: SessionFacts, after: SessionFacts) -> bool:
     """Whether it is another session, by its id or by its counters."""
     return before.session_id != after.session_id or fell(before, after)
 
 
-def facts_of(state: PollState, snapshot: Snapshot, guest: Guest) -> Facts:
+def facts_of(state: PollState, snapshot: Snapshot, guest: Guest) -> SessionFacts:
     elapsed = snapshot.values.get("elapsed")
-    return Facts(
+    return SessionFacts(
         session_id=snapshot.session_id,
         elapsed=elapsed / 1000 if isinstance(elapsed, int) else None,
         frequency=number(snapshot, "host_cpu_frequency"),
@@ -95,7 +95,7 @@ def build_of(extended: ExtendedSnapshot) -> str:
     return ""
 
 
-def session_entry(before: Facts, after: Facts, at: float, *, restarted: bool = False) -> Entry:
+def session_entry(before: SessionFacts, after: SessionFacts, at: float, *, restarted: bool = False) -> Entry:
     """The entry of a session change, its clues, and what they make probable.
 
     ``restarted``: the exporter was not running in between, so that the monotonic clocks can't be compared.

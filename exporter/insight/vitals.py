@@ -19,7 +19,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
+class HeartbeatState:
     """What is known of the vSphere HA heartbeats, where they are on."""
 
     enabled: bool
@@ -79,7 +79,7 @@ class Vitals:
     pause_entries: tuple[Entry, ...] = ()
     """Of the last hour, oldest first."""
     steal_accounting: bool | None = None
-    heartbeat: Heartbeat | None = None
+    heartbeat: HeartbeatState | None = None
 
     @property
     def capacity(self) -> float | None:
@@ -101,7 +101,7 @@ class Vitals:
 
 
 def vitals_of(
-    state: PollState, insight: Insight, now: float, wall: float, heartbeat: Heartbeat | None = None
+    state: PollState, insight: Insight, now: float, wall: float, heartbeat: HeartbeatState | None = None
 ) -> Vitals:
     """``now`` by the monotonic clock, ``wall`` by the wall clock, in seconds. Nothing stale goes in."""
     snapshot = state.snapshot

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from exporter.ha.happened import Happened, changes
-from exporter.ha.messages import Report
+from exporter.ha.messages import HeartReport
 
-ON = Report(settled=True, enabled=True, app_status="green")
+ON = HeartReport(settled=True, enabled=True, app_status="green")
 
-CHANGES: tuple[tuple[Report, Report, list[str]], ...] = (
+CHANGES: tuple[tuple[HeartReport, HeartReport, list[str]], ...] = (
     (ON, ON, []),
     (ON, replace(ON, heartbeats=7, last_heartbeat=9.0), []),
     (
-        Report(settled=True),
+        HeartReport(settled=True),
         ON,
         ["Monitoring by vSphere HA is on.", "vSphere HA sees this application as Green."],
     ),
@@ -30,14 +30,21 @@ CHANGES: tuple[tuple[Report, Report, list[str]], ...] = (
 
 
 @pytest.mark.parametrize(("before", "after", "told"), CHANGES)
-def test_each_change_is_a_sentence(before: Report, after: Report, told: list[str]) -> None:
+def test_each_change_is_a_sentence(before: HeartReport, after: HeartReport, told: list[str]) -> None:
     assert list(changes(before, after)) == told
 
 
 def test_a_heart_that_has_only_begun_is_no_news() -> None:
     told: list[str] = []
     happened = Happened(told.append)
-    for report in (Report(), ON, Report(), replace(ON, app_status=""), ON, replace(ON, app_status="red")):
+    for report in (
+        HeartReport(),
+        ON,
+        HeartReport(),
+        replace(ON, app_status=""),
+        ON,
+        replace(ON, app_status="red"),
+    ):
         happened.reported(report)
     assert told == [
         "Monitoring by vSphere HA is on.",

@@ -22,7 +22,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
+from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.wire import WireAppMonitor
@@ -118,13 +118,13 @@ def test_it_beats_and_a_signal_ends_it_in_order(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
     process = begin(settings(short_path))
-    process.until(Report, enabled=True, app_status="green")
+    process.until(HeartReport, enabled=True, app_status="green")
     assert lock.holder(str(short_path / "lock")) == process.process.pid
     threads = list(Path(f"/proc/{process.process.pid}/task").iterdir())
     assert len(threads) == 1
     process.process.send_signal(signal.SIGHUP)
     process.process.send_signal(signal.SIGTERM)
-    process.until(Line, "Monitoring is off, confirmed by the host.")
+    process.until(LogLine, "Monitoring is off, confirmed by the host.")
     assert process.ends() == messages.STOPPED
     assert not host.ha.enabled
     held = lock.acquire(str(short_path / "lock"))
@@ -137,7 +137,7 @@ def test_ctrl_c_reaches_it_too_and_is_an_orderly_stop(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
     process = begin(settings(short_path))
-    process.until(Report, enabled=True)
+    process.until(HeartReport, enabled=True)
     process.process.send_signal(signal.SIGINT)
     assert process.ends() == messages.STOPPED
     assert not host.ha.enabled
@@ -147,7 +147,7 @@ def test_the_end_of_the_exporter_is_its_own_without_disable(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
     process = begin(settings(short_path))
-    process.until(Report, enabled=True)
+    process.until(HeartReport, enabled=True)
     assert process.process.stdin is not None
     process.process.stdin.close()
     assert process.ends() == messages.ORPHANED
@@ -162,7 +162,7 @@ def test_a_successor_takes_over_without_any_news(
     host: SimulatedHost, short_path: Path, begin: type[Process]
 ) -> None:
     process = begin(settings(short_path))
-    process.until(Report, enabled=True)
+    process.until(HeartReport, enabled=True)
     process.process.kill()
     process.ends()
     before = host.ha.heartbeats
@@ -171,7 +171,7 @@ def test_a_successor_takes_over_without_any_news(
     while host.ha.heartbeats == before:
         assert successor.process.poll() is None
         time.sleep(0.01)
-    successor.until(Line, "taken over")
+    successor.until(LogLine, "taken over")
 
 
 def test_an_exporter_that_reads_nothing_costs_no_heartbeat(
@@ -338,7 +338,7 @@ def test_a_mistake_of_its_own_is_told_and_is_an_end(
     monkeypatch.setattr(heart, "run", break_)
     assert heart.main([settings(short_path).argument]) == messages.BROKEN
     (line,) = sent(pipes)
-    assert isinstance(line, Line)
+    assert isinstance(line, LogLine)
     assert "ZeroDivisionError: a mistake" in line.text
 
 

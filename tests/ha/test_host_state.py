@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired
-from exporter.ha.host_state import HostState, ResetRequest, Result
+from exporter.ha.host_state import CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter, error_kind
 from exporter.ha.rules import Leftover, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
@@ -28,7 +28,7 @@ def host(leftover: Leftover = Leftover.NOTHING) -> HostState:
         (Code.BAD_ARGUMENT, "host_error"),
     ],
 )
-def test_a_failed_heartbeat_has_a_kind(result: Result, kind: str) -> None:
+def test_a_failed_heartbeat_has_a_kind(result: CallResult, kind: str) -> None:
     assert error_kind(result) == kind
 
 
@@ -68,7 +68,7 @@ def test_a_clear_no_does_not_undo_an_enable_before_it_whose_reply_was_lost() -> 
 
 
 @pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("busy")])
-def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: Result) -> None:
+def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: CallResult) -> None:
     asked = host()
     asked.sent(1.0, POST, AppState.NEED_RESET)
     asked.answered(1.0, POST, AppState.NEED_RESET, ConnectionLost("broken"))
@@ -85,7 +85,7 @@ def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: R
     ("result", "after"),
     [(Code.OK, ResetRequest.TAKEN_BACK), (Code.INTERNAL_ERROR, ResetRequest.POSTED)],
 )
-def test_a_request_is_taken_back_when_the_host_says_so(result: Result, after: ResetRequest) -> None:
+def test_a_request_is_taken_back_when_the_host_says_so(result: CallResult, after: ResetRequest) -> None:
     asked = host()
     asked.sent(1.0, POST, AppState.NEED_RESET)
     asked.answered(1.0, POST, AppState.NEED_RESET, Code.OK)

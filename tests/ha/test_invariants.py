@@ -31,7 +31,7 @@ from exporter.ha import lock
 from exporter.ha.heart import CALL_LIMIT
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, Line, Message
+from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, LogLine, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, OnUnhealthy, Rules
 from exporter.ha.wire import WireAppMonitor
@@ -192,14 +192,14 @@ class FakeLink(Link):
     def __init__(self) -> None:
         self.inbox: list[Message] = []
         self.closed = False
-        self.lines: list[Line] = []
+        self.lines: list[LogLine] = []
 
     def receive(self) -> list[Message]:
         inbox, self.inbox = self.inbox, []
         return inbox
 
     def send(self, message: Message) -> None:
-        if isinstance(message, Line):
+        if isinstance(message, LogLine):
             self.lines.append(message)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.ha import messages
 from exporter.ha.link import Link
-from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Report
+from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message
 from exporter.ha.rules import Health
 
 
@@ -40,7 +40,7 @@ class Ends:
     def fill(self) -> int:
         """Send lines until the pipe takes no more; how many."""
         for number in range(100_000):
-            self.link.send(Line("info", f"{number} " + 500 * "x"))
+            self.link.send(LogLine("info", f"{number} " + 500 * "x"))
             if self.link._unsent:
                 return number
         raise AssertionError("a pipe without end")
@@ -78,33 +78,33 @@ def test_a_pipe_that_can_not_be_read_is_the_end_too(ends: Ends) -> None:
 
 def test_lines_wait_while_the_exporter_does_not_read_and_arrive_in_order(ends: Ends) -> None:
     first = ends.fill()
-    ends.link.send(Line("info", "last"))
-    texts = [message.text for message in ends.received() if isinstance(message, Line)]
+    ends.link.send(LogLine("info", "last"))
+    texts = [message.text for message in ends.received() if isinstance(message, LogLine)]
     assert len(texts) == first
-    ends.link.send(Line("info", "after"))
-    texts = [message.text for message in ends.received() if isinstance(message, Line)]
+    ends.link.send(LogLine("info", "after"))
+    texts = [message.text for message in ends.received() if isinstance(message, LogLine)]
     assert [text.split()[0] for text in texts] == [str(first), "last", "after"]
 
 
 def test_reports_do_not_wait_and_do_not_pass_lines(ends: Ends) -> None:
     ends.fill()
     for number in range(3):
-        ends.link.send(Report(heartbeats=number))
-    assert not any(isinstance(message, Report) for message in ends.received())
-    ends.link.send(Report(heartbeats=3))
-    assert [type(message) for message in ends.received()] == [Line, Report]
+        ends.link.send(HeartReport(heartbeats=number))
+    assert not any(isinstance(message, HeartReport) for message in ends.received())
+    ends.link.send(HeartReport(heartbeats=3))
+    assert [type(message) for message in ends.received()] == [LogLine, HeartReport]
 
 
 def test_what_waits_is_bounded(ends: Ends) -> None:
     ends.fill()
     for number in range(1000):
-        ends.link.send(Line("info", str(number)))
+        ends.link.send(LogLine("info", str(number)))
     assert len(ends.link._unsent) == 200
     assert b"999" in ends.link._unsent[-1], "the newest are kept"
 
 
 def test_an_exporter_that_is_gone_costs_nothing(ends: Ends) -> None:
     ends.close(ends.from_heart)
-    ends.link.send(Line("info", "x"))
-    ends.link.send(Report())
+    ends.link.send(LogLine("info", "x"))
+    ends.link.send(HeartReport())
     assert not ends.link._unsent

@@ -10,7 +10,7 @@ from exporter.errors import TimeoutExpired
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
-from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, Line, Message, Report
+from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, HeartReport, LogLine, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
@@ -32,12 +32,12 @@ class FakeLink(Link):
         self.sent.append(message)
 
     @property
-    def report(self) -> Report:
-        return [message for message in self.sent if isinstance(message, Report)][-1]
+    def report(self) -> HeartReport:
+        return [message for message in self.sent if isinstance(message, HeartReport)][-1]
 
     @property
     def lines(self) -> list[str]:
-        return [message.text for message in self.sent if isinstance(message, Line)]
+        return [message.text for message in self.sent if isinstance(message, LogLine)]
 
 
 @dataclass
@@ -298,7 +298,7 @@ def test_reports_come_every_second_and_at_each_change() -> None:
     life.turns(1)
     life.link.sent.clear()
     life.turns(5)
-    reports = [message for message in life.link.sent if isinstance(message, Report)]
+    reports = [message for message in life.link.sent if isinstance(message, HeartReport)]
     assert 5 <= len(reports) <= 7
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.ha import messages
-from exporter.ha.messages import HealthUpdate, Line, LineReader, Message, Refusal, Report
+from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
 from exporter.ha.rules import Health
 
-REPORT = Report(
+REPORT = HeartReport(
     phase="beating",
     armed=True,
     settled=True,
@@ -27,8 +27,8 @@ REPORT = Report(
 EXAMPLES: list[Message] = [
     HealthUpdate(Health.FAULT, "check web: no answer", 12.5, 3),
     Refusal("another process, pid 7"),
-    Line("critical", "Red \u2013 at once\nor so"),
-    Report(),
+    LogLine("critical", "Red \u2013 at once\nor so"),
+    HeartReport(),
     REPORT,
 ]
 
@@ -45,7 +45,7 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 def test_no_text_makes_a_line_that_a_pipe_would_cut(problem: str, text: str) -> None:
     for message in (
         replace(REPORT, problem=problem),
-        Line("info", text),
+        LogLine("info", text),
         HealthUpdate(Health.BAD, text, 1e9),
     ):
         line = messages.encode(message)
@@ -55,9 +55,9 @@ def test_no_text_makes_a_line_that_a_pipe_would_cut(problem: str, text: str) -> 
 
 def test_only_what_does_not_fit_is_cut() -> None:
     long = "x" * 3000
-    assert messages.decode(messages.encode(Line("info", long))) == Line("info", long)
-    cut = messages.decode(messages.encode(Line("info", 2 * long)))
-    assert isinstance(cut, Line)
+    assert messages.decode(messages.encode(LogLine("info", long))) == LogLine("info", long)
+    cut = messages.decode(messages.encode(LogLine("info", 2 * long)))
+    assert isinstance(cut, LogLine)
     assert 2 * long != cut.text
     assert long.startswith(cut.text)
 
@@ -80,7 +80,7 @@ def test_only_what_does_not_fit_is_cut() -> None:
     ],
 )
 def test_what_is_no_message_is_a_line_for_the_log(line: bytes) -> None:
-    assert messages.decode(line) == Line("error", line.decode("utf-8", "replace"))
+    assert messages.decode(line) == LogLine("error", line.decode("utf-8", "replace"))
 
 
 @given(st.binary())

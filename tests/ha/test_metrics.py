@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from exporter import catalogue
 from exporter.ha.health import HealthSummary
-from exporter.ha.messages import Report
+from exporter.ha.messages import HeartReport
 from exporter.ha.metrics import ERROR_KINDS, families, total
 from exporter.ha.rules import Health
 from exporter.outputs.prometheus import as_metric
 
 GOOD = HealthSummary(Health.GOOD, "", {"poll": True, "db": True})
-REPORT = Report(
+REPORT = HeartReport(
     phase="beating",
     enabled=True,
     app_status="red",
@@ -25,7 +25,7 @@ REPORT = Report(
 )
 
 
-def lines(report: Report, verdict: HealthSummary = GOOD) -> dict[str, float]:
+def lines(report: HeartReport, verdict: HealthSummary = GOOD) -> dict[str, float]:
     return {
         sample.name + "".join(f"{{{label}}}" for label in sample.labels.values()): sample.value
         for family in families(report, verdict, 100.0)
@@ -52,7 +52,7 @@ def test_everything_that_is_known_is_shown() -> None:
 
 
 def test_before_the_first_word_nothing_is_on_and_every_error_is_there_with_zero() -> None:
-    shown = lines(Report(), HealthSummary(Health.FAULT, "check poll: none", {"poll": False}))
+    shown = lines(HeartReport(), HealthSummary(Health.FAULT, "check poll: none", {"poll": False}))
     assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_healthy"] == 0
     assert shown["vmguest_ha_check_healthy{poll}"] == 0
     assert not any(name.startswith(("vmguest_ha_last_heartbeat", "vmguest_ha_maintenance")) for name in shown)
@@ -61,7 +61,7 @@ def test_before_the_first_word_nothing_is_on_and_every_error_is_there_with_zero(
 
 
 def test_a_status_that_is_not_known_is_no_colour() -> None:
-    shown = lines(Report())
+    shown = lines(HeartReport())
     assert sum(value for name, value in shown.items() if name.startswith("vmguest_ha_app_status")) == 0
 
 
@@ -70,7 +70,7 @@ def test_health_that_is_not_judged_yet_is_not_good() -> None:
 
 
 def test_counters_begin_with_the_exporter_and_go_on_over_hearts() -> None:
-    after = total(REPORT, Report(phase="beating", heartbeats=1, errors={"timeout": 1, "lost": 1}))
+    after = total(REPORT, HeartReport(phase="beating", heartbeats=1, errors={"timeout": 1, "lost": 1}))
     assert (after.heartbeats, after.withheld, after.reenables, after.dry_run_resets) == (8, 3, 4, 5)
     assert (after.errors["timeout"], after.errors["lost"], after.errors["refused"]) == (3, 1, 0)
     assert after.last_heartbeat == 1.7e9

@@ -19,7 +19,7 @@ from exporter.errors import (
     VMGuestError,
 )
 from exporter.ha.actions import Call, End, Wait
-from exporter.ha.host_state import Result
+from exporter.ha.host_state import CallResult
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
@@ -29,7 +29,7 @@ E, D, A, M, S = Verb.ENABLE, Verb.DISABLE, Verb.IS_ENABLED, Verb.MARK_ACTIVE, Ve
 OK_STATE = Call(Verb.POST_APP_STATE, AppState.OK)
 NEED_RESET = Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
 
-Answer = Callable[[Call], Result]
+Answer = Callable[[Call], CallResult]
 
 
 class Run:
@@ -43,8 +43,8 @@ class Run:
         self.health = GOOD
         self.on = on
         self.status = AppStatus.GREEN
-        self.answers: dict[Verb, Result] = {}
-        self.states: dict[AppState, Result] = {}
+        self.answers: dict[Verb, CallResult] = {}
+        self.states: dict[AppState, CallResult] = {}
         self.log: list[str] = []
         self.end: End | None = None
 
@@ -80,7 +80,7 @@ class Run:
     def verbs(self, seconds: float) -> list[Verb | Call]:
         return [verb for _, verb in self.pass_time(seconds)]
 
-    def _answer(self, call: Call) -> Result:
+    def _answer(self, call: Call) -> CallResult:
         if call.state is not None:
             return self.states.get(call.state, Code.OK)
         if call.verb in self.answers:
@@ -337,7 +337,7 @@ def test_a_request_that_got_lost_is_repeated() -> None:
 
 
 @pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("Unknown command")])
-def test_a_request_that_is_refused_leaves_silence(refusal: Result) -> None:
+def test_a_request_that_is_refused_leaves_silence(refusal: CallResult) -> None:
     run = beating(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET))
     run.states[AppState.NEED_RESET] = refusal
     run.health = BAD

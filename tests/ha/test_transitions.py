@@ -11,10 +11,10 @@ import pytest
 import exporter.ha
 from exporter.errors import RpcError, TimeoutExpired
 from exporter.ha.actions import Call, End, Wait
-from exporter.ha.host_state import Result
+from exporter.ha.host_state import CallResult
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
-from exporter.ha.transitions import AIM, TRANSITIONS, Cause, picture
+from exporter.ha.transitions import AIM, TRANSITIONS, PhaseCause, picture
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
 
 HA = Path(exporter.ha.__file__).parent
@@ -52,7 +52,7 @@ def walk(seed: int) -> set[tuple[Phase, Phase]]:
     return seen
 
 
-def answer(chance: random.Random, verb: Verb) -> Result:
+def answer(chance: random.Random, verb: Verb) -> CallResult:
     if chance.random() < 0.2:
         return chance.choice([TimeoutExpired("no answer"), RpcError("busy")])
     if verb is Verb.IS_ENABLED:
@@ -70,7 +70,7 @@ def test_the_policy_takes_every_way_of_the_table_and_no_other() -> None:
 
 
 def test_every_cause_has_a_phase() -> None:
-    assert AIM.keys() == set(Cause)
+    assert AIM.keys() == set(PhaseCause)
     assert set(AIM.values()) == set(Phase) - {Phase.STOPPED}
 
 

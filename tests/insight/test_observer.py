@@ -11,7 +11,7 @@ from exporter.insight.memory import MemoryLimitState
 from exporter.insight.observer import Observer
 from exporter.insight.question import Level
 from exporter.insight.settings import settings_of
-from exporter.insight.timeline import Facts
+from exporter.insight.timeline import SessionFacts
 from exporter.insight.verdict import summary
 from exporter.insight.vitals import vitals_of
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
@@ -67,7 +67,7 @@ def test_the_state_of_a_limit_is_gone_with_the_session_that_it_was_of() -> None:
 def test_settings_are_compared_with_those_of_the_last_run() -> None:
     first = Simulated("steady").run(10)
     kept, facts = first.insight.settings, first.insight.facts
-    assert isinstance(facts, Facts)
+    assert isinstance(facts, SessionFacts)
     again = Simulated("cpu-limit")
     again.observer = Observer(again.guest, settings=kept, facts=replace(facts, session_id=5))
     again.run(10)

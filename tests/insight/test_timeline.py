@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.insight.timeline import MOST, Entry, Facts, bounded, session_entry
+from exporter.insight.timeline import MOST, Entry, SessionFacts, bounded, session_entry
 from tests.insight.simulated import Simulated
 
-BEFORE = Facts(1, 90_000.0, 2.6e9, 32.0, "VMware ESXi 8.0.3", "boot-1", 500.0, 1000.0)
+BEFORE = SessionFacts(1, 90_000.0, 2.6e9, 32.0, "VMware ESXi 8.0.3", "boot-1", 500.0, 1000.0)
 AFTER = replace(BEFORE, session_id=2, elapsed=3.0, seen=1005.0)
 
 GUESSES: tuple[tuple[str, dict[str, object], str], ...] = (

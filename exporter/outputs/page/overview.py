@@ -15,7 +15,7 @@ from exporter.catalogue import BY_KEY, Metric
 from exporter.insight import verdict
 from exporter.insight.observer import Insight
 from exporter.insight.question import Level
-from exporter.insight.vitals import Heartbeat, vitals_of
+from exporter.insight.vitals import HeartbeatState, vitals_of
 from exporter.metrics.families import Family
 from exporter.outputs.page.charts import hour
 from exporter.snapshot import PollState
@@ -153,11 +153,11 @@ def _facts(state: PollState, found: _Found, now: float) -> list[tuple[str, Rows]
     ]
 
 
-def _heartbeat_of(found: _Found) -> Heartbeat | None:
+def _heartbeat_of(found: _Found) -> HeartbeatState | None:
     """What the verdict needs of it; None where heartbeats are off."""
     if catalogue.HA_ENABLED not in found:
         return None
-    return Heartbeat(
+    return HeartbeatState(
         enabled=bool(found.number(catalogue.HA_ENABLED)),
         healthy=bool(found.number(catalogue.HA_HEALTHY)),
         status=found.words(catalogue.HA_APP_STATUS).get("status", ""),

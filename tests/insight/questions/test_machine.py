@@ -8,7 +8,7 @@ import pytest
 
 from exporter.insight.question import Level
 from exporter.insight.timeline import Entry
-from exporter.insight.vitals import Heartbeat, Vitals
+from exporter.insight.vitals import HeartbeatState, Vitals
 from exporter.snapshot import Guest
 from tests.insight.questions.asking import answer
 from tests.insight.vitals import WELL
@@ -22,10 +22,10 @@ MOVE = Entry(
     "probably moved to a host of another model",
     ("host cores 32 before, 64 now",),
 )
-BEAT = Heartbeat(enabled=True, healthy=True, status="green")
+BEAT = HeartbeatState(enabled=True, healthy=True, status="green")
 
 
-def beating(beat: Heartbeat | None = None, **differs: object) -> Vitals:
+def beating(beat: HeartbeatState | None = None, **differs: object) -> Vitals:
     return replace(WELL, heartbeat=replace(beat or BEAT, **differs))  # type: ignore[arg-type]
 
 
