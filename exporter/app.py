@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from exporter import __version__
 from exporter.config import Settings, push_wanted
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, VMGuestError
 from exporter.insight import start as meaning
-from exporter.machine.signals import FAILED, RELOAD, Signals
+from exporter.machine.signals import FAILED, RELOAD, STOP, Signals
 from exporter.machine.systemd import Notifier
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
@@ -73,7 +73,12 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     notifier = Notifier(environ)
     try:
         with Signals() as signals, ExitStack() as parts:
-            poller = start(settings, environ, notifier, parts, signals.fail)
+            try:
+                poller = start(settings, environ, notifier, parts, signals.fail)
+            except VMGuestError:
+                if settings.ha.enabled and set(STOP) & set(signals.wait(0)):
+                    HEARTBEATS.load().stopped_at_the_start(settings)
+                raise
             status = supervise(poller, settings, signals, notifier)
     except ConfigError as error:
         raise ConfigError(*dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))) from error

@@ -30,7 +30,10 @@ from exporter.errors import (
     NotVMwareError,
     RpcError,
     TimeoutExpired,
+    VMGuestError,
 )
+from exporter.ha import lock
+from exporter.ha.stop_note import StopNote
 from exporter.machine import guest
 from exporter.machine.signals import Signals
 from exporter.machine.systemd import Notifier
@@ -492,6 +495,27 @@ def test_a_part_that_fails_ends_the_process_in_order_and_with_1(
     thread.join()
     assert "too many file descriptors" in caplog.text
     assert caplog.records[-1].getMessage() == "stopped"
+
+
+@pytest.mark.parametrize(("signalled", "held"), [(True, False), (False, False), (True, True)])
+def test_a_stop_during_a_start_that_fails_is_noted_for_the_end_of_the_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, signalled: bool, held: bool
+) -> None:
+    """One that crashed before it may have left monitoring on; what another exporter does is its own."""
+    path = str(tmp_path / "ha.lock")
+
+    def fails(*_: object) -> Poller:
+        if signalled:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise VMGuestError("the port is taken")
+
+    monkeypatch.setattr(app, "start", fails)
+    other = lock.acquire(path) if held else None
+    with pytest.raises(VMGuestError):
+        app.serve(replace(SIMULATED, ha=Ha(enabled=True, lock_file=path)), {})
+    if other:
+        other.release()
+    assert StopNote(path).stands() is (signalled and not held)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

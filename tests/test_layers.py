@@ -66,7 +66,7 @@ RULES: dict[str, frozenset[str]] = {
     "top": VALUES | {"insight", "outputs", "show"},
     "show": VALUES | {"insight", "outputs", "reading"},
     # A module for each command, which calls what it drives.
-    "commands": VALUES | {"advice", "config", "log", "app"},
+    "commands": VALUES | {"advice", "config", "log", "machine", "app"},
     "commands.reference": VALUES | {"config", "doctor", "ha", "markdown", "simulator"},
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},

@@ -21,6 +21,7 @@ from exporter.commands.parser import PROGRAM, SERVE, Command
 from exporter.config import Settings, flags, load
 from exporter.config.given import did_you_mean
 from exporter.errors import ConfigError, VMGuestError
+from exporter.machine import signals
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
@@ -67,6 +68,8 @@ def _run(argv: Sequence[str]) -> int:
     commands = {command.name: command for command in parser.available()}
     line = flags.read(argv, [*commands])
     command = commands.get(line.command or SERVE.name)
+    if command is not SERVE:
+        signals.unmask()  # The others are ended by them at any moment.
     if line.help and (command in {None, SERVE}):
         parser.whole().print_help()
         return OK

@@ -6,9 +6,10 @@ They tell what they know, and exit so: an exporter's heart that does not react i
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,14 +134,20 @@ def status(desk: Desk) -> int:
     return OK if enabled else NO
 
 
-def finish_stop(desk: Desk) -> int:
+def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
     """Finish an orderly stop that was cut short, and nothing else: a crash stays what it is.
+
+    ``environ``: how the service ended, by systemd.
 
     Raises:
         VMGuestError: the host does not answer.
     """
     note = StopNote(desk.path)
-    if not note.stands():
+
+    def cut_short() -> bool:
+        return note.stands() or (_stopped_unprepared(environ) and _leftover(desk) is not Leftover.NOTHING)
+
+    if not cut_short():
         return OK
     held = lock.acquire(desk.path)
     # Whoever holds it beats, or is finishing the stop.
@@ -148,7 +155,7 @@ def finish_stop(desk: Desk) -> int:
         return OK
     try:
         # Once more: an exporter may have begun and ended since.
-        if not note.stands():
+        if not cut_short():
             return OK
         status = _off(desk, STOP_ATTEMPTS)
         if status == OK:
@@ -158,6 +165,16 @@ def finish_stop(desk: Desk) -> int:
         return status
     finally:
         held.release()
+
+
+def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
+    """SIGTERM was the end of the main process: one that had not begun yet, and so could not hand monitoring back.
+
+    systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager": of a stop that it asked for, and
+    of a kill by hand; never of a crash, a watchdog, a time limit or a lack of memory, which have results of their own.
+    """
+    ended = (environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    return tuple(ended) == ("success", "killed", "TERM")
 
 
 def _off(desk: Desk, attempts: int) -> int:

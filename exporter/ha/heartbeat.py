@@ -111,7 +111,6 @@ class Heartbeat:
             ConfigError: another process sends the heartbeats of this VM, or the lock can't be had.
             VMGuestError: heartbeats are required and not possible; the message says what to change.
         """
-        self._stop_note.clear()
         self._spawn()
         self._thread(self._listen, "ha-heart")
         self._thread(self._feed, "ha-news")
@@ -137,7 +136,7 @@ class Heartbeat:
             if self._over.is_set():
                 return self._confirmed
             self._over.set()
-        self._stop_note.write()
+            self._stop_note.write()
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._join()
         if self._confirmed:
@@ -172,7 +171,7 @@ class Heartbeat:
             attempts += 1
             self._process = None
             self._spawn()
-            self._thread(self._listen_once, "ha-heart")
+            self._thread(self._listen, "ha-heart")
 
     def families(self) -> list[Family]:
         """Where the heartbeats stand, for every output."""
@@ -243,10 +242,6 @@ class Heartbeat:
                     return
                 self._spawn()
 
-    def _listen_once(self) -> None:
-        if (process := self._process) is not None:
-            self._attend(process)
-
     def _attend(self, process: subprocess.Popen[bytes]) -> bool:
         """Take a heart's reports until it ends; whether another one is wanted."""
         reader = LineReader()
@@ -286,6 +281,10 @@ class Heartbeat:
             case HeartReport():
                 if self._newborn:
                     self._newborn = False
+                    # It has the lock: what was noted by an exporter before this one has an end.
+                    with self._life:
+                        if not self._over.is_set():
+                            self._stop_note.clear()
                     self._before = metrics.total(self._before, self._report)
                 self._report = message
                 self._happened.reported(message)

@@ -20,6 +20,7 @@ from exporter.ha.health import HealthJudge
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
 from exporter.metrics.published import Published
 
@@ -39,6 +40,14 @@ class Listening(Protocol):
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for checks that can't be used."""
     check_types.read(settings.ha.checks)
+
+
+def stopped_at_the_start(settings: Settings) -> None:
+    """A stop was asked for and the exporter can't start: what one that crashed left on is switched off after its end."""
+    path = settings.ha.lock_file or lock.DEFAULT_PATH
+    # Another exporter's heartbeats are not this one's to end.
+    if lock.holder(path) is None:
+        StopNote(path).write()
 
 
 def start(

@@ -3,7 +3,8 @@
 A handler runs between two arbitrary instructions; setting a lock or an event there can deadlock with the very
 code it interrupted. Python's C handler therefore writes the signal's number into a socket
 (signal.set_wakeup_fd), and the main thread reads it. Masking and sigwait would do as well, but children
-inherit the mask and could then not be terminated.
+inherit the mask and could then not be terminated. Only over the start are they masked (:mod:`exporter.__main__`):
+whoever handles them, or leaves them to the system, takes the mask off.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ STOP = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK")
 """Asks for an orderly end. SIGBREAK is Windows' Ctrl-Break."""
 RELOAD: int | None = getattr(signal, "SIGHUP", None)
 """Not fatal. None: this system has no such signal."""
+ALL = STOP if RELOAD is None else (*STOP, RELOAD)
 FAILED = 0
 """No signal's number: a part of the program has failed (:meth:`Signals.fail`)."""
 
@@ -27,7 +29,7 @@ class Signals:
     """A context in which the signals of :data:`STOP` and :data:`RELOAD` are collected. Main thread only."""
 
     def __init__(self, numbers: Iterable[int] | None = None) -> None:
-        self._numbers = (*STOP, *([] if RELOAD is None else [RELOAD])) if numbers is None else (*numbers,)
+        self._numbers = ALL if numbers is None else (*numbers,)
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._reader, self._writer = socket.socketpair()
@@ -38,6 +40,7 @@ class Signals:
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in self._numbers:
             self._before[number] = signal.signal(number, _noted)
+        unmask()
         return self
 
     def __exit__(
@@ -61,6 +64,12 @@ class Signals:
         except BlockingIOError:
             return ()
         return tuple(number for number in numbers if number in self._numbers or number == FAILED)
+
+
+def unmask() -> None:
+    """Let the signals of :data:`ALL` through to this thread and to its children; one that has waited comes now."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

@@ -266,6 +266,49 @@ def test_a_crash_stays_what_it_is(desk: Desk) -> None:
     assert desk.monitor.enabled
 
 
+def test_a_stop_that_came_before_the_exporter_could_note_it_is_finished(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one that crashed had left on: systemd counts a death by SIGTERM as success."""
+    desk.run("enable", "--unattended")
+    for name, value in ended("success", "killed", "TERM").items():
+        monkeypatch.setenv(name, value)
+    assert desk.run("finish-stop") == command.OK
+    assert not desk.monitor.enabled
+    assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
+    # Switched on by hand since then, by somebody who leaves no word in the lock.
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("finish-stop") == command.OK
+    assert desk.monitor.enabled
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("signal", "killed", "KILL"),
+        ("watchdog", "killed", "TERM"),
+        ("timeout", "killed", "TERM"),
+        ("oom-kill", "killed", "TERM"),
+        ("core-dump", "dumped", "SEGV"),
+        ("exit-code", "exited", "1"),
+        ("success", "exited", "0"),
+    ],
+)
+def test_every_other_end_that_systemd_knows_is_no_stop(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, how: tuple[str, str, str]
+) -> None:
+    desk.run("enable", "--unattended")
+    for name, value in ended(*how).items():
+        monkeypatch.setenv(name, value)
+    assert desk.run("finish-stop") == command.OK
+    assert desk.monitor.enabled
+
+
+def ended(result: str, code: str, status: str) -> dict[str, str]:
+    """What systemd tells ``ExecStopPost=`` of how the service ended."""
+    return {"SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
+
+
 def test_an_exporter_that_runs_again_is_left_alone(desk: Desk) -> None:
     desk.run("enable", "--unattended")
     StopNote(desk.lock_file).write()

@@ -16,12 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from exporter.ha import lock
+from exporter.ha.rules import Leftover
 
 ROOT = Path(__file__).parents[2]
 WINDOW = 6.0
@@ -66,6 +68,16 @@ class Case:
         return self.folder / "lock"
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The host and the lock, as settings."""
+        return f"--guestrpc.socket={self.folder / 'host'}", f"--ha.lock-file={self.lock_file}"
+
+    @property
+    def leftover(self) -> Leftover:
+        """What the host may expect by the lock's file."""
+        return lock.record(str(self.lock_file)).leftover
+
+    @property
     def wedge(self) -> Path:
         return self.folder / "wedge"
 
@@ -75,9 +87,8 @@ class Case:
         command = [
             sys.executable,
             *program,
-            f"--guestrpc.socket={self.folder / 'host'}",
+            *self.place,
             "--web.listen-address=127.0.0.1:0",
-            f"--ha.lock-file={self.lock_file}",
             "--log.level=debug",
             *SETTINGS,
         ]
@@ -148,6 +159,43 @@ def stopped_while_the_heart_starts(case: Case) -> None:
     os.killpg(exporter.pid, signal.SIGTERM)
     assert exporter.wait(PATIENCE) == 0
     time.sleep(WINDOW + 3)
+
+
+def stopped_while_it_starts_again(case: Case) -> None:
+    """At many moments after a crash: monitoring is on, and the exporter has no handlers, no heart and no note yet."""
+    for moment in (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5):
+        crashed = case.start()
+        wait_until(lambda: case.leftover is Leftover.MONITORING, case)
+        crashed.kill()
+        crashed.wait(PATIENCE)
+        exporter = case.start()
+        time.sleep(moment)
+        exporter.terminate()
+        end_of_the_unit(case, exporter)
+        assert case.leftover is Leftover.NOTHING, (moment, exporter.returncode)
+    time.sleep(WINDOW + 3)
+
+
+def end_of_the_unit(case: Case, exporter: subprocess.Popen[bytes]) -> None:
+    """What systemd does when the main process of ``KillMode=mixed`` has ended: all others go, then ``ExecStopPost=``."""
+    status = exporter.wait(PATIENCE)
+    with suppress(ProcessLookupError):
+        os.killpg(exporter.pid, signal.SIGKILL)
+    ended = {
+        "SERVICE_RESULT": "success" if status in {0, -signal.SIGTERM} else "exit-code",
+        "EXIT_CODE": "exited" if status >= 0 else "killed",
+        "EXIT_STATUS": str(status) if status >= 0 else signal.Signals(-status).name.removeprefix("SIG"),
+    }
+    with (case.folder / "log").open("ab") as log:
+        subprocess.run(
+            [sys.executable, "-m", "exporter", "ha", "finish-stop", *case.place],
+            cwd=ROOT,
+            env={**os.environ, **ended},
+            stdout=log,
+            stderr=log,
+            timeout=PATIENCE,
+            check=True,
+        )
 
 
 def watchdog(case: Case) -> None:
@@ -257,6 +305,7 @@ CASES: dict[str, tuple[Callable[[Case], None], int]] = {
     "SIGTERM": (stopped_in_order, 0),
     "the heart is killed during the stop": (heart_killed_during_the_stop, 0),
     "SIGTERM to the group while a heart starts": (stopped_while_the_heart_starts, 0),
+    "SIGTERM while it starts again after a crash": (stopped_while_it_starts_again, 0),
     "the watchdog ends the main process": (watchdog, 0),
     "kill -9 and no restart": (killed, 1),
     "kill -9, restarted at once": (killed_and_restarted, 0),

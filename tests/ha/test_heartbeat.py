@@ -456,6 +456,18 @@ def test_a_stop_where_nothing_can_be_started_any_more(
     assert StopNote(subject.settings.lock_file).stands()
 
 
+def test_the_note_of_a_stop_is_taken_away_by_who_has_the_lock_alone(subject: Subject) -> None:
+    """A second exporter, which is refused, must not make a crash of the first one's stop."""
+    note = StopNote(subject.settings.lock_file)
+    note.write()
+    refused = subject.make('say(refusal={"reason": "another one beats"}); sys.exit(5)')
+    with pytest.raises(ConfigError):
+        refused.start()
+    assert note.stands()
+    subject.make("report(); signal.pause()").start()
+    assert not note.stands()
+
+
 def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
     beat = subject.make("report(); signal.pause()")
     beat.start()
