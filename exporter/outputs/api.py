@@ -1,7 +1,9 @@
-"""``/-/insight``: everything that is known, as JSON for programs; ``format`` is its version.
+"""``/-/insight``: everything that is known, as JSON: for the page, for the commands and for programs; ``format`` is its
+version.
 
-Numbers are in base units, ``"unlimited"`` stands for +Inf, and null for what is not known. Keys are added without notice; a key that goes, or means something else, makes ``format`` go up. Built from the same published object as the metrics, so it can show nothing that
-they withhold; made at most once a second, however many ask.
+Numbers are in base units, ``"unlimited"`` stands for +Inf, and null for what is not known. Keys are added without notice;
+a key that goes, or means something else, makes ``format`` go up. Built from the same published object as the metrics, so
+it can show nothing that they withhold; made at most once a second, however many ask.
 """
 
 from __future__ import annotations
@@ -33,22 +35,26 @@ Document = dict[str, Any]
 
 
 class Api:
-    """The document of what ``published`` knows, for any thread."""
+    """The document of what ``published`` knows, for any thread; at most :data:`MAX_AGE` old."""
 
     def __init__(self, published: Published) -> None:
         self._published = published
         self._lock = threading.Lock()
-        self._made: tuple[float, bytes] | None = None
+        self._made: tuple[float, Document, bytes] | None = None
 
     def content(self) -> Document:
-        return document(self._published)
+        return self._current()[0]
 
     def view(self) -> Response:
+        return Response(self._current()[1], "application/json")
+
+    def _current(self) -> tuple[Document, bytes]:
         with self._lock:
             now = self._published.monotonic()
             if self._made is None or now - self._made[0] > MAX_AGE:
-                self._made = now, json.dumps(self.content(), allow_nan=False).encode()
-            return Response(self._made[1], "application/json")
+                made = document(self._published)
+                self._made = now, made, json.dumps(made, allow_nan=False, separators=(",", ":")).encode()
+            return self._made[1:]
 
 
 def document(published: Published) -> Document:
@@ -126,7 +132,6 @@ def _metric(family: Family) -> dict[str, Any]:
         "name": metric.prometheus,
         "kind": metric.kind.value,
         "unit": metric.unit.ucum,
-        "help": metric.help,
         "points": [{"labels": dict(each.labels), "value": _plain(each.value)} for each in family.points],
     }
 

@@ -16,10 +16,10 @@ from exporter.catalogue import Kind
 from exporter.clock import Instant
 from exporter.metrics.families import Family
 from exporter.metrics.published import Published
+from exporter.outputs.api import Api
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch, Reader
 from exporter.outputs.otlp.settings import Temporality
-from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import as_metric
 from exporter.poller import Poller
 from exporter.session.epoch import Remembered
@@ -501,7 +501,7 @@ class History:
         start = self.oracle.start("session")
         shown = start is not None and len(expected) > 1
         assert len(sessions) == shown, (sessions, start)
-        page = Status(self.published).content()
+        page = Api(self.published).content()
         rows = [row for fact in page["facts"] for row in fact["rows"] if row[0] == "Session began"]
         assert len(rows) == shown, rows
         if start is not None and shown:

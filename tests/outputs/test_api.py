@@ -135,7 +135,11 @@ def test_stale_numbers_are_withheld() -> None:
 
 def test_before_the_first_poll_it_is_there_too() -> None:
     published = Published(lambda: PollState(interval=5.0), wall=time.time)
-    found = json.loads(Api(published).view().body)
+    response = Api(published).view()
+    assert response.content_type == "application/json"
+    assert dict(response.headers)["Cache-Control"] == "no-store"
+    found = json.loads(response.body)
+    assert found["times"] == found["events"] == []
     assert found["up"] is False
     assert found["session"] == {"id": None, "protocol": None, "changes": 0, "start": None}
 
@@ -147,6 +151,7 @@ def test_it_is_made_once_a_second_however_many_ask() -> None:
         first = api.view().body
         host.now += 0.5
         assert api.view().body is first
+        assert json.loads(first) == api.content(), "the page is of the same document"
         host.now += 1.0
         assert api.view().body is not first
 

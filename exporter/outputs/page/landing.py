@@ -1,7 +1,7 @@
 """The page at ``/``: a status page for this one machine, that needs nothing from anywhere else.
 
 Its three files stand beside this module. The verdict and the answers are written into it here, so that they are there
-without JavaScript; the script asks :mod:`exporter.outputs.page.status` for all the rest. They are files of their own,
+without JavaScript; the script asks ``/-/insight`` (:mod:`exporter.outputs.api`) for all the rest. They are files of their own,
 so that a strict ``Content-Security-Policy`` of the operator holds too. Links are relative: the page works below
 any path of a proxy.
 """
@@ -40,7 +40,7 @@ _HEADERS = (
 
 
 def landing(telemetry_path: str, content: dict[str, Any]) -> Response:
-    """``content``: of :func:`exporter.outputs.page.overview.overview`."""
+    """``content``: of :func:`exporter.outputs.api.document`."""
     verdict = content["verdict"]
     values = {
         "METRICS": html.escape(telemetry_path.lstrip("/")),
@@ -63,11 +63,10 @@ def _answer(answer: dict[str, str]) -> str:
     )
 
 
-def views(telemetry_path: str, status: View, content: Callable[[], dict[str, Any]]) -> dict[str, View]:
-    """The page and what it is made of, by path; ``status`` answers with what it shows, ``content`` is that."""
+def views(telemetry_path: str, content: Callable[[], dict[str, Any]]) -> dict[str, View]:
+    """The page and what it is made of, by path; ``content`` gives what it shows."""
     return {
         "/": lambda: landing(telemetry_path, content()),
-        "/-/status": status,
         "/-/status.css": partial(_static, "status.css", "text/css"),
         "/-/status.js": partial(_static, "status.js", "text/javascript"),
     }

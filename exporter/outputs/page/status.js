@@ -1,4 +1,4 @@
-// Draws the status page from -/status. No library, no build step; text only ever goes in as text.
+// Draws the status page from -/insight. No library, no build step; text only ever goes in as text.
 "use strict";
 
 const EVERY = 5000;
@@ -301,7 +301,7 @@ function gone(reason) {
 
 async function look() {
   try {
-    const answer = await fetch("-/status", { signal: AbortSignal.timeout(EVERY) });
+    const answer = await fetch("-/insight", { signal: AbortSignal.timeout(EVERY) });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const status = await answer.json();
     answered = new Date();

@@ -6,10 +6,11 @@ application may be called from any thread, and in the server's own loop, since i
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from exporter.outputs.prometheus import Page
+from exporter.outputs.prometheus import GZIP_LEVEL, Page
 from exporter.outputs.web.negotiation import accepts_gzip, choose
 
 Headers = list[tuple[str, str]]
@@ -79,7 +80,7 @@ class Application:
                 b"Only GET and HEAD\n", status="405 Method Not Allowed", headers=(("Allow", "GET, HEAD"),)
             )
         else:
-            response = view()
+            response = _compressed(view(), environ)
         return answer(response, method, start_response)
 
     def _metrics(self, environ: Environ) -> Response:
@@ -97,5 +98,16 @@ class Application:
         return Response(b"not ready: no poll has ended yet\n", status="503 Service Unavailable")
 
 
+def _compressed(response: Response, environ: Environ) -> Response:
+    """JSON for whoever takes gzip: a seventh. Metrics are compressed already; the page's files are small."""
+    if response.content_type != "application/json":
+        return response
+    if not accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        return response._replace(headers=(*response.headers, _VARY))
+    body = gzip.compress(response.body, GZIP_LEVEL, mtime=0)
+    return response._replace(body=body, headers=(*response.headers, ("Content-Encoding", "gzip"), _VARY))
+
+
+_VARY = ("Vary", "Accept-Encoding")
 _PLAIN = (("Vary", "Accept, Accept-Encoding"),)
 _GZIPPED = (("Content-Encoding", "gzip"), *_PLAIN)

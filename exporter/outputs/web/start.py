@@ -13,7 +13,6 @@ from exporter.errors import ConfigError
 from exporter.metrics.published import Published
 from exporter.outputs.api import PATH, Api
 from exporter.outputs.page.landing import views
-from exporter.outputs.page.status import Status
 from exporter.outputs.process import StandardCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
@@ -75,12 +74,12 @@ def start(
         return None
     path = settings.web.telemetry_path
     page = Page(published, None if settings.web.disable_exporter_metrics else StandardCollector())
-    status = Status(published)
+    api = Api(published)
     application = Application(
         page,
         lambda: published.state.polls > 0,
         path,
-        {**views(path, status.view, status.content), PATH: Api(published).view},
+        {**views(path, api.content), PATH: api.view},
     )
     if socket_at is not None:
         unix = UnixServer(application, socket_at, failed=failed)

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from exporter import __version__
+from exporter.outputs.api import PATH, Api
 from exporter.outputs.page.charts import CHARTS
 from exporter.outputs.page.landing import WORDS, landing, views
-from exporter.outputs.page.status import Status
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application, Response, StartResponse
 from exporter.outputs.web.server import WebServer
 from tests.insight.simulated import START, Simulated
 
-CONTENT = Status(Simulated("cpu-limit").run(60).published).content()
-PAGES = views("/guest/metrics", lambda: Response(b"{}", "application/json"), lambda: CONTENT)
+CONTENT = Api(Simulated("cpu-limit").run(60).published).content()
+PAGES = views("/guest/metrics", lambda: CONTENT)
 CSS = PAGES["/-/status.css"]().body.decode()
 SCRIPT = PAGES["/-/status.js"]().body.decode()
 HTML = PAGES["/"]().body.decode()
@@ -76,7 +76,6 @@ class TestPage:
         types = {path: view().content_type for path, view in PAGES.items()}
         assert types == {
             "/": "text/html; charset=utf-8",
-            "/-/status": "application/json",
             "/-/status.css": "text/css; charset=utf-8",
             "/-/status.js": "text/javascript; charset=utf-8",
         }
@@ -97,7 +96,7 @@ class TestPage:
 
     def test_every_link_of_its_own_leads_somewhere(self) -> None:
         pages = {path.lstrip("/") for path in PAGES}
-        known = {*pages, "guest/metrics", "-/healthy", "-/ready", "data:,", "#verdict"}
+        known = {*pages, PATH.lstrip("/"), "guest/metrics", "-/healthy", "-/ready", "data:,", "#verdict"}
         assert {
             attributes.get("href") for attributes in [*ELEMENTS.named("a"), *ELEMENTS.named("link")]
         } <= known
@@ -187,9 +186,9 @@ def luminance(colour: str) -> float:
 def server() -> Iterator[WebServer]:
     """The page of a VM whose CPU was limited nine minutes ago."""
     simulated = Simulated("changed-limit").run(600)
-    status = Status(simulated.published)
+    api = Api(simulated.published)
     application = Application(
-        Page(simulated.published), lambda: True, views=views("/metrics", status.view, status.content)
+        Page(simulated.published), lambda: True, views={**views("/metrics", api.content), PATH: api.view}
     )
     server = WebServer(application, [("127.0.0.1", 0)])
     server.start()
@@ -284,7 +283,10 @@ def test_when_the_exporter_is_gone_nothing_passes_for_the_present(
     application = Application(
         Page(Simulated("steady").published),
         lambda: True,
-        views=views("/metrics", lambda: Response(b"", status="503 Service Unavailable"), lambda: CONTENT),
+        views={
+            **views("/metrics", lambda: CONTENT),
+            PATH: lambda: Response(b"", status="503 Service Unavailable"),
+        },
     )
     server = WebServer(application, [("127.0.0.1", 0)])
     server.start()

@@ -156,6 +156,20 @@ class TestEverythingElse:
         assert headers["Content-Type"] == "text/html; charset=utf-8"
         assert b'<a href="guest">' in body
 
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_json_is_compressed_on_demand(self, method: str) -> None:
+        client = Client(views={"/-/x": lambda: Response(b"[1, 2]", "application/json")})
+        status, headers, body = client.ask("/-/x", method, accept_encoding="gzip, deflate")
+        assert (status, headers["Content-Encoding"], headers["Vary"]) == ("200 OK", "gzip", "Accept-Encoding")
+        assert headers["Cache-Control"] == "no-store"
+        assert method == "HEAD" or gzip.decompress(body) == b"[1, 2]"
+        _, headers, body = client.ask("/-/x")
+        assert (headers.get("Content-Encoding"), headers["Vary"], body) == (
+            None,
+            "Accept-Encoding",
+            b"[1, 2]",
+        )
+
     def test_a_further_page_is_a_row(self) -> None:
         client = Client(views={"/more": lambda: Response(b"{}", "application/json")})
         assert client.ask("/more")[2] == b"{}"
