@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+import textwrap
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 
 from exporter.advice import explain
@@ -18,36 +19,48 @@ from exporter.reading.where import open_reading, quiet
 EXAMPLES = """\
 examples:
   vmguest-exporter check
-  vmguest-exporter check --warning stolen=5 --critical stolen=10 --critical balloon=20%
+  vmguest-exporter check -w stolen=5 -c stolen=10 -c balloon=20
   vmguest-exporter check --profile=sap --from=host --for=30s"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
-    for letter, name in (("-w", "--warning"), ("-c", "--critical")):
-        parser.add_argument(
-            letter,
-            name,
-            metavar="KEY=RANGE",
-            type=threshold,
-            action="append",
-            default=[],
-            help="[@]start:end, of: " + ", ".join(BY_KEY) if name == "--warning" else "the same",
-        )
+    parser.usage = "%(prog)s [OPTION ...] [SETTING ...]"
+    parser.epilog = EXAMPLES
+    parser.description = "\n".join(
+        (f"{parser.description} KEY is one of", *textwrap.wrap(", ".join(BY_KEY), 78))
+    )
+    for letter, name, what in (
+        ("-w", "--warning", "WARNING outside of RANGE: [@]start:end (or -w)"),
+        ("-c", "--critical", "CRITICAL outside of it (or -c)"),
+    ):
+        parser.add_argument(name, metavar="KEY=RANGE", type=threshold, action="append", default=[], help=what)
+        vars(
+            parser.add_argument(
+                letter,
+                dest=name.lstrip("-"),
+                metavar="KEY=RANGE",
+                type=threshold,
+                action="append",
+                help=f"the same as {name}",
+            )
+        )["aside"] = True
     parser.add_argument(
         "--only", metavar="KEY", action="append", default=[], help="only these questions; may be given again"
     )
     parser.add_argument(
         "--profile",
         metavar="NAME|FILE",
-        help=f"what this VM was promised: {', '.join(contract.BUILT_IN)}, or a TOML file",
+        help=f"what was promised: {', '.join(contract.BUILT_IN)}, a TOML file",
     )
     parser.add_argument(
         "--strict", action="store_true", help="what the host does not give is UNKNOWN, not OK"
     )
     parser.add_argument(
-        "--format", choices=(*formats.FORMATS,), default="nagios", help="default: %(default)s"
+        "--format",
+        metavar="FORMAT",
+        choices=(*formats.FORMATS,),
+        default="nagios",
+        help=f"{', '.join(formats.FORMATS)}",
     )
     add_place(parser)
 

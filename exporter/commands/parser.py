@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from argparse import ArgumentParser, HelpFormatter
+from argparse import Action, ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -145,22 +145,37 @@ class _OwnParser(ArgumentParser):
         super().error(message)
 
     def _flags(self) -> list[str]:
-        """As the help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
+        """As the whole help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
+        short, self.formatter_class = self.formatter_class, HelpFormatter
         columns = [line.strip().split("  ")[0] for line in self.format_help().splitlines()]
+        self.formatter_class = short
         return [
             flag for each in columns if each.startswith("-") for flag in re.findall(r"(?<!\S)--[\w.-]+", each)
         ]
 
 
+class _Short(RawDescriptionHelpFormatter):
+    """For a screen of 24 lines: what is aside stands in the manual page and in the flag that it belongs to."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+    def add_argument(self, action: Action) -> None:
+        if not getattr(action, "aside", False):
+            super().add_argument(action)
+
+
 def of(command: Command) -> ArgumentParser:
     """The parser of a command's own arguments; imports its module."""
-    settings = f"Settings such as --config.file work here too: see {PROGRAM} --help."
     parser = _OwnParser(
         prog=f"{PROGRAM} {command.name}",
         description=command.help,
-        epilog=settings if command.settings else None,
+        formatter_class=_Short,
+        add_help=False,
         settings=flags() if command.settings else (),
     )
+    settings = f"; {PROGRAM} --help has settings" if command.settings else ""
+    parser.add_argument(*HELP, action="help", help=f"this{settings}")
     import_module(command.module).add_arguments(parser)
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,19 +28,21 @@ from exporter.snapshot import Guest
 FORMATS: dict[str, Callable[[Report], str]] = {"html": html.write, "markdown": markdown.write}
 EXAMPLES = """\
 examples:
-  vmguest-exporter report -o vm.html                  the last hour of the running exporter
+  vmguest-exporter report -o vm.html
   vmguest-exporter report --format=markdown --from=host --for=1m
   vmguest-exporter report host.rec --vcpus=4 --memory=8 -o vm.html"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.usage = "%(prog)s [RECORDING] [OPTION ...] [SETTING ...]"
+    parser.epilog = EXAMPLES
     parser.add_argument(
-        "recording", nargs="?", metavar="RECORDING", help="of `vmguest-exporter record`, instead of a host"
+        "recording", nargs="?", metavar="RECORDING", help="of `vmguest-exporter record`, in place of a host"
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
-    parser.add_argument("--format", choices=(*FORMATS,), default="html", help="default: %(default)s")
+    parser.add_argument(
+        "--format", metavar="FORMAT", choices=(*FORMATS,), default="html", help=" or ".join(FORMATS)
+    )
     parser.add_argument(
         "--unmasked", action="store_true", help="with the VM's name, MAC and IP addresses and uuids"
     )

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,25 +23,24 @@ FORMATS = ("table", "json", "prometheus", "openmetrics")
 WATCH = "2s"
 EXAMPLES = """\
 examples:
-  vmguest-exporter show                         what the running exporter, or the host, says now
-  vmguest-exporter show --from=host --raw       the host's own names and numbers
+  vmguest-exporter show --watch=5s
+  vmguest-exporter show --from=host --for=10s --format=json
   vmguest-exporter show metrics --output=/var/lib/node_exporter/vmguest.prom"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.usage = "%(prog)s [metrics] [OPTION ...] [SETTING ...]"
+    parser.epilog = EXAMPLES
     parser.add_argument(
         "what",
         nargs="?",
         choices=("reading", "metrics"),
         default="reading",
-        help="metrics: only what host and guest gave, in a text format of Prometheus",
+        metavar="metrics",
+        help="only what host and guest gave, as prometheus",
     )
-    parser.add_argument("--format", choices=FORMATS, help="default: table; of metrics, prometheus")
-    parser.add_argument(
-        "--raw", action="store_true", help="as the host said it: its names, numbers and units"
-    )
+    parser.add_argument("--format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
+    parser.add_argument("--raw", action="store_true", help="the host's own names, numbers and units")
     parser.add_argument(
         "--watch",
         metavar="DURATION",
@@ -54,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         type=Path,
-        help="of metrics: replace FILE whole, for node_exporter's textfile collector",
+        help="of metrics: replace FILE, for node_exporter",
     )
     add_place(parser, "2s")
 

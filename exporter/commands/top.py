@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
@@ -23,13 +23,13 @@ FIRST = 0.3
 EXAMPLES = """\
 examples:
   vmguest-exporter top
-  vmguest-exporter top --interval=1s --source=simulated --simulated.scenario=swapping
+  vmguest-exporter top --source=simulated --simulated.scenario=swapping
   vmguest-exporter top --batch --iterations=60 > hour.csv"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = f"{EXAMPLES}\n\n{parser.epilog or ''}"
+    parser.usage = "%(prog)s [OPTION ...] [SETTING ...]"
+    parser.epilog = EXAMPLES
     parser.add_argument(
         "--interval", metavar="DURATION", type=duration, default="2s", help="default: %(default)s"
     )

@@ -31,29 +31,32 @@ def duration(text: str) -> float:
 
 def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
     """``seconds``: how long a host is read without ``--for``; None: the command reads on and on."""
-    place = parser.add_argument_group("where to look")
-    place.add_argument(
+    parser.add_argument(
         "--from",
         dest="place",
+        metavar="PLACE",
         choices=("auto", "exporter", "host"),
         default="auto",
-        help="the running exporter, or the host itself; auto takes the exporter where one is set up",
+        help="exporter, host, or auto (an exporter if set up)",
     )
     if seconds is not None:
-        place.add_argument(
+        parser.add_argument(
             "--for",
             dest="seconds",
             metavar="DURATION",
             type=duration,
             default=seconds,
-            help="how long the host is read; default: %(default)s",
+            help="how long a host is read; default: %(default)s",
         )
-    place.add_argument("--url", help="an exporter elsewhere: http://HOST:10052")
-    place.add_argument("--user", metavar="NAME", help="login there")
-    place.add_argument("--password-file", metavar="FILE", type=Path, help="its password")
-    place.add_argument(
-        "--ca", metavar="FILE", type=Path, help="certificates (PEM) that it is checked against"
-    )
+    parser.add_argument("--url", help="another exporter; also --user, --password-file, --ca")
+    for action in (
+        parser.add_argument("--user", metavar="NAME", help="login at --url"),
+        parser.add_argument("--password-file", metavar="FILE", type=Path, help="password at --url"),
+        parser.add_argument(
+            "--ca", metavar="FILE", type=Path, help="certificates (PEM) that --url is checked against"
+        ),
+    ):
+        vars(action)["aside"] = True
 
 
 def open_reading(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import types
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -339,3 +341,28 @@ def test_whatever_happens_at_the_start_is_a_line(
         program.entry()
     assert caught.value.code == status
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["top", "show", "check", "report"])
+def test_help_of_what_is_for_people_fits_a_screen(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 lines of 80, less the one of the prompt; what does not fit is named, and stands in the manual."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    examples = lines[lines.index("examples:") + 1 :]
+    assert len(examples) == 3
+    assert all(line.startswith(f"  vmguest-exporter {command}") for line in examples)
+    whole = ArgumentParser(command)
+    import_module(f"exporter.commands.{command}").add_arguments(whole)
+    for flag in re.findall(r"(?<!\S)--?[a-z][\w-]*", whole.format_help()):
+        assert re.search(rf"{flag}\b", text), flag
+
+
+def test_a_flag_that_the_short_help_leaves_out_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", "--from=host", "--user=me"]) == 2
+    assert "--user has no effect without --url" in capsys.readouterr().err
