@@ -71,7 +71,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
-    "commands.record": VALUES | {"config", "session", "transport", "doctor", "masking"},
+    "commands.record": VALUES | {"config", "session", "transport", "doctor", "machine", "masking"},
     "commands.simulate": VALUES | {"simulator"},
     "commands.check": VALUES | {"advice", "config", "reading", "check"},
     "commands.report": VALUES | {"config", "doctor", "masking", "reading", "report"},

@@ -12,12 +12,14 @@ from pathlib import Path
 from exporter.config import Settings
 from exporter.config.values import Duration
 from exporter.errors import ConfigError, NoDeviceError, RefusedError, VMGuestError
+from exporter.machine import guest
 from exporter.masking import Masker
 from exporter.session.base import Source
 from exporter.session.choose import connector
 from exporter.session.record import Recorder, TapConnector, masked, survey
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
+from exporter.snapshot import Guest
 from exporter.transport.base import Connector
 
 _FOR = Duration(1.0, 7 * 86400.0)
@@ -45,6 +47,7 @@ def run(
     load: Callable[[], Settings],
     *,
     connect: Callable[[str], Connector] = connector,
+    read_guest: Callable[[], Guest] = guest.read,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -73,7 +76,14 @@ def run(
                 f"recording to {args.file}, a poll every {settings.poll.interval:g} s; Ctrl-C ends it",
                 file=sys.stderr,
             )
-            done = _Session(source, reader, settings.poll.interval, clock, sleep)
+            done = _Session(
+                source,
+                reader,
+                settings.poll.interval,
+                clock,
+                sleep,
+                lambda: recorder.guest(read_guest()),
+            )
             try:
                 done.record(args.seconds)
             except KeyboardInterrupt:
@@ -110,6 +120,7 @@ class _Session:
     interval: float
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    note_guest: Callable[[], None]
     polls: int = 0
     failed: int = 0
 
@@ -124,6 +135,7 @@ class _Session:
         surveyed = False
         while True:
             self.polls += 1
+            self.note_guest()
             try:
                 snapshot = self.source.read()
                 if not surveyed:

@@ -30,7 +30,7 @@ EXAMPLES = """\
 examples:
   vmguest-exporter report -o vm.html
   vmguest-exporter report --format=markdown --from=host --for=1m
-  vmguest-exporter report host.rec --vcpus=4 --memory=8 -o vm.html"""
+  vmguest-exporter report host.rec -o vm.html"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -46,8 +46,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unmasked", action="store_true", help="with the VM's name, MAC and IP addresses and uuids"
     )
-    parser.add_argument("--vcpus", metavar="N", type=_positive, help="of the VM that a recording is of")
-    parser.add_argument("--memory", metavar="GIB", type=_positive, help="of the same VM")
+    parser.add_argument("--vcpus", metavar="N", type=_positive, help="where a recording does not tell")
+    parser.add_argument("--memory", metavar="GIB", type=_positive, help="the same")
     add_place(parser)
 
 
@@ -95,8 +95,8 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
 def _reading(args: Namespace, settings: Settings) -> Place:
     if args.recording is None:
         return open_reading(args, settings)
-    guest = Guest(args.vcpus, args.memory and args.memory * 2**30, args.memory and args.memory * 2**30)
-    return recorded(settings, args.recording, guest)
+    memory = args.memory and args.memory * 2**30
+    return recorded(settings, args.recording, Guest(args.vcpus, memory, memory))
 
 
 def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[FindingWords, ...]:

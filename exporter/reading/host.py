@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 from exporter.config import Settings
 from exporter.insight.observer import Observer
@@ -18,8 +19,8 @@ from exporter.outputs.prometheus import Format, VMGuestCollector
 from exporter.poller import Poller
 from exporter.session import hosts
 from exporter.session.base import Host
+from exporter.session.recording import read as read_recording
 from exporter.session.replay import ReplaySource
-from exporter.session.replay import read as read_recording
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import Guest, PollState
 
@@ -142,18 +143,21 @@ def followed(settings: Settings, interval: float) -> HostReading:
 
 
 def recorded(settings: Settings, file: str, guest: Guest) -> HostReading:
-    """A whole recording, read at once on a clock of its own; ``guest``: what is known of the VM that it is of.
+    """A whole recording, read at once on a clock of its own; ``guest``: what is given of the VM that it is of, before
+    what the recording tells.
 
     Raises:
         ConfigError: the file is no recording.
     """
     recording = read_recording(file)
     clock = _Clock()
+    played = ReplaySource(file, clock=clock)
+    given = {name: value for name, value in asdict(guest).items() if value is not None}
     began = time.time() - recording.duration
     interval = recording.interval or settings.poll.interval
     reading = HostReading(
         settings,
-        Host(ReplaySource(file, clock=clock), lambda: guest),
+        Host(played, lambda: replace(played.guest(), **given)),
         interval,
         clock=clock,
         wall=lambda: began + clock(),

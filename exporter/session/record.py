@@ -7,12 +7,15 @@ Version 1 is UTF-8 text, a JSON object a line::
     {"at": 0.0102, "took": 0.0004, "ask": "guestlib.info.get 3", "reply": "…"}
     {"at": 5.0101, "took": 2.0, "ask": "guestlib.info.get 3", "reply": "", "error": "timeout", "text": "…"}
     {"at": 7.0105, "took": 0.0001, "ask": "", "reply": "", "error": "refused", "text": "…"}
+    {"at": 7.0106, "guest": {"vcpus": 4, "memory_bytes": 8318353408}}
     {"at": 600.0, "end": true}
 
 ``at``: seconds since the start at which the command went out; ``took``: until its reply was there. ``reply``: the
 bytes of the connection in base64, packet lengths and DataMap included, whatever they are worth. ``error`` and
 ``text``: kind and words of the :class:`~exporter.errors.TransportError` that came instead of a whole reply; with
-an empty ``ask`` no connection was to be had. The last line tells a recording that was ended from one that was cut
+an empty ``ask`` no connection was to be had. ``guest``: what the guest's own kernel said then, the fields of
+:class:`~exporter.snapshot.Guest` that are numbers; without it, shares per vCPU would take those of the machine that
+plays. The last line tells a recording that was ended from one that was cut
 off. Lines of other shapes, and further keys, belong to later versions: readers pass over keys they do not know.
 """
 
@@ -23,7 +26,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import IO
 
 from exporter import __version__
@@ -31,10 +34,13 @@ from exporter.errors import ProtocolError, RpcError, TransportError
 from exporter.masking import Masker
 from exporter.protocol import packet, rpci, stat_get
 from exporter.session.base import Source
+from exporter.snapshot import Guest
 from exporter.transport.base import Connector, Stream
 
 FORMAT = "vmguest-recording"
 VERSION = 1
+GUEST = frozenset(field.name for field in fields(Guest)) - {"boot_id"}
+"""What a recording holds of the guest; a line has what changed since the line before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Recorder:
         self._clock = clock
         self._began = clock()
         self.exchanges = 0
+        self._guest: dict[str, object] = {}
         self._line(
             {
                 "format": FORMAT,
@@ -123,6 +130,17 @@ class Recorder:
             line |= {"error": exchange.error, "text": exchange.text}
         self._line(line)
         self.exchanges += 1
+
+    def guest(self, guest: Guest) -> None:
+        """Write what the guest's kernel says now; its boot id, which tells one VM from others, is left out."""
+        told = {
+            name: value
+            for name, value in asdict(guest).items()
+            if name in GUEST and value is not None and value != self._guest.get(name)
+        }
+        if told:
+            self._guest |= told
+            self._line({"at": round(self._clock() - self._began, 6), "guest": told})
 
     def end(self) -> None:
         """The recording ends here, and was not cut off."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from exporter.config import Settings
-from exporter.machine import guest
 from exporter.session.base import Host
 from exporter.session.replay import ReplaySource
 
 
 def find_host(settings: Settings) -> Host:
-    """What was recorded, as if this machine ran on it.
+    """What was recorded, of the host and of the guest that ran on it.
 
     Raises:
         ConfigError: no such file, or it is no recording.
     """
     replay = settings.replay
-    return Host(ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop), guest.read)
+    played = ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop)
+    return Host(played, played.guest)

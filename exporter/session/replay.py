@@ -6,18 +6,12 @@ another interval than the recorder's see the same host, more or less often.
 
 from __future__ import annotations
 
-import base64
-import bisect
-import json
 import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from exporter.errors import (
-    ConfigError,
     ConnectionLost,
     NoDeviceError,
     ProtocolError,
@@ -25,128 +19,18 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
     TransportError,
-    passing,
 )
 from exporter.protocol import rpci
-from exporter.session.record import FORMAT, VERSION, Exchange, command_of, data
+from exporter.session.record import Exchange, command_of, data
+from exporter.session.recording import CONNECTING, Recording, read
 from exporter.session.wire import WireSource
+from exporter.snapshot import Guest
 
 log = logging.getLogger("exporter.session")
 
 _ERRORS: dict[str, type[TransportError]] = {
     kind.kind: kind for kind in (ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired)
 }
-_CONNECTING = ""
-"""What failed attempts to connect are recorded as."""
-
-
-@dataclass
-class Recording:
-    """A recording in memory: exchanges by command, each list in the order of time."""
-
-    path: str
-    interval: float = 0.0
-    """Seconds between the recorder's polls."""
-    exchanges: dict[str, list[Exchange]] = field(default_factory=dict)
-    duration: float = 0.0
-    cut: bool = False
-    """Its end is missing: the recorder, or the copying of the file, was cut off."""
-    lines: int = 0
-
-    @property
-    def words(self) -> str:
-        """What there is of it, for a log line."""
-        shape = "cut off: it ends" if self.cut else "it ends"
-        return f"{self.path}: {self.lines} replies; {shape} after {self.duration:.1f} s"
-
-    def latest(self, command: str, position: float) -> Exchange | None:
-        """What ``command`` was last answered with by ``position`` seconds; before its first time, the first one."""
-        found = self.exchanges.get(command)
-        if not found:
-            return None
-        index = bisect.bisect_right(found, position, key=lambda each: each.at)
-        return found[max(index - 1, 0)]
-
-    def down(self, command: str, position: float) -> Exchange | None:
-        """The failed attempt to connect that is the newest at ``position``, newer than any answer to ``command``."""
-        failed = self.exchanges.get(_CONNECTING, [])
-        index = bisect.bisect_right(failed, position, key=lambda each: each.at)
-        answered = self.latest(command, position)
-        if not index or (answered is not None and failed[index - 1].at < answered.at <= position):
-            return None
-        return failed[index - 1]
-
-
-def read(path: str) -> Recording:
-    """Read the recording at ``path``.
-
-    Raises:
-        ConfigError: there is none, or it is not one; file and line are named.
-    """
-    recording = Recording(path)
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except OSError as error:
-        raise ConfigError(passing(f"{path}: {error.strerror}", error)) from error
-    # What is behind the last line feed is a line that was cut off, if it is anything.
-    rest = lines.pop()
-    recording.interval = _header(path, lines[0] if lines else rest)
-    ended = False
-    for number, line in enumerate(lines[1:], 2):
-        if ended:
-            raise ConfigError(f"{path}:{number}: the recording has ended in the line before")
-        ended = _take(recording, number, line)
-    recording.cut = not ended
-    return recording
-
-
-def _header(path: str, line: bytes) -> float:
-    """Check the first line; the recorder's interval."""
-    try:
-        header = json.loads(line)
-        name, version = header["format"], header["version"]
-        interval = float(header.get("interval", 0.0))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}:1: no recording; the first line of one is a JSON object with format and version "
-            "(vmguest-exporter record FILE makes one)"
-        ) from error
-    if name != FORMAT:
-        raise ConfigError(f"{path}:1: the format is {name!r}, where {FORMAT!r} is expected")
-    if version != VERSION:
-        raise ConfigError(
-            f"{path}:1: version {version!r}, where this release reads {VERSION}; a newer one may read it"
-        )
-    return interval
-
-
-def _take(recording: Recording, number: int, line: bytes) -> bool:
-    """Add the exchange in one line; whether it is the end instead."""
-    try:
-        fields = json.loads(line)
-        at = float(fields["at"])
-        recording.duration = max(recording.duration, at)
-        if fields.get("end") is True:
-            return True
-        exchange = Exchange(
-            at,
-            float(fields["took"]),
-            str(fields["ask"]),
-            base64.b64decode(fields["reply"], validate=True),
-            str(fields.get("error", "")),
-            str(fields.get("text", "")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ConfigError(
-            f"{recording.path}:{number}: expected a JSON object with at, took, ask and reply; {missing}"
-        ) from error
-    found = recording.exchanges.setdefault(exchange.ask, [])
-    if found and found[-1].at > at:
-        raise ConfigError(f"{recording.path}:{number}: at goes back, from {found[-1].at} to {at}")
-    found.append(exchange)
-    recording.lines += 1
-    return False
 
 
 class ReplayConnector:
@@ -185,7 +69,7 @@ class ReplayConnector:
             key=lambda each: each.at,
             default=None,
         )
-        failed = self._recording.down(newest.ask if newest else _CONNECTING, position)
+        failed = self._recording.down(newest.ask if newest else CONNECTING, position)
         if failed is not None:
             raise _error(failed)
         return ReplayStream(self)
@@ -205,6 +89,14 @@ class ReplayConnector:
         if exchange.error:
             return exchange.reply, _error(exchange)
         return self._turned(exchange, turn), None
+
+    def guest(self) -> Guest:
+        """What the guest's kernel says now; looked at before the first connection, as it was at the start."""
+        if self._began is None:
+            return self._recording.guest(0.0)
+        position = (self._clock() - self._began) * self._speed
+        turns = self._loop and self._recording.duration > 0
+        return self._recording.guest(position % self._recording.duration if turns else position)
 
     def _position(self) -> tuple[float, int]:
         """Seconds into the recording up to which it counts as said, and how often it has begun again."""
@@ -285,9 +177,9 @@ class ReplaySource(WireSource):
         recording = read(file)
         level = logging.WARNING if recording.cut else logging.INFO
         log.log(level, "playing a recording", extra={"recording": recording.words})
-        super().__init__(
-            ReplayConnector(recording, speed, loop=loop, clock=clock), source="replay", note=recording.words
-        )
+        connector = ReplayConnector(recording, speed, loop=loop, clock=clock)
+        super().__init__(connector, source="replay", note=recording.words)
+        self.guest = connector.guest
 
 
 def _error(exchange: Exchange) -> TransportError:

@@ -13,7 +13,8 @@ from exporter.commands import record as record_command
 from exporter.config import Settings
 from exporter.config.settings import Extended, GuestRpc, Poll
 from exporter.errors import ConfigError, RefusedError
-from exporter.session.replay import ReplaySource, read
+from exporter.session.recording import read
+from exporter.session.replay import ReplaySource
 from exporter.simulator.faults import Fault
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess

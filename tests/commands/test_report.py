@@ -12,6 +12,7 @@ from exporter.config import Settings
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess
 from exporter.simulator.server import Server
+from exporter.snapshot import Guest
 
 HOST = ("--source=simulated", "--simulated.scenario=noisy-neighbour", "--for=0.5s")
 
@@ -44,13 +45,17 @@ def test_a_recording_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         connect=lambda _: host,
         clock=lambda: now[0],
         sleep=sleep,
+        read_guest=lambda: Guest(4, 8 * 2**30, 8 * 2**30),
     )
     capsys.readouterr()
-    assert cli.main(["report", str(file), "--vcpus=4", "--memory=8", "--format=markdown"]) == 0
+    assert cli.main(["report", str(file), "--format=markdown"]) == 0
     said = capsys.readouterr().out
     assert f"- Read from: {file}" in said
+    assert "This VM: vCPUs | 4 |" in said
     assert "Set the CPU Limit to Unlimited" in said
     assert "Doctor was not asked" in said
+    assert cli.main(["report", str(file), "--vcpus=2", "--format=markdown"]) == 0
+    assert "This VM: vCPUs | 2 |" in capsys.readouterr().out
 
 
 def test_a_host_that_is_silent_is_reported_with_doctors_findings(

@@ -17,7 +17,7 @@ from exporter.doctor.world import Ran
 from exporter.errors import ConfigError
 from exporter.protocol import stats_v3
 from exporter.session.record import data
-from exporter.session.replay import Recording, read
+from exporter.session.recording import Recording, read
 from exporter.simulator.faults import Fault
 
 if TYPE_CHECKING:

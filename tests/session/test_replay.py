@@ -20,7 +20,7 @@ from exporter.errors import (
 )
 from exporter.poller import Poller
 from exporter.protocol import rpci, stats_v2, stats_v3
-from exporter.session import replay
+from exporter.session import recording as recording_
 from exporter.session.record import Exchange, Recorder, TapConnector
 from exporter.session.replay import ReplayConnector, ReplaySource, ReplayStream
 from exporter.session.rounds import ExtendedReader
@@ -203,7 +203,7 @@ def test_failures_come_back_without_the_wait(write: Write, error: str, kind: typ
 
 def test_half_a_reply_comes_before_the_connection_breaks(write: Write) -> None:
     half = Exchange(0.0, 0.0, ASK, statistics(1)[:20], "lost", "gone")
-    stream = ReplayConnector(replay.read(write(half)), clock=Clock()).connect(1.0)
+    stream = ReplayConnector(recording_.read(write(half)), clock=Clock()).connect(1.0)
     stream.send(rpci.request(ASK.encode()), 1.0)
     assert stream.receive(1.0) == statistics(1)[:20]
     with pytest.raises(ConnectionLost):
@@ -231,7 +231,7 @@ def test_a_host_that_was_not_to_be_reached_is_not(write: Write) -> None:
 
 
 def test_a_recording_of_nothing_answers_nothing(write: Write) -> None:
-    connector = ReplayConnector(replay.read(write()), clock=Clock())
+    connector = ReplayConnector(recording_.read(write()), clock=Clock())
     channel = Channel(connector, 1.0)
     with pytest.raises(RpcError):
         channel.call(b"guestlib.info.get 3")
@@ -264,9 +264,9 @@ def test_wherever_it_is_cut_off_what_is_whole_is_played(write: Write, keep: int)
     path.write_bytes(whole[:keep])
     if whole.find(b"\n") + 1 > keep + 1:
         with pytest.raises(ConfigError, match=":1: no recording"):
-            replay.read(str(path))
+            recording_.read(str(path))
         return
-    recording = replay.read(str(path))
+    recording = recording_.read(str(path))
     assert recording.cut
     assert recording.lines == max(whole[:keep].count(b"\n") - 1, 0)
 
@@ -294,6 +294,11 @@ HEAD = json.dumps({"format": "vmguest-recording", "version": 1, "interval": 5.0,
         (f"{HEAD}\n{line(at='x')}\n", ":2:", "expected a JSON object"),
         (f"{HEAD}\n{line(reply='%')}\n", ":2:", "expected a JSON object"),
         (f"{HEAD}\n{line(at=5.0)}\n{line(at=4.0)}\n", ":3:", "at goes back, from 5.0 to 4.0"),
+        (f"{HEAD}\n" + '{"at": 1.0, "guest": {"vcpus": "4"}}\n', ":2:", "vcpus is '4', where a number"),
+        (f"{HEAD}\n" + '{"at": 1.0, "guest": {"vcpus": true}}\n', ":2:", "vcpus is True"),
+        (f"{HEAD}\n" + '{"at": 1.0, "guest": {"steal_seconds": NaN}}\n', ":2:", "steal_seconds is nan"),
+        (f"{HEAD}\n" + '{"at": 1.0, "guest": 4}\n', ":2:", "expected a JSON object"),
+        (f"{HEAD}\n" + '{"at": 2.0, "guest": {}}\n{"at": 1.0, "guest": {}}\n', ":3:", "at goes back"),
         (f"{HEAD}\n" + '{"at": 1.0, "end": true}\n' + f"{line()}\n", ":3:", "has ended in the line before"),
     ],
 )
@@ -316,7 +321,7 @@ def test_a_file_that_is_not_there() -> None:
 def test_keys_of_later_versions_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "x.rec"
     path.write_text(f"{HEAD}\n{line(of_tomorrow=1)}\n")
-    recording = replay.read(str(path))
+    recording = recording_.read(str(path))
     assert recording.lines == 1
     assert recording.interval == 5.0
 

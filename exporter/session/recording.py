@@ -1,0 +1,153 @@
+"""A recording in memory, and how it is read from its file; the format stands in :mod:`exporter.session.record`."""
+
+from __future__ import annotations
+
+import base64
+import bisect
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from exporter.errors import ConfigError, passing
+from exporter.session.record import FORMAT, GUEST, VERSION, Exchange
+from exporter.snapshot import Guest
+
+CONNECTING = ""
+"""What failed attempts to connect are recorded as."""
+
+
+@dataclass
+class Recording:
+    """A recording in memory: exchanges by command, each list in the order of time."""
+
+    path: str
+    interval: float = 0.0
+    """Seconds between the recorder's polls."""
+    exchanges: dict[str, list[Exchange]] = field(default_factory=dict)
+    guests: list[tuple[float, Guest]] = field(default_factory=list)
+    """What the guest's kernel said, and when; empty: the recorder did not ask it."""
+    duration: float = 0.0
+    cut: bool = False
+    """Its end is missing: the recorder, or the copying of the file, was cut off."""
+    lines: int = 0
+
+    @property
+    def words(self) -> str:
+        """What there is of it, for a log line."""
+        shape = "cut off: it ends" if self.cut else "it ends"
+        return f"{self.path}: {self.lines} replies; {shape} after {self.duration:.1f} s"
+
+    def latest(self, command: str, position: float) -> Exchange | None:
+        """What ``command`` was last answered with by ``position`` seconds; before its first time, the first one."""
+        found = self.exchanges.get(command)
+        if not found:
+            return None
+        index = bisect.bisect_right(found, position, key=lambda each: each.at)
+        return found[max(index - 1, 0)]
+
+    def guest(self, position: float) -> Guest:
+        """What the guest's kernel had said last by ``position`` seconds; before its first time, the first one."""
+        index = bisect.bisect_right(self.guests, position, key=lambda each: each[0])
+        return self.guests[max(index - 1, 0)][1] if self.guests else Guest()
+
+    def add_guest(self, at: float, told: Mapping[str, Any]) -> None:
+        """Raises ValueError where ``at`` lies before that of the last."""
+        last, before = self.guests[-1] if self.guests else (at, Guest())
+        if at < last:
+            raise ValueError(f"at goes back, from {last} to {at}")
+        self.guests.append((at, replace(before, **told)))
+
+    def down(self, command: str, position: float) -> Exchange | None:
+        """The failed attempt to connect that is the newest at ``position``, newer than any answer to ``command``."""
+        failed = self.exchanges.get(CONNECTING, [])
+        index = bisect.bisect_right(failed, position, key=lambda each: each.at)
+        answered = self.latest(command, position)
+        if not index or (answered is not None and failed[index - 1].at < answered.at <= position):
+            return None
+        return failed[index - 1]
+
+
+def read(path: str) -> Recording:
+    """Read the recording at ``path``.
+
+    Raises:
+        ConfigError: there is none, or it is not one; file and line are named.
+    """
+    recording = Recording(path)
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigError(passing(f"{path}: {error.strerror}", error)) from error
+    # What is behind the last line feed is a line that was cut off, if it is anything.
+    rest = lines.pop()
+    recording.interval = _header(path, lines[0] if lines else rest)
+    ended = False
+    for number, line in enumerate(lines[1:], 2):
+        if ended:
+            raise ConfigError(f"{path}:{number}: the recording has ended in the line before")
+        ended = _take(recording, number, line)
+    recording.cut = not ended
+    return recording
+
+
+def _header(path: str, line: bytes) -> float:
+    """Check the first line; the recorder's interval."""
+    try:
+        header = json.loads(line)
+        name, version = header["format"], header["version"]
+        interval = float(header.get("interval", 0.0))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}:1: no recording; the first line of one is a JSON object with format and version "
+            "(vmguest-exporter record FILE makes one)"
+        ) from error
+    if name != FORMAT:
+        raise ConfigError(f"{path}:1: the format is {name!r}, where {FORMAT!r} is expected")
+    if version != VERSION:
+        raise ConfigError(
+            f"{path}:1: version {version!r}, where this release reads {VERSION}; a newer one may read it"
+        )
+    return interval
+
+
+def _take(recording: Recording, number: int, line: bytes) -> bool:
+    """Add the exchange in one line; whether it is the end instead."""
+    try:
+        fields = json.loads(line)
+        at = float(fields["at"])
+        recording.duration = max(recording.duration, at)
+        if fields.get("end") is True:
+            return True
+        if "guest" in fields:
+            recording.add_guest(at, _guest(fields["guest"]))
+            return False
+        exchange = Exchange(
+            at,
+            float(fields["took"]),
+            str(fields["ask"]),
+            base64.b64decode(fields["reply"], validate=True),
+            str(fields.get("error", "")),
+            str(fields.get("text", "")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(
+            f"{recording.path}:{number}: expected a JSON object with at, took, ask and reply, or at and guest; {missing}"
+        ) from error
+    found = recording.exchanges.setdefault(exchange.ask, [])
+    if found and found[-1].at > at:
+        raise ConfigError(f"{recording.path}:{number}: at goes back, from {found[-1].at} to {at}")
+    found.append(exchange)
+    recording.lines += 1
+    return False
+
+
+def _guest(told: Mapping[str, object]) -> dict[str, Any]:
+    """Raises ValueError for what is no number; names that this release does not know are passed over."""
+    for name, value in told.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise ValueError(f"guest: {name} is {value!r}, where a number is expected")
+    return {name: value for name, value in told.items() if name in GUEST}
