@@ -15,7 +15,7 @@ from exporter.doctor.world import World
 from exporter.errors import ConfigError
 from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.settings import PushSettings
-from exporter.outputs.web import tls, webconfig
+from exporter.outputs.web import tls_context, webconfig
 
 RENEW = 14 * 86400
 """Seconds before a certificate's end from which on it is worth a word."""
@@ -63,7 +63,7 @@ def _web(world: World) -> tuple[tuple[str, ...], list[str]]:
         files = webconfig.read(path).tls
         if files is None:
             return (), []
-        tls.context(files)
+        tls_context.context(files)
     except ConfigError as error:
         return error.problems, []
     return (), [files.cert_file] if files.cert_file else []

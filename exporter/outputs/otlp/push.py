@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from exporter import catalogue
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import Client, ExportResult, Outcome
 from exporter.outputs.otlp.connect import connect
+from exporter.outputs.otlp.outage import Outage
 from exporter.outputs.otlp.queue import Queue
 from exporter.outputs.otlp.reader import Batch, FamilySource, Reader
 from exporter.outputs.otlp.resource import machine
@@ -34,10 +34,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LONGEST_WISH = 300.0
 """Seconds that a receiver may ask to be left alone, by Retry-After or RetryInfo: beyond it, the queue would be lost to
 its word."""
-REMIND = 3600.0
-"""Seconds after which a rejection or a remark in the same words is said again."""
-WORDINGS = 8
-"""Of one code, at most, that are said in an outage or within :data:`REMIND`."""
 
 
 class Push:
@@ -69,7 +65,7 @@ class Push:
         self._reader = Reader(published)
         self._queue = Queue(settings.capacity)
         self._tally = _Tally()
-        self._outage = _Outage(settings.endpoint, clock)
+        self._outage = Outage(settings.endpoint, clock)
         self._stopping = threading.Event()
         self._over = False
         self._threads: list[threading.Thread] = []
@@ -218,79 +214,3 @@ class _Tally:
         if self._last_success is not None:
             found.append(Family(catalogue.OTLP_LAST_SUCCESS, (Point(self._last_success),)))
         return found
-
-
-class _Outage:
-    """Says once what changed: that exports fail and why, that some are lost, that the receiver is back."""
-
-    def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
-        self._endpoint = endpoint
-        self._clock = clock
-        self._since: float | None = None
-        """When exports began to wait; None while none does."""
-        self._causes = _Wordings(clock)
-        self._words = _Wordings(clock, REMIND)
-        self._lost = 0
-        self._rejected = 0
-
-    def ended(self, result: ExportResult) -> None:
-        if result.outcome is Outcome.FAILED:
-            if self._since is None:
-                self._since = self._clock()
-            # A refused port at 2 o'clock and a refused token at 3 are two things to know.
-            if self._causes.is_news(result.code, result.reason):
-                log.warning("the OTLP receiver takes no exports, which wait", extra=self._why(result))
-            return
-        if result.outcome is Outcome.REJECTED:
-            self._rejected += 1
-        else:
-            self._recovered()
-        if not self._words.is_news(result.code, result.reason):
-            return
-        if result.outcome is Outcome.REJECTED:
-            log.warning("the OTLP receiver rejects exports, which are dropped", extra=self._why(result))
-        elif result.outcome is Outcome.PARTIAL:
-            log.warning(
-                "the OTLP receiver refuses some points",
-                extra={**self._why(result), "points": result.refused_points},
-            )
-        elif result.reason:
-            log.warning("the OTLP receiver remarks", extra={"remark": result.reason})
-
-    def _why(self, result: ExportResult) -> dict[str, object]:
-        return {"endpoint": self._endpoint, "reason": result.reason or result.code}
-
-    def dropped(self, exports: int) -> None:
-        if not self._lost:
-            log.warning("the oldest waiting exports are dropped")
-        self._lost += exports
-
-    def _recovered(self) -> None:
-        if self._since is not None:
-            after = round(self._clock() - self._since, 1)
-            lost = self._lost + self._rejected
-            log.info("the OTLP receiver takes exports again", extra={"after": after, "dropped": lost})
-        self._since, self._lost, self._rejected = None, 0, 0
-        self._causes.forget()
-
-
-class _Wordings:
-    """Remembers what was said for ``span`` seconds. Numbers and ids make no other words, and of many some will do."""
-
-    def __init__(self, clock: Callable[[], float], span: float = math.inf) -> None:
-        self._clock = clock
-        self._span = span
-        self._said: dict[tuple[str, str], float] = {}
-
-    def is_news(self, code: str, words: str) -> bool:
-        """Whether it is to be said now."""
-        now = self._clock()
-        self._said = {each: said for each, said in self._said.items() if now - said < self._span}
-        topic = (code, re.sub(r"[\da-fA-F-]*\d[\da-fA-F-]*", "#", words))
-        if topic in self._said or sum(each == code for each, _ in self._said) >= WORDINGS:
-            return False
-        self._said[topic] = now
-        return True
-
-    def forget(self) -> None:
-        self._said.clear()

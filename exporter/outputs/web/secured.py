@@ -17,7 +17,7 @@ from pathlib import Path
 
 from exporter.errors import ConfigError
 from exporter.once import Once
-from exporter.outputs.web import auth, tls, webconfig
+from exporter.outputs.web import auth, tls_context, webconfig
 from exporter.outputs.web.application import (
     WSGI,
     Environ,
@@ -30,7 +30,8 @@ from exporter.outputs.web.auth import Passwords
 from exporter.outputs.web.connections import Listener
 from exporter.outputs.web.login_queue import WAITING, Login, LoginQueue
 from exporter.outputs.web.server import Decide
-from exporter.outputs.web.tls import Context, TLSListener
+from exporter.outputs.web.tls import TLSListener
+from exporter.outputs.web.tls_context import Context
 from exporter.outputs.web.webconfig import FLAG, WebConfig
 
 log = logging.getLogger("exporter.web")
@@ -191,7 +192,7 @@ class Secured:
                 extra={"file": self._path},
             )
         if config.tls is not None:
-            context = tls.context(config.tls)
+            context = tls_context.context(config.tls)
         if config.users:
             passwords = self._passwords(config.users)
         if config.rate_interval:

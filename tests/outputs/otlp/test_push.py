@@ -18,7 +18,8 @@ from exporter.clock import Instant, Life
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.endpoint import GRPC
-from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, REMIND, WORDINGS, Push
+from exporter.outputs.otlp.outage import REMIND, WORDINGS
+from exporter.outputs.otlp.push import LONGEST_PAUSE, LONGEST_WISH, Push
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
 from tests.outputs.otlp.receivers import Gathered, GrpcReceiver, HttpReceiver, Reply, points, values

@@ -36,7 +36,8 @@ from exporter.outputs.web.connections import (
     connection_limit,
 )
 from exporter.outputs.web.server import Decide, InLoop, WebServer
-from exporter.outputs.web.tls import TLSListener, context
+from exporter.outputs.web.tls import TLSListener
+from exporter.outputs.web.tls_context import context
 from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 1400

@@ -29,7 +29,8 @@ from exporter.errors import ConfigError
 from exporter.outputs.web.application import Environ, StartResponse
 from exporter.outputs.web.connections import OpenFiles, Refusals
 from exporter.outputs.web.server import InLoop, WebServer
-from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener, admits, context
+from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener
+from exporter.outputs.web.tls_context import admits, context
 from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 20_000
