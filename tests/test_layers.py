@@ -52,6 +52,8 @@ RULES: dict[str, frozenset[str]] = {
     "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice"},
     # The far side, with the production codec.
     "simulator": VALUES | {"protocol", "transport"},
+    # The exporters of a simulated fleet: puts parts together, as app does.
+    "fleet": VALUES | {"session", "poller", "insight", "metrics", "outputs", "simulator"},
     # What an operator touches.
     "config": VALUES,
     "log": VALUES,
@@ -72,7 +74,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "machine", "masking"},
-    "commands.simulate": VALUES | {"simulator"},
+    "commands.simulate": VALUES | {"config", "fleet", "simulator"},
     "commands.check": VALUES | {"advice", "config", "reading", "check"},
     "commands.report": VALUES | {"config", "doctor", "masking", "reading", "report"},
     "commands.top": VALUES | {"config", "outputs", "reading", "top"},
@@ -81,6 +83,7 @@ RULES: dict[str, frozenset[str]] = {
     "session.hosts": VALUES | {"config", "machine", "session"},
     "session.recorded": VALUES | {"config", "machine", "session"},
     "session.simulated": VALUES | {"config", "session", "simulator"},
+    "fleet.start": VALUES | {"config", "fleet", "metrics", "outputs", "simulator"},
     "insight.start": VALUES | {"config", "insight"},
     "outputs.web.start": VALUES | {"config", "metrics", "outputs"},
     "outputs.otlp.start": VALUES | {"config", "metrics", "outputs"},

@@ -93,8 +93,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Settings]) -> int:
-    if not command.settings and (line.given or line.problems) and not line.help:
-        foreign = (f"{each.where} has no effect on {command.name}" for each in line.given)
+    without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
+    if (without or not command.settings) and (line.given or line.problems) and not line.help:
+        needed = f" without {command.only_with}" if without else ""
+        foreign = (f"{each.where} has no effect on {command.name}{needed}" for each in line.given)
         raise ConfigError(*line.problems, *foreign)
     # The parser of the command, or of one of its own commands, prints the help.
     try:

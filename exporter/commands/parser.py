@@ -32,7 +32,7 @@ A switch is on as --name or --name=on, off as --no-name or --name=off. In bracke
 
 class Command(NamedTuple):
     """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
-    command line that can't be read.
+    command line that can't be read. ``only_with``: the flag of the command without which settings have no effect.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Command(NamedTuple):
     help: str
     settings: bool
     usage: int = 2
+    only_with: str = ""
 
 
 SERVE = Command(
@@ -58,7 +59,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("report", "exporter.commands.report", "Write a report for the people who run vSphere.", True),
     Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
-    Command("simulate", "exporter.commands.simulate", "Play the hypervisor's side on a unix socket.", False),
+    Command(
+        "simulate",
+        "exporter.commands.simulate",
+        "Play the hypervisor's side on a unix socket, or a fleet of VMs.",
+        True,
+        only_with="--fleet",
+    ),
     Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),
     Command("reference", "exporter.commands.reference", "Print the tables of metrics and settings.", False),
 )

@@ -1,7 +1,8 @@
-"""``vmguest-exporter simulate``: a host to point an exporter at, where there is no VMware."""
+"""``vmguest-exporter simulate``: a host to point an exporter at, where there is no VMware; or a fleet of VMs with theirs."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import threading
@@ -11,8 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from exporter.config import Settings
 from exporter.errors import ConfigError
+from exporter.fleet.start import Wanted, check, serving
 from exporter.simulator.faults import KINDS, Fault
+from exporter.simulator.fleet import mix
+from exporter.simulator.fleet.operations import CALM, Plan
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.simulator.server import Server, serve_unix
@@ -20,7 +25,8 @@ from exporter.simulator.server import Server, serve_unix
 TICK = 0.1
 """Seconds between looks at what has happened: a reset shows although no guest asks anything."""
 MAX_SPEED = 1000.0
-
+_OF_A_HOST = ("socket", "scenario", "fault", "speed")
+_OF_A_FLEET = ("mix", "calm", "push_share")
 
 _EPILOG = """\
 a scenario file, for example:
@@ -34,6 +40,10 @@ a scenario file, for example:
   [[fault]]
   kind = "disconnect"
   p = 0.1
+
+a fleet of a thousand VMs, served where --web.listen-address says: /sd is for Prometheus's http_sd_configs
+  vmguest-exporter simulate --fleet 1000 --web.listen-address=:10052
+settings such as --otlp.endpoint, --no-extended or --expose-identity hold for the exporters of all its VMs
 """
 
 
@@ -43,14 +53,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scenario",
         metavar="NAME|FILE",
-        default="steady",
-        help="built-in scenario, or a TOML file (default: %(default)s)",
+        help="built-in scenario, or a TOML file (default: steady)",
     )
     parser.add_argument(
         "--fault",
         metavar="RULE",
         action="append",
-        default=[],
         help="KIND[:p=0.1][:times=3][:skip=10][:on=COMMAND]...; see --list-faults",
     )
     parser.add_argument(
@@ -60,14 +68,33 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--speed",
         metavar="X",
         type=float,
-        default=1.0,
         help="statistics and scenario run X times as fast as the clock; vSphere HA does not (default: 1)",
+    )
+    parser.add_argument(
+        "--fleet",
+        metavar="N",
+        type=int,
+        help="play N VMs on hosts that they share, and serve the exporter's page of each; instead of --socket",
+    )
+    parser.add_argument(
+        "--mix",
+        metavar="NAME=WEIGHT,...",
+        help=f"scenarios of a fleet's VMs (default: {','.join(f'{n}={w:g}' for n, w in mix.DEFAULT.items())})",
+    )
+    parser.add_argument(
+        "--calm", action="store_true", help="a fleet without DRS moves, host failures and ESXi upgrade"
+    )
+    parser.add_argument(
+        "--push-share",
+        metavar="X",
+        type=float,
+        help="of a fleet's VMs, 0 to 1, that push to --otlp.endpoint and are not scraped (default: 0.1)",
     )
     parser.add_argument("--list-scenarios", action="store_true", help="print the built-in scenarios and exit")
     parser.add_argument("--list-faults", action="store_true", help="print the kinds of faults and exit")
 
 
-def run(args: Namespace, *, stop: threading.Event | None = None) -> int:
+def run(args: Namespace, load: Callable[[], Settings], *, stop: threading.Event | None = None) -> int:
     """Serve until SIGINT or SIGTERM (or ``stop``, from which no signals are handled); the exit status.
 
     Raises:
@@ -75,10 +102,15 @@ def run(args: Namespace, *, stop: threading.Event | None = None) -> int:
     """
     if args.list_scenarios or args.list_faults:
         if args.list_scenarios:
-            _list((name, row.summary) for name, row in SCENARIOS.items())
+            rows = SCENARIOS if args.fleet is None else mix.FLEET
+            _list((name, row.summary) for name, row in rows.items())
         if args.list_faults:
             _list((name, row.summary) for name, row in KINDS.items())
         return 0
+    return _host(args, stop) if args.fleet is None else _fleet(args, load, stop)
+
+
+def _host(args: Namespace, stop: threading.Event | None) -> int:
     host, faults = _prepare(args)
     server = Server(host, faults)
     with _stopped_by_signals(stop) as stopped, serve_unix(args.socket, server):
@@ -92,9 +124,47 @@ def run(args: Namespace, *, stop: threading.Event | None = None) -> int:
     return 0
 
 
+def _fleet(args: Namespace, load: Callable[[], Settings], stop: threading.Event | None) -> int:
+    problems = [
+        f"{_flag(name)} has no effect with --fleet; leave it out"
+        for name in _OF_A_HOST
+        if getattr(args, name) is not None
+    ]
+    mixed = mix.DEFAULT
+    settings = Settings()
+    try:
+        settings = load()
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        mixed = mix.DEFAULT if args.mix is None else mix.parse(args.mix)
+    except ConfigError as error:
+        problems += error.problems
+    seed = secrets.randbits(32) if args.seed is None else args.seed
+    wanted = Wanted(args.fleet, mixed, seed, CALM if args.calm else Plan(), args.push_share)
+    problems += check(settings, os.environ, wanted)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    with _stopped_by_signals(stop) as stopped, serving(settings, os.environ, wanted) as server:
+        _say(f"{args.fleet} VMs, simulated, seed {seed}")
+        for url in server.urls:
+            _say(f"listening on {url}: service discovery at {url}sd, the truth at {url}truth")
+        stopped.wait()
+    _say("stopped")
+    return 0
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
-    problems: list[str] = []
     faults: list[Fault] = []
+    problems = [
+        f"{_flag(name)} has no effect without --fleet; add it, or leave {_flag(name)} out"
+        for name in _OF_A_FLEET
+        if getattr(args, name) not in (None, False)
+    ]
 
     def collect(do: Callable[[], object]) -> None:
         try:
@@ -104,14 +174,18 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
 
     # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
     seed = secrets.randbits(32) if args.seed is None else args.seed
+    speed = 1.0 if args.speed is None else args.speed
     hosts: list[SimulatedHost] = []
     if not args.socket:
-        problems.append("--socket is missing: expected the path of a unix socket, such as /tmp/host.sock")
-    if not 0 < args.speed <= MAX_SPEED:
-        problems.append(f"--speed={args.speed:g}: expected more than 0 and at most {MAX_SPEED:g}")
-    for rule in args.fault:
+        problems.append(
+            "--socket is missing: expected the path of a unix socket, such as /tmp/host.sock (or --fleet N)"
+        )
+    if not 0 < speed <= MAX_SPEED:
+        problems.append(f"--speed={speed:g}: expected more than 0 and at most {MAX_SPEED:g}")
+    for rule in args.fault or ():
         collect(lambda: faults.append(Fault.parse(rule)))  # noqa: B023  called at once
-    collect(lambda: hosts.append(SimulatedHost(args.scenario, time.monotonic, seed, speed=args.speed)))
+    scenario = args.scenario or "steady"
+    collect(lambda: hosts.append(SimulatedHost(scenario, time.monotonic, seed, speed=speed)))
     if problems:
         raise ConfigError(*problems)
     return hosts[0], faults

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import Protocol
 
 from exporter.errors import ConnectionLost, RemoteProtocolError, RpcError
 from exporter.protocol import guestlib, packet, rpci
@@ -108,20 +109,23 @@ class Channel:
         return rpci.parse_reply(body, command)
 
 
-class WireSource:
-    """Reads the statistics over a :class:`Channel` of its own."""
+class Caller(Protocol):
+    """What answers commands: a :class:`Channel`, or a simulated host without one."""
 
-    def __init__(
-        self,
-        connector: Connector,
-        timeout: float = DEFAULT_TIMEOUT,
-        *,
-        source: str = "guestrpc",
-        note: str = "",
-    ) -> None:
-        self._channel = Channel(connector, timeout)
+    def call(self, command: bytes, timeout: float | None = None) -> bytes:
+        """The reply's data; errors as :meth:`Channel.call`."""
+
+    def close(self) -> None:
+        """Let go of what it holds. Never raises."""
+
+
+class GuestRpcSource:
+    """Reads the statistics by commands to ``caller``, which it owns."""
+
+    def __init__(self, caller: Caller, info: SourceInfo) -> None:
+        self._caller = caller
         self._guestlib = guestlib.GuestLib()
-        self._info = SourceInfo(source, connector.transport, "", note)
+        self._info = info
 
     @property
     def info(self) -> SourceInfo:
@@ -140,7 +144,7 @@ class WireSource:
         except StopIteration as end:
             snapshot: Snapshot = end.value
         except RemoteProtocolError:
-            self._channel.close()
+            self._caller.close()
             raise
         if self._info.protocol != str(snapshot.protocol):
             self._info = replace(self._info, protocol=str(snapshot.protocol))
@@ -148,13 +152,27 @@ class WireSource:
 
     def _step(self, exchange: Generator[bytes, bytes, Snapshot], command: bytes) -> bytes:
         try:
-            reply = self._channel.call(command)
+            reply = self._caller.call(command)
         except RpcError as error:
             return exchange.throw(error)
         return exchange.send(reply)
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
-        return self._channel.call(guestlib.stat_command(encoding, name), timeout)
+        return self._caller.call(guestlib.stat_command(encoding, name), timeout)
 
     def close(self) -> None:
-        self._channel.close()
+        self._caller.close()
+
+
+class WireSource(GuestRpcSource):
+    """The same over a :class:`Channel` of its own."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        source: str = "guestrpc",
+        note: str = "",
+    ) -> None:
+        super().__init__(Channel(connector, timeout), SourceInfo(source, connector.transport, "", note))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Protocol
 
 from exporter.errors import ConfigError
 
@@ -15,6 +16,13 @@ CurveValue = int | float | str | bool
 """A number in the host's unit, a text, or False for *the host marks it as not valid*."""
 
 _TIME = itemgetter(0)
+
+
+class OverTime(Protocol):
+    """A number over time, wherever it comes from."""
+
+    def number(self, time: float) -> float:
+        """The number at ``time`` (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
-from exporter.simulator.curves import Curve
+from exporter.simulator.curves import Curve, OverTime
 from exporter.simulator.scenario import Drive, Machine
 
 LAG = 10.0
@@ -160,7 +160,7 @@ class Physics:
         size = machine.memory << 10
         before = time - LAG
 
-        def part(curve: Curve, at: float) -> int:
+        def part(curve: OverTime, at: float) -> int:
             return int(size * _fraction(curve.number(at)))
 
         most = size * BALLOON_MAX // 100

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from exporter.catalogue import CURRENT_LIST, NO_LIMIT
 from exporter.errors import ConfigError
 from exporter.protocol.stat_get import ENCODINGS
-from exporter.simulator.curves import Curve, constant, ramp
+from exporter.simulator.curves import Curve, OverTime, constant, ramp
 from exporter.simulator.faults import Fault
 from exporter.simulator.ha import MonitorOptions as HaOptions
 
@@ -84,37 +84,37 @@ class Machine:
 class Drive(NamedTuple):
     """What drives the VM and its host, over time; everything else follows from it. Fractions are 0 to 1."""
 
-    demand: Curve = ramp((0, 0.22), (40, 0.45), (70, 0.30), (110, 0.22), every=110)
+    demand: OverTime = ramp((0, 0.22), (40, 0.45), (70, 0.30), (110, 0.22), every=110)
     """Of the vCPUs' time, what the guest wants to run."""
-    neighbours: Curve = constant(0.01)
+    neighbours: OverTime = constant(0.01)
     """Of what it wants to run, what other VMs take from it."""
-    touched: Curve = constant(0.8)
+    touched: OverTime = constant(0.8)
     """Of its memory, what the guest has ever used."""
-    needed: Curve = constant(0.3)
+    needed: OverTime = constant(0.3)
     """Of its memory, what the guest's processes hold and can't give back."""
-    active: Curve = ramp((0, 0.18), (60, 0.30), (150, 0.18), every=150)
+    active: OverTime = ramp((0, 0.18), (60, 0.30), (150, 0.18), every=150)
     """Of its memory, what the guest uses now."""
-    shared: Curve = constant(0.08)
+    shared: OverTime = constant(0.08)
     """Of the mapped memory, what other VMs have the same pages of."""
-    balloon: Curve = constant(0.0)
+    balloon: OverTime = constant(0.0)
     """Of the memory, what the host wants back by the balloon."""
-    compress: Curve = constant(0.0)
+    compress: OverTime = constant(0.0)
     """Of the memory, what the host wants to keep compressed."""
-    swap: Curve = constant(0.0)
+    swap: OverTime = constant(0.0)
     """Of the memory, what the host wants in its swap."""
-    host_cache: Curve = constant(0.25)
+    host_cache: OverTime = constant(0.25)
     """Of the swapped memory, what lies in the host's SSD cache."""
-    numa_remote: Curve = constant(0.02)
+    numa_remote: OverTime = constant(0.02)
     """Of the mapped memory, what lies on another NUMA node."""
-    host_load: Curve = ramp((0, 0.25), (50, 0.40), (130, 0.25), every=130)
+    host_load: OverTime = ramp((0, 0.25), (50, 0.40), (130, 0.25), every=130)
     """Of the host's cores, what other VMs use."""
-    host_memory: Curve = constant(0.55)
+    host_memory: OverTime = constant(0.55)
     """Of the host's memory, what other VMs use."""
-    disk_commands: Curve = ramp((0, 150), (30, 420), (90, 150), every=90)
+    disk_commands: OverTime = ramp((0, 150), (30, 420), (90, 150), every=90)
     """Commands per second to all disks."""
-    disk_latency: Curve = constant(900)
+    disk_latency: OverTime = constant(900)
     """Microseconds per command."""
-    packets: Curve = ramp((0, 900), (45, 2600), (100, 900), every=100)
+    packets: OverTime = ramp((0, 900), (45, 2600), (100, 900), every=100)
     """Packets per second through all network cards."""
 
 

@@ -31,6 +31,29 @@ _SECURED = ("guestlib.", appmonitor.PREFIX)
 """What APP_MONITOR restricts to privileged connections."""
 
 
+def answer(host: SimulatedHost, command: bytes, *, privileged: bool = True) -> bytes:
+    """The reply's data to ``command``, as ``host`` gives it.
+
+    ``privileged``: whether it came from a port below 1024.
+
+    Raises:
+        RpcError: the host's refusal.
+    """
+    text = command.decode("utf-8", "replace")
+    if host.scenario.secure_only and not privileged and text.startswith(_SECURED):
+        raise RpcError("Permission denied")
+    if text.startswith(appmonitor.PREFIX):
+        return host.ha.answer(command)
+    word, _, rest = text.partition(" ")
+    if word == "guestlib.info.get":
+        return host.info({"2": 2, "3": 3}.get(rest.strip(), 0))
+    if word == "guestlib.stat.get":
+        encoding, _, name = rest.partition(" ")
+        return host.stat(encoding or "text", name.strip())
+    # guestlib.ioctl among them: it writes to the host, and a reader has no business with it.
+    raise RpcError("Unknown command")
+
+
 class Server:
     """Answers for ``host``; ``faults`` are added to those of its scenario.
 
@@ -138,7 +161,7 @@ class Server:
             if rule.fault.stage is Stage.REFUSAL:
                 return rpci.reply((rule.fault.text or "").encode(), ok=False)
         try:
-            data = self._answer(raw, command, privileged)
+            data = answer(self.host, raw, privileged=privileged)
         except RpcError as refusal:
             return rpci.reply(refusal.text.encode(), ok=False)
         for rule in fired:
@@ -156,22 +179,6 @@ class Server:
         if data is not self._last_data:
             self._last_data, self._last_reply = data, rpci.reply(data)
         return self._last_reply
-
-    def _answer(self, raw: bytes, command: str, privileged: bool) -> bytes:
-        """The reply's data; RpcError carries the host's refusal."""
-        host = self.host
-        if host.scenario.secure_only and not privileged and command.startswith(_SECURED):
-            raise RpcError("Permission denied")
-        if command.startswith(appmonitor.PREFIX):
-            return host.ha.answer(raw)
-        word, _, rest = command.partition(" ")
-        if word == "guestlib.info.get":
-            return host.info({"2": 2, "3": 3}.get(rest.strip(), 0))
-        if word == "guestlib.stat.get":
-            encoding, _, name = rest.partition(" ")
-            return host.stat(encoding or "text", name.strip())
-        # guestlib.ioctl among them: it writes to the host, and a reader has no business with it.
-        raise RpcError("Unknown command")
 
     def _spoil(self, reply: bytes, fired: list[FaultRule]) -> tuple[bytes, bool]:
         """What goes out instead, and whether the connection stays."""

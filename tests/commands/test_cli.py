@@ -228,7 +228,7 @@ def test_a_commands_own_mistakes_are_argparses(
         ("doctor --jsn", "doctor: error: --jsn: no such flag; did you mean --json?"),
         ("report --ouptut x", "report: error: --ouptut: no such flag; did you mean --output?"),
         ("reference --chek x", "reference: error: --chek: no such flag; did you mean --check?"),
-        ("simulate --poll.intervl=1s", "simulate: error: --poll.intervl: no such flag\n"),
+        ("simulate --poll.intervl=1s", "simulate: error: --poll.intervl: no such flag; did you mean --poll.interval?"),
         ("ha --sourc vsock status", "ha: error: --sourc: no such flag; did you mean --source?"),
         ("ha is-enabled --ha.soruce=x", "ha is-enabled: error: --ha.soruce: no such flag; did you mean --ha.source?"),
         ("ha disable --fro 2h", "ha disable: error: --fro: no such flag; did you mean --for?"),

@@ -1,0 +1,105 @@
+"""How many series a VM has, and how many begin when something happens to it: promises, kept where docs/simulator.md has them.
+
+``_created`` is left out: no scrape example here keeps it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.fleet.vm import Exporter
+from exporter.outputs.prometheus import TEXT, VMGuestCollector
+from exporter.simulator.fleet import mix
+from exporter.simulator.fleet.inventory import NEW_BUILD, VM
+from tests.fleet.conftest import MakeFleet, Time, turn
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+PROMISED = {
+    scenario: int(most)
+    for scenario, most in re.findall(r"^\| `([\w-]+)` \| (\d+) \|$", DOCUMENT, re.MULTILINE)
+}
+PER_MOVE = int(re.findall(r"\*\*(\d+) series a vMotion\*\*", DOCUMENT)[0])
+PER_UPGRADE = int(re.findall(r"\*\*(\d+) a release\*\*", DOCUMENT)[0])
+WORDS = {"vmguest_hypervisor_info"}
+"""What names the release."""
+
+
+PER_DISK, PER_CARD = map(int, re.findall(r"\*\*(\d+) a disk and (\d+) a network card\*\*", DOCUMENT)[0])
+
+
+def devices(vm: VM) -> tuple[int, int]:
+    scenario = vm.host_side.scenario
+    return len(scenario.disks), len(scenario.nics)
+
+
+def series_of(exporter: Exporter | None) -> set[str]:
+    assert exporter is not None
+    page = TEXT.page(VMGuestCollector(exporter.published.collect)).decode()
+    lines = [line.rpartition(" ")[0] for line in page.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(set(lines))
+    return {line for line in lines if not re.match(r"\w+_created\b", line)}
+
+
+@pytest.fixture
+def lived(make_fleet: MakeFleet, clock: Time) -> Callable[[str], tuple[set[str], ...]]:
+    def live(scenario: str) -> tuple[set[str], ...]:
+        """Series of one VM at the start, after a vMotion, and after another one to a host of a new release."""
+        fleet = make_fleet(36, {scenario: 1})
+        first, second = fleet.estate.hosts
+        vm = next(each for each in first.vms if devices(each) == (2, 2))
+        seen = []
+        for number in range(3):
+            # Long enough for all that comes later: a slow host's rhythm, a limit that changes.
+            for _ in range(8):
+                clock.now += 15
+                fleet.turn(vm, clock.now)
+            seen.append(series_of(fleet.exporter(vm.name)))
+            if number == 0:
+                fleet.estate.move(vm, second, "vMotion")
+            else:
+                first.build = NEW_BUILD
+                fleet.estate.move(vm, first, "vMotion")
+        return tuple(seen)
+
+    return live
+
+
+def test_there_is_a_promise_for_each_scenario() -> None:
+    assert PROMISED.keys() == mix.FLEET.keys()
+
+
+@pytest.mark.parametrize("scenario", mix.FLEET)
+def test_series_of_a_vm_and_how_many_begin(
+    scenario: str, lived: Callable[[str], tuple[set[str], ...]]
+) -> None:
+    start, moved, upgraded = lived(scenario)
+    assert len(start) == PROMISED[scenario]
+    # Not one more at a time, however often it moves.
+    assert len(moved) == len(upgraded) == PROMISED[scenario]
+    begun = moved - start
+    assert len(begun) <= PER_MOVE
+    assert all('session_id="' in series for series in begun)
+    by_release = {series for series in upgraded - moved if "session_id=" not in series}
+    assert len(by_release) <= PER_UPGRADE
+    assert {series.partition("{")[0] for series in by_release} <= WORDS
+
+
+def test_counters_and_gauges_go_on_over_moves_and_releases(
+    lived: Callable[[str], tuple[set[str], ...]],
+) -> None:
+    """The promise's other half: most of them are the same series as before."""
+    start, moved, upgraded = lived("steady")
+    assert len(start & moved & upgraded) == len(start) - PER_MOVE - PER_UPGRADE
+
+
+def test_series_of_a_disk_and_of_a_network_card(make_fleet: MakeFleet, clock: Time) -> None:
+    fleet = make_fleet(36)
+    turn(fleet, clock, 2)
+    found = {devices(vm): len(series_of(fleet.exporter(vm.name))) for vm in fleet.estate.vms}
+    assert len(found) == 6
+    for (disks, cards), count in found.items():
+        assert count - found[2, 2] == PER_DISK * (disks - 2) + PER_CARD * (cards - 2)
