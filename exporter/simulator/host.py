@@ -15,11 +15,11 @@ from exporter.errors import RpcError
 from exporter.protocol import stats_v2, stats_v3
 from exporter.simulator import scenario_file, stat_get, statistics
 from exporter.simulator.curves import Curve, CurveValue, constant
+from exporter.simulator.devices import Devices
 from exporter.simulator.guest import guest_of
 from exporter.simulator.ha import Monitor
 from exporter.simulator.physics import Physics
 from exporter.simulator.scenario import Scenario, ScenarioEvent
-from exporter.simulator.stat_get import Device
 from exporter.snapshot import Guest
 
 
@@ -64,8 +64,8 @@ class SimulatedHost:
         self._pending = sorted(self.scenario.events, key=lambda event: event.at)[::-1]
         self._next_session = self.scenario.session_every or float("inf")
         self._outage_end = 0.0
-        self._disks = self._devices(self.scenario.disks)
-        self._nics = self._devices(self.scenario.nics)
+        self._disks = Devices(self.scenario.disks)
+        self._nics = Devices(self.scenario.nics)
         self.session_id = self.scenario.session_id or self._draw_session_id()
         self._begin_session()
 
@@ -149,8 +149,8 @@ class SimulatedHost:
         self._physics = Physics(machine, self.scenario.drive, self._set, seed=self.seed, began=self._began)
         # The host has run for 1 to 30 days; a session change may well have brought the VM to another one.
         self._host_used = int(self._random.uniform(1, 30) * 86400 * 1000) * machine.host_cores // 3
-        self._disks = self._devices(tuple(self._disks))
-        self._nics = self._devices(tuple(self._nics))
+        self._disks.begin_anew()
+        self._nics.begin_anew()
         self._forget_sample()
 
     def _happen(self, event: ScenarioEvent) -> None:
@@ -203,17 +203,12 @@ class SimulatedHost:
         self.advance()
         self._unplug(self._nics, mac)
 
-    def _devices(self, names: tuple[str, ...]) -> dict[str, Device]:
-        # The first one carries most of the load.
-        return {name: Device(name, 1 / 4**number) for number, name in enumerate(names)}
-
-    def _plug(self, devices: dict[str, Device], name: str) -> None:
-        if name not in devices:
-            devices[name] = Device(name, 1 / 4 ** len(devices), self._physics.totals(self._sample_time))
+    def _plug(self, devices: Devices, name: str) -> None:
+        if devices.add(name, self._physics.totals(self._sample_time)):
             self._notice(f"{name} added")
 
-    def _unplug(self, devices: dict[str, Device], name: str) -> None:
-        if devices.pop(name, None) is not None:
+    def _unplug(self, devices: Devices, name: str) -> None:
+        if devices.remove(name, self._physics.totals(self._sample_time)):
             self._notice(f"{name} removed")
 
     def values(self) -> Mapping[int, tuple[bool, int | bytes]]:
@@ -265,8 +260,8 @@ class SimulatedHost:
             values=self._values,
             totals=self._totals,
             memory=self._memory,
-            disks=tuple(self._disks.values()),
-            nics=tuple(self._nics.values()),
+            disks=self._disks.all(),
+            nics=self._nics.all(),
         )
 
     def _forget_sample(self) -> None:

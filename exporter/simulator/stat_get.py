@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from exporter.catalogue import NO_LIMIT, OLD_NO_LIMIT_MB
 from exporter.errors import RpcError
+from exporter.simulator.devices import Device
 from exporter.simulator.physics import Memory, Totals
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.statistics import StatisticValues
@@ -35,14 +36,6 @@ class StatRow(NamedTuple):
     value: int | str
     type: str = ""
     units: str = ""
-
-
-class Device(NamedTuple):
-    """A disk or network card: its part of the load, and what all of its kind had done when it came."""
-
-    name: str
-    weight: float
-    since: Totals = Totals()
 
 
 class HostView(NamedTuple):
@@ -168,8 +161,8 @@ def _resources(view: HostView) -> list[StatRow]:
 
 
 def _disk(view: HostView, disk: Device) -> list[StatRow]:
-    commands = disk.weight * (view.totals.commands - disk.since.commands)
-    latency = disk.weight * (view.totals.latency - disk.since.latency)
+    carried = disk.carried(view.totals)
+    commands, latency = carried.commands, carried.latency
     reads = int(commands * _READS)
     writes = int(commands * (1 - _READS))
     return [
@@ -184,7 +177,7 @@ def _disk(view: HostView, disk: Device) -> list[StatRow]:
 
 
 def _nic(view: HostView, nic: Device) -> list[StatRow]:
-    packets = nic.weight * (view.totals.packets - nic.since.packets)
+    packets = nic.carried(view.totals).packets
     sent = int(packets * _SENT)
     received = int(packets * (1 - _SENT))
     return [
