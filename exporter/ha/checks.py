@@ -67,17 +67,17 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
     left = deadline - time.monotonic()
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = make(parts.hostname or "", parts.port, timeout=left)
-    with socket.create_connection((connection.host, connection.port), left) as plain:
+    address = (connection.host, connection.port)
+    with socket.create_connection(address, left) as plain, plain.dup() as outside:
+        secured = _secured(plain, connection.host) if parts.scheme == "https" else None
+        connection.sock = secured or plain
         # A limit for each read is none for a peer that drips. So all of it ends with the socket, from outside.
-        outside = plain.dup()
         alarm = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (outside,))
         alarm.daemon = True
         alarm.start()
         try:
-            if parts.scheme == "https":
-                connection.sock = _secured(plain, connection.host)
-            else:
-                connection.sock = plain
+            if secured is not None:
+                _shake_hands(secured)
             connection.request("GET", path, headers={"User-Agent": "vmguest-exporter", "Connection": "close"})
             reply = connection.getresponse()
             text = b""
@@ -89,7 +89,6 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
             raise
         finally:
             alarm.cancel()
-            outside.close()
             connection.close()
     if time.monotonic() >= deadline:
         # What was cut off looks like an end.
@@ -98,8 +97,14 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
 
 
 def _secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    """Takes over ``plain``; nothing is sent yet."""
+    context = ssl.create_default_context()
+    return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+
+
+def _shake_hands(secured: ssl.SSLSocket) -> None:
     try:
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        secured.do_handshake()
     except ssl.SSLCertVerificationError:
         # OpenSSL passes over authorities that it can't open, without a word: with no file to spare no certificate is good.
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

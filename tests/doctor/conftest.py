@@ -191,6 +191,8 @@ class Guest:
             "bits": 64,
             "platform": "linux",
             "wall": lambda: NOW,
+            # Every answer is immediate, however busy the machine is.
+            "clock": lambda: 0.0,
         }
         return World(**{**given, **self.world})
 

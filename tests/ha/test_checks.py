@@ -470,11 +470,18 @@ def test_a_certificate_that_is_not_trusted_for_want_of_files_is_no_failure(
             raise OSError(errno.EMFILE, "Too many open files")
         return opened(path, *rest)
 
-    class Context:
-        def wrap_socket(self, *_: object, **__: object) -> None:
+    class Secured:
+        def do_handshake(self) -> None:
             if short:
                 monkeypatch.setattr(os, "open", no_files)
             raise ssl.SSLCertVerificationError("unable to get local issuer certificate")
+
+        def close(self) -> None:
+            pass
+
+    class Context:
+        def wrap_socket(self, *_: object, **__: object) -> Secured:
+            return Secured()
 
     monkeypatch.setattr(ssl, "create_default_context", Context)
     probe = checks.http(f"https://127.0.0.1:{serve(says(OK))}/")

@@ -60,9 +60,10 @@ def stored(receiver: Receiver, instance: str, expression: str = "{}") -> dict[Se
     return {series(each["metric"]["__name__"], each["metric"]): float(each["value"][1]) for each in found}
 
 
-def pushed_twice(site: Site, way: Way) -> None:
-    """An export at the start and one at the end, with polls between."""
+def pushed_twice(site: Site, way: Way, stored: Callable[[], Any]) -> None:
+    """An export at the start and one at the end, with polls between; the first is ``stored`` before the second."""
     with site.pushing(way):
+        wait_for(stored, bool)
         for _ in range(3):
             site.poll()
     counts = {dict(point.labels)["outcome"]: point.value for point in way.push.families()[0].points}
@@ -92,7 +93,7 @@ def test_a_push_reads_back_as_the_scrape(
         url = site.web()
         before = shown(url)
         way = site.push(name, settings(endpoint, protocol, temporality=temporality, **PLAIN[protocol]))
-        pushed_twice(site, way)
+        pushed_twice(site, way, lambda: stored(receiver, name))
         after = shown(url)
     assert len(after) > 100
     expected = after
@@ -140,7 +141,7 @@ def test_a_strategy_that_keeps_dots_gives_the_names_of_the_page_too(start_promet
         site.poll()
         url = site.web()
         way = site.push("dots", settings(prometheus.endpoint, "http/protobuf"))
-        pushed_twice(site, way)
+        pushed_twice(site, way, lambda: stored(prometheus, "dots"))
         expected = {name for name, _ in shown(url)}
     found = {name for name, _ in wait_for(lambda: stored(prometheus, "dots"), bool)}
     assert "vmguest.cpu.used_seconds_total" in found
