@@ -79,6 +79,15 @@ def wait_for_lock(path: str, patience: float, sleep: Callable[[float], None] = t
     return taken
 
 
+def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float]:
+    """What may be left at the host, and for how long health was bad: by the lock's file, and by what the exporter knows.
+
+    The file may not have been written, and the exporter has not seen the last word of a heart that died.
+    """
+    bad_for = before.bad_for if settings.bad_for is None else settings.bad_for
+    return max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index), bad_for
+
+
 def main(argv: list[str]) -> int:
     """Beat until told to stop. ``argv``: the :class:`HeartSettings`. The pipes are standard input and output."""
     wakeup, wake = os.pipe()
@@ -103,11 +112,9 @@ def main(argv: list[str]) -> int:
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
-    bad_for = before.bad_for if settings.bad_for is None else settings.bad_for
-    leftover = max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index)
     heart = Heart(
         monitor_for(settings),
-        Policy(rules, time.monotonic(), leftover, bad_for),
+        Policy(rules, time.monotonic(), *taken_over(before, settings)),
         link,
         stop=lambda: bool(stops),
         note=note,

@@ -1,10 +1,10 @@
 """A second model: vSphere HA's side and the promises of the heartbeats, from VMware's documents alone.
 
 It imports nothing of this program, neither of the heartbeats nor of the simulator, and is told of the world and not of
-what the program thinks: which verdicts on health reached it and when, when it could not run or reach its host.
+what the program thinks: what each look at what is checked found and when, when it could not run or reach its host.
 
 Sources: "Guest and HA Application Monitoring SDK Programming Guide" (30 s, statuses, codes), vSphere API
-(``GuestInfo.appState``); docs/heartbeats.md for what is promised.
+(``GuestInfo.appState``); docs/heartbeats.md for what is promised, of checks too.
 """
 
 from __future__ import annotations
@@ -68,6 +68,65 @@ class Host:
             self.asked = None
             return "0"
         raise AssertionError(f"no such command: {text}")
+
+
+@dataclass
+class Check:
+    """What is known of the one thing that is checked, by what each look found. Times: seconds in which somebody could look.
+
+    A look is ``good``, ``bad``, ``fault`` (the exporter could not look) or ``unknown`` (too early to say).
+    """
+
+    interval: float
+    timeout: float
+    failures: int
+    successes: int
+    known: str = "unknown"
+    in_a_row: list[str] = field(default_factory=list)
+    """Looks that were good or bad, since the last one of the other kind."""
+    blind: int = 0
+    """Faults in a row."""
+    begun: float | None = None
+    undecided: float = 0.0
+    """Seconds of looks without a clear result."""
+
+    def begin(self, at: float) -> None:
+        self.begun = at
+
+    def end(self, at: float, found: str) -> None:
+        assert self.begun is not None
+        late, began = self._late(at), self.begun
+        self.begun = None
+        if found == "fault":
+            self.blind += 1
+            return
+        self.blind = 0
+        if found == "unknown":
+            self.undecided = 0.0
+            return
+        self.undecided += max(at - began, self.interval)
+        found = "bad" if late else found
+        if self.in_a_row and self.in_a_row[-1] != found:
+            self.in_a_row.clear()
+        self.in_a_row += [found] * max(1, late)
+        if found == "bad" and len(self.in_a_row) >= self.failures:
+            self.known = "bad"
+        elif found == "good" and (self.known == "good" or len(self.in_a_row) >= self.successes):
+            self.known = "good"
+
+    def _late(self, at: float) -> int:
+        """A look that hangs is a failed one, and so is each that it keeps from being taken."""
+        over = -1.0 if self.begun is None else at - self.begun - self.timeout
+        return 0 if over <= 0 else 1 + int(over / self.interval)
+
+    def verdict(self, at: float) -> str:
+        failed = self.in_a_row.count("bad") + self._late(at)
+        if self.blind >= self.failures:
+            return "fault"
+        if failed >= self.failures:
+            return "bad"
+        limit = max(self.failures, self.successes) * (self.interval + self.timeout)
+        return "bad" if self.known == "unknown" and self.undecided > limit else self.known
 
 
 @dataclass
@@ -144,6 +203,14 @@ class Promises:
             self.wrong.append(f"at {now:.1f}, enabled before health was good")
         elif not self.entitled and self.health != "good":
             self.wrong.append(f"at {now:.1f}, enabled for the first time while health is {self.health}")
+
+    def disabling(self, now: float, *, wanted: bool) -> None:
+        """The program asks the host to expect no heartbeats any more, outside of a stop; ``wanted``: of maintenance too.
+
+        One that follows a crash takes the monitoring over, whatever health is.
+        """
+        if wanted and not (self.on_unhealthy == "disable" and self.found_bad | (self.health == "fault")):
+            self.missed.append(f"at {now:.1f}, switched off though nobody asked")
 
     def look(self, now: float, begun: float, *, wanted: bool) -> None:
         """The program runs at ``now``, since ``begun``; ``wanted``: no stop, no maintenance."""

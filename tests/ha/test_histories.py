@@ -1,6 +1,7 @@
 """Arbitrary histories against the second model: no wrong reset, none that is missed, no double beats.
 
-The heart's real loop, policy, lock, channel and maintenance run on a clock of the test's own. A hundred histories, two
+The heart's real loop, policy, lock, channel and maintenance, and the main process's verdict on a check that is slow, fails,
+hangs or can't be looked at, run on a clock of the test's own. A hundred histories, two
 thousand in a complete run; ``HISTORIES=100000 pytest tests/ha/test_histories.py`` plays so many.
 """
 
@@ -9,23 +10,27 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import ConnectionLost, RefusedError, TimeoutExpired
 from exporter.ha import lock
-from exporter.ha.heart import CALL_LIMIT
+from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, RunningClock
+from exporter.ha.health import HealthJudge
+from exporter.ha.heart import CALL_LIMIT, taken_over
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, Message
+from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, Message
 from exporter.ha.policy import Policy
-from exporter.ha.rules import Health, OnUnhealthy, Rules
+from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.session.wire import Channel
-from tests.ha.oracle import SETTLE, WINDOW, Host, Promises
+from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Promises
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000" if os.environ.get("COMPLETE") else "100"))
 PARTS = 10
@@ -39,13 +44,74 @@ class Quiet(Link):
     def __init__(self) -> None:
         self.inbox: list[Message] = []
         self.closed = False
+        self.report: HeartReport | None = None
 
     def receive(self) -> list[Message]:
         inbox, self.inbox = self.inbox, []
         return inbox
 
     def send(self, message: Message) -> None:
-        pass
+        if isinstance(message, HeartReport):
+            self.report = message
+
+
+class Looked(CheckRunner):
+    """A check whose looks are the world's."""
+
+    def __init__(self, timing: CheckTiming, now: float) -> None:
+        self.name, self.state = "check", CheckState(timing, now)
+
+    def judge(self, now: float) -> tuple[Health, str]:
+        return self.state.judge(now)
+
+
+class Main:
+    """The main process: it looks, judges and tells its heart; and, beside it, what a look found by the second model."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.timing = world, world.timing
+        timing = self.timing
+        self.running = RunningClock(lambda: world.now)
+        self.looked = Looked(timing, self.running())
+        self.judge = HealthJudge(
+            [self.looked], lambda: world.now, 30.0, clock=lambda: world.now, running=self.running
+        )
+        self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
+        self.ran = 0.0
+        """Seconds in which it did not stand still."""
+        self.due, self.ends, self.found = world.now, float("inf"), ""
+        self.report: HeartReport | None = None
+        """The last word of its heart."""
+
+    def run(self, seconds: float) -> None:
+        """Look, if it is time."""
+        world, state = self.world, self.looked.state
+        self.ran += min(seconds, 3.0)
+        self.running.tick()
+        while True:
+            if self.check.begun is None and world.now >= self.due:
+                state.begin(self.running())
+                self.check.begin(self.ran)
+                self.due = world.now + self.timing.interval
+                self.found = "unknown" if world.now < world.unknown_until else world.finds
+                took = world.chance.choice([0.0, 0.0, 1.5])
+                took = self.timing.timeout if self.found == "bad" and took else took
+                self.ends = world.now + took
+            if self.found == "stuck" and world.finds == "stuck":
+                return
+            if self.check.begun is None or world.now < self.ends:
+                return
+            now = self.running()
+            if self.found == "fault":
+                state.not_looked(now, "no descriptors")
+            elif self.found == "unknown":
+                state.not_known(now, "too early")
+            else:
+                state.end(now, None if self.found in {"good", "stuck"} else "refused")
+            self.check.end(self.ran, "good" if self.found == "stuck" else self.found)
+            self.due = max(self.due, world.now)
+            if self.due > world.now:
+                return
 
 
 class Stream:
@@ -81,6 +147,8 @@ class Stream:
         text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
         if text == "Enable":
             world.promises.enabling(world.now)
+        if text == "Disable" and world.host.enabled and not world.stop and not world.forgotten:
+            world.promises.disabling(world.now, wanted=world.in_maintenance() is None)
         answer = world.host.command(world.now, self.number, text)
         if text == "Enable":
             world.promises.enabled()
@@ -111,6 +179,14 @@ class World:
             chance.choice([0.0, 5.0, 30.0]),
             chance.choice(list(OnUnhealthy)),
         )
+        self.timing = chance.choice(
+            [
+                CheckTiming(1.0, 5.0, 1, 1),
+                CheckTiming(1.0, 5.0, 1, 1),
+                CheckTiming(5.0, 5.0, 3, 1),
+                CheckTiming(10.0, 5.0, 3, 2),
+            ]
+        )
         self.host = Host(chance.choice([0.0, 20.0]))
         self.promises = Promises(self.rules.interval, self.rules.grace, self.rules.on_unhealthy.value)
         self.boot, self.path = folder / "boot_id", str(folder / "ha.lock")
@@ -124,17 +200,28 @@ class World:
         self.heart: Heart | None = None
         self.held: lock.Lock | None = None
         self.link = Quiet()
-        self.truth = Health.GOOD
+        self.finds = "good"
+        """What a look finds: good, bad, fault, or stuck: it does not come back for as long as that is so."""
+        self.main: Main | None = None
+        self.maintained = self.unwritten = self.forgotten = False
         self.stalled = self.full = self.stop = False
-        self.told = self.begun = 0.0
+        self.told = self.begun = self.ran_at = 0.0
         self.stopped = True
         self.steps: list[str] = []
         self.lasting_since: float | None = None
         self.start()
 
     @property
+    def known_after(self) -> float:
+        """Seconds after which a change of what is checked is known."""
+        return self.timing.failures * (self.timing.interval + self.timing.timeout)
+
+    @property
     def budget(self) -> float:
         return WINDOW - self.rules.interval - SETTLE
+
+    def in_maintenance(self) -> float | None:
+        return self.maintenance.left() if self.maintained else None
 
     def start(self) -> None:
         held = lock.acquire(self.path, boot_id=self.boot)
@@ -142,16 +229,28 @@ class World:
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
         self.promises.fresh(on=self.host.enabled)
-        if self.boots or self.number > 1:
-            self.promises.bad = max(held.before.bad_for, self.promises.bad)
+        settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
+        if self.main is None:
+            self.main = Main(self)
+            self.forgotten = self.unwritten
+            if self.unwritten:
+                # A disk that was full at the end took no later word.
+                self.promises.bad = held.before.bad_for
+        elif self.main.report is not None:
+            settings = replace(settings, bad_for=self.main.report.bad_for, leftover=self.main.report.leftover)
         connector = Stream(self, self.number)
+
+        def note(leftover: Leftover, bad_for: float) -> bool:
+            self.unwritten = self.full
+            return not self.full and held.note(leftover, bad_for)
+
         self.heart = Heart(
             WireAppMonitor(Channel(connector, CALL_LIMIT, clock=lambda: self.now)),
-            Policy(self.rules, self.now, held.before.leftover, held.before.bad_for),
+            Policy(self.rules, self.now, *taken_over(held.before, settings)),
             self.link,
             stop=lambda: self.stop,
-            note=lambda leftover, bad_for: not self.full and held.note(leftover, bad_for),
-            maintenance=self.maintenance.left,
+            note=note,
+            maintenance=self.in_maintenance,
             clock=lambda: self.now,
             wall=lambda: self.now + self.chance.choice([0, 0, 3600, -3600]),
         )
@@ -161,6 +260,8 @@ class World:
     def end(self, *, stopped: bool) -> None:
         assert self.held is not None
         self.held.release()
+        if self.main is not None:
+            self.main.report = self.link.report
         self.heart = self.held = None
         self.stopped = stopped
 
@@ -176,10 +277,15 @@ class World:
                     self.promises.outage(self.now, step)
                 self.now += step
             else:
-                if not self.stalled and self.now - self.told >= 1.0:
-                    self.tell()
+                if self.main is None:
+                    self.main = Main(self)
+                if not self.stalled:
+                    self.main.run(self.now - self.ran_at)
+                    if self.now - self.told >= 1.0:
+                        self.tell()
+                self.ran_at = self.now
                 self.promises.look(
-                    self.now, self.begun, wanted=not self.stop and self.maintenance.left() is None
+                    self.now, self.begun, wanted=not self.stop and self.in_maintenance() is None
                 )
                 self.watch_for_missed()
                 begun = self.now
@@ -195,9 +301,10 @@ class World:
 
     def tell(self) -> None:
         self.told = self.now
-        health = Health.UNKNOWN if self.now < self.unknown_until else self.truth
-        self.promises.verdict(self.now, health.value)
-        self.link.inbox.append(HealthUpdate(health, "a check fails", self.now, self.sessions))
+        assert self.main is not None
+        summary = self.main.judge.judge()
+        self.promises.verdict(self.now, self.main.check.verdict(self.main.ran))
+        self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
 
     def reset_if_due(self) -> None:
         before = len(self.host.resets)
@@ -209,9 +316,11 @@ class World:
         self.promises.judge(when, why, heard, stopped=self.stopped and self.heart is None)
         if self.held:
             self.end(stopped=True)
+        self.main = None
+        self.unwritten = False
         self.boots += 1
         self.boot.write_text(f"boot-{self.boots}")
-        self.truth, self.lasting_since = Health.GOOD, None
+        self.finds, self.lasting_since = "good", None
         self.host.forget()
         self.promises.clear()
         self.promises.handed_back()
@@ -226,6 +335,9 @@ class World:
             self.lasting_since = None
             return
         if self.lasting_since is None:
+            self.lasting_since = self.now
+        if self.host.beats and self.host.beats[-1][0] > self.lasting_since + SETTLE:
+            promises.missed.append(f"at {self.now:.1f}, {self.rules}, beats, since {self.lasting_since:.1f}")
             self.lasting_since = self.now
         limit = WINDOW + self.rules.interval + SETTLE
         if self.now - self.lasting_since > limit:
@@ -244,12 +356,18 @@ class World:
         self.run(chance.uniform(0.1, 90))
 
     def do_bad(self, chance: random.Random) -> None:
-        self.truth = chance.choice([Health.BAD, Health.FAULT])
-        self.run(chance.choice([1.0, self.rules.grace, 80.0]))
+        self.finds = chance.choice(["bad", "bad", "fault", "stuck"])
+        self.run(chance.choice([1.0, self.rules.grace, self.known_after + 60.0]))
 
     def do_good(self, _: random.Random) -> None:
-        self.truth = Health.GOOD
-        self.run(SETTLE)
+        self.finds = "good"
+        self.run(SETTLE + self.known_after)
+
+    def do_good_and_bad_in_turn(self, chance: random.Random) -> None:
+        """A check that flaps is good as soon as one look was, and never bad for want of looks in a row."""
+        for _ in range(chance.randint(1, 12)):
+            self.finds = "bad" if self.finds == "good" else "good"
+            self.run(self.timing.interval)
 
     def do_stall(self, chance: random.Random) -> None:
         if self.heart:
@@ -307,8 +425,29 @@ class World:
             self.run(chance.choice([0.2, chance.uniform(0, self.budget), 60.0]))
         if self.heart is None:
             self.unknown_until = self.now + chance.choice([0.0, 0.0, 45.0, 100.0])
+            self.main = None
             self.start()
         self.run(SETTLE)
+
+    def do_restarts_while_bad(self, chance: random.Random) -> None:
+        """Of the exporter or of its heart, again and again: grace must not begin anew each time."""
+        self.finds, self.unknown_until = "bad", self.now
+        boots = self.boots
+        for _ in range(chance.randint(2, 6)):
+            self.run(chance.uniform(2, 20) + self.known_after)
+            if boots != self.boots or self.heart is None:
+                break
+            if chance.random() < 0.5:
+                self.main = None
+            self.end(stopped=False)
+            self.start()
+        self.run(SETTLE)
+
+    def do_freeze_while_bad(self, chance: random.Random) -> None:
+        """An hour of standstill is no hour of bad health."""
+        self.finds = "bad"
+        self.run(self.known_after)
+        self.do_freeze(chance)
 
     def do_heart_dies(self, _: random.Random) -> None:
         """The heart alone: the main process starts another at once, and tells it what it last knew."""
@@ -343,13 +482,15 @@ class World:
         if self.stop_in_order():
             self.run(chance.choice([1.0, 100.0]))
             self.unknown_until = self.now + chance.choice([0.0, 100.0])
+            self.main = None
             self.start()
         self.run(SETTLE)
 
     def do_stop_after_a_lost_enable(self, chance: random.Random) -> None:
         """It has taken effect, though nobody was told; the successor of one that died then need not hear of it either."""
         if self.heart and self.stop_in_order():
-            self.truth, self.unknown_until = Health.GOOD, self.now
+            self.finds, self.unknown_until = "good", self.now
+            self.main = None
             self.start()
             self.aimed_at, self.losses = "Enable", chance.randint(1, 4)
             self.run(chance.uniform(0.1, 8))
@@ -359,19 +500,21 @@ class World:
                 self.aimed_at, self.losses = "IsEnabled", chance.randint(1, 2)
                 self.run(chance.uniform(0.1, 3))
             if self.stop_in_order():
+                self.main = None
                 self.start()
         self.run(SETTLE)
 
     def do_good_for_a_moment(self, chance: random.Random) -> None:
         """The host cannot be reached while health is good, and can while it is bad."""
         if self.heart and self.stop_in_order():
-            self.truth, self.unknown_until = Health.GOOD, self.now
+            self.finds, self.unknown_until = "good", self.now
+            self.main = None
             self.start()
             seconds = chance.uniform(3, 10)
             self.away_until = self.now + seconds
             self.run(chance.uniform(1, 3))
             self.do_bad(chance)
-            self.truth = Health.GOOD
+            self.finds = "good"
         self.run(SETTLE)
 
     def do_lose_replies(self, chance: random.Random) -> None:
@@ -384,9 +527,9 @@ class World:
         """A request for a reset is taken, its reply is lost, and health returns before it is acted upon."""
         if self.heart and not self.stalled:
             self.aimed_at, self.losses = NEED_RESET, chance.randint(1, 3)
-            self.truth = Health.BAD
+            self.finds = "bad"
             self.run(self.rules.grace + chance.uniform(1, 6))
-            self.truth = Health.GOOD
+            self.finds = "good"
             self.run(20 + SETTLE)
             self.losses = 0
 
@@ -398,6 +541,7 @@ class World:
     def do_maintenance(self, chance: random.Random) -> None:
         boots = self.boots
         self.maintenance.begin(chance.choice([5.0, 120.0]))
+        self.maintained = True
         self.promises.clear()
         self.run(SETTLE)
         if boots == self.boots and self.heart and self.maintenance.left() is not None:
@@ -409,6 +553,7 @@ class World:
             assert len(self.host.resets) == resets
         if chance.random() < 0.5:
             self.maintenance.end()
+            self.maintained = False
 
 
 def play(seed: int, folder: Path) -> World:
@@ -420,6 +565,7 @@ def play(seed: int, folder: Path) -> World:
         for _ in range(STEPS):
             world.step()
             if world.heart is None:
+                world.main = None
                 world.start()
             assert not world.promises.wrong, (seed, world.promises.wrong, world.rules, world.steps[-6:])
             assert not world.promises.missed, (seed, world.promises.missed, world.rules, world.steps[-6:])
