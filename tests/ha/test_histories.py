@@ -221,7 +221,10 @@ class World:
         return WINDOW - self.rules.interval - SETTLE
 
     def in_maintenance(self) -> float | None:
-        return self.maintenance.left() if self.maintained else None
+        # Most of the time there is none, and no file to look for.
+        left = self.maintenance.left() if self.maintained else None
+        self.maintained = left is not None
+        return left
 
     def start(self) -> None:
         held = lock.acquire(self.path, boot_id=self.boot)
