@@ -63,6 +63,11 @@ _SCALES: dict[str, tuple[Unit, int, int]] = {
 }
 """The host's unit strings that are understood: base unit and factor (numerator, denominator)."""
 
+_NOTHING = (-1, 2**64 - 1)
+"""-1, signed and not: the host has no such number."""
+_NO_LIMIT = (*_NOTHING, 2**32 - 1)
+"""As a limit: there is none. In 32 bits too, as the basic statistics have it."""
+
 _BY_NAME = {(row.category, row.name): row for row in EXTENDED}
 _RESERVED = frozenset(metric.family for metric in METRICS)
 """Families of the catalogue: no name from a host may become one of these by rule."""
@@ -119,11 +124,12 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     if metric is None:
         return None
     scaled = _scaled(value.value, value.units)
-    if metric.kind is Kind.COUNTER and scaled < 0:
-        return None
-    if scaled < 0 and value.name.rpartition(".")[2].lower() == "limit":
+    limit = value.name.rpartition(".")[2].lower() == "limit"
+    if limit and value.value in _NO_LIMIT and metric.kind is not Kind.COUNTER:
         scaled = float("inf")
-    elif value.value == -1 or (scaled < 0 and value.units in _SCALES):
+    elif value.value in _NOTHING or (
+        scaled < 0 and (limit or metric.kind is Kind.COUNTER or value.units in _SCALES)
+    ):
         # No amount of bytes, seconds or hertz, and -1 of nothing: the host's way to say that it has none to give.
         return None
     return Mapped(metric, labels, scaled)
@@ -137,9 +143,9 @@ def _fits(row: ExtendedStatistic, units: str) -> bool:
 def _known(row: ExtendedStatistic, value: float, units: str, labels: Labels) -> Mapped | None:
     """By the catalogue's row; None for -1 and its like, which mean *unlimited* for a limit and else nothing."""
     scaled = _scaled(value, units)
-    if value == -1 and row.name.endswith("limit"):
+    if value in _NO_LIMIT and row.name.endswith("limit"):
         scaled = float("inf")
-    elif scaled < 0:
+    elif scaled < 0 or value in _NOTHING:
         return None
     return Mapped(row.metric, row.labels + labels, scaled, row.basic)
 

@@ -64,8 +64,11 @@ def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]
         if expose_identity:
             labels.append(("bios_uuid", session.get("uuid.bios", "")))
         found.append(_family(catalogue.HYPERVISOR, [Point(1, tuple(labels))], extended))
-    host = {snake(name).removeprefix("host_"): text for name, text in words("host").items() if text}
-    host = {name: text for name, text in host.items() if name and not name[0].isdigit()}
+    host: dict[str, str] = {}
+    for spelt, text in words("host").items():
+        name = snake(spelt).removeprefix("host_")
+        if text and name and not name[0].isdigit():
+            host.setdefault(name, text)
     if not expose_identity:
         host = {name: text for name, text in host.items() if "uuid" not in name and "name" not in name}
     if host:

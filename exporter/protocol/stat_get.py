@@ -177,8 +177,8 @@ class _Yaml:
     def __init__(self) -> None:
         self.values = Values()
         self._name: str | None = None
-        self._flat = ""
-        self._fields: dict[str, str] = {}
+        self._flat: object = ""
+        self._fields: dict[str, object] = {}
         self._indent = 0
 
     def line(self, line: str) -> None:
@@ -200,7 +200,7 @@ class _Yaml:
         if self._name is None:
             return
         get = self._fields.get
-        if self._fields and self._flat:
+        if self._fields and self._flat != "":
             self.values.drop()
         elif self._fields:
             self.values.add(self._name, get("value"), get("type"), get("units"))
@@ -209,14 +209,21 @@ class _Yaml:
         self._name = None
 
 
-def _yaml_pair(line: str) -> tuple[str | None, str]:
+_MORE = ("&", "*", "!", "|", ">", "{", "[", "#", "- ", "? ")
+"""What a word of YAML without quotes does not begin with: anchors, references, tags, blocks, collections, comments."""
+_NO_WORD = ()
+"""Stands for such a thing: neither a word nor, as a type or unit, the absence of one."""
+
+
+def _yaml_pair(line: str) -> tuple[str | None, object]:
     """``key: value`` or ``key:``; no key for anything else. A colon without a space belongs to the key."""
     key, colon, value = line.partition(": ")
     if not colon:
         if not line.endswith(":"):
             return None, ""
         key = line[:-1]
-    return _unquoted(key.strip(BLANK)), _unquoted(value.strip(BLANK))
+    value = value.strip(BLANK)
+    return _unquoted(key.strip(BLANK)), _NO_WORD if value.startswith(_MORE) else _unquoted(value)
 
 
 def _unquoted(word: str) -> str:

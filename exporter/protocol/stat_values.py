@@ -93,8 +93,8 @@ def _value(raw: object) -> float | int | str | None:
         raw = float(raw) if match[1] else int(raw)
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None
-    # Not a number compares as false.
-    return raw if _LEAST <= raw <= _MOST else None
+    # Not a number compares as false. Nothing is added, so that it is never -0.0, which a page would show.
+    return raw + 0 if _LEAST <= raw <= _MOST else None
 
 
 def session_id(raw: object) -> int:
@@ -104,7 +104,7 @@ def session_id(raw: object) -> int:
 
 
 def decode(reply: bytes) -> str:
-    """A reply as text, without the NUL that ends it.
+    """A reply as text, without the NUL that ends it and a byte order mark that may begin it.
 
     Raises:
         RemoteProtocolError: it is too long, or goes on after a NUL.
@@ -114,4 +114,4 @@ def decode(reply: bytes) -> str:
     reply = reply.rstrip(b"\0")
     if b"\0" in reply:
         raise RemoteProtocolError(f"extended statistics with a NUL at byte {reply.index(0)}")
-    return reply.decode("utf-8", "replace")
+    return reply.decode("utf-8", "replace").removeprefix("\ufeff")

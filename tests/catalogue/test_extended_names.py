@@ -162,6 +162,32 @@ def test_no_unknown_statistic_is_less_than_nothing(units: str, type_: str) -> No
     assert map_value("resources", ExtendedValue("vm.new.thing", -1, type_, units)) is None
 
 
+@pytest.mark.parametrize("spelt", [-1, 2**64 - 1])
+def test_minus_one_may_be_spelt_as_an_unsigned_number(spelt: int) -> None:
+    assert map_value("resources", value("guest.mem.swapped", spelt, "instant", "KB")) is None
+    assert map_value("resources", value("vm.cpu.contention.cpu", spelt, "accumulate", "us")) is None
+    assert map_value("resources", value("vm.new.thing", spelt, "instant", "")) is None
+    for name in ("guest.mem.limit", "new.limit"):
+        limit = map_value("resources", value(name, spelt, "static", "KB"))
+        assert limit is not None
+        assert limit.value == INF
+
+
+def test_32_bits_of_ones_are_no_limit_as_in_the_basic_statistics_and_else_a_number() -> None:
+    limit = map_value("resources", value("vm.cpu.limit", 2**32 - 1, "static", "MHz"))
+    assert limit is not None
+    assert limit.value == INF
+    received = map_value("vnet m", value("size.rx", 2**32 - 1, "accumulate", "bytes"))
+    assert received is not None
+    assert received.value == 2**32 - 1
+
+
+@pytest.mark.parametrize("units", ["", "KB", "commands"])
+def test_no_other_number_below_nothing_is_no_limit(units: str) -> None:
+    for name in ("guest.mem.limit", "new.limit"):
+        assert map_value("resources", value(name, -5, "static", units)) is None
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("a.bC", "a_b_c"), ("swapIn", "swap_in"), ("A..B", "a_b"), ("ü", ""), ("x-Y z", "x_y_z")],
@@ -207,6 +233,12 @@ def test_the_hypervisor_is_an_info_and_its_uuid_is_identity() -> None:
     assert dict(quiet.points[0].labels) == {"version": "VMware ESXi 8.0.2", "provider": ""}
     told = by_name(families(snapshot({"session": SESSION}), expose_identity=True))["vmguest_hypervisor_info"]
     assert dict(told.points[0].labels)["bios_uuid"] == "56 4d"
+
+
+def test_of_two_words_with_one_label_the_first_counts() -> None:
+    host = (value("host.cpu.model", "right"), value("cpu-model", "wrong"))
+    told = by_name(families(snapshot({"host": host})))["vmguest_host_info"]
+    assert dict(told.points[0].labels) == {"cpu_model": "right"}
 
 
 def test_host_words_are_an_info_without_identity() -> None:

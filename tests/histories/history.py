@@ -328,6 +328,7 @@ class History:
             # Of another boot, or there is no folder that is kept.
             self.memory.known = None
         self.say("the exporter starts again")
+        world.blinks = world.blinks and not self.fell
         self.boot()
 
     def in_the_middle(self) -> None:

@@ -224,12 +224,17 @@ def _take(found: Extended, name: Any, value: Any, type_: Any = None, units: Any 
         # Only a decimal may be rounded to there.
         return
     whole = "." not in value if isinstance(value, str) else isinstance(value, int)
-    found[clean] = (int(number) if whole else float(number), kind, unit)
+    found[clean] = (int(number) if whole else float(number) or 0.0, kind, unit)
 
 
 def _decoded(reply: bytes) -> str | None:
     reply = reply.rstrip(b"\0")
-    return None if b"\0" in reply else reply.decode("utf-8", errors="replace")
+    if b"\0" in reply:
+        return None
+    if reply[:3] == b"\xef\xbb\xbf":
+        # The byte order mark of UTF-8 is no part of what it begins.
+        reply = reply[3:]
+    return reply.decode("utf-8", errors="replace")
 
 
 class _Tree(xml.sax.ContentHandler):
@@ -382,7 +387,7 @@ def yaml(reply: bytes) -> tuple[int, Extended] | None:
         name, flat = _yaml_pair(head)
         if name is None:
             continue
-        fields: dict[str, str] = {}
+        fields: dict[str, Any] = {}
         depth = None
         for line in lines:
             indent = len(line) - len(line.lstrip(" \t"))
@@ -392,16 +397,20 @@ def yaml(reply: bytes) -> tuple[int, Extended] | None:
                 fields[key] = value
         if not fields:
             _take(found, name, flat)
-        elif not flat:
+        elif flat == "":
             _take(found, name, fields.get("value"), fields.get("type"), fields.get("units"))
     return 0, found
 
 
-def _yaml_pair(line: str) -> tuple[str | None, str]:
+def _yaml_pair(line: str) -> tuple[str | None, Any]:
+    """False as value: no plain word (YAML 1.2.2, 7.3.3)."""
     match = YAML_KEY.match(line)
     if match is None:
         return None, ""
-    return _bare(match["key"].strip(WHITE)), _bare((match["value"] or "").strip(WHITE))
+    value = (match["value"] or "").strip(WHITE)
+    if re.match(r"[&*!|>{\[#]|[-?] ", value):
+        return _bare(match["key"].strip(WHITE)), False
+    return _bare(match["key"].strip(WHITE)), _bare(value)
 
 
 def _bare(word: str) -> str:

@@ -474,3 +474,53 @@ def test_only_a_line_feed_ends_a_line(encoding: str, reply: str) -> None:
 def test_a_line_that_is_not_understood_costs_no_other() -> None:
     assert parse("text", b"# nothing\na = 1\n") == Reply((ExtendedValue("a", 1),), dropped=1)
     assert parse("yaml", b"nothing\n  x: 1\na: 1\n- b\n") == Reply((ExtendedValue("a", 1),), dropped=2)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("xml", b"<metrics><metric name='a'>5</metric></metrics>"),
+        ("json", b'{"a": 5}'),
+        ("yaml", b"a:\n  value: 5\n"),
+        ("text", b"a = 5\n"),
+    ],
+)
+def test_a_byte_order_mark_belongs_to_no_name(encoding: str, reply: bytes) -> None:
+    assert [(each.name, each.value) for each in parse(encoding, b"\xef\xbb\xbf" + reply).values] == [("a", 5)]
+
+
+@pytest.mark.parametrize("mark", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_other_widths_of_unicode_are_refused(encoding: str, mark: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse(encoding, '<metrics><metric name="a">5</metric></metrics>'.encode(mark))
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["&x 5", "*x", "!!int 5", "!x 5", "|", ">-", "{value: 5}", "[5]", "&x", "- 5", "? 5", "# 5"],
+)
+def test_what_yaml_means_by_more_than_the_words_is_left_out(word: str) -> None:
+    """Anchors, references, tags, blocks, collections: a host sends none, and they are not what they spell."""
+    reply = f"b: ok\na: {word}\nversion:\n  value: {word}\nc:\n  type: {word}\n  value: 5\n"
+    parsed = parse("yaml", reply.encode())
+    assert [each.name for each in parsed.values] == ["b"]
+    assert parsed.dropped == 3
+
+
+def test_a_quoted_word_of_yaml_may_begin_with_anything() -> None:
+    parsed = parse("yaml", b"a: '*x'\nb: \"& co\"\nc: -5\nd: %\ne: -\n")
+    assert [each.value for each in parsed.values] == ["*x", "& co", -5, "%", "-"]
+
+
+@pytest.mark.parametrize("zero", ["-0", "-0.0", "-0.000"])
+def test_nothing_is_never_negative(zero: str) -> None:
+    replies = {
+        "xml": f"<metrics><metric name='a'>{zero}</metric></metrics>",
+        "json": f'{{"a": {zero}}}',
+        "yaml": f"a: {zero}",
+        "text": f"a = {zero}",
+    }
+    for encoding, reply in replies.items():
+        (found,) = parse(encoding, reply.encode()).values
+        assert str(found.value) in ("0", "0.0"), encoding
