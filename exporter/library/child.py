@@ -21,6 +21,9 @@ from exporter.library import handle, loader, messages
 MEMORY = 512 * 2**20
 """Bytes of address space, of which Python and the library need some forty MiB."""
 
+PROCESSES = 256
+"""Processes and threads of the exporter's user beyond which the library can start none. Root's are not counted."""
+
 
 class Child:
     """Answers questions with the library, which is loaded at the first one that can be."""
@@ -109,16 +112,16 @@ def _outlive_signals() -> None:
 def _limit_resources() -> None:
     """A crash is expected here and counted: a core file for each would fill the disk.
 
-    What the library asks for when the host's bytes mislead it must not be the machine's memory; a library that gets
-    none aborts.
+    What the library asks for when the host's bytes mislead it must not be the machine's memory, nor all its processes;
+    a library that gets none aborts.
     """
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+        for each, bound in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_NPROC, PROCESSES)):
+            _, most = resource.getrlimit(each)
+            resource.setrlimit(each, (bound if most == resource.RLIM_INFINITY else min(bound, most), most))
 
 
 def _private_pipes(stdin: int = 0, stdout: int = 1, stderr: int = 2) -> tuple[IO[bytes], IO[bytes]]:

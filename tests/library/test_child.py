@@ -119,8 +119,9 @@ def test_signals_to_the_group_are_outlived(handlers: None) -> None:
         os.kill(os.getpid(), number)
 
 
-def test_a_crash_leaves_no_core_and_memory_has_a_bound() -> None:
-    before = {each: resource.getrlimit(each) for each in (resource.RLIMIT_CORE, resource.RLIMIT_AS)}
+def test_a_crash_leaves_no_core_and_memory_and_processes_have_a_bound() -> None:
+    bounds = (resource.RLIMIT_CORE, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
+    before = {each: resource.getrlimit(each) for each in bounds}
     try:
         child._limit_resources()
         after = {each: resource.getrlimit(each) for each in before}
@@ -129,6 +130,7 @@ def test_a_crash_leaves_no_core_and_memory_has_a_bound() -> None:
             resource.setrlimit(each, limits)
     assert after[resource.RLIMIT_CORE] == (0, before[resource.RLIMIT_CORE][1])
     assert after[resource.RLIMIT_AS] == (child.MEMORY, before[resource.RLIMIT_AS][1])
+    assert after[resource.RLIMIT_NPROC] == (child.PROCESSES, before[resource.RLIMIT_NPROC][1])
 
 
 def test_the_alarm_is_the_timer_of_the_process() -> None:
