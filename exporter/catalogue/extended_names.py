@@ -160,6 +160,13 @@ def snake(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
 
 
+_ENDINGS = {
+    Kind.COUNTER: r"(^|_)(total|info|created)$",
+    Kind.GAUGE: r"(^|_)(total|info|created|bucket|count|sum)$",
+}
+"""They mean something to Prometheus at the end of a name, and of the family's name where they are all of it."""
+
+
 @lru_cache(maxsize=4096)
 def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     """The metric for a statistic without a row."""
@@ -179,11 +186,10 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     kind = Kind.COUNTER if type_ == "accumulate" else Kind.GAUGE
     unit = scale[0] if scale is not None else Unit.NONE
     label = _DEVICE_LABEL.get(word)
-    if kind is Kind.GAUGE and re.search(r"(^|_)(total|info|created|bucket|count|sum)$", body):
-        # These endings mean something to Prometheus, and a gauge may not have them.
-        body += "_value"
-    elif kind is Kind.COUNTER:
+    if kind is Kind.COUNTER:
         body = body.removesuffix("_total")
+    if re.search(_ENDINGS[kind], body):
+        body += "_value"
     of_host = word == "host" and kind is Kind.COUNTER
     metric = Metric(
         f"{prefix}.{body}",

@@ -81,6 +81,10 @@ def test_a_text_reply_has_the_documented_units(row: catalogue.ExtendedStatistic)
         ("resources", value("vm.power", 3, "accumulate", "mJ"), "vmguest_resources_vm_power_mj_total", 3),
         ("resources", value("vm.io.total", 3, "instant", ""), "vmguest_resources_vm_io_total_value", 3),
         ("host", value("host.info", 3, "instant", ""), "vmguest_host_info_value", 3),
+        ("host", value("total", 3, "accumulate", ""), "vmguest_host_total_value_total", 3),
+        ("host", value("cpu.total.total", 3, "accumulate", ""), "vmguest_host_cpu_total_value_total", 3),
+        ("vnet m", value("x.created", 3, "accumulate", ""), "vmguest_network_x_created_value_total", 3),
+        ("vnet m", value("x.total", 3, "accumulate", ""), "vmguest_network_x_total", 3),
         ("vscsi scsi0:0", value("count", 3, "static", ""), "vmguest_disk_count_value", 3),
     ],
 )  # fmt: skip
