@@ -5,9 +5,9 @@ Decides no phase: :mod:`exporter.ha.policy` does. It knows the host's state and 
 
 from __future__ import annotations
 
-from exporter.errors import LibraryError, RpcError
+from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
-from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
+from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest, is_refusal_to_post
 from exporter.ha.reporter import Reporter
 from exporter.ha.rules import Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
@@ -267,7 +267,7 @@ class Conversation:
 
     def _posted(self, now: float, state: AppState | None, result: CallResult) -> None:
         if state is AppState.NEED_RESET:
-            self._asked_in_vain = isinstance(result, Code | RpcError) and result is not Code.OK
+            self._asked_in_vain = result is not Code.OK and is_refusal_to_post(result)
             self.reporter.request_answered(now, result)
         else:
             self.reporter.withdrawal_answered(result)

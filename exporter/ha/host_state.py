@@ -15,8 +15,21 @@ from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 CallResult = Code | bool | AppStatus | VMGuestError
 """The host's answer to a call, or the error that stands in its place."""
 
-REFUSALS = (RpcError, NotVMwareError, LibraryNotFound)
+
+class NotNotedError(VMGuestError):
+    """A request for a reset that was not sent: a successor would not know that there is something to take back."""
+
+    def __init__(self) -> None:
+        super().__init__("it can't be noted in the lock's file, the disk may be full")
+
+
+REFUSALS = (RpcError, NotVMwareError, LibraryNotFound, NotNotedError)
 """A clear no: the command did nothing."""
+
+
+def is_refusal_to_post(result: CallResult) -> bool:
+    """PostAppState was answered, or not sent for a reason that another attempt would not change."""
+    return isinstance(result, Code | RpcError | NotNotedError)
 
 
 class ResetRequest(Enum):
@@ -176,7 +189,7 @@ class HostState:
         if state is AppState.NEED_RESET:
             if result is Code.OK:
                 self.request = ResetRequest.POSTED
-            elif isinstance(result, Code | RpcError) and not before.pending:
+            elif is_refusal_to_post(result) and not before.pending:
                 # One before it, whose reply was lost, may be pending all the same.
                 self.request = ResetRequest.REFUSED
         elif result is Code.OK:

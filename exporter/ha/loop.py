@@ -10,7 +10,7 @@ from exporter.errors import VMGuestError
 from exporter.ha.actions import Call, End, Wait
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
-from exporter.ha.host_state import CallResult
+from exporter.ha.host_state import CallResult, NotNotedError
 from exporter.ha.link import Link
 from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, HeartReport, LogLine
 from exporter.ha.policy import Policy
@@ -81,9 +81,12 @@ class Heart:
         self._maintenance_end = 0.0 if left is None else self._ends_at(left)
         action = self._policy.next(now, health, reason, seen=seen, maintenance=left is not None)
         self.pause = 0.0
-        self._remember()
+        noted = self._remember()
         if isinstance(action, Call):
-            self._policy.done(self._clock(), action, self._perform(action))
+            # What nobody could take back is not asked for: silence leads to the same reset, and ends with good health.
+            asks = action.state is AppState.NEED_RESET
+            result = self._perform(action) if noted or not asks else NotNotedError()
+            self._policy.done(self._clock(), action, result)
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
         self._remember()
@@ -133,12 +136,13 @@ class Heart:
         except VMGuestError as error:
             return error
 
-    def _remember(self) -> None:
-        """What a successor has to know stands in the lock's file before a call and after it."""
+    def _remember(self) -> bool:
+        """What a successor has to know stands in the lock's file before a call and after it; whether it does."""
         known = (self._policy.conversation.host.leftover, float(int(self._policy.bad_time.checks)))
         # One that could not be written is tried again with the next turn: the disk may have room by then.
         if known != self._noted and self._note(*known):
             self._noted = known
+        return known == self._noted
 
     def _report(self) -> None:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from exporter.errors import RpcError, VMGuestError
+from exporter.errors import VMGuestError
 from exporter.ha.events import Event, Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
-from exporter.ha.host_state import REFUSALS, CallResult, HostState
+from exporter.ha.host_state import REFUSALS, CallResult, HostState, is_refusal_to_post
 from exporter.ha.rules import Phase, Rules
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
 
@@ -217,11 +217,6 @@ class Reporter:
         elif not armed:
             level, more = "error", " No heartbeats are sent."
         self._events.complain(verb, level, self._trouble + more, self.left(now))
-
-
-def is_refusal_to_post(result: CallResult) -> bool:
-    """PostAppState was answered with a no, which another attempt would not change."""
-    return isinstance(result, Code | RpcError)
 
 
 def error_kind(result: CallResult) -> str:

@@ -412,6 +412,9 @@ class World:
         seconds = chance.choice([chance.uniform(0, self.budget), 3600.0])
         self.promises.outage(self.now, seconds)
         self.now += seconds
+        if self.main is not None and not self.stalled:
+            self.main.run(seconds)
+            self.ran_at = self.now
         if chance.random() < 0.5 and self.heart and not self.stalled:
             self.tell()
         self.reset_if_due()

@@ -330,6 +330,22 @@ def test_a_dry_run_calls_no_host_and_shows_what_the_real_thing_would() -> None:
     assert [call for call in life.monitor.calls if "noted" not in call] == []
 
 
+def test_a_request_that_could_not_be_taken_back_after_a_crash_is_not_made() -> None:
+    """A full disk at the lock: silence leads to the same reset, and ends with good health whoever lives then."""
+    life = Life(Rules(interval=INTERVAL, on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    life.turns(1)
+    life.disk_full = True
+    life.turns(60, health=Health.BAD)
+    assert "post_app_state need-reset" not in life.monitor.calls
+    assert not life.link.report.requested_reset
+    assert life.link.report.withheld > 1
+    assert [line for line in life.link.lines if "can't be noted" in line and "withheld instead" in line]
+    life.disk_full = False
+    life.turns(2)
+    life.turns(60, health=Health.BAD)
+    assert "post_app_state need-reset" in life.monitor.calls
+
+
 def test_what_a_full_disk_did_not_take_is_noted_once_there_is_room() -> None:
     """Else a successor would not know, hours later, that monitoring is on."""
     life = Life()
