@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.expressions import INTERVAL
-from dashboards.one_vm.common import EXTENDED, vm
+from dashboards.one_vm.common import EXTENDED, lines, vm
 from dashboards.panels import Panel, Query, Section, Shape
 
 _OLD = "Not given: no statistics yet, or the host does not tell stolen time"
@@ -36,22 +36,21 @@ _WORDS = (
 BLAME = Section(
     "Whose doing it is, and what comes next",
     (
-        Panel(
+        lines(
             "CPU time lost, by cause",
             "Share of each vCPU's time that was wanted and not given: held back by this VM's own limit, taken by the host for "
             "others, or either of the two (undetermined). The line 'memory' is waiting for memory; it may overlap.",
             "percentunit",
             _OLD,
-            (
-                Query(vm.lost('cause="limit"'), "own limit"),
-                Query(vm.lost('cause="host"'), "host"),
-                Query(vm.lost('cause="undetermined"'), "undetermined"),
-                Query(vm.lost('cause="memory"'), "memory"),
-            ),
+            {
+                "own limit": vm.lost('cause="limit"'),
+                "host": vm.lost('cause="host"'),
+                "undetermined": vm.lost('cause="undetermined"'),
+                "memory": vm.lost('cause="memory"'),
+            },
             width=12,
             stacked=True,
             unstacked=("memory",),
-            low=0,
         ),
         Panel(
             "What the limits do",
@@ -67,35 +66,30 @@ BLAME = Section(
             12,
             words=(*_WORDS, ("3", "at work", "red")),
         ),
-        Panel(
+        lines(
             "What the host wants next",
             "Memory that the balloon will take by its present target, what the largest balloon would take, and what the guest "
             "lacks to give it, free swap included. A deficit means that its kernel will kill processes.",
             "bytes",
             "Not given: targets came with ESXi 5",
-            (
-                Query(vm("vmguest_memory_reclaim_pending_bytes"), "pending"),
-                Query(vm("vmguest_memory_reclaim_worst_case_bytes"), "worst case"),
-                Query(vm("vmguest_memory_reclaim_deficit_bytes"), "deficit"),
-            ),
+            {
+                "pending": vm("vmguest_memory_reclaim_pending_bytes"),
+                "worst case": vm("vmguest_memory_reclaim_worst_case_bytes"),
+                "deficit": vm("vmguest_memory_reclaim_deficit_bytes"),
+            },
             width=12,
-            low=0,
         ),
-        Panel(
+        lines(
             "Stolen, and what the guest shows of it",
             "Time stolen by the host's count, and the steal of the guest's own kernel. The kernel's stays 0 where its accounting is "
             "not set up for it: tools inside the guest then show nothing.",
             "percentunit",
             _OLD,
-            (
-                Query(vm.stolen(), "stolen"),
-                Query(
-                    f"{vm.rate('vmguest_guest_steal_seconds_total')} / {vm('vmguest_vcpus')}",
-                    "steal in the guest",
-                ),
-            ),
+            {
+                "stolen": vm.stolen(),
+                "steal in the guest": f"{vm.rate('vmguest_guest_steal_seconds_total')} / {vm('vmguest_vcpus')}",
+            },
             width=12,
-            low=0,
         ),
         _bursts(
             "Bursts of stolen time",
@@ -109,15 +103,14 @@ BLAME = Section(
             "vmguest_cpu_memory_contention_ratio_bucket",
             EXTENDED,
         ),
-        Panel(
+        lines(
             "Bursts of stolen time, counted",
             "How many samples of the host had more than a tenth of a vCPU's time stolen, in each step of the graph. Many of them "
             "beside a low average is what VMGuestCPUBursts warns of.",
             "short",
             _OLD,
-            (Query(vm.bursts(), "bursts"),),
+            {"bursts": vm.bursts()},
             width=12,
-            low=0,
         ),
         Panel(
             "Settings that were changed in this time",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dashboards.expressions import Scope
+from dashboards.panels import Panel, Query
 
 # "=", not "=~": one VM, and an IPv6 address in brackets would be a character class.
 vm = Scope('job=~"$job",instance="$instance"')
@@ -16,3 +20,9 @@ SIMULATOR_ONLY = (
     " simulator's, and a host may name them otherwise."
 )
 """Of panels on names that nobody has seen on a real host."""
+
+
+def lines(title: str, about: str, unit: str, empty: str, shown: Mapping[str, str], **look: Any) -> Panel:
+    """A panel of lines from 0 up: ``shown`` has an expression for each legend, ``look`` what else a panel has."""
+    queries = tuple(Query(expr, legend) for legend, expr in shown.items())
+    return Panel(title, about, unit, empty, queries, low=0, **look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.one_vm.common import EXTENDED, vm
+from dashboards.one_vm.common import EXTENDED, lines, vm
 from dashboards.one_vm.common import HOST as NOT_THE_HOST
 from dashboards.panels import Panel, Query, Section, Shape
 
@@ -62,35 +62,30 @@ HOST = Section(
             6,
             columns=(("source", "Source"), ("transport", "Transport"), ("protocol", "Reply")),
         ),
-        Panel(
+        lines(
             "How busy the whole host is",
             "CPU time used on all cores of the host, this VM's among it. After a session change it may be another host.",
             "percentunit",
             NOT_THE_HOST,
-            (
-                Query(
-                    f"sum without (session_id) ({vm.rate('vmguest_host_cpu_used_seconds_total')})"
-                    f" / {vm('vmguest_host_cpu_cores')}",
-                    "host CPU",
-                ),
-            ),
+            {
+                "host CPU": f"sum without (session_id) ({vm.rate('vmguest_host_cpu_used_seconds_total')})"
+                f" / {vm('vmguest_host_cpu_cores')}"
+            },
             width=12,
-            low=0,
             high=1,
         ),
-        Panel(
+        lines(
             "Memory of the whole host",
             "When free memory of the host runs low, ballooning and swapping begin.",
             "bytes",
             NOT_THE_HOST,
-            (
-                Query(vm("vmguest_host_memory_used_bytes"), "used"),
-                Query(vm("vmguest_host_memory_physical_free_bytes"), "free"),
-                Query(vm("vmguest_host_memory_physical_bytes"), "physical"),
-                Query(vm("vmguest_host_memory_swapped_bytes"), "swapped"),
-            ),
+            {
+                "used": vm("vmguest_host_memory_used_bytes"),
+                "free": vm("vmguest_host_memory_physical_free_bytes"),
+                "physical": vm("vmguest_host_memory_physical_bytes"),
+                "swapped": vm("vmguest_host_memory_swapped_bytes"),
+            },
             width=12,
-            low=0,
         ),
     ),
 )
