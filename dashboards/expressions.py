@@ -25,6 +25,20 @@ class Scope:
     def rate(self, name: str, extra: str = "") -> str:
         return f"rate({self(name, extra)}[{INTERVAL}])"
 
+    def ours(self, expr: str) -> str:
+        """``expr`` of this exporter's targets: others may share the job."""
+        return f"{expr} and on (job, instance) {self('vmguest_exporter_build_info')}"
+
+    def down(self) -> str:
+        """Targets of this exporter that can't be scraped, as VMGuestExporterDown finds them.
+
+        What never answered is ours unless others share the job; a recorded series tells, and without it nobody does.
+        """
+        lost = f"{self('up')} == 0"
+        seen = f"last_over_time({self('vmguest_exporter_build_info')}[$__range])"
+        shared = 'max_over_time(vmguest:strangers:count{job=~"$job"}[7d])'
+        return f"({lost} and on (job, instance) {seen} or {lost} unless on (job) {shared})"
+
     def elapsed(self) -> str:
         """Seconds by the host's clock per second; never 0, which a host that repeats its sample would give."""
         return f"({self.rate('vmguest_elapsed_seconds_total')} > 0)"

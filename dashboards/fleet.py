@@ -56,8 +56,9 @@ COUNTS = Section(
         ),
         _number(
             "Exporters down",
-            "Targets of these jobs that can't be scraped. The variable knows a job once one of its VMs has reported.",
-            _count(f"{vms('up')} == 0"),
+            "Targets of these jobs that can't be scraped. The variable knows a job once one of its VMs has reported; in a job that "
+            "other exporters share, those count that were seen in the time shown.",
+            _count(vms.down()),
         ),
         _number(
             "Statistics withheld",
@@ -262,7 +263,7 @@ WHO = Section(
             "Targets that can't be scraped now.",
             "none",
             "All can be scraped",
-            (Query(f"{vms('up')} == 0", "up"),),
+            (Query(vms.down(), "up"),),
             Shape.TABLE,
             8,
             9,

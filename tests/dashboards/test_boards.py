@@ -201,14 +201,30 @@ def test_every_selector_is_bound_to_the_variables(uid: str) -> None:
         assert len(selectors) >= len(promql.metrics(expr))
         for selector in selectors:
             assert 'job=~"$job"' in selector
-            assert re.search(r'instance=~?"\$instance"', selector)
+            if "vmguest:strangers:count" + selector not in expr:
+                assert re.search(r'instance=~?"\$instance"', selector)
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_what_every_exporter_has_is_taken_from_ours_alone(uid: str) -> None:
+    """A job may be shared: ``up`` and ``process_*`` are everybody's."""
+    found = [
+        expr for expr in expressions(BOARD[uid]) if promql.metrics(expr + " up_") & STANDARD or "up{" in expr
+    ]
+    for expr in found:
+        theirs = re.sub(r"vmguest_up\{", "", expr)
+        if re.search(r"(?<!\w)(up|process_\w+)\{", theirs):
+            assert re.search(
+                r"and on \(job, instance\) (last_over_time\()?vmguest_exporter_build_info\{", expr
+            ), expr
 
 
 @pytest.mark.parametrize("uid", BOARD)
 def test_counters_are_only_seen_through_rates_over_the_right_window(uid: str) -> None:
     for expr in expressions(BOARD[uid]):
         for window in re.findall(r"\[([^\]]*)\]", expr):
-            assert window in ("$__rate_interval", "$__range") or "vmguest_session_info" in expr, expr
+            elsewhere = "vmguest_session_info" in expr or "vmguest:strangers:count" in expr
+            assert window in ("$__rate_interval", "$__range") or elsewhere, expr
         bare = re.sub(r"(?:rate|irate|increase|changes)\([^()]*\{[^{}]*\}\[[^\]]*\]\)", "", expr)
         assert not re.search(r"_total\b", bare), expr
 

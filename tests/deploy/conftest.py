@@ -25,8 +25,10 @@ import pytest
 import yaml
 
 from exporter.catalogue import (
+    BUILD,
     HA_APP_STATUS,
     HA_CHECK_HEALTHY,
+    HA_DRY_RUN,
     HA_DRY_RUN_RESETS,
     HA_ENABLED,
     HA_HEALTHY,
@@ -84,6 +86,9 @@ def heartbeats(*, enabled: int, healthy: int, status: str, reset: int) -> str:
         HA_REENABLES.prometheus: 0,
         HA_DRY_RUN_RESETS.prometheus: 0,
         HA_LAST_HEARTBEAT.prometheus: time.time(),
+        HA_DRY_RUN.prometheus: 0,
+        # What makes it one of ours.
+        BUILD.prometheus + '{version="0"}': 1,
     }
     for colour in ("green", "gray", "red"):
         samples[f'{HA_APP_STATUS.prometheus}{{status="{colour}"}}'] = int(colour == status)

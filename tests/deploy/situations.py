@@ -29,11 +29,13 @@ from exporter.snapshot import Guest
 HOUR, MINUTE = 3600, 60
 STEADY = SCENARIOS["steady"]
 LABELS = 'job="vmguest",instance="vm1"'
+PUSHED_LABELS = 'job="vmguest",instance="0f0e",host_name="vm1"'
+STRANGER = 'up{job="vmguest",instance="vm2:9100"}'
 BESIDE = 'up{job="node",instance="vm1:9100"}'
 STATUSES = ("green", "gray", "red")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Situation:
     """``away``: seconds from and to which nothing answers. ``restarts``: seconds at which the exporter begins anew."""
 
@@ -49,8 +51,17 @@ class Situation:
     heartbeats: bool = False
     failing: int = 0
     """Seconds for which health checks have failed when it first goes ``away``; heartbeats go on for 60 of them."""
+    stuck: int = 0
+    """Seconds for which no heartbeat was taken when it first goes ``away``, for no reason that it knows."""
+    dry_run: bool = False
+    maintenance: bool = False
+    """Monitoring was handed back before it goes ``away``."""
+    runs_on: bool = False
+    """While it is ``away`` only nobody hears of it: it is the network."""
     beside: str = ""
     """Another exporter on the same machine, which ``goes`` away with this one or ``stays``."""
+    stranger: bool = False
+    """Another machine's node_exporter is in the job, and dies after an hour."""
     removed: bool = False
     """Whether nobody asks any more while it is away: no ``up``."""
     pushed: bool = False
@@ -71,7 +82,10 @@ def series(situation: Situation) -> list[dict[str, str]]:
         for name, value in samples.items():
             values.setdefault(name, {})[step] = value
     return [
-        {"series": name, "values": _written(at, steps, marked=not situation.pushed)}
+        {
+            "series": name.replace(LABELS, PUSHED_LABELS) if situation.pushed else name,
+            "values": _written(at, steps, marked=not situation.pushed),
+        }
         for name, at in values.items()
     ]
 
@@ -130,6 +144,8 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
         time[0] = step * situation.scrape
         away = any(start <= time[0] < end for start, end in situation.away)
         beside = {BESIDE: float(not away or situation.beside == "stays")} if situation.beside else {}
+        if situation.stranger:
+            beside |= {STRANGER: float(time[0] < HOUR)}
         if begins and begins[0] <= time[0]:
             # Between two scrapes, too.
             time[0] = begins.pop(0)
@@ -138,9 +154,9 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
         if away:
             gone = {} if situation.removed or situation.pushed else {f"up{{{LABELS}}}": 0.0}
             found.append(gone | beside)
-            was_away, beats = True, 0
+            was_away, beats = True, beats if situation.runs_on else 0
             continue
-        if was_away or (due and due[0] <= time[0]):
+        if (was_away and not situation.runs_on) or (due and due[0] <= time[0]):
             due = [at for at in due if at > time[0]]
             was_away = False
             poller.stop()
@@ -154,9 +170,9 @@ def _scrapes(situation: Situation, steps: int) -> list[Mapping[str, float]]:
         if situation.heartbeats:
             left = situation.away[0][0] - time[0] if situation.away else 0.0
             failing = 0 < left <= situation.failing
-            if not (failing and left < situation.failing - 60):
+            if not (failing and left < situation.failing - 60) and not 0 < left <= situation.stuck:
                 beats += situation.scrape // 10
-            samples |= _heartbeats(beats, healthy=not failing)
+            samples |= _heartbeats(situation, beats, healthy=not failing)
         found.append(samples if situation.pushed else samples | {f"up{{{LABELS}}}": 1.0})
     poller.stop()
     return found
@@ -177,16 +193,17 @@ def _samples(published: Published) -> dict[str, float]:
     return samples
 
 
-def _heartbeats(count: int, *, healthy: bool) -> dict[str, float]:
+def _heartbeats(situation: Situation, count: int, *, healthy: bool) -> dict[str, float]:
     """As they are until the last scrape, also before an orderly stop."""
     green = {
         f'vmguest_ha_app_status{{{LABELS},status="{name}"}}': float(name == "green") for name in STATUSES
     }
-    return green | {
-        f"vmguest_ha_enabled{{{LABELS}}}": 1.0,
+    until = {f"vmguest_ha_maintenance_end_timestamp_seconds{{{LABELS}}}": 1_800_000_000.0}
+    return (until if situation.maintenance else green) | {
+        f"vmguest_ha_enabled{{{LABELS}}}": float(not situation.maintenance),
         f"vmguest_ha_healthy{{{LABELS}}}": float(healthy),
         f"vmguest_ha_requested_reset{{{LABELS}}}": 0.0,
-        f"vmguest_ha_dry_run{{{LABELS}}}": 0.0,
+        f"vmguest_ha_dry_run{{{LABELS}}}": float(situation.dry_run),
         f"vmguest_ha_heartbeats_total{{{LABELS}}}": float(count),
     }
 
@@ -233,6 +250,7 @@ DAY_TO_DAY = (
     Situation("exporter restarted twice", restarts=(HOUR, HOUR + 20 * MINUTE)),
     Situation("VM rebooted (2 min)", away=((HOUR, HOUR + 2 * MINUTE),), session_after=15),
     Situation("target removed", away=((HOUR, FOR_EVER),), removed=True),
+    Situation("a stranger in the job dies", stranger=True),
     Situation("1 vCPU, 512 MiB", machine(vcpus=1, memory=512)),
     Situation("128 vCPUs", machine(vcpus=128, host_cores=256, memory=98304)),
     Situation("host without information", replace(STEADY, host_info=False)),
@@ -358,98 +376,152 @@ INSIGHT = (
     Situation("pauses", SCENARIOS["pause"], hours=1),
 )
 """The scenarios of what is worked out."""
-GONE = frozenset({"VMGuestHAExporterDown"})
+GONE = "VMGuestHAExporterDown"
+SILENT = "VMGuestHAExporterSilent"
+RESET = "VMGuestHAReset"
+START = 20 * MINUTE
+
+
+def watched(
+    name: str,
+    *,
+    fires: tuple[str, ...] = (),
+    pages: tuple[str, ...] = (),
+    gone: float = 0,
+    beside: str = "goes",
+    **more: Any,
+) -> Situation:
+    """One with heartbeats, and what is ``gone`` for so many seconds. What ``pages`` fires, too."""
+    away = ((START, START + gone),) if gone else ()
+    hours = 1
+    fired, paged = frozenset(fires + pages), frozenset(pages)
+    return Situation(
+        name, heartbeats=True, beside=beside, away=away, hours=hours, fires=fired, pages=paged, **more
+    )
+
+
 HEARTBEATS = (
-    Situation("heartbeats", heartbeats=True, beside="goes", hours=1),
-    Situation(
-        "a session every 20 min",
-        replace(STEADY, session_every=20 * MINUTE),
-        heartbeats=True,
-        beside="goes",
-    ),
-    Situation("exporter restarted", heartbeats=True, beside="stays", restarts=(HOUR,), hours=2),
-    Situation(
-        "VM rebooted in order",
-        heartbeats=True,
-        beside="goes",
-        away=((HOUR, HOUR + 2 * MINUTE),),
-        session_after=30,
-        hours=2,
-        fires=GONE,
-    ),
-    Situation(
-        "VM shut down",
-        heartbeats=True,
-        beside="goes",
-        away=((HOUR, FOR_EVER),),
-        hours=2,
-        fires=GONE | {"VMGuestExporterDown"},
-    ),
-    Situation(
-        "network away for 3 min",
-        heartbeats=True,
-        beside="goes",
-        away=((HOUR, HOUR + 3 * MINUTE),),
-        hours=2,
-        fires=GONE,
-    ),
-    Situation(
-        "exporter dead, VM up",
-        heartbeats=True,
-        beside="stays",
-        away=((HOUR, FOR_EVER),),
-        hours=2,
-        fires=GONE | {"VMGuestExporterDown"},
-        pages=GONE,
-    ),
-    Situation(
-        "VM hung, reset after 75 s",
-        heartbeats=True,
-        beside="goes",
-        away=((HOUR, HOUR + 2 * MINUTE),),
-        session_after=75,
-        hours=2,
-        fires=GONE | {"VMGuestHAReset"},
-        pages=frozenset({"VMGuestHAReset"}),
-    ),
+    *(watched(f"heartbeats, every {scrape} s", scrape=scrape) for scrape in (15, 30, 60)),
+    watched("a session every 20 min", scenario=replace(STEADY, session_every=20 * MINUTE)),
+    watched("exporter restarted", beside="stays", restarts=(START,)),
     *(
-        Situation(
-            f"heartbeats, VM rebooted in order, every {scrape} s",
-            scrape=scrape,
-            heartbeats=True,
-            beside="goes",
-            away=((HOUR, HOUR + 2 * MINUTE),),
+        watched(
+            f"VM rebooted in order, every {scrape} s",
+            fires=(GONE,),
+            gone=2 * MINUTE,
             session_after=30,
-            hours=2,
-            fires=GONE,
+            scrape=scrape,
         )
-        for scrape in (30, 60)
+        for scrape in (15, 30, 60)
+    ),
+    watched("VM shut down", fires=(GONE, "VMGuestExporterDown"), gone=FOR_EVER),
+    watched("VM off for 5 min", fires=(GONE, "VMGuestExporterDown"), gone=330, session_after=300),
+    watched("network away for 3 min", fires=(GONE,), gone=3 * MINUTE, runs_on=True),
+    watched(
+        "network away for 3 min, a session begins in it",
+        fires=(GONE,),
+        gone=3 * MINUTE,
+        session_after=100,
+        runs_on=True,
+    ),
+    watched(
+        "exporter dead, VM up",
+        fires=("VMGuestExporterDown",),
+        pages=(GONE,),
+        gone=FOR_EVER,
+        beside="stays",
+    ),
+    watched("reset by hand, back after 30 s", fires=(GONE,), gone=30, session_after=5),
+    *(
+        watched(
+            f"VM hung, reset after {after} s, every {scrape} s",
+            fires=(GONE,),
+            pages=(RESET,),
+            gone=2 * MINUTE,
+            session_after=after,
+            scrape=scrape,
+        )
+        for after, scrape in ((60, 15), (75, 15), (75, 30), (75, 60))
     ),
     *(
-        Situation(
-            f"VM hung, reset after 75 s, every {scrape} s",
-            scrape=scrape,
-            heartbeats=True,
-            beside="goes",
-            away=((HOUR, HOUR + 2 * MINUTE),),
+        watched(
+            f"VM hung, reset after 75 s, back after {gone} s",
+            fires=(GONE, "VMGuestExporterDown"),
+            pages=(RESET,),
+            gone=gone,
             session_after=75,
-            hours=2,
-            fires=GONE | {"VMGuestHAReset"},
-            pages=frozenset({"VMGuestHAReset"}),
         )
-        for scrape in (30, 60)
+        for gone in (330, 900)
     ),
-    Situation(
+    watched(
         "checks fail, VM reset",
-        heartbeats=True,
-        beside="goes",
+        fires=(GONE,),
+        pages=(RESET, "VMGuestHAUnhealthy"),
         failing=120,
-        away=((HOUR, HOUR + 2 * MINUTE),),
+        gone=2 * MINUTE,
         session_after=5,
-        hours=2,
-        fires=GONE | {"VMGuestHAReset", "VMGuestHAUnhealthy"},
-        pages=frozenset({"VMGuestHAReset", "VMGuestHAUnhealthy"}),
     ),
+    watched(
+        "checks fail, VM reset, back after 30 s",
+        fires=(GONE,),
+        pages=(RESET, "VMGuestHAUnhealthy"),
+        failing=120,
+        gone=30,
+        session_after=5,
+    ),
+    watched(
+        "heart stuck, VM reset, back after 30 s",
+        fires=(GONE,),
+        pages=(RESET, "VMGuestHAHeartbeatLate"),
+        stuck=90,
+        gone=30,
+        session_after=5,
+    ),
+    watched("dry run, VM reset", gone=2 * MINUTE, session_after=75, dry_run=True),
+    watched("maintenance, VM off for 2 min", gone=2 * MINUTE, session_after=75, maintenance=True),
 )
 """With heartbeats for vSphere HA. A loss warns; what shows that it was no orderly stop pages."""
-SITUATIONS = (*DAY_TO_DAY, *TROUBLE, *HEARTBEATS, *INSIGHT)
+
+
+def pushes(name: str, **more: Any) -> Situation:
+    return watched(name, pushed=True, scrape=60, **more)
+
+
+PUSHED = (
+    pushes("heartbeats"),
+    pushes("a session every 20 min", scenario=replace(STEADY, session_every=20 * MINUTE)),
+    pushes("exporter restarted", beside="stays", restarts=(START,)),
+    pushes("VM rebooted in order", fires=(SILENT,), gone=2 * MINUTE, session_after=30),
+    pushes("VM shut down", fires=(SILENT, "VMGuestExporterSilent"), gone=FOR_EVER),
+    pushes("VM off for 5 min", fires=(SILENT, "VMGuestExporterSilent"), gone=330, session_after=300),
+    pushes("network away for 3 min", fires=(SILENT,), gone=3 * MINUTE, runs_on=True),
+    pushes(
+        "exporter dead, VM up",
+        fires=("VMGuestExporterSilent",),
+        pages=(SILENT,),
+        gone=FOR_EVER,
+        beside="stays",
+    ),
+    pushes("VM hung, reset after 75 s", fires=(SILENT,), pages=(RESET,), gone=2 * MINUTE, session_after=75),
+    *(
+        pushes(
+            f"VM hung, reset after 75 s, back after {gone} s",
+            fires=(SILENT, "VMGuestExporterSilent"),
+            pages=(RESET,),
+            gone=gone,
+            session_after=75,
+        )
+        for gone in (330, 900)
+    ),
+    pushes(
+        "checks fail, VM reset, back after 30 s",
+        pages=(RESET, "VMGuestHAUnhealthy", "VMGuestHAHeartbeatLate"),
+        failing=180,
+        gone=30,
+        session_after=5,
+    ),
+    pushes("dry run, VM reset", gone=2 * MINUTE, session_after=75, dry_run=True),
+    pushes("maintenance, VM off for 2 min", gone=2 * MINUTE, session_after=75, maintenance=True),
+)
+"""The same by OTLP every 60 s: there is no ``up``, and nothing says that a series has ended."""
+SITUATIONS = (*DAY_TO_DAY, *TROUBLE, *HEARTBEATS, *PUSHED, *INSIGHT)

@@ -190,6 +190,7 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestHAHeartbeatLate": "0 heartbeats",
     "VMGuestHAUnhealthy": "is 0",
     "VMGuestHAExporterDown": "up is 0",
+    "VMGuestHAExporterSilent": "1970-01-01 00:10:00",
     "VMGuestHAReset": "1m 30s after",
     "VMGuestHAResetRequested": "is 1",
     "VMGuestHANotEnabled": "is 0",
@@ -263,7 +264,7 @@ def test_scrape_example_has_the_port_and_the_job_that_the_alert_looks_for() -> N
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     (down,) = (rule for rule in ALERTS if rule["alert"] == "VMGuestExporterDown")
-    pattern = re.findall(r'job=~"([^"]+)"', down["expr"])[0]
+    (pattern,) = re.findall(r'job=~"([^"]+)"', down["expr"])
     assert re.fullmatch(pattern, job["job_name"])
     for group in yaml.safe_load((FOLDER / "targets" / "vmguest.yml").read_text()):
         assert all(target.endswith(":10052") for target in group["targets"])
