@@ -117,14 +117,12 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: s
     tree.make(root / "usr" / "lib" / NAME, WHEELS, architecture)
     command_line.write(BUILD / "text")
     here, text = ROOT / "deploy" / "packages", BUILD / "text"
-    unit = (ROOT / "deploy" / "systemd" / f"{NAME}.service").read_text(encoding="utf-8")
-    unit = unit.replace(f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}").replace("/etc/default", f"/{settings}")
-    unit = unit.replace(f"/etc/systemd/system/{NAME}.service", f"/usr/lib/systemd/system/{NAME}.service")
+    sysusers = ROOT / "deploy" / "systemd" / f"{NAME}.sysusers.conf"
     values = (ROOT / "deploy" / "systemd" / f"{NAME}.default").read_text(encoding="utf-8")
     files = {
         f"usr/bin/{NAME}": (here / NAME).read_text(encoding="utf-8"),
-        f"{units}/{NAME}.service": unit,
-        f"usr/lib/sysusers.d/{NAME}.conf": (here / "sysusers.conf").read_text(encoding="utf-8"),
+        f"{units}/{NAME}.service": unit(settings),
+        f"usr/lib/sysusers.d/{NAME}.conf": _read(sysusers),
         f"{settings}/{NAME}": values.replace("/etc/default", f"/{settings}"),
         f"usr/share/bash-completion/completions/{NAME}": _read(text / "completions" / "bash" / NAME),
         f"{zsh}/_{NAME}": _read(text / "completions" / "zsh" / f"_{NAME}"),
@@ -133,8 +131,7 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: s
         ),
     }
     systemd, examples = ROOT / "deploy" / "systemd", f"usr/share/doc/{NAME}/examples"
-    for drop_in in ("ha.conf", "group.conf"):
-        files[f"{examples}/{drop_in}"] = _read(systemd / f"{NAME}.service.d" / drop_in)
+    files[f"{examples}/ha.conf"] = _read(systemd / f"{NAME}.service.d" / "ha.conf")
     for name in (f"{NAME}-textfile.service", f"{NAME}-textfile.timer"):
         files[f"{examples}/{name}"] = _read(systemd / name).replace(
             f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}"
@@ -148,6 +145,24 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: s
     page.write_bytes(gzip.compress((text / "man" / f"{NAME}.1").read_bytes(), mtime=0))
     tree.settle(root)
     (root / "usr" / "bin" / NAME).chmod(0o755)
+
+
+def unit(settings: str) -> str:
+    """The unit as packages install it: with a lasting user, whose group may ask on the socket.
+
+    systemd keeps the folder of a passing user (``DynamicUser=``) to root alone.
+    """
+    text = _read(ROOT / "deploy" / "systemd" / f"{NAME}.service")
+    for before, after in (
+        (f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}"),
+        ("/etc/default", f"/{settings}"),
+        (f"/etc/systemd/system/{NAME}.service", f"/usr/lib/systemd/system/{NAME}.service"),
+        ("DynamicUser=yes\n", f"User={NAME}\n"),
+    ):
+        if before not in text:
+            raise SystemExit(f"the unit has no {before!r} any more")
+        text = text.replace(before, after)
+    return text
 
 
 def _read(path: Path) -> str:

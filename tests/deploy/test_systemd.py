@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.packages import __main__ as packages
 from exporter.commands import parser
 from exporter.commands.cli import USAGE
 from exporter.config import OPTIONS
 from exporter.ha.lock import DEFAULT_PATH
 from exporter.ha.rules import Rules
+from exporter.outputs.web.unix import GROUP
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNIT = FOLDER / "vmguest-exporter.service"
@@ -153,6 +155,25 @@ def test_the_textfile_units_run_a_command_that_there_is() -> None:
     show = next(command for command in parser.COMMANDS if command.name == "show")
     found = parser.of(show).parse_args(words[1:])
     assert str(found.output.parent) in service["ReadWritePaths"]
+
+
+@pytest.mark.parametrize("settings", ["etc/default", "etc/sysconfig"])
+def test_the_packages_unit_has_a_user_whose_group_reaches_the_socket(tmp_path: Path, settings: str) -> None:
+    """systemd.exec(5), RuntimeDirectory=: mode 0755, and of this user, unless it is a passing one's and outlives a restart."""
+    file = tmp_path / UNIT.name
+    file.write_text(packages.unit(settings))
+    service, by_hand = parsed(file)["Service"], parsed(UNIT)["Service"]
+    assert service.pop("User") == ["vmguest-exporter"] == [GROUP]
+    assert by_hand.pop("DynamicUser") == ["yes"]
+    assert "RuntimeDirectoryMode" not in service
+    assert service["ExecStart"] == ["/usr/bin/vmguest-exporter"]
+    assert service["EnvironmentFile"] == [f"-/{settings}/vmguest-exporter"]
+    own = {"ExecStart", "EnvironmentFile"}
+    assert {key: service[key] for key in service.keys() - own} == {
+        key: by_hand[key] for key in by_hand.keys() - own
+    }
+    users = (FOLDER / "vmguest-exporter.sysusers.conf").read_text().splitlines()
+    assert [line.split()[:2] for line in users if not line.startswith("#")] == [["u", "vmguest-exporter"]]
 
 
 def test_a_lasting_user_loses_nothing_that_a_passing_one_implies() -> None:
