@@ -84,6 +84,8 @@ def run(args: Namespace, load: Callable[[], Settings]) -> int:
         outcome, where = _unknown("; ".join(error.problems)), ""
     except VMGuestError as error:
         outcome, where = _unknown(explain(error)), ""
+    except Exception as error:  # noqa: BLE001  a traceback would end with 1, which is WARNING
+        outcome, where = _unknown(f"a mistake in this program: {type(error).__name__}: {error}"), ""
     print(formats.FORMATS[args.format](outcome, where))
     if args.format in formats.BY_STATUS or not where:
         return outcome.state.value

@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, str] = os.environ) -> int:
-    """Show until the user quits; exit status 0.
+    """Show until the user quits; exit status 0, and that of the signal that ended it.
 
     Raises:
         ConfigError: arguments that contradict each other, or no Textual.
@@ -69,8 +69,13 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
 def _live(args: Namespace, reading: Place) -> int:
     from exporter.top.app import Top  # noqa: PLC0415  Textual is an extra
 
-    Top(_patient(reading), lambda: reading.name, args.interval, args.iterations).run()
-    return 0
+    # Exported by what uses readline, and by some shells' settings: Python takes them for the terminal's size whatever
+    # that becomes.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    app = Top(_patient(reading), lambda: reading.name, args.interval, args.iterations)
+    app.run(mouse=False)  # What is on the screen can be marked and copied.
+    return app.return_code or 0
 
 
 def _patient(reading: Place) -> Callable[[], Document]:

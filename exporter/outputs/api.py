@@ -32,6 +32,33 @@ MAX_AGE = 1.0
 
 Document = dict[str, Any]
 """What :func:`document` gives."""
+KEYS = frozenset(
+    [
+        "format",
+        "version",
+        "time",
+        "up",
+        "problem",
+        "verdict",
+        "answers",
+        "times",
+        "gap",
+        "band",
+        "charts",
+        "events",
+        "facts",
+        "source",
+        "poll",
+        "session",
+        "settings",
+        "setting_changes",
+        "guest",
+        "numbers",
+        "metrics",
+        "raw",
+    ]
+)
+"""Of a document; it may have more."""
 
 
 class Api:

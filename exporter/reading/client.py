@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter.errors import ConfigError
-from exporter.outputs.api import FORMAT, PATH, Document
+from exporter.outputs.api import FORMAT, KEYS, PATH, Document
 from exporter.outputs.prometheus import Format
 from exporter.reading.base import NoAnswer
 
@@ -80,6 +80,10 @@ class ExporterClient:
         if version != FORMAT:
             raise NoAnswer(
                 f"{self.name}: it speaks format {version!r}, this program {FORMAT}; use the same release"
+            )
+        if missing := KEYS - found.keys():
+            raise NoAnswer(
+                f"{self.name}: the answer to {PATH} is not an exporter's: no {', '.join(sorted(missing))}"
             )
         return found
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from rich.text import Text
@@ -64,6 +67,8 @@ class Top(App[None]):
         Binding("s", "interval", "interval", show=False),
         Binding("space", "pause", "pause", show=False, priority=True),
         Binding("q", "quit", "quit", show=False),
+        # As top and esxtop do; Textual's own answer is that another key would.
+        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
     ]
 
     def __init__(
@@ -94,6 +99,11 @@ class Top(App[None]):
         yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
+        # Else the signal leaves the terminal as it is: no echo, and the last picture on it.
+        with suppress(NotImplementedError, RuntimeError):  # Windows; not the main thread
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGTERM, lambda: self.exit(return_code=128 + signal.SIGTERM)
+            )
         self._timer_of_reads = self.set_interval(self._every, self._look)
         self._look()
         self.redraw()
@@ -105,6 +115,9 @@ class Top(App[None]):
         self._view = key
         self.query_one("#view", VerticalScroll).scroll_home(animate=False)
         self.redraw()
+
+    def action_interrupt(self) -> None:
+        self.exit(return_code=128 + signal.SIGINT)
 
     def action_interval(self) -> None:
         """The next longer one, then the shortest again."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.commands import cli
+from tests.top.worlds import documents
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PINNED = "8.2.8"
+"""Of Textual: the release whose screens are golden."""
 
 HOST = ("--source=simulated", "--simulated.scenario=swapping")
 
@@ -57,10 +70,10 @@ class Terminal:
     def press(self, *keys: str) -> None:
         self.run("send-keys", "-t", "t", *keys)
 
-    def until(self, words: str) -> str:
+    def until(self, words: str | re.Pattern[str]) -> str:
         for _ in range(100):
             screen = self.screen()
-            if words in screen:
+            if words in screen if isinstance(words, str) else words.search(screen):
                 return screen
             time.sleep(0.3)
         raise AssertionError(f"{words!r} never came:\n{screen}")
@@ -100,6 +113,129 @@ def test_in_a_real_terminal(terminal: Terminal) -> None:
     assert "vmguest top" not in screen, "the screen before is back"
     terminal.press("stty -a | tr ' ' '\\n' | grep -x echo", "Enter")
     terminal.until("\necho\n")
+
+
+class Exporter:
+    """What it knows does not move, so that a screen is the same each time: one document, then another for ever."""
+
+    def __init__(self, scenario: str) -> None:
+        self.answers = [json.dumps(each).encode() for each in documents(scenario)]
+        self.silent = False
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = outer.answers[0] if len(outer.answers) == 1 else outer.answers.pop(0)
+                self.send_response(503 if outer.silent else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.command = (
+            f"{sys.executable} -m exporter top --interval=1s --url=http://127.0.0.1:{self.server.server_port}"
+        )
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def exporters() -> Iterator[Callable[[str], Exporter]]:
+    made: list[Exporter] = []
+
+    def make(scenario: str) -> Exporter:
+        made.append(Exporter(scenario))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+KNOWN = re.compile(r"%USED +[\d.]+ %")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("scenario", ["steady", "noisy-neighbour", "swapping"])
+def test_the_first_screen(terminal: Terminal, exporters: Callable[[str], Exporter], scenario: str) -> None:
+    """After a wanted change: UPDATE_GOLDEN=1; the title ends before the port."""
+    terminal.press(f"TZ=UTC {exporters(scenario).command}", "Enter")
+    screen = terminal.until(KNOWN)
+    file = GOLDEN / f"screen-{scenario}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(screen, encoding="utf-8")
+    if version("textual") != PINNED:
+        pytest.skip(f"the screens are those of Textual {PINNED}")
+    assert screen.splitlines() == file.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.real
+def test_another_size_and_back(terminal: Terminal, exporters: Callable[[str], Exporter]) -> None:
+    exporter = exporters("swapping")
+    # As what uses readline exports them: they must not hold the first size.
+    terminal.press(f"TZ=UTC COLUMNS=80 LINES=24 {exporter.command}", "Enter")
+    first = terminal.until(KNOWN)
+    terminal.run("resize-window", "-t", "t", "-x", "120", "-y", "40")
+    wide = terminal.until(f":{exporter.server.server_port}")
+    assert "space pause" in wide, "there is room for all keys"
+    terminal.run("resize-window", "-t", "t", "-x", "50", "-y", "12")
+    narrow = terminal.until("%USED")
+    assert all(len(line) <= 50 for line in narrow.splitlines())
+    terminal.run("resize-window", "-t", "t", "-x", "80", "-y", "24")
+    terminal.until(re.compile(re.escape(first)))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("ending", "status"), [("q", 0), ("C-c", 130), ("SIGTERM", 143), ("crash", 1)])
+def test_however_it_ends_the_terminal_is_left_clean(
+    terminal: Terminal, exporters: Callable[[str], Exporter], tmp_path: Path, ending: str, status: int
+) -> None:
+    exporter = exporters("steady")
+    process = tmp_path / "pid"
+    terminal.press(f"sh -c 'echo $$ > {process}; exec {exporter.command}'; echo status=$?", "Enter")
+    terminal.until(KNOWN)
+    if ending == "SIGTERM":
+        os.kill(int(process.read_text()), signal.SIGTERM)
+    elif ending == "crash":
+        broken = {**json.loads(exporter.answers[-1]), "charts": 5}
+        exporter.answers = [json.dumps(broken).encode()]
+    else:
+        terminal.press(ending)
+    terminal.until(f"status={status}")
+    terminal.typed_until("stty -a | tr ' ' '\\n' | grep -x echo", "\necho\n")
+    left = "#{alternate_on} #{cursor_flag} #{mouse_any_flag}"
+    assert terminal.run("display-message", "-p", "-t", "t", left).split() == ["0", "1", "0"]
+
+
+@pytest.mark.real
+def test_no_color(terminal: Terminal, exporters: Callable[[str], Exporter]) -> None:
+    """no-color.org; reverse and dim are no colours."""
+    terminal.press(f"NO_COLOR=1 {exporters('swapping').command}", "Enter")
+    terminal.until(KNOWN)
+    styles = re.findall(r"\x1b\[([\d;]*)m", terminal.run("capture-pane", "-e", "-p", "-t", "t"))
+    assert styles
+    assert {code for style in styles for code in style.split(";")} <= {"", "0", "1", "2", "7", "39", "49"}
+
+
+@pytest.mark.real
+def test_an_exporter_that_goes_and_comes_back(
+    terminal: Terminal, exporters: Callable[[str], Exporter]
+) -> None:
+    exporter = exporters("steady")
+    terminal.press(exporter.command, "Enter")
+    terminal.until(KNOWN)
+    exporter.silent = True
+    assert "%USED" in terminal.until("trying again"), "what was known stays"
+    exporter.silent = False
+    terminal.until(re.compile(r"^(?!.*trying again).*%USED", re.DOTALL))
 
 
 @pytest.mark.real

@@ -16,7 +16,7 @@ from exporter.insight.verdict import QUESTIONS
 from exporter.insight.vitals import Vitals
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
-from exporter.outputs.api import FORMAT, Api, document, metric
+from exporter.outputs.api import FORMAT, KEYS, Api, document, metric
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -83,6 +83,7 @@ def test_it_holds_every_question_number_and_metric() -> None:
         host.run(20)
         found = json.loads(json.dumps(document(host.published), allow_nan=False))
     assert found["format"] == FORMAT == 1
+    assert found.keys() == KEYS
     assert [each["key"] for each in found["answers"]] == [row.key for row in QUESTIONS]
     assert found["numbers"]["window"] > 50
     assert found["numbers"]["cpu_limit"] == "unlimited"

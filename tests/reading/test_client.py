@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 
 from exporter.errors import ConfigError
+from exporter.outputs.api import FORMAT, KEYS
 from exporter.outputs.prometheus import TEXT
 from exporter.reading.base import NoAnswer
 from exporter.reading.client import ExporterClient, at_socket, at_url
@@ -62,9 +63,10 @@ INSIGHT = "-__insight"
 def test_it_reads_documents_and_pages(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
-    with exporter(**{INSIGHT: (200, b'{"format": 1}'), "metrics": (200, b"page")}) as url:
+    whole = {**dict.fromkeys(KEYS), "format": FORMAT, "of_tomorrow": 1}
+    with exporter(**{INSIGHT: (200, json.dumps(whole).encode()), "metrics": (200, b"page")}) as url:
         client = at_url(f"{url}/metrics", "me", secret, None)
-        assert client.document() == {"format": 1}
+        assert client.document() == whole
         assert client.page(TEXT) == b"page"
         assert Exporter.asked == [("/-/insight", "Basic bWU6czNjcmV0"), ("/metrics", "Basic bWU6czNjcmV0")]
 
@@ -77,6 +79,10 @@ def test_it_reads_documents_and_pages(tmp_path: Path) -> None:
         ((200, b"<html>"), "not an exporter's"),
         ((200, b"[]"), "not an exporter's"),
         ((200, json.dumps({"format": 99}).encode()), "it speaks format 99"),
+        (
+            (200, json.dumps({"format": FORMAT, **dict.fromkeys(KEYS - {"raw", "format"})}).encode()),
+            "no raw$",
+        ),
     ],
 )
 def test_what_is_no_answer_is_said(answer: tuple[int, bytes], words: str) -> None:
