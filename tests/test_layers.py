@@ -117,7 +117,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "ssl": frozenset({"outputs", "doctor", "ha", "reading"}),
     "yaml": frozenset({"outputs"}),
     "tomllib": frozenset({"check", "config", "simulator"}),
-    "asyncio": frozenset(),
+    "asyncio": frozenset({"top"}),
 }
 """Modules of others, and the parts of this package that may use them."""
 
