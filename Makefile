@@ -10,7 +10,7 @@ READY   := $(VENV)/.ready
 ARGS   ?=
 SOCKET ?= /tmp/vmguest-host
 
-.PHONY: help run test test-all lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean dashboards chart rules
+.PHONY: help run test test-all lint typecheck check benchmark simulate man completions packages collector receivers toolkit helm clean pictures dashboards chart rules
 
 help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
@@ -21,6 +21,7 @@ help:
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
 	@echo "make man         the manual page and the shells' completions, below build/"
 	@echo "make packages    wheel, sdist, one-file program, .deb and .rpm, below dist/"
+	@echo "make pictures    the pictures of top and of the page (needs chromium)"
 	@echo "make dashboards  compile dashboards and the runbook's queries"
 	@echo "make chart       what follows from the Helm chart's values.yaml"
 	@echo "make rules RUNBOOK_URL=https://...  the alert rules with links to your copy of the runbook"
@@ -73,6 +74,11 @@ man completions: $(READY)
 
 packages: $(READY)
 	@$(BIN)/python -m deploy.packages $(ARGS)
+
+# docs/top.svg and docs/page.png, as they look now.
+pictures: $(READY)
+	@$(BIN)/python -m tests.top.picture
+	@$(BIN)/python -m tests.outputs.page.picture
 
 # Everything that is made of the dashboards' and rules' sources and committed.
 dashboards: $(READY)

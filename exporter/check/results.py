@@ -169,6 +169,8 @@ def _text(results: list[Result], contract: Contract | None) -> str:
     if speaking:
         more = len(speaking) - 2
         return " ".join(each.text for each in speaking[:2]) + (f" And {more} more." if more > 0 else "")
-    kept = f"{contract.name}: every promise is kept." if contract is not None else "All is within its bounds."
     notes = [each.key for each in results if each.note]
+    kept = "All is within its bounds."
+    if contract is not None:
+        kept = f"{contract.name}: {'no promise is seen to be broken' if notes else 'every promise is kept'}."
     return kept + (f" Not given: {', '.join(notes)}." if notes else "")

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from exporter import app, log
 from exporter.advice import explain
@@ -46,10 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> int:
     """Run as a program: :func:`main` on the process's own arguments, and what it printed is out when this returns."""
+    if (
+        sys.stdout is None
+    ):  # Closed before the start: what is printed goes nowhere, as whoever closed it wanted.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  as long as the process
     try:
         status = main()
-        if sys.stdout is not None:  # None: standard output was closed before the start
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         status = FAILED  # A reader such as `head` has had enough.
     except OSError as error:

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from exporter.commands.doctor import source_of
 from exporter.config import Settings
@@ -69,7 +70,9 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         reading.close()
     own = args.recording is None and args.url is None and settings.source not in {"simulated", "replay"}
     name = socket.gethostname() if own else "not told"
-    masker = Masker([name, name.partition(".")[0]]) if own else Masker()
+    elsewhere = urlsplit(args.url).hostname or "" if args.url is not None else ""
+    names = [name] if own else [elsewhere] if elsewhere != "localhost" else []
+    masker = Masker([word for each in names for word in (each, each.partition(".")[0])])
     report = build(
         document,
         reading.name if args.recording is None else args.recording,

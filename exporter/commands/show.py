@@ -21,6 +21,8 @@ from exporter.show import tables, textfile
 
 FORMATS = ("table", "json", "prometheus", "openmetrics")
 WATCH = "2s"
+NARROWEST = 20
+"""Columns for which tables are laid out at least; below, the terminal breaks lines."""
 EXAMPLES = """\
 examples:
   vmguest-exporter show --watch=5s
@@ -118,7 +120,7 @@ def _show(args: Namespace, reading: Place, environ: Mapping[str, str]) -> int:
     elif args.raw:
         print(tables.raw(found), end="")
     else:
-        width = min(shutil.get_terminal_size((100, 0)).columns, 110)
+        width = min(max(shutil.get_terminal_size((100, 0)).columns, NARROWEST), 110)
         print(tables.text(found, reading.name, width=width, colour=colour(environ)), end="")
     return 0 if found["up"] else 1
 

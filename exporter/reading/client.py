@@ -62,6 +62,7 @@ class ExporterClient:
         metrics: str = "/metrics",
         login: BasicAuth | None = None,
         hint: str = "",
+        local: bool = False,
     ) -> None:
         self.name = name
         self._connect = connect
@@ -69,6 +70,7 @@ class ExporterClient:
         self._metrics = metrics
         self._headers = {"Authorization": login.header} if login is not None else {}
         self._hint = hint
+        self._local = local
 
     def document(self) -> Document:
         body = self._get(PATH, "application/json")
@@ -103,7 +105,8 @@ class ExporterClient:
             raise NoAnswer(f"{self.name}: {error.strerror}; {self._hint or 'who are you?'}") from error
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {SERVICE}") from error
+            there = "" if self._local else " there"
+            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {SERVICE}{there}") from error
         finally:
             connection.close()
         if response.status == http.client.UNAUTHORIZED:
@@ -119,6 +122,7 @@ def at_socket(path: str, metrics: str = "/metrics") -> ExporterClient:
         f"the exporter at {path}",
         lambda: _UnixConnection(path),
         metrics=metrics,
+        local=True,
         hint="ask as root or as a member of the socket's group (usermod -aG vmguest-exporter NAME)",
     )
 

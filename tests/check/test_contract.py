@@ -115,3 +115,15 @@ def test_what_is_wrong_is_named(text: str, words: str) -> None:
 def test_no_such_profile() -> None:
     with pytest.raises(ConfigError, match="expected sap, sql, etcd, voip, or a file"):
         load("oracle")
+
+
+def test_what_could_not_be_looked_at_is_no_promise_kept(documents: dict[str, Document]) -> None:
+    contract = read('[[rule]]\nkey = "numa"\nwarning = "20"\n[[rule]]\nkey = "vcpus"\nwarning = "2:"\n', "x")
+    texts = {
+        name: judge(documents[name], warning={}, critical={}, contract=contract).text
+        for name in ("steady", "older-host")
+    }
+    assert texts == {
+        "steady": "x: every promise is kept.",
+        "older-host": "x: no promise is seen to be broken. Not given: numa.",
+    }

@@ -366,3 +366,26 @@ def test_help_of_what_is_for_people_fits_a_screen(
 def test_a_flag_that_the_short_help_leaves_out_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", "--from=host", "--user=me"]) == 2
     assert "--user has no effect without --url" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "--for=0.1s"),
+        ("check", "--for=0.1s"),
+        ("report", "--for=0.1s", "--format=markdown"),
+        ("top", "--iterations=1"),
+        ("top", "--batch", "--iterations=1"),
+    ],
+)
+def test_standard_output_that_was_closed_before_is_no_mistake(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "exporter", *words, "--source=simulated"]
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(command)} >&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0

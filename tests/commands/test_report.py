@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.commands import cli, record
+from exporter.commands import cli, record, report
 from exporter.config import Settings
+from exporter.outputs.api import Document
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess
 from exporter.simulator.server import Server
 from exporter.snapshot import Guest
+from tests.top.worlds import documents
 
 HOST = ("--source=simulated", "--simulated.scenario=noisy-neighbour", "--for=0.5s")
 
@@ -71,3 +73,27 @@ def test_a_host_that_is_silent_is_reported_with_doctors_findings(
 def test_what_can_not_be(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", *words, *HOST]) == 2
     assert capsys.readouterr().err
+
+
+class Elsewhere:
+    """An exporter that was read over the network."""
+
+    name = "the exporter at https://vm17.corp.example:10052"
+
+    def document(self) -> Document:
+        return documents("swapping")[0]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("flags", [(), ("--unmasked",)])
+def test_the_name_of_an_exporter_elsewhere_is_masked(
+    flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "open_reading", lambda *_, **__: Elsewhere())
+    words = ["report", "--format=markdown", "--url=https://vm17.corp.example:10052", *flags]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert ("vm17" in said) is bool(flags)
+    assert ("https://xxxx.xxxx.xxxxxxx:10052" in said) is not bool(flags)

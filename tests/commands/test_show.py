@@ -99,3 +99,10 @@ def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show.colour({})
     assert not show.colour({"NO_COLOR": "1"})
     assert not show.colour({"TERM": "dumb"})
+
+
+@pytest.mark.parametrize("columns", ["1", "5", "500"])
+def test_any_width(columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert cli.main(["show", "--source=simulated", "--for=0.1s"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 110

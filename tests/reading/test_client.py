@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,6 +94,13 @@ def test_what_is_no_answer_is_said(answer: tuple[int, bytes], words: str) -> Non
 def test_silence_names_the_place_and_what_to_look_at(short_path: Path) -> None:
     with pytest.raises(NoAnswer, match=r"api.sock does not answer.*systemctl status vmguest-exporter"):
         at_socket(str(short_path / "api.sock")).document()
+
+
+def test_silence_elsewhere_is_looked_at_elsewhere() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # And nobody listens.
+        with pytest.raises(NoAnswer, match=r"vmguest-exporter there$"):
+            of(f"http://127.0.0.1:{taken.getsockname()[1]}").document()
 
 
 @pytest.mark.parametrize(
