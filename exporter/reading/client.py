@@ -123,7 +123,7 @@ def at_socket(path: str, metrics: str = "/metrics") -> ExporterClient:
         lambda: _UnixConnection(path),
         metrics=metrics,
         local=True,
-        hint="ask as root or as a member of the socket's group (usermod -aG vmguest-exporter NAME)",
+        hint="ask as root or as a member of the socket's group (gpasswd -a NAME vmguest-exporter)",
     )
 
 
