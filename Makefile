@@ -29,6 +29,7 @@ help:
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
 	@echo "make receivers   build Prometheus 3 and VictoriaMetrics, which tests push to"
 	@echo "make helm        build helm, which tests render the chart with"
+	@echo "make wine        make a Windows of Wine and a CPython, which tests/windows/ run on"
 	@echo "make clean       remove what the above made"
 
 $(PROGRAM): pyproject.toml .ci/environment.sh
@@ -44,11 +45,11 @@ run: $(PROGRAM)
 
 # In parallel; the order is another each time, and its seed is printed.
 test: $(READY)
-	@$(BIN)/pytest --numprocesses=auto -m "not real and not complete" $(ARGS)
+	@$(BIN)/pytest --numprocesses=auto -m "not real and not complete and not windows" $(ARGS)
 
-# As CI runs it: long models in full, packages, everything that needs an outside component.
+# As CI runs it: long models in full, packages, everything that needs an outside component. Windows is a step apart.
 test-all: $(READY)
-	@COMPLETE=1 $(BIN)/pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	@COMPLETE=1 $(BIN)/pytest --numprocesses=auto --dist=loadfile -m "not windows" $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check
@@ -106,6 +107,9 @@ receivers:
 
 helm:
 	@sh .ci/helm.sh
+
+wine: $(READY)
+	@sh .ci/windows.sh
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist .coverage .coverage.*

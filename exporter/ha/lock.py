@@ -11,14 +11,17 @@ local user could take its name in the moment of a restart, and that would be a r
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import ConfigError
 from exporter.ha.rules import Leftover
+
+if sys.platform != "win32":
+    import fcntl
 
 DEFAULT_PATH = "/run/vmguest-exporter/ha.lock"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

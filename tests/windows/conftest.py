@@ -1,0 +1,247 @@
+"""A Windows to run the exporter on: a CPython for Windows under Wine, which .ci/windows.sh makes.
+
+What this can't show, for Wine is no Windows: services, event log, firewall, accounts, WMI, VMware's own DLL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PureWindowsPath
+from typing import IO
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PREFIX = ROOT / ".cache" / "windows" / "prefix"
+DRIVE = PREFIX / "drive_c"
+HOW = "apt-get install wine64 gcc-mingw-w64-x86-64-win32 maven, then make wine"
+LIMIT = 120.0
+"""Seconds for whatever has to happen; usually less than one."""
+PYTHON = r"C:\Python\python.exe"
+
+Require = Callable[[str, str | None, str], str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.windows)
+
+
+class Program:
+    """A program under Wine, with what it has written so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.out = bytearray()
+        self.err = bytearray()
+        self._readers = [
+            threading.Thread(target=self._read, args=pipe, daemon=True)
+            for pipe in ((process.stdout, self.out), (process.stderr, self.err))
+            if pipe[0] is not None
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _read(pipe: IO[bytes], into: bytearray) -> None:
+        with pipe:
+            while data := os.read(pipe.fileno(), 65536):
+                into += data
+
+    @property
+    def log(self) -> str:
+        return self.err.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    @property
+    def text(self) -> str:
+        return self.out.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """The first match in what it has logged, waiting for it."""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            if found := re.search(pattern, self.log):
+                return found
+            if self.process.poll() is not None:
+                self.wait()
+                if found := re.search(pattern, self.log):
+                    return found
+                break
+            time.sleep(0.02)
+        pytest.fail(f"{pattern!r} was never logged; status {self.process.poll()}:\n{self.log}\n{self.text}")
+
+    def url(self) -> str:
+        """Where it serves its metrics."""
+        return self.until(r"listening on (https?://\S+?/metrics)")[1]
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended by itself."""
+        status = self.process.wait(LIMIT)
+        for reader in self._readers:
+            reader.join(LIMIT)
+        return status
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+
+
+class Windows:
+    """The prefix, and programs in it. ``folder`` is a test's own."""
+
+    def __init__(self, wine: str, folder: Path) -> None:
+        self.wine = wine
+        self.folder = folder
+        self._running: list[Program] = []
+
+    @staticmethod
+    def path(file: Path) -> str:
+        """As Windows names a file of this machine that lies in the prefix or in the checkout."""
+        for base, theirs in ((DRIVE, "C:/"), (ROOT, "C:/src")):
+            if file.is_relative_to(base):
+                return str(PureWindowsPath(theirs, file.relative_to(base)))
+        raise ValueError(f"{file}: Windows can't see it")
+
+    def start(
+        self, *arguments: str, program: str = PYTHON, environ: Mapping[str, str] | None = None
+    ) -> Program:
+        """Start ``program``, in the test's folder."""
+        process = subprocess.Popen(
+            ["nice", self.wine, program, *arguments],
+            # Python under Wine takes no regular file for a standard stream.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env=variables({"PYTHONPATH": r"C:\src", **(environ or {})}),
+        )
+        self._running.append(started := Program(process))
+        return started
+
+    def run(
+        self, *arguments: str, program: str = PYTHON, environ: Mapping[str, str] | None = None
+    ) -> Program:
+        """Run it to its end."""
+        started = self.start(*arguments, program=program, environ=environ)
+        started.wait()
+        return started
+
+    def exporter(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Program:
+        """Start the exporter."""
+        return self.start("-m", "exporter", *arguments, environ=environ)
+
+    def serve(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Program:
+        """Start the exporter on a port of its own."""
+        return self.exporter("--web.listen-address=127.0.0.1:0", *arguments, environ=environ)
+
+    def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Program:
+        """Run one of the exporter's commands to its end."""
+        return self.run("-m", "exporter", *arguments, environ=environ)
+
+    def python(self, code: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Program:
+        """Run a piece of Python to its end."""
+        return self.run("-c", code, *arguments, environ=environ)
+
+    def registry(self, key: str, **values: str) -> None:
+        """Set text values below ``key``."""
+        for name, value in values.items():
+            done = self.run("add", key, "/v", name, "/d", value, "/f", program="reg")
+            assert done.process.returncode == 0, done.text
+
+    def close(self) -> None:
+        for program in self._running:
+            program.kill()
+
+
+def variables(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program under Wine; nothing of this machine's Python or of the exporter's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "PYTEST", "VMGUEST_", "OTEL_", "COV_", "VIRTUAL_ENV"))
+    }
+    return {
+        **kept,
+        "WINEPREFIX": str(PREFIX),
+        "WINEARCH": "win64",
+        "WINEDEBUG": "-all",
+        "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
+        "DISPLAY": "",
+        "PYTHONPYCACHEPREFIX": r"C:\pycache",
+        **more,
+    }
+
+
+def get(url: str) -> str:
+    """The page at ``url``, waiting for the first poll."""
+    end = time.monotonic() + LIMIT
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=LIMIT) as response:
+                text: str = response.read().decode()
+        except urllib.error.HTTPError:
+            text = ""
+        if re.search(r"^vmguest_up 1", text, re.MULTILINE):
+            return text
+        if time.monotonic() > end:
+            pytest.fail(f"no statistics at {url}:\n{text}")
+        time.sleep(0.05)
+
+
+def samples(page: str) -> dict[str, float]:
+    """Every sample of a page, by name and labels as they stand there."""
+    lines = (line for line in page.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@pytest.fixture(scope="session")
+def wine(require: Require) -> str:
+    """Wine's loader. The prefix is there, and looks at this checkout."""
+    found = shutil.which("wine64", path=f"{os.environ.get('PATH', os.defpath)}:/usr/lib/wine")
+    require("a Windows", found if (PREFIX.parent / "version").exists() else None, HOW)
+    link = DRIVE / "src"
+    if not link.is_symlink() or link.resolve() != ROOT:
+        link.unlink(missing_ok=True)
+        link.symlink_to(ROOT)
+    return str(found)
+
+
+@pytest.fixture
+def windows(wine: str) -> Iterator[Windows]:
+    folder = DRIVE / "tests" / f"{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    machine = Windows(wine, folder)
+    yield machine
+    machine.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def build(
+    require_program: Callable[[str, str], str], wine: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """``build(source, *options)``: a DLL of a C source in tests/."""
+    compiler = require_program("x86_64-w64-mingw32-gcc", HOW)
+    folder = tmp_path_factory.mktemp("built")
+    made: dict[tuple[str, ...], Path] = {}
+
+    def compile_(source: str, *options: str) -> Path:
+        key = (source, *options)
+        if key not in made:
+            target = folder / f"{len(made)}.dll"
+            command = [compiler, "-shared", "-O1", "-static-libgcc", "-o", str(target)]
+            subprocess.run([*command, str(ROOT / "tests" / source), *options], check=True)
+            made[key] = target
+        return made[key]
+
+    return compile_
