@@ -1,7 +1,7 @@
 """One text for one problem: what to change, and where, when the numbers do not come.
 
 ``doctor`` and the messages of ``serve`` both take their advice from here. ``code`` is the finding of ``doctor``
-that looks into the problem. Nothing but the error tree is imported: the serving path can afford it.
+that looks into the problem. Little is imported: the serving path can afford it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from exporter.errors import (
     TransportError,
     VMGuestError,
 )
+from exporter.machine.system import HERE, System
 
 
 class Where(Enum):
@@ -151,9 +152,35 @@ LIBRARY_BROKEN = Advice(
     "prefer --source=guestrpc, which does not depend on VMware's library; else update open-vm-tools",
 )
 
+_ON_WINDOWS = {
+    NOT_TOLD: NOT_TOLD._replace(
+        text="VMware's library does not say which it is: isolation.tools.guestlibGetInfo.disable = TRUE in the advanced "
+        "settings (have it removed, with the VM powered off), a host without guest statistics (Workstation and Fusion "
+        "have none), or no channel to the host"
+    ),
+    NO_LIBRARY: NO_LIBRARY._replace(
+        text="install VMware Tools, or repair them (Settings, Apps, VMware Tools, Modify): they bring vmGuestLib.dll; or "
+        "name the file with --library.path"
+    ),
+    LIBRARY_BROKEN: LIBRARY_BROKEN._replace(
+        text="update VMware Tools; where it goes on, `vmguest-exporter doctor` says more"
+    ),
+}
+"""What other words are for there."""
 
-def advice(error: VMGuestError) -> Advice | None:
+
+def on(system: System, advice: Advice) -> Advice:
+    """``advice`` as it is on ``system``."""
+    return _ON_WINDOWS.get(advice, advice) if system.windows else advice
+
+
+def advice(error: VMGuestError, system: System = HERE) -> Advice | None:
     """What the operator can do about ``error`` of a poll; None where nothing is known."""
+    found = _advice(error)
+    return None if found is None else on(system, found)
+
+
+def _advice(error: VMGuestError) -> Advice | None:
     match error:
         case NotVMwareError():
             return NOT_VMWARE

@@ -5,6 +5,8 @@ the descriptor is asked whether it takes bytes now, and a line that it does not 
 The first line after a jam says how many. The alternatives are worse: a queue costs a thread and only moves
 the jam; a non-blocking descriptor would be one for the shell and every other process that shares it. What
 this can't help against is a regular file on a disk that hangs: such a file always says that it is ready.
+
+Windows can't tell whether a pipe takes bytes. There a thread writes, and the queue before it is bounded.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import json
 import logging
 import math
 import os
+import queue
 import select
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +37,10 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 MAX_VALUE = 2000
 """Characters of one value; a line is a line, also where a host sends a megabyte."""
 _DROPPED = "log lines were dropped: standard error took none for a while"
+QUEUED = 1000
+"""Lines that wait for a thread to write them, at most."""
+FLUSH_LIMIT = 1.0
+"""Seconds, twice at most, for them to be written at the end."""
 _PIPE_BUF = 4096
 """Bytes that a pipe which says it is ready takes at once (pipe(7))."""
 
@@ -45,9 +53,13 @@ def set_up(level: str = "info", shape: str = "logfmt", *, descriptor: int = 2) -
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, LineHandler)]:
         root.removeHandler(handler)
+        handler.close()
     # Without a standard error, descriptor 2 may by now be somebody's socket.
     if descriptor != 2 or sys.stderr is not None:
-        root.addHandler(LineHandler(descriptor, json_line if shape == "json" else logfmt_line))
+        line = json_line if shape == "json" else logfmt_line
+        root.addHandler(
+            LineHandler(descriptor, line) if hasattr(select, "poll") else QueuedHandler(descriptor, line)
+        )
     logging.getLogger("exporter").setLevel(LEVELS[level])
     root.setLevel(max(LEVELS[level], logging.WARNING))
 
@@ -85,9 +97,52 @@ class LineHandler(logging.Handler):
         return not data
 
 
-def _ready(descriptor: int) -> bool:
-    if not hasattr(select, "poll"):
+class QueuedHandler(LineHandler):
+    """The same by a thread that may wait for the descriptor; a line that finds the queue full is dropped."""
+
+    def __init__(self, descriptor: int, line: Callable[[logging.LogRecord], str]) -> None:
+        super().__init__(descriptor, line)
+        self._lines: queue.Queue[bytes | threading.Event | None] = queue.Queue(QUEUED)
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+
+    def _write(self, line: str) -> bool:
+        try:
+            self._lines.put_nowait((line + "\n").encode("utf-8", "backslashreplace"))
+        except queue.Full:
+            return False
         return True
+
+    def flush(self) -> None:
+        """Wait until what is queued is written, but not for long. Called at the end of the process too."""
+        written = threading.Event()
+        with contextlib.suppress(queue.Full):
+            self._lines.put(written, timeout=FLUSH_LIMIT)
+            written.wait(FLUSH_LIMIT)
+
+    def close(self) -> None:
+        self.flush()
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+        super().close()
+
+    def _work(self) -> None:
+        while (data := self._lines.get()) is not None:
+            if isinstance(data, threading.Event):
+                data.set()
+                continue
+            with contextlib.suppress(OSError):
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+
+
+def flush() -> None:
+    """Have everything written that was logged: before something else is printed to the same place."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def _ready(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))

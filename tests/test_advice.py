@@ -23,6 +23,7 @@ from exporter.errors import (
     TransportError,
     VMGuestError,
 )
+from exporter.machine.system import WINDOWS
 from exporter.poller import Poller
 from exporter.snapshot import Snapshot, SourceInfo
 
@@ -138,3 +139,14 @@ def test_a_recording_gets_no_advice(caplog: pytest.LogCaptureFixture) -> None:
     Poller(Refusing("replay", RefusedError("as it was (recorded)")), 5.0).poll()
     (record,) = caplog.records
     assert "advice" not in vars(record)
+
+
+@pytest.mark.parametrize(("error", "code", "where"), CASES, ids=lambda each: type(each).__name__)
+def test_advice_knows_its_system(error: VMGuestError, code: str, where: Where) -> None:
+    """Of what can be on Windows, where there is no vsock."""
+    found = advice(error, WINDOWS)
+    assert found is not None
+    assert (found.code, found.where) == (code, where)
+    if code in {"hypervisor", "library-present", "library-answer"}:
+        foreign = ("open-vm-tools", "vsock", "guestrpc", "modprobe", "systemd", "root")
+        assert not [word for word in foreign if word in found.text]

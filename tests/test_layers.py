@@ -31,7 +31,7 @@ RULES: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "snapshot": frozenset({"clock"}),
     "catalogue": frozenset({"snapshot"}),
-    "advice": frozenset({"errors"}),
+    "advice": frozenset({"errors", "machine"}),
     "markdown": frozenset(),
     "once": frozenset(),
     # What this machine is.
@@ -55,14 +55,14 @@ RULES: dict[str, frozenset[str]] = {
     # The exporters of a simulated fleet: puts parts together, as app does.
     "fleet": VALUES | {"session", "poller", "insight", "metrics", "outputs", "simulator"},
     # What an operator touches.
-    "config": VALUES,
+    "config": VALUES | {"machine"},
     "log": VALUES,
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
     | {"advice", "config", "session", "transport", "protocol", "library", "machine"}
     | {"ha", "outputs", "masking", "metrics"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
-    "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log"},
+    "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log", "machine"},
     "check": VALUES | {"outputs"},
     "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "top": VALUES | {"insight", "outputs", "show"},
@@ -85,7 +85,7 @@ RULES: dict[str, frozenset[str]] = {
     "session.simulated": VALUES | {"config", "session", "simulator"},
     "fleet.start": VALUES | {"config", "fleet", "metrics", "outputs", "simulator"},
     "insight.start": VALUES | {"config", "insight"},
-    "outputs.web.start": VALUES | {"config", "metrics", "outputs"},
+    "outputs.web.start": VALUES | {"config", "machine", "metrics", "outputs"},
     "outputs.otlp.start": VALUES | {"config", "metrics", "outputs"},
     # The dry run's host is the simulator's: one model of vSphere HA, not two.
     "ha.dry_run": VALUES | {"ha", "protocol", "simulator"},
@@ -108,7 +108,7 @@ NARROWER: dict[str, frozenset[str]] = {
 """Never, whatever the rules above may come to allow: a scrape could reach the host; a heartbeat could wait."""
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "ctypes": frozenset({"library"}),
+    "ctypes": frozenset({"library", "machine"}),
     "prometheus_client": frozenset({"outputs"}),
     "opentelemetry": frozenset({"outputs"}),
     "grpc": frozenset({"outputs"}),
@@ -385,6 +385,8 @@ def foreign_privates(tree: ast.AST, own: frozenset[str]) -> Iterator[tuple[int, 
 
 def overridden_privates(name: str) -> Iterator[str]:
     """Private names in classes of a module that their base classes of other packages have too."""
+    if name.startswith("machine.windows") and sys.platform != "win32":
+        return  # Of another system.
     try:
         module = importlib.import_module(f"exporter.{name}")
     except ModuleNotFoundError as error:

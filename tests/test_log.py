@@ -156,6 +156,55 @@ def test_a_full_pipe_drops_lines_and_says_so_later(pipe: tuple[int, int]) -> Non
     assert lines[-1]["msg"] == "after the jam"
 
 
+def test_where_a_pipe_does_not_tell_a_thread_waits_for_it(pipe: tuple[int, int]) -> None:
+    """As on Windows: whoever logs goes on, what finds the queue full is dropped, and that is said."""
+    reader, writer = pipe
+    handler = log.QueuedHandler(writer, log.logfmt_line)
+    sent = 10_000
+    for number in range(sent):
+        handler.emit(record("line", number=number))
+    assert handler._dropped
+    seen = b""
+    while b"after the jam" not in seen:
+        seen += os.read(reader, 1_000_000)
+        if handler._dropped:
+            handler.emit(record("not full any more"))
+        else:
+            handler.emit(record("after the jam"))
+    lines = [parse_logfmt(line) for line in seen.decode().splitlines()]
+    numbers = [int(line["number"]) for line in lines if line["msg"] == "line"]
+    dropped = sum(int(line["lines"]) for line in lines if line["component"] == "log")
+    assert numbers == sorted(numbers)
+    assert len(numbers) < sent
+    assert dropped >= sent - len(numbers)
+    handler.close()
+    handler._thread.join()
+
+
+def test_what_is_queued_is_written_before_the_end(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    handler = log.QueuedHandler(writer, lambda made: made.getMessage())
+    for number in range(100):
+        handler.emit(record(str(number)))
+    handler.flush()
+    assert os.read(reader, 1_000_000).decode().split() == [str(number) for number in range(100)]
+    handler.close()
+    handler._thread.join()
+
+
+def test_a_pipe_that_is_full_for_good_does_not_hold_up_the_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "FLUSH_LIMIT", 0.01)
+    handler = log.QueuedHandler(pipe[1], log.logfmt_line)
+    for _ in range(10_000):
+        handler.emit(record("line"))
+    handler.flush()
+    os.close(pipe[0])
+    handler._lines.put(None)
+    handler._thread.join()
+
+
 def test_a_line_cut_by_a_full_pipe_does_not_swallow_the_next(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     handler = log.LineHandler(writer, lambda made: made.getMessage())

@@ -45,7 +45,7 @@ def load(profile: str) -> Contract:
         text = files("exporter.check.profiles").joinpath(f"{profile}.toml").read_text(encoding="utf-8")
         return read(text, profile)
     try:
-        text = Path(profile).read_text(encoding="utf-8")
+        text = Path(profile).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(

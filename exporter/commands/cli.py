@@ -23,6 +23,7 @@ from exporter.config import Settings, flags, load
 from exporter.config.given import did_you_mean
 from exporter.errors import ConfigError, VMGuestError
 from exporter.machine import signals
+from exporter.machine.system import HERE
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
@@ -57,9 +58,10 @@ def entry() -> int:
     except BrokenPipeError:
         status = FAILED  # A reader such as `head` has had enough.
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            _complain(f"standard output: {error.strerror}")
+        elif not (HERE.windows and error.errno == errno.EINVAL):  # which Windows says of a broken pipe
             raise
-        _complain(f"standard output: {error.strerror}")
         status = FAILED
     else:
         return status
@@ -97,6 +99,8 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Settings]) -> int:
+    if command.needs in HERE.lacks and not line.help:
+        raise ConfigError(f"{command.name}: {HERE.lacks[command.needs]}")
     without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
     if (without or not command.settings) and (line.given or line.problems) and not line.help:
         needed = f" without {command.only_with}" if without else ""
@@ -119,5 +123,6 @@ def _settings(line: flags.CommandLine) -> Settings:
 
 
 def _complain(*sentences: str) -> None:
+    log.flush()
     for sentence in sentences:
         print(f"{PROGRAM}: {sentence}", file=sys.stderr)

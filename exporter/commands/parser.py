@@ -17,6 +17,7 @@ from exporter.config.flags import HELP, VERSION, add_settings, flags
 from exporter.config.given import did_you_mean
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
+from exporter.machine.system import HEARTBEATS, VSOCK
 
 PROGRAM = "vmguest-exporter"
 
@@ -33,6 +34,7 @@ A switch is on as --name or --name=on, off as --no-name or --name=off. In bracke
 class Command(NamedTuple):
     """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
     command line that can't be read. ``only_with``: the flag of the command without which settings have no effect.
+    ``needs``: what a system may lack, without which the command can't be.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Command(NamedTuple):
     settings: bool
     usage: int = 2
     only_with: str = ""
+    needs: str = ""
 
 
 SERVE = Command(
@@ -58,7 +61,13 @@ COMMANDS: tuple[Command, ...] = (
         "check", "exporter.commands.check", "Be a monitoring plugin: one line, exit status 0 to 3.", True, 3
     ),
     Command("report", "exporter.commands.report", "Write a report for the people who run vSphere.", True),
-    Command("ha", "exporter.commands.ha", "Single calls of vSphere HA Application Monitoring.", True),
+    Command(
+        "ha",
+        "exporter.commands.ha",
+        "Single calls of vSphere HA Application Monitoring.",
+        True,
+        needs=HEARTBEATS,
+    ),
     Command(
         "simulate",
         "exporter.commands.simulate",
@@ -66,7 +75,9 @@ COMMANDS: tuple[Command, ...] = (
         True,
         only_with="--fleet",
     ),
-    Command("record", "exporter.commands.record", "Write the host's raw replies to a file.", True),
+    Command(
+        "record", "exporter.commands.record", "Write the host's raw replies to a file.", True, needs=VSOCK
+    ),
     Command("reference", "exporter.commands.reference", "Print the tables of metrics and settings.", False),
 )
 

@@ -20,6 +20,9 @@ class Location(ValueKind):
     def parse(self, text: str) -> str:
         if "\0" in text or not text:
             raise ValueError("a path has at least one character and no NUL")
+        if any(mark in text for mark in "\a\b\t\n\v\f\r"):
+            # "C:\temp" in TOML has a tab in it.
+            raise ValueError("it holds a control character: in TOML a path of Windows goes in single quotes")
         return text
 
 

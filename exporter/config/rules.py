@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from exporter.config.settings import BY_NAME, Settings
+from exporter.machine.system import HEARTBEATS, HERE, UNIX_SOCKETS, VSOCK, System
 
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
@@ -18,14 +19,37 @@ def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
     return given is not None or any(environ.get(name) for name in _OTLP_ENDPOINTS)
 
 
-def contradictions(settings: Settings, environ: Mapping[str, str], given: Collection[str] = ()) -> list[str]:
-    """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings that were given."""
+def contradictions(
+    settings: Settings,
+    environ: Mapping[str, str],
+    given: Collection[str] = (),
+    system: System = HERE,
+) -> list[str]:
+    """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings that were given.
+
+    What needs what ``system`` has not is told alone: nothing else can be right about it.
+    """
+    if lacking := [*_lacking(settings, given, system)]:
+        return lacking
     return [
         *_without_effect(settings, environ, given),
         *_sources(settings),
         *_outputs(settings, environ),
         *_heartbeats(settings),
     ]
+
+
+def _lacking(settings: Settings, given: Collection[str], system: System) -> Iterator[str]:
+    if settings.source == "guestrpc" and VSOCK in system.lacks:
+        yield f"--source=guestrpc: {system.lacks[VSOCK]}; use --source=library, or leave it out"
+    for name in ("guestrpc.socket", "api.socket"):
+        if name in given and UNIX_SOCKETS in system.lacks:
+            yield f"{BY_NAME[name].flag}: {system.lacks[UNIX_SOCKETS]}; leave it out"
+    asked = settings.ha.enabled or any(name.startswith("ha.") and name != "ha.enabled" for name in given)
+    if asked and HEARTBEATS in system.lacks:
+        names = (name for name in given if name.startswith("ha."))
+        flags = ", ".join(BY_NAME[name].flag for name in sorted(names)) or BY_NAME["ha.enabled"].flag
+        yield f"{flags}: {system.lacks[HEARTBEATS]}; leave it out"
 
 
 def _without_effect(settings: Settings, environ: Mapping[str, str], given: Collection[str]) -> Iterator[str]:

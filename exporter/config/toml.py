@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -18,6 +19,7 @@ TABLES = ("ha.check",)
 
 LARGEST = 1 << 20
 """Bytes of a settings file."""
+PATHS = "a path of Windows goes in single quotes, which take a backslash as it is: 'C:\\Program Files\\…'"
 MOST_PROBLEMS = 50
 """Of one file; a file with more of them was meant for something else."""
 
@@ -52,7 +54,9 @@ def read(path: str) -> Contents:
     except OSError as error:
         contents.problems.append(passing(f"{path}: {error.strerror}", error))
     except UnicodeDecodeError as error:
-        contents.problems.append(f"{path}: not UTF-8, which TOML must be (byte {error.start})")
+        contents.problems.append(
+            f"{path}: not UTF-8, which TOML must be (byte {error.start}){_as_utf_16(file)}"
+        )
     except tomllib.TOMLDecodeError as error:
         contents.problems.append(_syntax_problem(path, str(error), text))
     else:
@@ -62,6 +66,14 @@ def read(path: str) -> Contents:
     return contents
 
 
+def _as_utf_16(file: Path) -> str:
+    """What to do where a byte order mark says that it is UTF-16, as editors and PowerShell on Windows may write."""
+    with suppress(OSError), file.open("rb") as opened:
+        if opened.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
+            return ": it is UTF-16; save it as UTF-8"
+    return ""
+
+
 def _syntax_problem(path: str, message: str, text: str) -> str:
     match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message)
     if match:
@@ -69,7 +81,8 @@ def _syntax_problem(path: str, message: str, text: str) -> str:
         key = _ASSIGNMENT.match(line[0]) if line else None
         # "Cannot overwrite a value" alone does not say which.
         named = f": {key[1]}" if key and "overwrite" in match[1] else ""
-        return f"{path}:{match[2]}: {match[1]}{named} (column {match[3]})"
+        hint = f"; {PATHS}" if "\\" in match[1] or "hex value" in match[1] else ""
+        return f"{path}:{match[2]}: {match[1]}{named} (column {match[3]}){hint}"
     return f"{path}:{text.count(chr(10)) + 1}: {message}"
 
 

@@ -21,6 +21,7 @@ from exporter.doctor import report
 from exporter.doctor.finding import Finding
 from exporter.doctor.world import World
 from exporter.errors import ConfigError, ProtocolError, RpcError, TransportError, VMGuestError
+from exporter.machine import system
 from exporter.masking import Masker
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import Verb
@@ -97,7 +98,7 @@ class BundleContents:
             "python": sys.version.replace("\n", " "),
             "kernel": self.world.kernel,
             "machine": self.world.machine,
-            "libc": " ".join(platform.libc_ver()),
+            "libc": " ".join(platform.libc_ver()) or "none",
             "container": self.world.container or "none",
         }
         for package in PACKAGES:
@@ -152,7 +153,7 @@ def _ask_ha(channel: Channel) -> None:
 
 def _names(world: World) -> Iterator[str]:
     """Names of this machine and of those that the settings speak of."""
-    node = platform.node()
+    node = system.host_name()
     yield node
     yield node.partition(".")[0]
     for endpoint in filter(None, (world.settings.otlp.endpoint, world.settings.otlp.metrics_endpoint)):

@@ -11,6 +11,7 @@ from exporter.config.places import Address
 from exporter.doctor.finding import Diagnosis, Facts, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
+from exporter.ha import lock
 from exporter.outputs.web.connections import SERVER
 from exporter.outputs.web.listen import bind
 
@@ -121,10 +122,6 @@ def others(world: World) -> Diagnosis:
 
 
 def _lock_holder(world: World) -> int | None:
-    try:
-        from exporter.ha import lock
-    except ImportError:  # no fcntl: Windows
-        return None
     path = world.settings.ha.lock_file or lock.DEFAULT_PATH
     return lock.holder(str(world.root / path.removeprefix("/")))
 

@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice
+from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice, on
 from exporter.doctor.checks_host import judge_missing
 from exporter.doctor.finding import Diagnosis, fail, ok, skip, warn
 from exporter.doctor.world import TIMED_OUT, World, version
 from exporter.errors import LibraryNotFound, RpcError, VMGuestError
 from exporter.library.loader import POSIX_NAMES
 from exporter.library.signatures import PREFIX
+from exporter.machine.images import ABSENT
+from exporter.machine.system import VSOCK
 
 FOLDERS = ("usr/lib", "usr/lib64", "lib", "lib64", "usr/lib/*", "lib/*", "usr/local/lib")
 
@@ -49,9 +51,9 @@ def present(world: World) -> Diagnosis:
     try:
         loaded = world.library.load()
     except LibraryNotFound as error:
-        return _not_loaded(world, error)
+        return _not_loaded_on_windows(world, error) if world.system.windows else _not_loaded(world, error)
     except VMGuestError as error:
-        return fail(f"{_sentence(error)}.", LIBRARY_BROKEN, error=error.kind)
+        return fail(f"{_sentence(error)}.", on(world.system, LIBRARY_BROKEN), error=error.kind)
     world.library_file = loaded.library
     world.library_missing = loaded.missing
     return ok(f"VMware's library is there: {loaded.library}.", library=loaded.library, loads=True)
@@ -66,6 +68,16 @@ def _not_loaded(world: World, error: LibraryNotFound) -> Diagnosis:
     return ok(
         f"VMware's library is there: {file}; whether it loads is another matter.", library=file, loads=False
     )
+
+
+def _not_loaded_on_windows(world: World, error: LibraryNotFound) -> Diagnosis:
+    """The loader's words tell a file that is not there from one that can't be loaded, and why."""
+    lines = str(error).partition("Tried: ")[2].split("; ")
+    there = [line for line in lines if not any(f"({word})" in line for word in ABSENT)]
+    sentence = (
+        "VMware's library is there and can't be loaded." if there else "VMware's library is not installed."
+    )
+    return fail(sentence, on(world.system, NO_LIBRARY), *lines, library="", loads=False)
 
 
 def _on_disk(world: World) -> str:
@@ -144,8 +156,14 @@ def _package_version(world: World, packages: tuple[str, ...]) -> str:
 
 
 def library_version(world: World) -> Diagnosis:
-    """The package and version that the file comes from."""
+    """The package and version that the file comes from; on Windows what the file itself says."""
     file = world.library_file
+    if world.system.windows:
+        number = world.file_version(file)
+        return ok(
+            f"The library is of version {number}." if number else "The library tells no version.",
+            version=number,
+        )
     real = str((world.root / file.lstrip("/")).resolve()) if world.exists(file.lstrip("/")) else file
     silent = ""
     for path in dict.fromkeys((file, real)):
@@ -174,7 +192,7 @@ def symbols(world: World) -> Diagnosis:
         Advice(
             "library-symbols",
             Where.GUEST,
-            "update open-vm-tools to 11.0 or later; --source=guestrpc needs none of them",
+            f"{world.system.update_tools} to 11.0 or later{_without(world, '; --source=guestrpc needs none of them')}",
         ),
         *(PREFIX + name for name in missing),
         missing=list(missing),
@@ -191,8 +209,8 @@ def answers(world: World) -> Diagnosis:
         refusal = world.answer.refusal if world.answer is not None else None
         untold = isinstance(error, RpcError) and error.reason == "not_told"
         # The host's own word, where it was heard, is more than the library's.
-        what = advice(refusal if refusal is not None and untold else error)
-        return fail(f"{_sentence(error)}.", what or LIBRARY_BROKEN, error=error.kind)
+        what = advice(refusal if refusal is not None and untold else error, world.system)
+        return fail(f"{_sentence(error)}.", what or on(world.system, LIBRARY_BROKEN), error=error.kind)
     milliseconds = (world.clock() - began) * 1000
     missing = judge_missing(snapshot, None, world.library_missing)
     # Where GuestRPC answers, statistics-given says it, and better.
@@ -206,7 +224,13 @@ def answers(world: World) -> Diagnosis:
 
 def tools(world: World) -> Diagnosis:
     """VMware Tools: 11.0 or later, and what is missing in older ones."""
-    number = _package_version(world, ("open-vm-tools",))
+    if world.system.windows:
+        folder = world.tools_folder()
+        number = world.file_version(f"{folder}\\vmtoolsd.exe") if folder else ""
+        if not number:
+            return ok("VMware Tools tell no version here.", version="")
+    else:
+        number = _package_version(world, ("open-vm-tools",))
     if not number and world.may_ask and not world.socket_path:
         # VMware's own Tools are no package. Their program looks for the hypervisor, so only where it is VMware.
         number = world.run(["vmware-toolbox-cmd", "-v"]).out
@@ -218,12 +242,19 @@ def tools(world: World) -> Diagnosis:
         return warn(
             f"VMware Tools {number} are older than 11.0.",
             Advice(
-                "tools-version", Where.GUEST, "update open-vm-tools; --source=guestrpc does not depend on it"
+                "tools-version",
+                Where.GUEST,
+                world.system.update_tools + _without(world, "; --source=guestrpc does not depend on it"),
             ),
             *lacks,
             version=number,
         )
     return ok(f"VMware Tools {number}.", *lacks, version=number)
+
+
+def _without(world: World, words: str) -> str:
+    """``words`` about GuestRPC, where there is one."""
+    return "" if VSOCK in world.system.lacks else words
 
 
 def _sentence(error: VMGuestError) -> str:

@@ -7,6 +7,7 @@ import time
 from exporter.advice import NOT_VMWARE, Advice, Where
 from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
+from exporter.machine.system import VSOCK
 
 RELEASED = 1_767_225_600
 """2026-01-01: a wall clock before it is wrong."""
@@ -47,7 +48,12 @@ def architecture(world: World) -> Diagnosis:
     if word in {"x86_64", "amd64", "i386", "i586", "i686"}:
         return warn(
             f"This Python has {world.bits} bits: VMware's library must have as many.",
-            Advice("architecture", Where.GUEST, "use a 64-bit Python; --source=guestrpc works with either"),
+            Advice(
+                "architecture",
+                Where.GUEST,
+                "use a 64-bit Python"
+                + ("" if VSOCK in world.system.lacks else "; --source=guestrpc works with either"),
+            ),
             **facts,
         )
     if word in {"aarch64", "arm64"}:
@@ -128,9 +134,11 @@ def clock(world: World) -> Diagnosis:
     if now < RELEASED:
         return fail(
             f"The clock says {facts['time']}: receivers refuse samples from that far away.",
-            Advice("clock", Where.GUEST, "set the clock and run chronyd or systemd-timesyncd"),
+            Advice("clock", Where.GUEST, world.system.set_clock),
             **facts,
         )
+    if world.system.windows:
+        return ok("The clock is plausible; whether it is synchronised says `w32tm /query /status`.", **facts)
     ran = world.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if ran.status == 0 and ran.out == "no":
         return warn(

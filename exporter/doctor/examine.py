@@ -25,11 +25,12 @@ def examine(
     checks: Iterable[Check],
     world: World,
     *,
-    limit: float = LIMIT,
+    limit: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Finding]:
-    """Every check's finding, in the order of the checks."""
-    return _Examination([*checks], world, limit, clock).run()
+    """Every check's finding, in the order of the checks, within ``limit`` seconds or :data:`LIMIT`."""
+    most = LIMIT * world.system.patience if limit is None else limit
+    return _Examination([*checks], world, most, clock).run()
 
 
 class _Examination:

@@ -5,6 +5,8 @@ Codes are public API: they stand in ``--json``, in docs/doctor.md and in advice 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from exporter.doctor import (
     checks_balloon,
     checks_exporter,
@@ -17,6 +19,7 @@ from exporter.doctor import (
     checks_network,
 )
 from exporter.doctor.finding import Check
+from exporter.machine.system import named
 
 _WIRE = "guestrpc"
 _LIBRARY = "library"
@@ -85,12 +88,12 @@ CHECKS: tuple[Check, ...] = (
         checks_host.extended_statistics, _ASKS, source=_WIRE,
     ),
     Check(
-        "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed.",
+        "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed; on Windows vmGuestLib.dll, and whether it loads.",
         checks_library.present, source=_LIBRARY, linux=False, limit=2.0,
     ),
     Check(
-        "library-version", "Its version", "Package and version that the library comes from.",
-        checks_library.library_version, ("library-present",), source=_LIBRARY,
+        "library-version", "Its version", "Package and version that the library comes from; on Windows the version in the file.",
+        checks_library.library_version, ("library-present",), source=_LIBRARY, linux=False,
     ),
     Check(
         "library-symbols", "Its functions", "Functions that an older library lacks.",
@@ -106,8 +109,8 @@ CHECKS: tuple[Check, ...] = (
         ("guestrpc-answer",), source=_LIBRARY, linux=False, limit=2.0,
     ),
     Check(
-        "tools-version", "VMware Tools", "open-vm-tools 11.0 or later, and what is missing in an older one.",
-        checks_library.tools, after=("hypervisor",), source=_LIBRARY,
+        "tools-version", "VMware Tools", "VMware Tools or open-vm-tools 11.0 or later, and what is missing in older ones.",
+        checks_library.tools, after=("hypervisor",), source=_LIBRARY, linux=False,
     ),
     Check(
         "ha-supported", "HA monitoring", "Whether the host has HA Application Monitoring.",
@@ -167,8 +170,9 @@ CHECKS: tuple[Check, ...] = (
 
 def choose(source: str, platform: str, *, simulated: bool = False) -> list[Check]:
     """The rows that matter to ``source`` (``auto``: all) on this system, with or without a real host."""
+    patience = named(platform).patience
     return [
-        check
+        replace(check, limit=check.limit * patience) if check.source == _LIBRARY else check
         for check in CHECKS
         if (source == "auto" or check.source in {"", source})
         and (platform.startswith("linux") or not check.linux)

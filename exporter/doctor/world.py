@@ -7,7 +7,6 @@ first answer) is found out once and kept here.
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import struct
 import subprocess
@@ -23,8 +22,10 @@ from typing import NamedTuple
 
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, RpcError
+from exporter.library.loader import file_version, tools_folder
 from exporter.library.process import LibraryProcess
 from exporter.machine.hypervisor import DETECT_VIRT, Hypervisor, detect
+from exporter.machine.system import HERE, System, architecture, named
 from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
@@ -104,11 +105,11 @@ class World:
     new_connector: Callable[[bool | None], Connector] | None = None
     """Given True for privileged source ports only, False for unprivileged ones, None for as the exporter does."""
     new_library: Callable[[str | None, float], LibraryProcess] = field(
-        default=lambda path, timeout: LibraryProcess(path, timeout, start_limit=LIBRARY_LIMIT)
+        default=lambda path, timeout: LibraryProcess(path, timeout, start_limit=LIBRARY_LIMIT * HERE.patience)
     )
     find_hypervisor: Callable[[Path], Hypervisor] | None = None
     """None: as the exporter does, with what ``run`` says."""
-    machine: str = field(default_factory=platform.machine)
+    machine: str = field(default_factory=architecture)
     bits: int = struct.calcsize("P") * 8
     platform: str = sys.platform
     pid: int = field(default_factory=os.getpid)
@@ -124,8 +125,14 @@ class World:
     """Functions that it lacks."""
     library_error: str = ""
     """Why a file that is there does not load."""
+    file_version: Callable[[str], str] = file_version
+    tools_folder: Callable[[], str] = tools_folder
     _library: LibraryProcess | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def system(self) -> System:
+        return named(self.platform)
 
     @property
     def socket_path(self) -> str:
@@ -136,7 +143,7 @@ class World:
     def hypervisor(self) -> Hypervisor:
         if self.find_hypervisor is not None:
             return self.find_hypervisor(self.root)
-        return detect(self.root, detect_virt=lambda: self.run(DETECT_VIRT).out)
+        return detect(self.root, self.platform, detect_virt=lambda: self.run(DETECT_VIRT).out)
 
     @cached_property
     def push(self) -> PushSettings | None:

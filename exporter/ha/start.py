@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from exporter.config import Settings
-from exporter.errors import ConfigError, NotVMwareError, VMGuestError
+from exporter.errors import NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
 from exporter.ha.check_runner import RunningClock
 from exporter.ha.explain import explain
@@ -67,8 +66,6 @@ def start(
         ConfigError: a check that can't be used, or another process sends the heartbeats of this VM.
         VMGuestError: heartbeats are required, and not possible.
     """
-    if sys.platform == "win32":
-        raise ConfigError("--ha.enabled: heartbeats are sent on Linux only; leave it out here")
     ha = settings.ha
     running = RunningClock()
     judge = HealthJudge(

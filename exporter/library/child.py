@@ -18,6 +18,9 @@ from typing import IO
 from exporter.errors import LibraryStatus, RpcError, VMGuestError
 from exporter.library import handle, loader, messages
 
+if sys.platform == "win32":
+    from exporter.machine import windows_dlls
+
 MEMORY = 512 * 2**20
 """Bytes of address space, of which Python and the library need some forty MiB."""
 
@@ -41,6 +44,11 @@ class Child:
             return self._answer(question)
         except VMGuestError as error:
             return {"error": self._spell(error)}
+        except OSError as error:
+            if sys.platform != "win32":
+                raise
+            # ctypes makes an exception of what ends a process elsewhere. Nothing is known of this memory any more.
+            os._exit(_crash(error))
 
     def _answer(self, question: messages.LibraryMessage) -> messages.LibraryMessage:
         if self._library is None:
@@ -115,7 +123,9 @@ def _limit_resources() -> None:
     What the library asks for when the host's bytes mislead it must not be the machine's memory, nor all its processes;
     a library that gets none aborts.
     """
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        windows_dlls.no_error_boxes()
+    else:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -138,6 +148,19 @@ def _private_pipes(stdin: int = 0, stdout: int = 1, stderr: int = 2) -> tuple[IO
     if sys.platform != "win32":
         os.set_blocking(stderr, False)
     return questions, answers
+
+
+def _crash(error: OSError) -> int:
+    """The exit status that the process would have had, an NTSTATUS (ctypes, callproc.c: SetException)."""
+    status = getattr(error, "winerror", None) or next(
+        (code for words, code in _EXCEPTIONS.items() if words in str(error)), _ACCESS_VIOLATION
+    )
+    # As a C int, which os._exit() takes.
+    return (status & 0xFFFFFFFF) - (2**32 if status & 0x80000000 else 0)
+
+
+_ACCESS_VIOLATION = 0xC0000005
+_EXCEPTIONS = {"divide by zero": 0xC0000094, "stack overflow": 0xC00000FD, "breakpoint": 0x80000003}
 
 
 def _alarm() -> Callable[[float], object]:

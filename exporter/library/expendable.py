@@ -52,6 +52,7 @@ class Expendable:
             raise
         finally:
             theirs.close()
+        self._tie = isolated.Tie(self._process)
         self.pid = self._process.pid
         self.questions = _opened(self._process.stdin)
         self.answers: IO[bytes] = (
@@ -86,6 +87,8 @@ class Expendable:
         """Wait until it is dead, then see to it that nobody is left to keep its pipes open."""
         if sys.platform == "win32":
             self._process.wait()
+            # What it has started may hold its pipes open.
+            self._tie.end()
         else:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             isolated.kill(self._process)

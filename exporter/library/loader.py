@@ -18,6 +18,9 @@ from typing import Any
 from exporter.errors import LibraryNotFound
 from exporter.library.signatures import PREFIX, REQUIRED, SIGNATURES
 
+if sys.platform == "win32":
+    from exporter.machine import windows, windows_dlls
+
 POSIX_NAMES = (
     "libguestlib.so.0",
     "libvmGuestLib.so",
@@ -28,11 +31,8 @@ POSIX_NAMES = (
 )
 """In this order. A bare name goes through the system's own search path; a path may have wildcards."""
 
-WINDOWS_NAMES = (
-    "vmGuestLib.dll",
-    r"%ProgramFiles%\VMware\VMware Tools\vmGuestLib.dll",
-    r"%ProgramFiles%\VMware\VMware Tools\Guest SDK\lib\win64\vmGuestLib.dll",
-)
+WINDOWS_NAMES = ("vmGuestLib.dll", r"{tools}\vmGuestLib.dll", r"{tools}\Guest SDK\lib\win64\vmGuestLib.dll")
+"""In this order; ``{tools}`` is the folder of VMware Tools."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,36 @@ class LoadedLibrary:
     missing: tuple[str, ...] = ()
 
 
+def tools_folder() -> str:
+    """Where VMware Tools are installed on Windows, as they say it; empty where they are not, and elsewhere."""
+    if sys.platform == "win32":
+        return windows.tools_folder()
+    return ""
+
+
+def file_version(path: str) -> str:
+    """The version in the resources of a file on Windows, such as ``12.3.5.46049``; empty without, and elsewhere."""
+    if sys.platform == "win32":
+        return windows_dlls.file_version(path)
+    return ""
+
+
 def candidates(
     path: str | None = None,
     *,
     platform: str = sys.platform,
     environ: Mapping[str, str] = os.environ,
     expand: Callable[[str], Iterable[str]] = glob.glob,
+    tools: Callable[[], str] = tools_folder,
 ) -> list[str]:
     """What to try, in order. A ``path`` that the operator names is the only one: no other is taken instead."""
     if path:
         return [path]
     if platform == "win32":
-        folder = environ.get("ProgramFiles", r"C:\Program Files")
-        return [name.replace("%ProgramFiles%", folder) for name in WINDOWS_NAMES]
+        installed = tools()
+        usual = environ.get("ProgramFiles", r"C:\Program Files") + r"\VMware\VMware Tools"
+        folders = [folder for folder in dict.fromkeys((installed, usual)) if folder]
+        return [*dict.fromkeys(name.format(tools=folder) for name in WINDOWS_NAMES for folder in folders)]
     found: list[str] = []
     for name in POSIX_NAMES:
         found += sorted(expand(name), reverse=True) if "*" in name else [name]
@@ -120,6 +137,8 @@ def location(name: str, maps: Path = Path("/proc/self/maps")) -> str:
     """
     if Path(name).name != name:
         return str(Path(name).resolve())
+    if sys.platform == "win32":
+        return windows_dlls.module_file(name)
     try:
         lines = maps.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -131,4 +150,6 @@ def location(name: str, maps: Path = Path("/proc/self/maps")) -> str:
 
 def _reason(error: OSError, name: str) -> str:
     """The dynamic loader's words without the name, which stands before them already."""
+    if sys.platform == "win32":
+        return windows_dlls.why_not_loaded(name, error)
     return str(error).removeprefix(f"{name}: ")

@@ -32,6 +32,18 @@ MAX_PAUSE = 30.0
 
 _T = TypeVar("_T")
 
+_CRASH = 0x40000000
+"""Windows: from here on the exit status is an NTSTATUS (ntstatus.h), a warning at least."""
+_NTSTATUS = {
+    0x80000003: "breakpoint",
+    0xC0000005: "access violation",
+    0xC000001D: "illegal instruction",
+    0xC0000094: "division by zero",
+    0xC00000FD: "stack overflow",
+    0xC0000374: "heap corruption",
+    0xC0000409: "buffer overrun or abort",
+}
+
 _NOT_UNDERSTOOD: messages.LibraryMessage = {}
 
 
@@ -207,6 +219,9 @@ def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.LibraryMessage | 
 def _death(code: int | None) -> str:
     if code is None:
         return "ended"
+    if code >= _CRASH:
+        name = _NTSTATUS.get(code)
+        return f"crashed its process ({name + ', ' if name else ''}0x{code:08X})"
     if code >= 0:
         return f"ended its process with status {code}"
     try:

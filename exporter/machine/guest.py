@@ -7,10 +7,14 @@ takes no second exporter. Read once per round of extended statistics; never on b
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from exporter.snapshot import Guest
+
+if sys.platform == "win32":
+    from exporter.machine import windows
 
 _THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
 """In ``cpu.stat``, with its unit in seconds: control groups of version 2, and of version 1."""
@@ -26,8 +30,10 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
     Sources: Linux Documentation/ABI/testing/sysfs-devices-system-cpu (``online``, ``possible``), sysfs-devices-memory
     (``block_size_bytes``), proc(5) (``meminfo``, ``stat``, ``sys/kernel/random/boot_id``), accounting/psi.rst
     (``pressure``), admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst (``cpu.stat``). ``cpu_count`` answers where
-    there is no sysfs, which is Windows.
+    there is no sysfs. Windows is asked by :mod:`exporter.machine.windows`.
     """
+    if sys.platform == "win32":
+        return windows.guest()
     root = Path(root)
     over = _mounts(root)
     cpus = "/sys/devices/system/cpu"

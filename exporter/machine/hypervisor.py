@@ -28,6 +28,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+if sys.platform == "win32":
+    from exporter.machine import windows
+
 VMWARE = "VMware"
 UNKNOWN = "unknown"
 
@@ -106,7 +109,7 @@ def detect(
     is run where ``root`` is this machine's.
     """
     if platform == "win32":
-        return _from_words(_windows_words(), "registry")
+        return _from_words(_windows_words(), "the registry")
     base = Path(root)
     if (base / "proc/xen/capabilities").exists() or _read(base / "sys/hypervisor/type") == "xen":
         return Hypervisor("Xen", "the kernel runs on it: /sys/hypervisor or /proc/xen")
@@ -210,9 +213,5 @@ def _read(path: Path) -> str:
 
 def _windows_words() -> list[str]:
     if sys.platform == "win32":
-        import winreg
-
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\BIOS") as key:
-            names = ("SystemManufacturer", "SystemProductName")
-            return [str(winreg.QueryValueEx(key, name)[0]) for name in names]
+        return windows.firmware()
     return ["", ""]

@@ -13,6 +13,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+if sys.platform == "win32":
+    from exporter.machine import windows_dlls
+
 ROOT = str(Path(__file__).resolve().parents[2])
 """The folder that the package lies in."""
 
@@ -24,6 +27,22 @@ def command(module: str, *arguments: str) -> list[str]:
         "sys.exit(module.main(sys.argv[2:]))"
     )
     return [sys.executable, "-I", "-S", "-c", code, ROOT, *arguments]
+
+
+class Tie:
+    """Has a process, and what it starts, end with this one, also where this one is killed.
+
+    Elsewhere than on Windows the process sees to that itself: its pipe ends, and its alarm.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        if sys.platform == "win32":
+            self._job = windows_dlls.Job(process.pid)
+
+    def end(self) -> None:
+        """Kill what is left."""
+        if sys.platform == "win32":
+            self._job.end()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter.errors import ConfigError
+from exporter.machine.system import HERE
 from exporter.outputs.api import FORMAT, KEYS, PATH, Document
 from exporter.outputs.prometheus import Format
 from exporter.reading.base import NoAnswer
@@ -24,7 +25,6 @@ TIMEOUT = 5.0
 """Seconds for each step of one request."""
 LARGEST = 32 * 2**20
 """Bytes of an answer, at most."""
-SERVICE = "systemctl status vmguest-exporter"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -106,7 +106,7 @@ class ExporterClient:
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             there = "" if self._local else " there"
-            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {SERVICE}{there}") from error
+            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {HERE.show_service}{there}") from error
         finally:
             connection.close()
         if response.status == http.client.UNAUTHORIZED:

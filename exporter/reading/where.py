@@ -10,6 +10,7 @@ from exporter import log
 from exporter.config import Settings
 from exporter.config.values import Duration
 from exporter.errors import ConfigError
+from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.reading.base import NoAnswer, Place
 from exporter.reading.client import at_socket, at_url
 from exporter.reading.host import followed, measured
@@ -98,7 +99,11 @@ def _exporter(args: Namespace, settings: Settings, unit: Path) -> Place | None:
     for flag, value in (("--user", args.user), ("--password-file", args.password_file), ("--ca", args.ca)):
         if value is not None:
             raise ConfigError(f"{flag} has no effect without --url")
-    if args.place == "host":
+    if args.place == "exporter" and UNIX_SOCKETS in HERE.lacks:
+        raise ConfigError(
+            f"--from=exporter: {HERE.lacks[UNIX_SOCKETS]}; name it instead: --url=http://localhost:10052"
+        )
+    if args.place == "host" or UNIX_SOCKETS in HERE.lacks:
         return None
     path = settings.api.socket or SOCKET
     metrics = settings.web.telemetry_path

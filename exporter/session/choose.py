@@ -1,9 +1,9 @@
 """Which source of statistics: a forced one, or the first that works.
 
 ``auto`` looks at the hypervisor first (:mod:`exporter.machine.hypervisor`) and tries nothing on a machine that is not
-VMware's. There it tries GuestRPC, then VMware's library, says which it took and why not the other, and
-keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other source would get
-the same one.
+VMware's. There it tries GuestRPC, where Python has vsock, then VMware's library, says which it took and why not the
+other, and keeps to it. A host that answers and refuses (statistics switched off) is an answer: the other source would
+get the same one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from exporter.errors import NotVMwareError, RpcError, VMGuestError
 from exporter.machine.hypervisor import Hypervisor, detect
+from exporter.machine.system import HERE, VSOCK, System
 from exporter.session.base import Source
 from exporter.session.vendor import LibrarySource
 from exporter.session.wire import DEFAULT_TIMEOUT, WireSource
@@ -32,6 +33,7 @@ def choose(
     library_path: str = "",
     timeout: float = DEFAULT_TIMEOUT,
     find_hypervisor: Callable[[], Hypervisor] = detect,
+    system: System = HERE,
 ) -> Source:
     """The source for ``--source=auto|guestrpc|library``.
 
@@ -48,13 +50,13 @@ def choose(
     found = _vmware(find_hypervisor, ". Nothing was sent to the host")
     if source == "guestrpc":
         return WireSource(VsockConnector(), timeout)
-    return AutoSource(
-        {
-            "guestrpc": lambda: WireSource(VsockConnector(), timeout),
-            "library": lambda: LibrarySource(library_path or None, timeout),
-        },
-        found.evidence,
-    )
+    sources: dict[str, Callable[[], Source]] = {
+        "guestrpc": lambda: WireSource(VsockConnector(), timeout),
+        "library": lambda: LibrarySource(library_path or None, timeout),
+    }
+    if VSOCK in system.lacks:
+        del sources["guestrpc"]
+    return AutoSource(sources, found.evidence)
 
 
 def connector(socket_path: str = "", find_hypervisor: Callable[[], Hypervisor] = detect) -> Connector:

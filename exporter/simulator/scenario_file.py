@@ -83,7 +83,7 @@ def read(path: str) -> Scenario:
         ConfigError: the file can't be read, or everything that is wrong in it, each with its key.
     """
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from exporter.config import flags, load
+from exporter.config.rules import contradictions
+from exporter.config.settings import Api, GuestRpc, Ha, Settings
 from exporter.errors import ConfigError
+from exporter.machine.system import LINUX, WINDOWS
 
 
 def problems(*argv: str, **environ: str) -> list[str]:
@@ -77,3 +81,41 @@ def test_a_heartbeat_interval_that_leaves_no_room_for_a_lost_beat_is_refused() -
     (problem,) = problems("--ha.enabled", "--ha.interval=16s")
     assert "one heartbeat must be allowed to fail" in problem
     assert problems("--ha.enabled", "--ha.interval=15s") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "sentence"),
+    [
+        (
+            Settings(source="guestrpc"),
+            ["source"],
+            r"--source=guestrpc: Python has no vsock on Windows, .*; use --source=library, or leave it out",
+        ),
+        (
+            Settings(guestrpc=GuestRpc(socket="/x")),
+            ["guestrpc.socket"],
+            r"--guestrpc\.socket: Python has no unix sockets on Windows; leave it out",
+        ),
+        (
+            Settings(api=Api(socket="/x")),
+            ["api.socket"],
+            r"--api\.socket: Python has no unix sockets on Windows; leave it out",
+        ),
+        (
+            Settings(ha=Ha(enabled=True, required=True)),
+            ["ha.required", "ha.enabled"],
+            r"--ha\.enabled, --ha\.required: heartbeats .* Linux guests only; leave it out",
+        ),
+        (Settings(), ["ha.required"], r"--ha\.required: heartbeats .* Linux guests only; leave it out"),
+    ],
+)
+def test_what_windows_lacks_is_refused_in_one_sentence(
+    settings: Settings, given: list[str], sentence: str
+) -> None:
+    (found,) = contradictions(settings, {}, given, WINDOWS)
+    assert re.fullmatch(sentence, found)
+    assert found not in contradictions(settings, {}, given, LINUX)
+
+
+def test_heartbeats_that_are_off_are_no_matter_on_windows() -> None:
+    assert contradictions(Settings(), {}, ["ha.enabled"], WINDOWS) == []

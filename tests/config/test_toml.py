@@ -115,6 +115,20 @@ def test_what_can_not_be_read_says_why(tmp_path: Path) -> None:
     assert toml.read(str(file)).problems == [f"{file}: not UTF-8, which TOML must be (byte 5)"]
 
 
+@pytest.mark.parametrize("path", [r"C:\Users\x", r"C:\Program Files\x", r"C:\windows"])
+def test_a_path_of_windows_in_double_quotes_has_a_hint(tmp_path: Path, path: str) -> None:
+    (found,) = read(tmp_path, f'[library]\npath = "{path}"\n').problems
+    assert found.startswith("vmguest.toml:2: ")
+    assert "in single quotes" in found
+
+
+def test_text_in_utf_16_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "wide.toml"
+    file.write_text("[web]\n", encoding="utf-16")
+    (found,) = toml.read(str(file)).problems
+    assert found.endswith(": it is UTF-16; save it as UTF-8")
+
+
 TRICKY = '''# [not.a.table]
 a = """
 b = 1

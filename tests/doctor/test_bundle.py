@@ -51,7 +51,7 @@ def replies(tmp_path: Path) -> Replies:
 @pytest.fixture
 def named(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> Guest:
     """A guest with a name, and settings that hold names and secrets."""
-    monkeypatch.setattr("platform.node", lambda: "node-7.example.org")
+    monkeypatch.setattr("socket.gethostname", lambda: "node-7.example.org")
     guest.programs["journalctl --unit vmguest-exporter"] = Ran(0, LOG)
     guest.settings["web"] = Web(listen=(Address("node-7.example.org", 0), Address("", 0)))
     guest.settings["otlp"] = Otlp(endpoint="http://collector.example.org:1", headers=(("x-key", "geheim"),))

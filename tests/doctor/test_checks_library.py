@@ -17,6 +17,7 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
 )
+from exporter.machine.hypervisor import Hypervisor
 from exporter.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -293,3 +294,65 @@ def test_no_tools(guest: Guest, vendor: str) -> None:
     found = guest.finding("tools-version")
     assert found.verdict is Verdict.OK
     assert "not installed here" in found.outcome.sentence
+
+
+def on_windows(guest: Guest, versions: dict[str, str] | None = None) -> None:
+    guest.world |= {
+        "platform": "win32",
+        "find_hypervisor": lambda root: Hypervisor("VMware", "the registry says VMware, Inc."),
+        "tools_folder": lambda: r"D:\Tools",
+        "file_version": lambda path: (versions or {}).get(path, ""),
+    }
+
+
+def test_on_windows_the_file_tells_its_version(guest: Guest) -> None:
+    on_windows(guest, {LIBRARY: "12.3.5.46049", r"D:\Tools\vmtoolsd.exe": "10.3.1.7"})
+    found = guest.findings("library-version", "tools-version")
+    assert found["library-version"].outcome.sentence == "The library is of version 12.3.5.46049."
+    tools = found["tools-version"]
+    assert tools.outcome.sentence == "VMware Tools 10.3.1.7 are older than 11.0."
+    assert advice(tools) == "In the guest: update VMware Tools."
+
+
+def test_on_windows_a_file_may_tell_no_version(guest: Guest) -> None:
+    on_windows(guest)
+    found = guest.findings("library-version", "tools-version")
+    assert found["library-version"].outcome.sentence == "The library tells no version."
+    assert found["tools-version"].outcome.sentence == "VMware Tools tell no version here."
+
+
+@pytest.mark.parametrize(
+    ("tried", "sentence"),
+    [
+        (["vmGuestLib.dll (not on the search path)", r"D:\x.dll (no such file)"], "is not installed."),
+        (
+            [
+                "vmGuestLib.dll (not on the search path)",
+                r"D:\x.dll (it needs MSVCP140.dll, which is not there)",
+            ],
+            "is there and can't be loaded.",
+        ),
+        ([r"D:\x.dll (it is a 32-bit DLL, and this Python has 64 bits)"], "is there and can't be loaded."),
+    ],
+)
+def test_on_windows_a_library_that_does_not_load_is_told_from_none(
+    guest: Guest, tried: list[str], sentence: str
+) -> None:
+    on_windows(guest)
+    guest.library.loads = LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}")
+    found = guest.finding("library-present")
+    assert found.verdict is Verdict.FAIL
+    assert found.outcome.sentence == f"VMware's library {sentence}"
+    assert found.outcome.details == tuple(tried)
+    assert "install VMware Tools" in advice(found)
+
+
+def test_on_windows_nothing_is_advised_that_is_linux(guest: Guest) -> None:
+    on_windows(guest)
+    guest.library.missing = ("StatGet",)
+    guest.library.reads = LibraryCrashed("x")
+    for code in ("library-symbols", "library-answer"):
+        words = advice(guest.finding(code))
+        assert "update VMware Tools" in words
+        assert "open-vm-tools" not in words
+        assert "guestrpc" not in words

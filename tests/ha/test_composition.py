@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -225,9 +224,3 @@ def test_an_end_that_is_not_confirmed_is_a_failure_of_the_program(
     monkeypatch.setattr(FakeHeartbeat, "confirmed", False)
     with pytest.raises(VMGuestError, match="not confirmed"), ExitStack() as parts:
         compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=Ha(enabled=True)), parts)
-
-
-def test_only_linux_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    with ExitStack() as parts, pytest.raises(ConfigError, match="Linux only"):
-        compose(Settings(ha=Ha(enabled=True)), parts)

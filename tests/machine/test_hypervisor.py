@@ -185,7 +185,7 @@ def test_an_empty_root_is_unknown(tmp_path: Path) -> None:
 
 def test_windows_goes_by_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypervisor, "_windows_words", lambda: ["VMware, Inc.", "VMware7,1"])
-    assert detect(platform="win32") == Hypervisor("VMware", "registry says VMware, Inc. / VMware7,1")
+    assert detect(platform="win32") == Hypervisor("VMware", "the registry says VMware, Inc. / VMware7,1")
 
 
 def test_this_machine_is_not_vmware() -> None:

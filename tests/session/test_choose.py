@@ -6,6 +6,7 @@ import pytest
 
 from exporter.errors import NoDeviceError, NotVMwareError, RemoteProtocolError, RpcError, VMGuestError
 from exporter.machine.hypervisor import Hypervisor
+from exporter.machine.system import WINDOWS
 from exporter.session import choose
 from exporter.session.wire import WireSource
 from exporter.snapshot import Snapshot, SourceInfo
@@ -175,3 +176,12 @@ def test_roads_are_made_once_and_the_ones_not_taken_closed_in_the_end() -> None:
     assert len(made) == 1
     source.close()
     assert (native.closed, made[0].closed) == (True, True)
+
+
+def test_where_python_has_no_vsock_the_library_is_the_only_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = StandIn("library", SNAPSHOT)
+    monkeypatch.setattr(choose, "LibrarySource", lambda path, timeout: made)
+    monkeypatch.setattr(choose, "VsockConnector", None)
+    source = choose.choose("auto", find_hypervisor=lambda: VMWARE, system=WINDOWS)
+    assert source.read() == SNAPSHOT
+    assert source.info == SourceInfo("library", "memory", "3", "library answered first")

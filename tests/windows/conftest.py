@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 from typing import IO
 
@@ -107,7 +108,7 @@ class Windows:
     @staticmethod
     def path(file: Path) -> str:
         """As Windows names a file of this machine that lies in the prefix or in the checkout."""
-        for base, theirs in ((DRIVE, "C:/"), (ROOT, "C:/src")):
+        for base, theirs in ((DRIVE, "C:/"), (ROOT, "S:/")):
             if file.is_relative_to(base):
                 return str(PureWindowsPath(theirs, file.relative_to(base)))
         raise ValueError(f"{file}: Windows can't see it")
@@ -123,7 +124,7 @@ class Windows:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.folder,
-            env=variables({"PYTHONPATH": r"C:\src", **(environ or {})}),
+            env=variables({"PYTHONPATH": "S:\\", **(environ or {})}),
         )
         self._running.append(started := Program(process))
         return started
@@ -209,10 +210,11 @@ def wine(require: Require) -> str:
     """Wine's loader. The prefix is there, and looks at this checkout."""
     found = shutil.which("wine64", path=f"{os.environ.get('PATH', os.defpath)}:/usr/lib/wine")
     require("a Windows", found if (PREFIX.parent / "version").exists() else None, HOW)
-    link = DRIVE / "src"
-    if not link.is_symlink() or link.resolve() != ROOT:
-        link.unlink(missing_ok=True)
-        link.symlink_to(ROOT)
+    # Not as a link below C:, which Wine would resolve to a path that Windows has not.
+    link = PREFIX / "dosdevices" / "s:"
+    if not link.is_symlink():
+        with suppress(FileExistsError):  # another process of this run was faster
+            link.symlink_to(ROOT)
     return str(found)
 
 
@@ -245,3 +247,37 @@ def build(
         return made[key]
 
     return compile_
+
+
+@pytest.fixture(scope="session")
+def import_library(
+    require_program: Callable[[str, str], str], wine: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], str]:
+    """``import_library(dll, function)``: what makes a DLL that is linked with it need ``dll``."""
+    tool = require_program("x86_64-w64-mingw32-dlltool", HOW)
+    folder = tmp_path_factory.mktemp("imports")
+
+    def make(dll: str, function: str) -> str:
+        names, target = folder / "names.def", folder / "imports.a"
+        names.write_text(f"LIBRARY {dll}\nEXPORTS\n{function}\n")
+        subprocess.run([tool, "--input-def", str(names), "--output-lib", str(target)], check=True)
+        return str(target)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def resource(
+    require_program: Callable[[str, str], str], wine: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """``resource(text)``: the object file of a resource script."""
+    tool = require_program("x86_64-w64-mingw32-windres", HOW)
+    folder = tmp_path_factory.mktemp("resources")
+
+    def make(text: str) -> str:
+        script, target = folder / "made.rc", folder / "made.o"
+        script.write_text(text)
+        subprocess.run([tool, str(script), str(target)], check=True)
+        return str(target)
+
+    return make

@@ -7,7 +7,6 @@ series, and a vMotion to another host would make all of them new ones. It has in
 
 from __future__ import annotations
 
-import platform
 import sys
 import uuid
 from collections.abc import Mapping
@@ -15,6 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from exporter import __version__
+from exporter.machine import system
+
+if sys.platform == "win32":
+    from exporter.machine import windows
 
 SERVICE = "vmguest-exporter"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
@@ -40,14 +43,14 @@ def machine(given: Mapping[str, str], root: str = "/", node: str | None = None) 
     ``service.instance.id`` stays the same over restarts, so that the series do. It is made of the machine's id
     and its name: cloned machines tend to share the first.
     """
-    name = node or platform.node()
+    name = node or system.host_name()
     found = {
         "service.name": SERVICE,
         "service.version": __version__,
         "host.name": name,
         "os.type": {"win32": "windows"}.get(sys.platform, sys.platform),
     }
-    architecture = platform.machine().lower()
+    architecture = system.architecture().lower()
     if architecture:
         found["host.arch"] = _ARCHITECTURES.get(architecture, architecture)
     if identity := _machine_id(root):
@@ -67,11 +70,5 @@ def _machine_id(root: str) -> str:
             if len(text) == 32:
                 return text
     if sys.platform == "win32":
-        import winreg
-
-        with (
-            suppress(OSError),
-            winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Microsoft\Cryptography") as key,
-        ):
-            return str(winreg.QueryValueEx(key, "MachineGuid")[0])
+        return windows.registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
     return ""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from exporter.errors import ConfigError, passing
+from exporter.machine.system import HERE
 
 FLAG = "--web.listen-address"
 
@@ -47,16 +50,33 @@ def _socket(host: str, port: int) -> socket.socket:
     if not host:
         if socket.has_dualstack_ipv6():
             try:
-                return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+                return _server(("", port), socket.AF_INET6, dualstack=True)
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
         # IPv6 is switched off.
-        return socket.create_server(("", port))
+        return _server(("", port), socket.AF_INET)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # A name that stands for both is taken as IPv4, as Go's programs do: Prometheus configurations expect it.
     family, _, _, _, address = min(found, key=lambda info: info[0] is not socket.AF_INET)
-    return socket.create_server(address, family=family)
+    return _server(address, family)
+
+
+def _server(address: tuple[Any, ...], family: int, *, dualstack: bool = False) -> socket.socket:
+    if sys.platform != "win32":
+        return socket.create_server(address, family=family, dualstack_ipv6=dualstack)
+    # Else any other program could take the port as well (Microsoft, Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE).
+    server = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        if family == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dualstack)
+        server.bind(address)
+        server.listen()
+    except OSError:
+        server.close()
+        raise
+    return server
 
 
 def _problem(address: str, port: int, error: OSError | UnicodeError) -> str:
@@ -65,8 +85,8 @@ def _problem(address: str, port: int, error: OSError | UnicodeError) -> str:
         why = "this host name can't be resolved; give an address of this machine"
     else:
         why = {
-            errno.EADDRINUSE: f"port {port} is in use; choose another, or stop the program that `ss -ltnp` shows there",
-            errno.EACCES: f"port {port} needs a privilege (CAP_NET_BIND_SERVICE); choose one above 1023",
-            errno.EADDRNOTAVAIL: "this is no address of this machine; `ip address` lists them",
+            errno.EADDRINUSE: f"port {port} is in use; choose another, or stop the program that `{HERE.list_listeners}` shows there",
+            errno.EACCES: f"port {port} {HERE.port_denied}",
+            errno.EADDRNOTAVAIL: f"this is no address of this machine; `{HERE.list_addresses}` lists them",
         }.get(error.errno or 0, f"can't listen there: {error.strerror}")
     return passing(f"{FLAG}={address}: {why}", error)

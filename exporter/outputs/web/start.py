@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from exporter.config import Settings
 from exporter.errors import ConfigError
+from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.metrics.published import Published
 from exporter.outputs.api import PATH, Api
 from exporter.outputs.page.landing import views
@@ -49,7 +49,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
 
 def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path | None:
     """Where programs on this machine ask; None: nowhere."""
-    if not settings.api.enabled or sys.platform == "win32":
+    if not settings.api.enabled or UNIX_SOCKETS in HERE.lacks:
         return None
     if settings.api.socket is not None:
         return Path(settings.api.socket)

@@ -124,7 +124,7 @@ def read(path: str) -> WebConfig:
         ConfigError: it can't be read, or everything that is wrong in it, each with its line.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:
             text = file.read(MAX_SIZE + 1)
     except OSError as error:
         raise ConfigError(passing(f"{FLAG}={path}: can't be read: {error.strerror}", error)) from error

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import contextlib
-import platform
+import socket
 import sys
 import types
 import uuid
@@ -10,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.machine import system
+from exporter.outputs.otlp import resource
 from exporter.outputs.otlp.resource import machine
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -49,7 +50,7 @@ def test_without_a_machine_id_the_instance_is_random(tmp_path: Path) -> None:
     first, second = machine({}, where), machine({}, where)
     assert "host.id" not in first
     assert first["service.instance.id"] != second["service.instance.id"]
-    assert machine({}, str(tmp_path / "nothing"))["host.name"] == platform.node()
+    assert machine({}, str(tmp_path / "nothing"))["host.name"] == socket.gethostname()
 
 
 def test_dbus_keeps_the_machine_id_on_older_systems(tmp_path: Path) -> None:
@@ -57,12 +58,8 @@ def test_dbus_keeps_the_machine_id_on_older_systems(tmp_path: Path) -> None:
 
 
 def test_windows_keeps_it_in_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = types.SimpleNamespace(
-        HKEY_LOCAL_MACHINE=1,
-        OpenKey=lambda root, path: contextlib.nullcontext(),
-        QueryValueEx=lambda key, name: (f"of {name}", 1),
-    )
-    monkeypatch.setitem(sys.modules, "winreg", registry)
+    registry = types.SimpleNamespace(registry=lambda key, name: f"of {name}")
+    monkeypatch.setattr(resource, "windows", registry, raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
     found = machine({}, str(tmp_path))
     assert (found["host.id"], found["os.type"]) == ("of MachineGuid", "windows")
@@ -72,12 +69,12 @@ def test_windows_keeps_it_in_the_registry(tmp_path: Path, monkeypatch: pytest.Mo
 def test_architectures_have_the_conventions_names(
     word: str, arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: word)
+    monkeypatch.setattr(system, "architecture", lambda: word)
     assert machine({})["host.arch"] == arch
 
 
 def test_an_unknown_architecture_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "")
+    monkeypatch.setattr(system, "architecture", lambda: "")
     assert "host.arch" not in machine({})
 
 
