@@ -14,6 +14,9 @@ FAILED, INTERRUPTED = 1, 130
 
 def entry() -> None:
     """Run the command line, and exit with its status."""
+    if sys.platform == "win32":
+        # waitress asks platform, which asks WMI, which may hang. So it is not there, and platform asks the registry.
+        sys.modules["_wmi"] = None  # type: ignore[assignment]
     try:
         _mask(on=True)
         from exporter.commands.cli import entry as run

@@ -27,6 +27,20 @@ HOW = "apt-get install wine64 gcc-mingw-w64-x86-64-win32 maven, then make wine"
 LIMIT = 120.0
 """Seconds for whatever has to happen; usually less than one."""
 PYTHON = r"C:\Python\python.exe"
+STUB = "real/stub.c"
+"""VMware's library, without anything behind it."""
+READ = """
+import json, sys
+from exporter.library.process import LibraryProcess
+library = LibraryProcess(sys.argv[1] or None, 60.0, start_limit=60.0)
+try:
+    snapshot = library.read()
+    print(json.dumps([library.load().library, snapshot.session_id, dict(snapshot.values)]))
+    print(library.stat("text", "resources").decode())
+except Exception as error:
+    print(type(error).__name__, error)
+library.close()
+"""
 
 Require = Callable[[str, str | None, str], str]
 
@@ -281,3 +295,11 @@ def resource(
         return str(target)
 
     return make
+
+
+@pytest.fixture
+def library(windows: Windows, build: Callable[..., Path]) -> str:
+    """The path of a stand-in in the test's folder."""
+    file = windows.folder / "vmGuestLib.dll"
+    shutil.copy(build(STUB), file)
+    return windows.path(file)
