@@ -134,7 +134,7 @@ def test_a_recording_of_linux_is_replayed(windows: Windows) -> None:
         (["--source=guestrpc"], "--source=guestrpc: Python has no vsock on Windows"),
         (["--ha.enabled"], "--ha.enabled: heartbeats for vSphere HA are sent from Linux guests only"),
         (["ha", "status"], "ha: heartbeats for vSphere HA are sent from Linux guests only"),
-        (["simulate", "--socket=x"], "simulate: Python has no unix sockets on Windows"),
+        (["simulate", "--socket=x"], "x: this system has no unix sockets; use --source=simulated"),
         (["record", "x.rec"], "record: Python has no vsock on Windows"),
         (["show", "--from=exporter"], "--from=exporter: Python has no unix sockets on Windows; name it"),
     ],
