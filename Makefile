@@ -1,6 +1,8 @@
 # One place for what one does with this checkout. Everything runs from .venv, made on first use.
 
 PYTHON ?= python3
+# `make windows` takes a zip by that name.
+INTERPRETER := $(if $(filter %.zip,$(PYTHON)),python3,$(PYTHON))
 VENV   := .venv
 BIN    := $(VENV)/bin
 # What runs the program; and that with the tools of development, forty times as large.
@@ -33,11 +35,11 @@ help:
 	@echo "make clean       remove what the above made"
 
 $(PROGRAM): pyproject.toml .ci/environment.sh
-	@PYTHON="$(PYTHON)" sh .ci/environment.sh $(VENV)
+	@PYTHON="$(INTERPRETER)" sh .ci/environment.sh $(VENV)
 	@touch $@
 
 $(READY): pyproject.toml .ci/environment.sh
-	@PYTHON="$(PYTHON)" sh .ci/environment.sh $(VENV) tools
+	@PYTHON="$(INTERPRETER)" sh .ci/environment.sh $(VENV) tools
 	@touch $(PROGRAM) $@
 
 run: $(PROGRAM)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 ABSENT = ("no such file", "not on the search path")
 """Why a DLL at a path, and one with a bare name, can't be loaded where there is none."""
 
-BITS = {0x014C: 32, 0x8664: 64, 0xAA64: 64}
+AMD64 = 0x8664
+BITS = {0x014C: 32, AMD64: 64, 0xAA64: 64}
 """IMAGE_FILE_MACHINE_I386, _AMD64, _ARM64."""
 _DIRECTORIES = {0x010B: 96, 0x020B: 112}
 """Where the data directories begin in an optional header, by its magic number: PE32 and PE32+."""
