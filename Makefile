@@ -110,6 +110,11 @@ receivers:
 helm:
 	@sh .ci/helm.sh
 
+# A folder for Windows that needs no Python there, of python.org's embeddable package: make windows PYTHON=python-...zip
+.PHONY: wine windows
+windows: $(READY)
+	@$(BIN)/python -m deploy.windows $(PYTHON)
+
 wine: $(READY)
 	@sh .ci/windows.sh
 

@@ -106,7 +106,9 @@ class ExporterClient:
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             there = "" if self._local else " there"
-            raise NoAnswer(f"{self.name} does not answer: {why}; look at: {HERE.show_service}{there}") from error
+            raise NoAnswer(
+                f"{self.name} does not answer: {why}; look at: {HERE.show_service}{there}"
+            ) from error
         finally:
             connection.close()
         if response.status == http.client.UNAUTHORIZED:
