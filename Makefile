@@ -31,6 +31,7 @@ help:
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
 	@echo "make receivers   build Prometheus 3 and VictoriaMetrics, which tests push to"
 	@echo "make helm        build helm, which tests render the chart with"
+	@echo "make windows     a folder for Windows, zipped below dist/: PYTHON=python-3.X.Y-embed-amd64.zip"
 	@echo "make wine        make a Windows of Wine and a CPython, which tests/windows/ run on"
 	@echo "make clean       remove what the above made"
 
