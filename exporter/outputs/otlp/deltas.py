@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from exporter.clock import Instant, Life
+from exporter.outputs.otlp.starts import MOST, without_oldest
 from exporter.snapshot import Histogram
 
 
@@ -42,6 +43,9 @@ class Deltas:
         self._histogram: dict[Hashable, tuple[Histogram, float]] = {}
         self._offered_histogram: dict[Hashable, tuple[Histogram, float]] = {}
 
+    def __len__(self) -> int:
+        return len(self._has)
+
     def begin(self) -> None:
         """Forget what was offered and not taken."""
         self._offered = {}
@@ -50,6 +54,8 @@ class Deltas:
     def accepted(self) -> None:
         """The receiver took what was asked for since :meth:`begin`."""
         self._has |= self._offered
+        if len(self._has) > MOST:
+            self._has = without_oldest(self._has)
         self._histogram |= self._offered_histogram
         self.begin()
 

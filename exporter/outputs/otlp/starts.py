@@ -6,16 +6,48 @@ first point has its own time as start, and every later one has that too.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
-from exporter.clock import Life
+from exporter.clock import UNSEEN, Life
+
+MOST = 10_000
+"""Series that are remembered; above, half of those of the host's own counters go. Each session has new ones."""
+
+
+class _Remembered(Protocol):
+    @property
+    def life(self) -> int:
+        """Number of the life."""
+
+
+_R = TypeVar("_R", bound=_Remembered)
+
+
+def without_oldest(known: Mapping[Hashable, _R]) -> dict[Hashable, _R]:
+    """``known`` less the older half of the counters that count on over sessions, whose series end with theirs.
+
+    One that comes all the same is as if it were new: nothing is ever taken for growth.
+    """
+    unseen = [series for series, each in known.items() if each.life == UNSEEN.number]
+    gone = set(islice(unseen, (len(unseen) + 1) // 2))
+    return {series: each for series, each in known.items() if series not in gone}
+
+
+class _First(NamedTuple):
+    life: int
+    time: float
 
 
 class Starts:
     """Remembers, of each series whose start was unknown, what stood in for it."""
 
     def __init__(self) -> None:
-        self._first: dict[Hashable, tuple[int, float]] = {}
+        self._first: dict[Hashable, _First] = {}
+
+    def __len__(self) -> int:
+        return len(self._first)
 
     def start(self, series: Hashable, created: float | None, life: Life, time: float) -> float:
         """The start of the point of ``time``; both are wall clock, seconds.
@@ -24,10 +56,12 @@ class Starts:
         start that moves is taken for a restart. A wall clock that was set back to before it moves it.
         """
         first = self._first.get(series)
-        if first is None or first[0] != life.number:
+        if first is None or first.life != life.number:
             if created is not None:
                 self._first.pop(series, None)
                 return created
-            first = (life.number, time)
-        self._first[series] = first = (first[0], min(first[1], time))
-        return first[1]
+            first = _First(life.number, time)
+            if len(self._first) >= MOST:
+                self._first = without_oldest(self._first)
+        self._first[series] = first = _First(first.life, min(first.time, time))
+        return first.time

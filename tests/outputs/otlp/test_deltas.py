@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.clock import UNSEEN, Instant, Life
 from exporter.outputs.otlp.deltas import Deltas, Difference
+from exporter.outputs.otlp.starts import MOST
 from exporter.snapshot import Histogram
 
 WALL = 1_700_000_000.0
@@ -132,3 +133,15 @@ def test_no_difference_is_ever_negative(steps: list[tuple[float, int, bool, floa
         assert difference is None or (difference.value >= 0 and 0 <= difference.start <= wall)
         if taken:
             deltas.accepted()
+
+
+def test_series_of_sessions_that_are_long_over_are_forgotten() -> None:
+    """A host that shows another session with each poll must not fill the memory; what goes on is kept."""
+    deltas = marked()
+    for session in range(30_000):
+        deltas.begin()
+        assert deltas.difference(("host", session), 5.0, UNSEEN, at(11)) is None
+        deltas.accepted()
+    assert len(deltas) <= MOST
+    assert deltas.difference(("host", 29_999), 7.0, UNSEEN, at(20)) == Difference(2.0, WALL + 11)
+    assert deltas.difference("a", 5007.0, OLD, at(20)) == Difference(7.0, WALL + 10)

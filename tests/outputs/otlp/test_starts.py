@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from exporter.clock import UNSEEN, Life
-from exporter.outputs.otlp.starts import Starts
+from exporter.outputs.otlp.starts import MOST, Starts
 
 
 def test_a_start_that_is_known_is_the_points_start() -> None:
@@ -37,3 +37,14 @@ def test_a_clock_that_is_set_back_to_before_it_moves_it_once() -> None:
 def test_the_same_batch_again_says_the_same() -> None:
     starts = Starts()
     assert {starts.start("a", None, UNSEEN, 10.0) for _ in range(2)} == {10.0}
+
+
+def test_series_of_sessions_that_are_long_over_are_forgotten() -> None:
+    """A host that shows another session with each poll must not fill the memory; what goes on is kept."""
+    starts = Starts()
+    starts.start("nic", None, Life(1), 1.0)
+    for session in range(30_000):
+        starts.start(("host", session), None, UNSEEN, 10.0 + session)
+    assert len(starts) <= MOST
+    assert starts.start("nic", None, Life(1), 99_999.0) == 1.0
+    assert starts.start(("host", 29_999), None, UNSEEN, 99_999.0) == 30_009.0
