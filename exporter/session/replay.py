@@ -7,6 +7,7 @@ another interval than the recorder's see the same host, more or less often.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -129,7 +130,9 @@ class ReplayConnector:
                 shown = (self._session_id + turn) % 2**64 or 1
                 if basic:
                     return rpci.reply(reply[:4] + shown.to_bytes(8, "little") + reply[12:])
-                return rpci.reply(reply.replace(b"%d" % self._session_id, b"%d" % shown))
+                # Whatever the encoding, the id is the first number after the word.
+                said = rb"(\bsession\b\D{1,60})%d(?!\d)" % self._session_id
+                return rpci.reply(re.sub(said, rb"\g<1>%d" % shown, reply))
         return exchange.reply
 
 

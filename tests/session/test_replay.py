@@ -155,6 +155,84 @@ def test_extended_statistics_turn_with_the_session(write: Write) -> None:
     assert source.stat("xml", "session") == b'<metrics session="8"></metrics>'
 
 
+@pytest.mark.parametrize(
+    ("encoding", "reply", "turned"),
+    [
+        (
+            "xml",
+            '<metrics session="7"><metric name="a">7</metric></metrics>',
+            '<metrics session="8"><metric name="a">7<',
+        ),
+        ("json", '{"session": 7, "metrics": {"a": 7}}', '{"session": 8, "metrics": {"a": 7}}'),
+        ("json", '{"session": {"type": "static", "units": "", "value": 7}, "a": 7}', '"value": 8}, "a": 7}'),
+        ("json", '{"session": 77, "a": 7}', '{"session": 77, "a": 7}'),
+        ("yaml", "a: 7\nsession:\n  value: 7\n", "a: 7\nsession:\n  value: 8\n"),
+        ("text", "a = 7\nsession = 7\nuptime = 7\n", "a = 7\nsession = 8\nuptime = 7\n"),
+    ],
+)
+def test_no_other_number_turns_with_the_session(write: Write, encoding: str, reply: str, turned: str) -> None:
+    clock = Clock()
+    said = Exchange(0.1, 0.0, f"guestlib.stat.get {encoding} session", rpci.reply(reply.encode()))
+    source = ReplaySource(write(good(0.0, 1), said, end=2.0), loop=True, clock=clock)
+    source.read()
+    clock.now = 2.5
+    source.read()
+    assert turned in source.stat(encoding, "session").decode()
+
+
+@pytest.mark.parametrize(("recorded", "shown"), [(2**64 - 2, 2**64 - 1), (2**64 - 1, 1)])
+def test_no_session_of_a_loop_is_beyond_64_bits_or_none(write: Write, recorded: int, shown: int) -> None:
+    clock = Clock()
+    source = ReplaySource(write(good(0.0, 1, recorded), end=2.0), loop=True, clock=clock)
+    assert source.read().session_id == recorded
+    clock.now = 2.5
+    assert source.read().session_id == shown
+
+
+def test_the_slack_of_a_poll_is_a_tenth_of_the_interval(write: Write) -> None:
+    clock = Clock()
+    source = ReplaySource(write(good(0.0, 1), good(5.0, 2), interval=5.0), clock=clock)
+    heard = []
+    for clock.now in (0.0, 4.49, 4.51):
+        heard.append(elapsed(source))
+    assert heard == [1, 1, 2]
+
+
+def test_the_last_moment_belongs_to_the_recording_and_in_a_loop_too(write: Write) -> None:
+    for loop in (False, True):
+        clock = Clock()
+        source = ReplaySource(write(good(0.0, 1), good(10.0, 2)), loop=loop, clock=clock)
+        assert elapsed(source) == 1
+        clock.now = 10.0
+        snapshot = source.read()
+        assert (snapshot.session_id, snapshot.values["elapsed"]) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("at", "down"), [(0.0, False), (1.99, False), (2.0, True), (2.99, True), (3.0, False), (99.0, False)]
+)
+def test_a_failed_attempt_holds_until_the_next_answer(write: Write, at: float, down: bool) -> None:
+    recording = recording_.read(write(good(0.0, 1), failed(2.0, "refused", ""), good(3.0, 2)))
+    assert (recording.down(ASK, at) is not None) == down
+
+
+def test_an_attempt_that_failed_when_an_answer_came_came_after_it(write: Write) -> None:
+    """The recorder's clock may show the same for both: an answer needs a connection that was there before."""
+    recording = recording_.read(write(good(2.0, 1), failed(2.0, "refused", "")))
+    assert recording.down(ASK, 2.0) is not None
+
+
+def test_before_its_first_time_the_first_answer_is_given_and_no_failure(write: Write) -> None:
+    recording = recording_.read(write(failed(1.0, "refused", ""), failed(2.0, "lost", ""), good(3.0, 1)))
+    first = recording.latest(ASK, 0.0)
+    assert first is not None
+    assert first.at == 3.0
+    assert recording.down(ASK, 0.5) is None
+    newest = recording.down(ASK, 2.5)
+    assert newest is not None
+    assert newest.error == "lost"
+
+
 def test_a_loop_of_no_length_ends(write: Write) -> None:
     clock = Clock()
     source = ReplaySource(write(good(0.0, 1), end=0.0), loop=True, clock=clock)
