@@ -233,6 +233,16 @@ def test_before_its_first_time_the_first_answer_is_given_and_no_failure(write: W
     assert newest.error == "lost"
 
 
+def test_a_recording_that_ends_at_once_ends_at_once_and_does_not_begin_again_unasked(write: Write) -> None:
+    clock = Clock()
+    connector = ReplayConnector(recording_.read(write(end=0.0)), clock=clock)
+    connector.connect(1.0)
+    clock.now = 0.001
+    with pytest.raises(ConnectionLost):
+        connector.connect(1.0)
+    assert recording_.read(write(end=None)).duration == 0.0
+
+
 def test_a_loop_of_no_length_ends(write: Write) -> None:
     clock = Clock()
     source = ReplaySource(write(good(0.0, 1), end=0.0), loop=True, clock=clock)
