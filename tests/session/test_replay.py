@@ -233,11 +233,12 @@ def test_before_its_first_time_the_first_answer_is_given_and_no_failure(write: W
     assert newest.error == "lost"
 
 
-def test_a_recording_that_ends_at_once_ends_at_once_and_does_not_begin_again_unasked(write: Write) -> None:
+@pytest.mark.parametrize("end", [0.0, 5.0])
+def test_a_recording_ends_when_it_ends_and_does_not_begin_again_unasked(write: Write, end: float) -> None:
     clock = Clock()
-    connector = ReplayConnector(recording_.read(write(end=0.0)), clock=clock)
+    connector = ReplayConnector(recording_.read(write(end=end)), clock=clock)
     connector.connect(1.0)
-    clock.now = 0.001
+    clock.now = end + 0.001
     with pytest.raises(ConnectionLost):
         connector.connect(1.0)
     assert recording_.read(write(end=None)).duration == 0.0
