@@ -29,7 +29,7 @@ help:
 	@echo "make rules RUNBOOK_URL=https://...  the alert rules with links to your copy of the runbook"
 	@echo "make collector   build the OpenTelemetry Collector that tests run against"
 	@echo "make toolkit     build a small exporter around exporter-toolkit, which the web server is compared with"
-	@echo "make receivers   build Prometheus 3 and VictoriaMetrics, which tests push to"
+	@echo "make receivers   build Prometheus 3 and VictoriaMetrics with vmagent, vmalert and vmauth, for tests and benchmarks"
 	@echo "make helm        build helm, which tests render the chart with"
 	@echo "make windows     a folder for Windows, zipped below dist/: PYTHON=python-3.X.Y-embed-amd64.zip"
 	@echo "make wine        make a Windows of Wine and a CPython, which tests/windows/ run on"

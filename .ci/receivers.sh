@@ -1,16 +1,18 @@
 #!/bin/sh
-# Build the receivers that tests/receivers/ pushes to, once: Prometheus 3 with its promtool, and VictoriaMetrics.
+# Build the receivers that tests/receivers/ pushes to, once: Prometheus 3 with its promtool, and VictoriaMetrics with
+# the programs around it that tests/fleet/ and benchmarks/fleet.py run: vmagent, vmalert, vmauth.
 # Debian's Prometheus has no OTLP receiver and knows no created timestamps, so these have names of their own:
-# .cache/receivers/prometheus3, promtool3, victoria-metrics. Needs Go and the Go module proxy; about five minutes of
+# .cache/receivers/prometheus3, promtool3, victoria-metrics, … Needs Go and the Go module proxy; some six minutes of
 # CPU. Prints the folder; does nothing where these versions are there.
 set -eu
 cd "$(dirname "$0")/.."
 prometheus=github.com/prometheus/prometheus/cmd
 prometheus_version=v0.316.0 # Prometheus 3.16
-victoriametrics=github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+victoriametrics=github.com/VictoriaMetrics/VictoriaMetrics/app
 victoriametrics_version=v1.148.9
 cache=.cache/receivers
-versions="$prometheus_version $victoriametrics_version"
+around="vmagent vmalert vmauth"
+versions="$prometheus_version $victoriametrics_version $around"
 
 if [ "$(cat "$cache/versions" 2>/dev/null)" = "$versions" ]; then
     echo "$cache"
@@ -25,6 +27,8 @@ export GOFLAGS="${GOFLAGS:-} -p=1" CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN="$PWD/$c
 nice go install -tags remove_all_sd "$prometheus/prometheus@$prometheus_version" "$prometheus/promtool@$prometheus_version" >&2
 mv "$cache/prometheus" "$cache/prometheus3"
 mv "$cache/promtool" "$cache/promtool3"
-nice go install "$victoriametrics@$victoriametrics_version" >&2
+for program in victoria-metrics $around; do
+    nice go install "$victoriametrics/$program@$victoriametrics_version" >&2
+done
 echo "$versions" >"$cache/versions"
 echo "$cache"

@@ -28,6 +28,9 @@ if sys.platform != "win32":
     import resource
 
 MOST = 100_000
+SWITCH = 0.0005
+"""Seconds after which Python's threads change places. By its default, 5 ms, a request waits for the polling thread at each
+of its system calls once there is no time left between polls, and scrapes time out with CPU to spare."""
 INTERVAL = 15.0
 """Seconds between two polls of one VM."""
 SHARE = 0.1
@@ -108,6 +111,8 @@ def serving(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> I
     pushing = _pushing(settings, environ, wanted, names)
     server = WebServer(Site(fleet, pushing), settings.web.listen, connections=_connections(len(names)))
     with ExitStack() as ends:
+        ends.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH)
         server.start()
         ends.callback(server.close)
         fleet.start()

@@ -1,0 +1,138 @@
+"""The files for a fleet: by their schemas and their programs' own checks, and held against the board and the benchmark."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from tests.receivers.conftest import PROGRAMS
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+FLEET = DEPLOY / "fleet"
+COMPOSE = [*FLEET.glob("*/compose.yaml"), FLEET / "not-run" / "thanos.yaml", FLEET / "not-run" / "victoriametrics-cluster.yaml"]  # fmt: skip
+MANIFESTS = [
+    document for file in FLEET.glob("*/kubernetes.yaml") for document in yaml.safe_load_all(file.read_text())
+]
+BOARD = json.loads((DEPLOY.parent / "dashboards" / "vmguest-fleet.json").read_text())
+FORWARDED = yaml.safe_load((FLEET / "vmagent" / "fleet-board.yml").read_text())["groups"][0]["rules"]
+
+
+def services(folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FLEET / folder / "compose.yaml").read_text())["services"]
+    return found
+
+
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_compose_files_fit_the_specification(file: Path) -> None:
+    tool = Path(sys.executable).parent / "check-jsonschema"
+    command = [str(tool), "--builtin-schema", "vendor.compose-spec", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = yaml.safe_load(file.read_text())
+    for service in document["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert (
+                (file.parent / source).exists() if source.startswith(".") else source in document["volumes"]
+            )
+
+
+@pytest.mark.parametrize("document", MANIFESTS, ids=lambda document: document["metadata"]["name"])
+def test_manifests_fit_the_schemas(document: dict[str, Any]) -> None:
+    kubernetes_validate.validate(document, "1.31", strict=True)
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_what_was_never_run_says_so_in_its_first_line() -> None:
+    files = [*(FLEET / "not-run").iterdir()]
+    assert len(files) == 3
+    assert all(file.read_text().startswith("# NOT RUN. ") for file in files)
+    assert [file for file in FLEET.glob("*/kubernetes.yaml") if "# Not run;" not in file.read_text()] == []
+
+
+def test_every_shard_has_an_agent() -> None:
+    text = (FLEET / "prometheus" / "agent.yml").read_text()
+    job = yaml.safe_load(text)["scrape_configs"][0]
+    shards = job["relabel_configs"][0]["modulus"]
+    started = [service for name, service in services("prometheus").items() if name.startswith("agent-")]
+    assert [f"s/SHARD/{number}/" in service["command"][0] for number, service in enumerate(started)] == [
+        True
+    ] * shards
+    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-agent")
+    assert pods["spec"]["replicas"] == shards
+    # Nowhere else than where it is to be replaced, but for the comment that says so.
+    assert len(re.findall("SHARD", text.partition("global:")[2])) == 1
+
+
+def test_agents_may_take_longer_to_stop_than_they_flush() -> None:
+    """flush_deadline is one minute where nothing else is said."""
+    for name, service in services("prometheus").items():
+        if name.startswith("agent-"):
+            assert int(service["stop_grace_period"].removesuffix("s")) > 60
+    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-agent")
+    assert pods["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 60
+
+
+def test_vmagent_is_started_alike_everywhere() -> None:
+    composed = [flag for flag in services("vmagent")["agent"]["command"] if flag.startswith("-remoteWrite")]
+    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-vmagent")
+    args = pods["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert composed == [flag for flag in args if flag.startswith("-remoteWrite")]
+    benchmark = (DEPLOY.parent / "benchmarks" / "fleet_site.py").read_text()
+    for flag in composed:
+        if "url=" not in flag and "tmpDataPath" not in flag:
+            assert f'"{flag}"' in benchmark, flag
+
+
+def test_each_node_has_its_rules_and_the_whole_one_makes_one_of_two() -> None:
+    found = services("vmagent")
+    for number in range(3):
+        command = found[f"rules-{number}"]["command"]
+        assert f"-datasource.url=http://node-{number}:8428" in command
+        assert {flag for flag in command if not flag.startswith("-datasource.url")} == {
+            flag for flag in found["rules-0"]["command"] if not flag.startswith("-datasource.url")
+        }
+    assert "-remoteWrite.url=http://whole:8428" in found["rules-0"]["command"]
+    assert "-dedup.minScrapeInterval=15s" in found["whole"]["command"]
+    assert "-evaluationInterval=15s" in found["rules-0"]["command"]
+
+
+def test_the_whole_fleets_node_gets_all_that_the_board_asks_for() -> None:
+    asked: set[str] = set()
+    texts = [target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())]
+    texts += [str(variable.get("query") or "") for variable in BOARD["templating"]["list"]]
+    for text in texts:
+        asked |= set(re.findall(r"\b(vmguest_\w+|up)\b(?=[{,])", text))
+    assert asked == {rule["record"] for rule in FORWARDED}
+    for rule in FORWARDED:
+        assert re.fullmatch(rf"{rule['record']}(\{{.*\}})?", rule["expr"]), "as it is, or a part of it"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("program", ["promtool3", "vmagent", "vmalert"])
+def test_programs_take_their_files(
+    program: str, require: Callable[[str, str | None, str], str], tmp_path: Path
+) -> None:
+    path = PROGRAMS / program
+    tool = require(program, str(path) if path.exists() else None, "make receivers (needs Go)")
+    agent = tmp_path / "agent.yml"
+    agent.write_text((FLEET / "prometheus" / "agent.yml").read_text().replace("SHARD", "0"))
+    rules = [DEPLOY / "prometheus" / "rules" / name for name in ("vmguest.yml", "vmguest-insight.yml")]
+    command = {
+        "promtool3": [tool, "check", "config", "--agent", str(agent)],
+        "vmagent": [tool, f"-promscrape.config={FLEET / 'vmagent' / 'scrape.yml'}", "-dryRun", "-remoteWrite.url=http://127.0.0.1:9"],
+        "vmalert": [tool, *(f"-rule={file}" for file in (*rules, FLEET / "vmagent" / "fleet-board.yml")), "-dryRun"],
+    }[program]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
