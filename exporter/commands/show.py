@@ -14,7 +14,7 @@ from pathlib import Path
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.outputs.prometheus import OPENMETRICS, TEXT
-from exporter.reading.base import Place
+from exporter.reading.base import NoAnswer, Place
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.show import tables, textfile
@@ -132,7 +132,10 @@ def _watch(args: Namespace, reading: Place, environ: Mapping[str, str]) -> int:
         time.sleep(args.watch)
         if clear:
             print("\x1b[H\x1b[2J", end="")
-        _show(args, reading, environ)
+        try:
+            _show(args, reading, environ)
+        except NoAnswer as error:  # It may be started again.
+            print(f"{error}; trying again", file=sys.stderr)
         sys.stdout.flush()
 
 

@@ -56,7 +56,12 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
     try:
         if live:
             return _live(args, reading)
-        frames = batch.frames(_patient(reading), lambda: time.sleep(args.interval), args.iterations)
+        frames = batch.frames(
+            _patient(reading),
+            lambda: time.sleep(args.interval),
+            args.iterations,
+            lambda error: print(f"{error}; trying again", file=sys.stderr, flush=True),
+        )
         if args.batch:
             batch.write(frames, sys.stdout)
         else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TextIO
 
+from exporter.errors import VMGuestError
 from exporter.outputs.api import Document
 from exporter.top.frame import Frame
 from exporter.top.quantities import CPU, DISK, MEMORY, NETWORK
@@ -59,16 +60,27 @@ def lines(frames: Iterator[Frame], out: TextIO, width: int) -> None:
 
 
 def frames(
-    read: Callable[[], Document], wait: Callable[[], object], iterations: int | None
+    read: Callable[[], Document],
+    wait: Callable[[], object],
+    iterations: int | None,
+    failed: Callable[[VMGuestError], object],
 ) -> Iterator[Frame]:
-    """A frame for each reading; ``wait`` between two."""
-    frame: Frame | None = None
-    count = 0
+    """A frame for each reading; ``wait`` between two. ``failed`` is told of one that fails; the first one raises.
+
+    Raises:
+        VMGuestError: there is nothing to begin with.
+    """
+    frame = Frame(read())
+    count = 1
+    yield frame
     while iterations is None or count < iterations:
-        if frame is not None:
-            wait()
-        document = read()
-        frame = Frame(document) if frame is None else frame.after(document)
+        wait()
+        try:
+            document = read()
+        except VMGuestError as error:  # It may be started again: a night's file goes on.
+            failed(error)
+            continue
+        frame = frame.after(document)
         count += 1
         yield frame
 

@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.commands import cli, show
+from exporter.outputs.api import Document
+from exporter.reading.base import NoAnswer
 
 HOST = ("--source=simulated", "--simulated.scenario=noisy-neighbour", "--for=0.3s")
 
@@ -106,3 +108,24 @@ def test_any_width(columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setenv("COLUMNS", columns)
     assert cli.main(["show", "--source=simulated", "--for=0.1s"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
+
+
+def test_watch_goes_on_while_the_exporter_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Gone:
+        name = "the exporter at /x"
+        asked = 0
+
+        def document(self) -> Document:
+            self.asked += 1
+            if self.asked == 3:
+                raise KeyboardInterrupt
+            raise NoAnswer("the exporter at /x does not answer")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(show, "open_reading", lambda *_, **__: Gone())
+    assert cli.main(["show", "--watch=0.1s", "--from=exporter"]) == cli.INTERRUPTED
+    assert capsys.readouterr().err.count("does not answer; trying again") == 2

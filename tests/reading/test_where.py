@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def test_a_unit_that_is_enabled_is_an_exporter_that_is_set_up(short_path: Path) 
     unit = short_path / "vmguest-exporter.service"
     unit.symlink_to("/dev/null")
     assert open_reading(given(), Settings(), strict=True, unit=unit).name.startswith("the exporter at /run")
+
+
+def test_a_folder_that_is_closed_to_this_user_holds_an_exporter_that_is_set_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """/run/private of systemd: root's alone."""
+
+    def closed(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", closed)
+    monkeypatch.setattr(Path, "stat", lambda path, **_: closed(path))
+    assert open_reading(given(), Settings(), strict=True, unit=NONE).name.startswith("the exporter at /run")
 
 
 @pytest.mark.parametrize("words", [("--url=http://x", "--from=host"), ("--user=me",), ("--ca=/x",)])
