@@ -103,6 +103,11 @@ class ExporterClient:
             body = response.read(LARGEST)
         except PermissionError as error:
             raise NoAnswer(f"{self.name}: {error.strerror}; {self._hint or 'who are you?'}") from error
+        except ssl.SSLCertVerificationError as error:
+            raise NoAnswer(
+                f"{self.name}: its certificate is not trusted ({error.verify_message}); give --ca=FILE with the one that"
+                " it was issued by"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             there = "" if self._local else " there"
@@ -112,7 +117,8 @@ class ExporterClient:
         finally:
             connection.close()
         if response.status == http.client.UNAUTHORIZED:
-            raise NoAnswer(f"{self.name}: login refused; give --user and --password-file")
+            given = "name or password is wrong" if self._headers else "give --user and --password-file"
+            raise NoAnswer(f"{self.name}: login refused; {given}")
         if response.status != http.client.OK:
             raise NoAnswer(f"{self.name}: {path} was answered with {response.status} {response.reason}")
         return body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import trustme
 
 from exporter.errors import ConfigError
 from exporter.outputs.api import FORMAT, KEYS
@@ -40,14 +42,16 @@ class Exporter(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def exporter(**answers: tuple[int, bytes]) -> Iterator[str]:
+def exporter(tls: ssl.SSLContext | None = None, /, **answers: tuple[int, bytes]) -> Iterator[str]:
     Exporter.answers = {f"/{path.replace('__', '/')}": answer for path, answer in answers.items()}
     Exporter.asked = []
     server = http.server.HTTPServer(("127.0.0.1", 0), Exporter)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' if tls is not None else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -70,6 +74,25 @@ def test_it_reads_documents_and_pages(tmp_path: Path) -> None:
         assert client.document() == whole
         assert client.page(TEXT) == b"page"
         assert Exporter.asked == [("/-/insight", "Basic bWU6czNjcmV0"), ("/metrics", "Basic bWU6czNjcmV0")]
+
+
+def test_a_login_that_was_given_and_refused_is_not_asked_for(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("wrong")
+    with exporter(**{INSIGHT: (401, b"")}) as url, pytest.raises(NoAnswer, match="name or password is wrong"):
+        at_url(url, "me", secret, None).document()
+
+
+def test_a_certificate_is_checked_against_the_authority_that_is_given(tmp_path: Path) -> None:
+    for name, authority in (("ours", ours := trustme.CA()), ("other", trustme.CA())):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("127.0.0.1").configure_cert(context)
+    whole = json.dumps({**dict.fromkeys(KEYS), "format": FORMAT}).encode()
+    with exporter(context, **{INSIGHT: (200, whole)}) as url:
+        assert at_url(url, None, None, tmp_path / "ours").document()["format"] == FORMAT
+        with pytest.raises(NoAnswer, match=r"its certificate is not trusted .*--ca=FILE"):
+            at_url(url, None, None, tmp_path / "other").document()
 
 
 @pytest.mark.parametrize(
