@@ -78,6 +78,16 @@ class Terminal:
             time.sleep(0.3)
         raise AssertionError(f"{words!r} never came:\n{screen}")
 
+    def settled(self, words: str | re.Pattern[str]) -> str:
+        """As :meth:`until`, when nothing moves any more: a screen may be seen half drawn."""
+        screen = self.until(words)
+        for _ in range(30):
+            time.sleep(0.5)
+            before, screen = screen, self.screen()
+            if screen == before:
+                return screen
+        raise AssertionError(f"it never came to rest:\n{screen}")
+
     def typed_until(self, line: str, words: str) -> str:
         """Type ``line`` again and again: a program that is about to leave takes what is typed with it."""
         for _ in range(30):
@@ -168,7 +178,7 @@ KNOWN = re.compile(r"%USED +[\d.]+ %")
 def test_the_first_screen(terminal: Terminal, exporters: Callable[[str], Exporter], scenario: str) -> None:
     """After a wanted change: UPDATE_GOLDEN=1; the title ends before the port."""
     terminal.press(f"TZ=UTC {exporters(scenario).command}", "Enter")
-    screen = terminal.until(KNOWN)
+    screen = terminal.settled(KNOWN)
     file = GOLDEN / f"screen-{scenario}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(screen, encoding="utf-8")
@@ -182,7 +192,7 @@ def test_another_size_and_back(terminal: Terminal, exporters: Callable[[str], Ex
     exporter = exporters("swapping")
     # As what uses readline exports them: they must not hold the first size.
     terminal.press(f"TZ=UTC COLUMNS=80 LINES=24 {exporter.command}", "Enter")
-    first = terminal.until(KNOWN)
+    first = terminal.settled(KNOWN)
     terminal.run("resize-window", "-t", "t", "-x", "120", "-y", "40")
     wide = terminal.until(f":{exporter.server.server_port}")
     assert "space pause" in wide, "there is room for all keys"
