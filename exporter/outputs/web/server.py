@@ -19,8 +19,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
-from exporter import catalogue
-from exporter.metrics.families import Family, Point
+from exporter.metrics.families import Family
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
 from exporter.outputs.web.connections import (
     REFUSAL,
@@ -33,13 +32,9 @@ from exporter.outputs.web.connections import (
     connection_limit,
 )
 from exporter.outputs.web.listen import bind, shown
+from exporter.outputs.web.restarts import PAUSE, Restarts, drop_connections
 
 log = logging.getLogger("exporter.web")
-
-RESTART_PAUSE = 1.0
-"""Seconds before a loop that failed begins again; the exporter's health allows for more."""
-RESTART_QUIET = 300.0
-"""Seconds without a failure after which the next one is news again."""
 
 Decide = Callable[[WSGI | None], None]
 """Takes what answers a request instead of the application, or None: it may ask the application."""
@@ -83,7 +78,7 @@ class InLoop(ThreadedTaskDispatcher):
             channel, channel.refusal = self._decided.popleft()
             try:
                 channel.service()
-            except Exception:
+            except Exception as error:
                 # As waitress's own threads do: one connection's mishap is not the end of all.
                 log.exception("a request failed in an unforeseen way")
 
@@ -111,8 +106,8 @@ class WebServer:
     An empty host is every address of the machine, IPv6 and IPv4; port 0 lets the system choose.
     ``admit`` is asked before each request. ``listener`` makes what listens on a bound socket, with the arguments
     of :class:`Listener`; ``scheme`` is that of its URLs. Where its loop fails though nobody closed the server, ``failed``
-    is called by the server's thread, which then ends; with ``restarts`` the loop begins again instead, without the
-    connections of before.
+    is called by the server's thread, which then ends; where ``restarts`` are wanted the loop begins again instead, without
+    the connections of before.
     """
 
     def __init__(
@@ -125,7 +120,7 @@ class WebServer:
         scheme: str = "http",
         connections: int | None = None,
         failed: Callable[[], None] = lambda: None,
-        restarts: bool = False,
+        restarts: Restarts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._application = application
@@ -135,8 +130,7 @@ class WebServer:
         self._scheme = scheme
         self._connections = connection_limit() if connections is None else connections
         self._failed = failed
-        self._restarts = restarts
-        self._restarted = 0
+        self._restarts = restarts or Restarts()
         self._clock = clock
         self._map: dict[int, Any] = {}
         """File descriptor to what waitress's loop serves: listeners, connections, its wake-up pipe."""
@@ -183,8 +177,7 @@ class WebServer:
 
     def families(self) -> list[Family]:
         """What the server counts; any thread may ask."""
-        restarted = Family(catalogue.WEB_RESTARTS, (Point(float(self._restarted)),))
-        return [*self.refusals.families(), restarted]
+        return self.refusals.families()
 
     def responds(self, limit: float) -> bool:
         """Whether the loop turns within ``limit`` seconds, asked from inside: no client can make this fail."""
@@ -207,35 +200,22 @@ class WebServer:
         return (self._application if refusal is None else refusal)(environ, start_response)
 
     def _run(self) -> None:
-        told = float("-inf")
         while not self._stopping.is_set():
             try:
                 self._serve()
-            except Exception:
-                if not self._restarts:
+            except Exception as error:
+                if not self._restarts.wanted:
                     log.critical("the web server failed", exc_info=True)
                     self._failed()
                     break
-                if self._clock() - told > RESTART_QUIET:
-                    log.exception("the web server failed; it is started again, as heartbeats are on")
-                told = self._clock()
-                self._begin_again()
+                self._restarts.failed("the web server", error)
+                self._dispatcher.drop()
+                drop_connections(self._map)
+                self._stopping.wait(PAUSE)
         # The loop may have ended before it was woken: the pipe that wakes it must not be closed until then.
         self._woken.wait()
         self._dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)
-
-    def _begin_again(self) -> None:
-        """One of the connections, or what it asked for, may be what failed: they go, and who listens stays."""
-        self._restarted += 1
-        self._dispatcher.drop()
-        for one in [each for each in self._map.values() if isinstance(each, BoundedChannel)]:
-            try:
-                one.handle_close()
-            except Exception:
-                log.debug("a connection could not be closed", exc_info=True)
-                one.del_channel(self._map)
-        self._stopping.wait(RESTART_PAUSE)
 
     def _serve(self) -> None:
         limits = Limits(self._connections)

@@ -19,6 +19,7 @@ from exporter.outputs.web.application import Application
 from exporter.outputs.web.connections import connection_limit
 from exporter.outputs.web.listen import EVERYWHERE, bind
 from exporter.outputs.web.login_queue import WAITING
+from exporter.outputs.web.restarts import Restarts
 from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
 from exporter.outputs.web.unix import UnixServer, check_path
@@ -81,11 +82,14 @@ def start(
         path,
         {**views(path, api.content), PATH: api.view},
     )
+    restarts = Restarts(wanted=settings.ha.enabled)
     if socket_at is not None:
-        unix = UnixServer(application, socket_at, failed=failed)
+        unix = UnixServer(application, socket_at, failed=failed, restarts=restarts)
         unix.start()
         parts.callback(unix.close)
-    return _web(settings, application, published, parts, failed) if settings.web.enabled else None
+    server = _web(settings, application, published, parts, failed, restarts) if settings.web.enabled else None
+    published.add(restarts.families)
+    return server
 
 
 def _web(
@@ -94,10 +98,11 @@ def _web(
     published: Published,
     parts: ExitStack,
     failed: Callable[[], None],
+    restarts: Restarts,
 ) -> WebServer:
     path = settings.web.telemetry_path
     if settings.web.config_file is None:
-        server = WebServer(application, settings.web.listen, failed=failed, restarts=settings.ha.enabled)
+        server = WebServer(application, settings.web.listen, failed=failed, restarts=restarts)
     else:
         # Who waits for a login keeps a connection.
         secured = Secured(settings.web.config_file, waiting=min(WAITING, connection_limit() // 2))
@@ -108,7 +113,7 @@ def _web(
             listener=secured.listener,
             scheme=secured.scheme,
             failed=failed,
-            restarts=settings.ha.enabled,
+            restarts=restarts,
         )
     published.add(server.families)
     server.start()

@@ -22,6 +22,7 @@ from waitress.server import create_server
 
 from exporter.errors import ConfigError, passing
 from exporter.outputs.web.application import WSGI
+from exporter.outputs.web.restarts import PAUSE, Restarts, drop_connections
 
 log = logging.getLogger("exporter.web")
 
@@ -58,12 +59,23 @@ def check_path(path: Path) -> None:
 
 
 class UnixServer:
-    """Serves ``application`` at ``path`` in a thread of its own. ``failed`` is called should that thread end by itself."""
+    """Serves ``application`` at ``path`` in a thread of its own.
 
-    def __init__(self, application: WSGI, path: Path, *, failed: Callable[[], None] = lambda: None) -> None:
+    ``failed`` is called should that thread end by itself; where ``restarts`` are wanted it begins again instead.
+    """
+
+    def __init__(
+        self,
+        application: WSGI,
+        path: Path,
+        *,
+        failed: Callable[[], None] = lambda: None,
+        restarts: Restarts | None = None,
+    ) -> None:
         self._application = application
         self._path = path
         self._failed = failed
+        self._restarts = restarts or Restarts()
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
         self._server: Any = None
@@ -103,18 +115,26 @@ class UnixServer:
         if self._thread is None:
             return
         self._stopping.set()
-        self._server.pull_trigger()
+        # A loop that failed has closed the pipe that would wake it.
+        if self._thread.is_alive():
+            with contextlib.suppress(OSError):
+                self._server.pull_trigger()
         self._thread.join(1.0)
         self._thread = None
         with contextlib.suppress(OSError):
             self._path.unlink()
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            try:
                 wasyncore.loop(timeout=30.0, use_poll=True, map=self._map, count=1)
-        except Exception:
-            log.critical("the socket's server failed", exc_info=True)
-            self._failed()
+            except Exception as error:
+                if not self._restarts.wanted:
+                    log.critical("the socket's server failed", exc_info=True)
+                    self._failed()
+                    break
+                self._restarts.failed("the socket's server", error)
+                drop_connections(self._map)
+                self._stopping.wait(PAUSE)
         self._server.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)

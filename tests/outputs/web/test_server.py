@@ -22,7 +22,6 @@ from typing import Any, Self
 import pytest
 from waitress import wasyncore
 
-from exporter import catalogue
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import WSGI, Environ, StartResponse
 from exporter.outputs.web.connections import (
@@ -35,6 +34,7 @@ from exporter.outputs.web.connections import (
     Refusals,
     connection_limit,
 )
+from exporter.outputs.web.restarts import Restarts
 from exporter.outputs.web.server import Decide, InLoop, WebServer
 from exporter.outputs.web.tls import TLSListener
 from exporter.outputs.web.tls_context import context
@@ -276,7 +276,7 @@ class TestServing:
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The end of the process would end the heartbeats with it."""
-        monkeypatch.setattr("exporter.outputs.web.server.RESTART_PAUSE", 0.01)
+        monkeypatch.setattr("exporter.outputs.web.server.PAUSE", 0.01)
         real = wasyncore.loop
         mishaps = threading.Semaphore(0)
 
@@ -287,7 +287,8 @@ class TestServing:
 
         monkeypatch.setattr(wasyncore, "loop", loop)
         failed = threading.Event()
-        server = serve(failed=failed.set, restarts=True)
+        restarts = Restarts(wanted=True)
+        server = serve(failed=failed.set, restarts=restarts)
         addresses = server.addresses
         assert scrapes(server)
         for number in (1, 2):
@@ -303,8 +304,7 @@ class TestServing:
                 assert answer == b"", "the connection of before is closed: neither an answer nor silence"
             assert scrapes(server)
             assert server.responds(10)
-            [restarts] = [one for one in server.families() if one.metric is catalogue.WEB_RESTARTS]
-            assert restarts.points[0].value == number
+            assert restarts.families()[0].points[0].value == number
         assert server.addresses == addresses
         assert not failed.is_set()
         assert caplog.text.count("started again") == 1
@@ -721,6 +721,7 @@ class TestConnectionLimit:
 import resource, socket, sys, logging
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+from exporter.outputs.web.restarts import Restarts
 from exporter.outputs.web.server import WebServer
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "5")])

@@ -13,8 +13,10 @@ import pytest
 
 from exporter.config import load
 from exporter.errors import ConfigError
+from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.web import start
+from exporter.outputs.web.restarts import Restarts
 from exporter.snapshot import PollState
 
 
@@ -46,6 +48,38 @@ def test_it_is_ready_once_a_poll_has_ended() -> None:
         states.append(replace(states[0], polls=1))
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("heartbeats", [True, False])
+@pytest.mark.parametrize("secured", [True, False])
+def test_with_heartbeats_both_servers_begin_again_and_without_them_a_failure_is_the_end(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, *, heartbeats: bool, secured: bool
+) -> None:
+    made: list[Restarts] = []
+
+    class Fake:
+        addresses, urls = (), ()
+
+        def __init__(self, *_: object, restarts: Restarts, **_more: object) -> None:
+            made.append(restarts)
+
+        def start(self) -> None: ...
+
+        def close(self) -> None: ...
+
+        def families(self) -> list[Family]:
+            return []
+
+    monkeypatch.setattr(start, "WebServer", Fake)
+    monkeypatch.setattr(start, "UnixServer", Fake)
+    (short_path / "web.yml").write_text("{}")
+    settings = load((), {"VMGUEST_WEB_CONFIG_FILE": str(short_path / "web.yml")} if secured else {})
+    settings = replace(settings, ha=replace(settings.ha, enabled=heartbeats))
+    published = Published(lambda: PollState(interval=5.0))
+    with ExitStack() as parts:
+        start.start(settings, {"RUNTIME_DIRECTORY": str(short_path)}, published, parts, lambda: None)
+    assert [each.wanted for each in made] == [heartbeats] * 2
+    assert made[0] is made[1]
 
 
 @pytest.mark.parametrize("web", [True, False])

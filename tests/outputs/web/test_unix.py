@@ -6,13 +6,18 @@ import http.client
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from waitress import wasyncore
 
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import Response, responding
+from exporter.outputs.web.restarts import Restarts
 from exporter.outputs.web.unix import UnixServer, check_path
 
 LARGE = b"x" * (4 * 2**20)
@@ -94,6 +99,45 @@ def test_one_that_is_answered_on_is_left_alone(server: UnixServer, path: Path) -
         UnixServer(responding(Response(b"")), path).start()
     assert caught.value.passing
     assert ask(path) == LARGE
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_with_heartbeats_a_loop_that_fails_begins_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, wanted: bool
+) -> None:
+    monkeypatch.setattr("exporter.outputs.web.unix.PAUSE", 0.01)
+    real = wasyncore.loop
+    mishaps = threading.Semaphore(0)
+
+    def loop(**more: Any) -> None:
+        real(**more)
+        if mishaps.acquire(blocking=False):
+            raise ValueError("too many file descriptors in select()")
+
+    monkeypatch.setattr(wasyncore, "loop", loop)
+    failed, restarts = threading.Event(), Restarts(wanted=wanted)
+    made = UnixServer(responding(Response(b"new")), path, failed=failed.set, restarts=restarts)
+    made.start()
+    try:
+        for number in (1, 2) if wanted else ():
+            assert ask(path) == b"new"
+            mishaps.release()
+            with socket.socket(socket.AF_UNIX) as dropped:
+                dropped.connect(str(path))
+                dropped.settimeout(10)
+                assert dropped.recv(1) == b"", "the connection of before is closed"
+            assert ask(path) == b"new"
+            assert restarts.families()[0].points[0].value == number
+        if wanted:
+            assert not failed.is_set()
+            assert caplog.text.count("started again") == 1
+        else:
+            mishaps.release()
+            with suppress(OSError):
+                ask(path)
+            assert failed.wait(10)
+    finally:
+        made.close()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(path: Path) -> None:
