@@ -78,7 +78,7 @@ class InLoop(ThreadedTaskDispatcher):
             channel, channel.refusal = self._decided.popleft()
             try:
                 channel.service()
-            except Exception as error:
+            except Exception:
                 # As waitress's own threads do: one connection's mishap is not the end of all.
                 log.exception("a request failed in an unforeseen way")
 
