@@ -87,24 +87,27 @@ class Check:
     blind: int = 0
     """Faults in a row."""
     begun: float | None = None
-    undecided: float = 0.0
-    """Seconds of looks without a clear result."""
+    waited: float = 0.0
+    """Seconds until ``mark`` for which a clear result was waited for, without those in which the exporter could not look."""
+    mark: float = 0.0
 
     def begin(self, at: float) -> None:
-        self.begun = at
+        if not self.blind:
+            self.waited += at - self.mark
+        self.begun = self.mark = at
 
     def end(self, at: float, found: str) -> None:
         assert self.begun is not None
-        late, began = self._late(at), self.begun
+        late = self._late(at)
         self.begun = None
         if found == "fault":
             self.blind += 1
             return
         self.blind = 0
+        self.waited = 0.0 if found == "unknown" else self.waited + at - self.mark
+        self.mark = at
         if found == "unknown":
-            self.undecided = 0.0
             return
-        self.undecided += max(at - began, self.interval)
         found = "bad" if late else found
         if self.in_a_row and self.in_a_row[-1] != found:
             self.in_a_row.clear()
@@ -126,7 +129,8 @@ class Check:
         if failed >= self.failures:
             return "bad"
         limit = max(self.failures, self.successes) * (self.interval + self.timeout)
-        return "bad" if self.known == "unknown" and self.undecided > limit else self.known
+        waiting = 0.0 if self.blind and self.begun is None else at - self.mark
+        return "bad" if self.known == "unknown" and self.waited + waiting > limit else self.known
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Heartbeats in processes and real time: what the table in docs/heartbeats.md promises, by the simulated host's record of resets.
 
+Each row twenty times: ``for round in $(seq 20); do pytest tests/ha/test_end_to_end.py || break; done``.
+
 The host's limit is scaled down from 30 s to 6, the interval from 10 s to 1, the grace period from 30 s to 2. Every case
 has a host and an exporter of its own, and all run side by side: they mostly wait.
 """

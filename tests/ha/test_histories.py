@@ -78,7 +78,7 @@ class Main:
         )
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
         self.ran = 0.0
-        """Seconds in which it did not stand still."""
+        """Seconds for which it ran: a standstill may look like three of them."""
         self.due, self.ends, self.found = world.now, float("inf"), ""
         self.report: HeartReport | None = None
         """The last word of its heart."""
@@ -234,7 +234,7 @@ class World:
         self.promises.fresh(on=self.host.enabled)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
-            self.main = Main(self)
+            self.main, self.ran_at = Main(self), self.now
             self.forgotten = self.unwritten
             if self.unwritten:
                 # A disk that was full at the end took no later word.
@@ -280,13 +280,12 @@ class World:
                     self.promises.outage(self.now, step)
                 self.now += step
             else:
-                if self.main is None:
-                    self.main = Main(self)
+                assert self.main is not None
                 if not self.stalled:
                     self.main.run(self.now - self.ran_at)
+                    self.ran_at = self.now
                     if self.now - self.told >= 1.0:
                         self.tell()
-                self.ran_at = self.now
                 self.promises.look(
                     self.now, self.begun, wanted=not self.stop and self.in_maintenance() is None
                 )
