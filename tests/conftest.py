@@ -52,7 +52,7 @@ def short_path() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """Levels and handlers as the test found them: a command under test sets up logging for its process."""
-    loggers = (logging.getLogger(), logging.getLogger("exporter"))
+    loggers = (logging.getLogger(), *ours())
     before = [(logger, logger.level, list(logger.handlers), logger.propagate) for logger in loggers]
     yield
     for logger, level, handlers, propagate in before:
@@ -60,3 +60,18 @@ def log_as_before() -> Iterator[None]:
         logger.propagate = propagate
         for handler in set(logger.handlers) - set(handlers):
             logger.removeHandler(handler)
+    for logger in set(ours()) - set(loggers):
+        logger.setLevel(logging.NOTSET)
+
+
+def ours() -> list[logging.Logger]:
+    """The exporter's loggers that there are by now: one that a test has silenced is silent for all that follow."""
+    every = logging.Logger.manager.loggerDict
+    return [
+        logging.getLogger("exporter"),
+        *(
+            logger
+            for name, logger in list(every.items())
+            if name.startswith("exporter.") and isinstance(logger, logging.Logger)
+        ),
+    ]

@@ -78,10 +78,11 @@ def check(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> lis
             problems.append(f"--push-share={wanted.share:g}: expected a number from 0 to 1")
         if not push_wanted(settings, environ):
             problems.append("--push-share has no effect without --otlp.endpoint; add it, or leave it out")
-    try:
-        push.check(settings, environ)
-    except ConfigError as error:
-        problems += error.problems
+    if push_wanted(settings, environ):
+        try:
+            push.check(settings, environ)
+        except ConfigError as error:
+            problems += error.problems
     return problems
 
 

@@ -152,7 +152,7 @@ def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["library", "simulated"])
-def test_roads_without_raw_replies(path: Path, source: str) -> None:
+def test_sources_without_raw_replies(path: Path, source: str) -> None:
     with pytest.raises(ConfigError, match=f"--source={source} has no raw replies"):
         record(path, source=source)
 

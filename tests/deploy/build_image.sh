@@ -38,7 +38,7 @@ python=/opt/vmguest-exporter/bin/python
 exporter=/opt/vmguest-exporter/bin/vmguest-exporter
 test "$(inside id -u)" = 65532
 inside $exporter --version
-# VMware's library with all that it needs, for the road through the backdoor. This machine may be no guest: status 1.
+# VMware's library with all that it needs, for the way through the backdoor. This machine may be no guest: status 1.
 inside $exporter doctor --source=library >doctor.txt 2>&1 || true
 cat doctor.txt
 grep -q '^ok *library-symbols ' doctor.txt

@@ -345,7 +345,7 @@ def test_a_library_that_is_missing_is_looked_for_again_by_a_new_process(clock: C
         monitor.close()
 
 
-def test_a_process_that_can_not_be_started_is_an_error_of_the_road() -> None:
+def test_a_process_that_can_not_be_started_is_an_error_of_the_source() -> None:
     monitor = LibraryAppMonitor(None, PATIENCE, arguments=["/nowhere/python"])
     with pytest.raises(LibraryCrashed, match="can't be started"):
         monitor.mark_active()

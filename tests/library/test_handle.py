@@ -151,7 +151,7 @@ def test_session_id_0_is_no_data(fake: Any) -> None:
     assert fake.open == 0
 
 
-def test_a_refusal_has_the_kind_of_the_native_road(fake: Any) -> None:
+def test_a_refusal_has_the_kind_that_guestrpc_gives_it(fake: Any) -> None:
     fake.statuses["UpdateInfo"] = 3
     with pytest.raises(RpcError, match="NOT_ENABLED") as caught:
         handle.read(fake.library())

@@ -144,7 +144,7 @@ class TestBasicStatistics:
     def test_counters_begin_with_the_hosts_session(self) -> None:
         families = named(collect(state_with(), MONOTONIC))
         counters = [row.metric for row in STATISTICS if row.metric.kind is Kind.COUNTER]
-        assert len(counters) == 4
+        assert {"elapsed", "cpu.used", "cpu.stolen"} < {metric.name for metric in counters}
         for metric in counters:
             (point,) = families[metric.family].points
             assert point.created == (None if metric.of_host else START)

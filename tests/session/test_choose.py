@@ -83,7 +83,7 @@ def test_auto_on_vmware_opens_nothing_before_the_first_read() -> None:
     chosen.close()
 
 
-def test_native_first(caplog: pytest.LogCaptureFixture) -> None:
+def test_guestrpc_first(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     source = auto(StandIn("guestrpc", SNAPSHOT, SNAPSHOT), StandIn("library"))
     assert source.read() == source.read() == SNAPSHOT
@@ -104,7 +104,7 @@ def test_library_when_native_cannot_connect() -> None:
     assert library.closed
 
 
-def test_a_refusal_is_an_answer_and_the_other_road_would_get_the_same() -> None:
+def test_a_refusal_is_an_answer_and_the_other_source_would_get_the_same() -> None:
     library = StandIn("library")
     source = auto(StandIn("guestrpc", RpcError("disabled"), SNAPSHOT), library)
     with pytest.raises(RpcError):
@@ -113,7 +113,7 @@ def test_a_refusal_is_an_answer_and_the_other_road_would_get_the_same() -> None:
     assert source.info.source == "guestrpc"
 
 
-def test_no_road_is_the_first_roads_error_and_is_tried_anew() -> None:
+def test_no_source_is_the_first_ones_error_and_is_tried_anew() -> None:
     native = StandIn("guestrpc", NoDeviceError("no vsock"), SNAPSHOT)
     source = auto(native, StandIn("library", NotVMwareError("no library")))
     with pytest.raises(VMGuestError, match="no vsock"):
@@ -124,7 +124,7 @@ def test_no_road_is_the_first_roads_error_and_is_tried_anew() -> None:
     assert source.read() == SNAPSHOT
 
 
-def test_why_no_road_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixture) -> None:
+def test_why_no_source_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixture) -> None:
     native = StandIn("guestrpc", NoDeviceError("no vsock"), NoDeviceError("no vsock"), SNAPSHOT)
     source = auto(native, StandIn("library", NotVMwareError("no library"), NotVMwareError("no library")))
     for _ in range(2):
@@ -134,7 +134,7 @@ def test_why_no_road_answers_is_said_once_for_both(caplog: pytest.LogCaptureFixt
     assert vars(record)["why"] == "guestrpc: no vsock; library: no library"
 
 
-def test_a_road_is_kept_through_its_errors() -> None:
+def test_a_source_is_kept_through_its_errors() -> None:
     source = auto(StandIn("guestrpc", SNAPSHOT, RemoteProtocolError("x"), SNAPSHOT), StandIn("library"))
     source.read()
     with pytest.raises(RemoteProtocolError):
@@ -142,7 +142,7 @@ def test_a_road_is_kept_through_its_errors() -> None:
     assert source.read() == SNAPSHOT
 
 
-def test_a_mistake_in_this_program_is_not_hidden_by_the_other_road() -> None:
+def test_a_mistake_in_this_program_is_not_hidden_by_the_other_source() -> None:
     source = auto(StandIn("guestrpc", ZeroDivisionError()), StandIn("library"))
     with pytest.raises(ZeroDivisionError):
         source.read()
@@ -160,7 +160,7 @@ def test_the_librarys_refusal_decides_nothing() -> None:
     assert source.info.source == "guestrpc"
 
 
-def test_roads_are_made_once_and_the_ones_not_taken_closed_in_the_end() -> None:
+def test_sources_are_made_once_and_the_ones_not_taken_closed_in_the_end() -> None:
     """The library's process counts its crashes and pauses between them: a new one would forget."""
     made: list[StandIn] = []
 
