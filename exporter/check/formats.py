@@ -1,4 +1,4 @@
-"""One outcome in the words of five monitoring systems."""
+"""One summary in the words of five monitoring systems."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from exporter.check.results import Result, Summary
 SERVICE = "VMGUEST"
 
 
-def nagios(outcome: Summary, where: str) -> str:
+def nagios(summary: Summary, where: str) -> str:
     """One line: state, words, performance data (Monitoring Plugins guidelines; Icinga, Naemon, Centreon and others)."""
-    words = f"{SERVICE} {outcome.state.name} - {outcome.text}{f' (from {where})' if where else ''}"
-    data = " ".join(_perfdata(each) for each in outcome.results if each.value is not None)
+    words = f"{SERVICE} {summary.state.name} - {summary.text}{f' (from {where})' if where else ''}"
+    data = " ".join(_perfdata(each) for each in summary.results if each.value is not None)
     return f"{_line(words)} | {data}" if data else _line(words)
 
 
-def checkmk(outcome: Summary, _where: str) -> str:
+def checkmk(summary: Summary, _where: str) -> str:
     """A service for each result, as a local check of Checkmk's agent prints them."""
     lines = []
-    for each in outcome.results:
+    for each in summary.results:
         metric = "-"
         if each.value is not None:
             bounds = ";".join((_upper(each.warning), _upper(each.critical)))
@@ -33,22 +33,22 @@ def checkmk(outcome: Summary, _where: str) -> str:
     return "\n".join(lines)
 
 
-def zabbix(outcome: Summary, _where: str) -> str:
+def zabbix(summary: Summary, _where: str) -> str:
     """Lines for ``zabbix_sender -i -``: the state of all, then state and value of each."""
-    lines = [f"- vmguest.check {outcome.state.value}"]
-    for each in outcome.results:
+    lines = [f"- vmguest.check {summary.state.value}"]
+    for each in summary.results:
         lines.append(f"- vmguest.check[{each.key}] {each.state.value}")
         if each.value is not None:
             lines.append(f"- vmguest.value[{each.key}] {_number(each.value)}")
     return "\n".join(lines)
 
 
-def as_json(outcome: Summary, where: str) -> str:
+def as_json(summary: Summary, where: str) -> str:
     return json.dumps(
         {
-            "state": outcome.state.value,
-            "status": outcome.state.name,
-            "text": outcome.text,
+            "state": summary.state.value,
+            "status": summary.state.name,
+            "text": summary.text,
             "from": where,
             "results": [
                 {
@@ -63,7 +63,7 @@ def as_json(outcome: Summary, where: str) -> str:
                     "critical": each.critical.text if each.critical is not None else None,
                     "given": not each.note,
                 }
-                for each in outcome.results
+                for each in summary.results
             ],
         },
         ensure_ascii=False,
@@ -71,10 +71,10 @@ def as_json(outcome: Summary, where: str) -> str:
     )
 
 
-def influx(outcome: Summary, _where: str) -> str:
+def influx(summary: Summary, _where: str) -> str:
     """Line protocol, for Telegraf's ``exec``: a line for each result."""
-    lines = [f"vmguest_check,key=all state={outcome.state.value}i"]
-    for each in outcome.results:
+    lines = [f"vmguest_check,key=all state={summary.state.value}i"]
+    for each in summary.results:
         value = f",value={_number(each.value)}" if each.value is not None else ""
         lines.append(f"vmguest_check,key={each.key} state={each.state.value}i{value}")
     return "\n".join(lines)

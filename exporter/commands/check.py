@@ -79,16 +79,16 @@ def threshold(text: str) -> tuple[str, Range]:
 def run(args: Namespace, load: Callable[[], Settings]) -> int:
     """Check; the plugin's exit status. Never raises for what a user or a host can do."""
     try:
-        outcome, where = _check(args, load())
+        summary, where = _check(args, load())
     except ConfigError as error:
-        outcome, where = _unknown("; ".join(error.problems)), ""
+        summary, where = _unknown("; ".join(error.problems)), ""
     except VMGuestError as error:
-        outcome, where = _unknown(explain(error)), ""
+        summary, where = _unknown(explain(error)), ""
     except Exception as error:  # noqa: BLE001  a traceback would end with 1, which is WARNING
-        outcome, where = _unknown(f"a mistake in this program: {type(error).__name__}: {error}"), ""
-    print(formats.FORMATS[args.format](outcome, where))
+        summary, where = _unknown(f"a mistake in this program: {type(error).__name__}: {error}"), ""
+    print(formats.FORMATS[args.format](summary, where))
     if args.format in formats.BY_STATUS or not where:
-        return outcome.state.value
+        return summary.state.value
     return 0
 
 
@@ -105,7 +105,7 @@ def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
         raise ConfigError(f"--only={', '.join(sorted(unknown))}: expected one of {', '.join(sorted(keys))}")
     if promised is not None and args.only:
         raise ConfigError("--only has no effect with --profile: a profile names what it is about")
-    outcome = judge(
+    summary = judge(
         document,
         warning=dict(args.warning),
         critical=dict(args.critical),
@@ -113,7 +113,7 @@ def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
         only=frozenset(args.only),
         strict=args.strict,
     )
-    return outcome, reading.name
+    return summary, reading.name
 
 
 def _unknown(text: str) -> Summary:

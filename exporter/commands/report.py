@@ -115,8 +115,8 @@ def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[FindingWo
         (
             each.verdict.value,
             each.code,
-            each.outcome.sentence,
-            each.outcome.advice.sentence if each.outcome.advice is not None else "",
+            each.diagnosis.sentence,
+            each.diagnosis.advice.sentence if each.diagnosis.advice is not None else "",
         )
         for each in found
     )

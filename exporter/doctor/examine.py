@@ -84,19 +84,19 @@ class _Examination:
 
     def _work(self, check: Check) -> None:
         try:
-            outcome = check.run(self._world)
+            diagnosis = check.run(self._world)
         except Exception as error:  # noqa: BLE001  one check's mistake must not cost the others
-            outcome = fail(
+            diagnosis = fail(
                 f"This check ended by a mistake in this program ({type(error).__name__}: {error}); please report it.",
                 None,
             )
-        self._done.put((check, outcome))
+        self._done.put((check, diagnosis))
 
     def _wait(self) -> None:
         """Until one ends, or the next one's time is over."""
         ends = {code: min(began + check.limit, self._end) for code, (check, began) in self._running.items()}
         try:
-            check, outcome = self._done.get(timeout=max(min(ends.values()) - self._clock(), 0.0))
+            check, diagnosis = self._done.get(timeout=max(min(ends.values()) - self._clock(), 0.0))
         except queue.Empty:
             now = self._clock()
             for code in [code for code, end in ends.items() if end <= now]:
@@ -110,11 +110,11 @@ class _Examination:
         else:
             # A check that was given up may still end; its finding stands.
             if check.code in self._running:
-                self._settle(check, outcome)
+                self._settle(check, diagnosis)
 
-    def _settle(self, check: Check, outcome: Diagnosis) -> None:
+    def _settle(self, check: Check, diagnosis: Diagnosis) -> None:
         _, began = self._running.pop(check.code)
-        self._found[check.code] = Finding(check, outcome, self._clock() - began)
+        self._found[check.code] = Finding(check, diagnosis, self._clock() - began)
 
 
 def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
@@ -129,7 +129,7 @@ def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
     answered = any(each.code == "library-answer" and each.verdict is Verdict.OK for each in findings)
     spare = {"library", "guestrpc"} if answered else {"library"}
     return [
-        replace(each, outcome=replace(each.outcome, verdict=Verdict.WARN))
+        replace(each, diagnosis=replace(each.diagnosis, verdict=Verdict.WARN))
         if each.verdict is Verdict.FAIL and each.check.source in spare
         else each
         for each in findings

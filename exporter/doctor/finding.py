@@ -67,7 +67,7 @@ class Finding:
     """A row and what came of it. ``because``: code of the finding for which it was skipped."""
 
     check: Check
-    outcome: Diagnosis
+    diagnosis: Diagnosis
     seconds: float = 0.0
     because: str = ""
 
@@ -77,7 +77,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        return self.outcome.verdict
+        return self.diagnosis.verdict
 
 
 def ok(sentence: str, *details: str, **facts: Fact) -> Diagnosis:

@@ -56,14 +56,14 @@ def _lines(findings: Sequence[Finding], seconds: float, width: int, colour: bool
             yield from rest
             continue
         for each in group:
-            outcome = each.outcome
-            first, *rest = wrapped(outcome.sentence, f"{' ' * 6}{each.code:<{_CODE_WIDTH}}", _INDENT)
+            diagnosis = each.diagnosis
+            first, *rest = wrapped(diagnosis.sentence, f"{' ' * 6}{each.code:<{_CODE_WIDTH}}", _INDENT)
             yield paint(each.verdict, _WORDS[each.verdict].ljust(6)) + first[6:]
             yield from rest
-            for line in outcome.details:
+            for line in diagnosis.details:
                 yield from wrapped(line, f"{_INDENT}  ", f"{_INDENT}    ")
-            if outcome.advice:
-                words = outcome.advice.sentence
+            if diagnosis.advice:
+                words = diagnosis.advice.sentence
                 said = first_said.setdefault(words, each.code)
                 yield from wrapped(
                     f"-> {words if said == each.code else f'As for {said}.'}", _INDENT, f"{_INDENT}   "
@@ -79,8 +79,8 @@ def _lines(findings: Sequence[Finding], seconds: float, width: int, colour: bool
         + f"; {seconds:.1f} s."
     )
     if first_to_repair := next((each for each in findings if each.verdict is Verdict.FAIL), None):
-        advice = first_to_repair.outcome.advice
-        words = f"Repair first: {first_to_repair.code}. {advice.sentence if advice else first_to_repair.outcome.sentence}"
+        advice = first_to_repair.diagnosis.advice
+        words = f"Repair first: {first_to_repair.code}. {advice.sentence if advice else first_to_repair.diagnosis.sentence}"
         yield from wrapped(words, "", "  ")
 
 
@@ -100,17 +100,17 @@ def as_json(findings: Sequence[Finding], *, source: str, time: str, seconds: flo
 
 
 def _plain(finding: Finding) -> Mapping[str, object]:
-    outcome = finding.outcome
+    diagnosis = finding.diagnosis
     return {
         "code": finding.code,
         "title": finding.check.title,
         "verdict": finding.verdict.value,
-        "sentence": outcome.sentence,
-        "advice": {"where": outcome.advice.where.value, "text": outcome.advice.text}
-        if outcome.advice
+        "sentence": diagnosis.sentence,
+        "advice": {"where": diagnosis.advice.where.value, "text": diagnosis.advice.text}
+        if diagnosis.advice
         else None,
         "because": finding.because or None,
-        "details": list(outcome.details),
-        "facts": dict(outcome.facts),
+        "details": list(diagnosis.details),
+        "facts": dict(diagnosis.facts),
         "seconds": round(finding.seconds, 3),
     }

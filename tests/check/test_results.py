@@ -42,19 +42,19 @@ def altered(found: Document, **numbers: Any) -> Document:
 
 def check(found: Document, *, strict: bool = False, **ranges: dict[str, str]) -> tuple[State, str]:
     given = {name: {key: parse(text) for key, text in each.items()} for name, each in ranges.items()}
-    outcome = judge(
+    summary = judge(
         found, warning=given.get("warning", {}), critical=given.get("critical", {}), strict=strict
     )
-    return outcome.state, nagios(outcome, "here")
+    return summary.state, nagios(summary, "here")
 
 
 def test_each_scenarios_state_is_the_one_that_was_approved(documents: dict[str, Document]) -> None:
     lines = []
     for name, found in documents.items():
-        outcome = judge(found, warning={}, critical={})
-        assert status(nagios(outcome, ""))[0] == outcome.state.name
-        keys = ", ".join(f"`{each.key}`" for each in outcome.results if each.state is not State.OK)
-        lines.append(f"| `{name}` | {outcome.state.value} | {outcome.state.name} | {keys or '-'} |")
+        summary = judge(found, warning={}, critical={})
+        assert status(nagios(summary, ""))[0] == summary.state.name
+        keys = ", ".join(f"`{each.key}`" for each in summary.results if each.state is not State.OK)
+        lines.append(f"| `{name}` | {summary.state.value} | {summary.state.name} | {keys or '-'} |")
     generated = "| Scenario | Exit status | State | Of |\n| --- | --- | --- | --- |\n" + "\n".join(lines)
     text = DOCUMENT.read_text(encoding="utf-8")
     pattern = re.compile(r"(<!-- checks -->\n).*?(\n<!-- /checks -->)", re.DOTALL)
@@ -129,10 +129,10 @@ def test_every_question_has_a_result_whatever_comes(documents: dict[str, Documen
     found = documents["steady"]
     new = {"key": "brand-new", "question": "New?", "level": "warning", "text": "It is new.", "threshold": ""}
     found = {**found, "answers": [*found["answers"], new]}
-    outcome = judge(found, warning={}, critical={})
-    assert len(outcome.results) == len(QUESTIONS) + 1
-    assert outcome.state is State.WARNING
-    assert outcome.results[-1].key == "brand_new"
+    summary = judge(found, warning={}, critical={})
+    assert len(summary.results) == len(QUESTIONS) + 1
+    assert summary.state is State.WARNING
+    assert summary.results[-1].key == "brand_new"
 
 
 def test_measures_judge_questions_that_there_are() -> None:
@@ -144,17 +144,17 @@ def test_measures_judge_questions_that_there_are() -> None:
 def test_every_format_on_hosts_good_bad_and_old(
     name: str, scenario: str, documents: dict[str, Document]
 ) -> None:
-    outcome = judge(documents[scenario], warning={"stolen": parse("5")}, critical={"stolen": parse("10:20")})
-    said = FORMATS[name](outcome, "here")
+    summary = judge(documents[scenario], warning={"stolen": parse("5")}, critical={"stolen": parse("10:20")})
+    said = FORMATS[name](summary, "here")
     lines = said.splitlines()
     if name == "json":
         read = json.loads(said)
-        assert read["state"] == outcome.state
-        assert len(read["results"]) == len(outcome.results)
+        assert read["state"] == summary.state
+        assert len(read["results"]) == len(summary.results)
     elif name == "nagios":
-        assert status(said)[0] == outcome.state.name
+        assert status(said)[0] == summary.state.name
     elif name == "checkmk":
-        assert len(lines) == len(outcome.results)
+        assert len(lines) == len(summary.results)
         form = re.compile(r'[0-3] "VM [^"]+" (-|\w+=-?[\d.]+(;[\d.]*){2}) .+')
         assert all(form.fullmatch(line) for line in lines), said
     elif name == "zabbix":

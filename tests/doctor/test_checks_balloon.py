@@ -23,14 +23,14 @@ def test_loaded(guest: Guest) -> None:
     )
     found = guest.finding("balloon-driver")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["module"] == "loaded"
-    assert found.outcome.details == ("target:  4096 pages", "current: 0 pages")
+    assert found.diagnosis.facts["module"] == "loaded"
+    assert found.diagnosis.details == ("target:  4096 pages", "current: 0 pages")
 
 
 def test_built_in(guest: Guest) -> None:
     unload(guest)
     guest.write(f"{MODULES}/modules.builtin", "kernel/drivers/misc/vmw_balloon.ko\n")
-    assert guest.finding("balloon-driver").outcome.facts["module"] == "built in"
+    assert guest.finding("balloon-driver").diagnosis.facts["module"] == "built in"
 
 
 def test_installed_and_not_loaded(guest: Guest) -> None:
@@ -38,8 +38,8 @@ def test_installed_and_not_loaded(guest: Guest) -> None:
     guest.write(f"{MODULES}/modules.dep", FILE)
     found = guest.finding("balloon-driver")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
-    assert "run `modprobe vmw_balloon`" in found.outcome.advice.sentence
+    assert found.diagnosis.advice is not None
+    assert "run `modprobe vmw_balloon`" in found.diagnosis.advice.sentence
 
 
 def test_blocked(guest: Guest) -> None:
@@ -48,7 +48,7 @@ def test_blocked(guest: Guest) -> None:
     guest.write("etc/modprobe.d/hardening.conf", "blacklist vmw-balloon\n")
     found = guest.finding("balloon-driver")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.details == ("/etc/modprobe.d/hardening.conf: blacklist vmw-balloon",)
+    assert found.diagnosis.details == ("/etc/modprobe.d/hardening.conf: blacklist vmw-balloon",)
 
 
 def test_not_built(guest: Guest) -> None:
@@ -56,11 +56,11 @@ def test_not_built(guest: Guest) -> None:
     guest.write(f"{MODULES}/modules.dep", "kernel/net/vmw_vsock/vsock.ko.xz:\n")
     found = guest.finding("balloon-driver")
     assert found.verdict is Verdict.WARN
-    assert "CONFIG_VMWARE_BALLOON" in found.outcome.advice.sentence if found.outcome.advice else False
+    assert "CONFIG_VMWARE_BALLOON" in found.diagnosis.advice.sentence if found.diagnosis.advice else False
 
 
 def test_what_can_not_be_seen_is_no_reproach(guest: Guest) -> None:
     unload(guest)
     found = guest.finding("balloon-driver")
     assert found.verdict is Verdict.OK
-    assert "can't be told" in found.outcome.sentence
+    assert "can't be told" in found.diagnosis.sentence

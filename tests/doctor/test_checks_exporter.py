@@ -31,12 +31,12 @@ HEART = "/usr/bin/vmware-appmonitor\0enable\0"
 def test_settings_that_are_valid(guest: Guest) -> None:
     found = guest.finding("config-file")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence.startswith("No settings file is named")
+    assert found.diagnosis.sentence.startswith("No settings file is named")
 
 
 def test_a_settings_file_is_named(guest: Guest) -> None:
     guest.settings["config"] = ConfigFile(file="/etc/vmguest.toml")
-    assert guest.finding("config-file").outcome.sentence == "The settings file /etc/vmguest.toml is valid."
+    assert guest.finding("config-file").diagnosis.sentence == "The settings file /etc/vmguest.toml is valid."
 
 
 def test_settings_that_are_wrong_are_all_named(guest: Guest) -> None:
@@ -45,7 +45,7 @@ def test_settings_that_are_wrong_are_all_named(guest: Guest) -> None:
     )
     found = guest.finding("config-file")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.details == ("/etc/x.toml:3: poll.interval: expected a duration", "--web: no")
+    assert found.diagnosis.details == ("/etc/x.toml:3: poll.interval: expected a duration", "--web: no")
 
 
 def listening(guest: Guest, port: int) -> None:
@@ -55,7 +55,7 @@ def listening(guest: Guest, port: int) -> None:
 def test_a_port_that_is_free(guest: Guest) -> None:
     found = guest.finding("port-free")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts == {"listen": "127.0.0.1:0", "serving": False}
+    assert found.diagnosis.facts == {"listen": "127.0.0.1:0", "serving": False}
 
 
 def test_a_port_that_is_taken(guest: Guest, busy_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +63,9 @@ def test_a_port_that_is_taken(guest: Guest, busy_port: int, monkeypatch: pytest.
     listening(guest, busy_port)
     found = guest.finding("port-free")
     assert found.verdict is Verdict.FAIL
-    assert f"port {busy_port} is in use" in found.outcome.sentence
-    assert found.outcome.advice is not None
-    assert "ss -ltnp" in found.outcome.advice.text
+    assert f"port {busy_port} is in use" in found.diagnosis.sentence
+    assert found.diagnosis.advice is not None
+    assert "ss -ltnp" in found.diagnosis.advice.text
 
 
 def test_no_port_is_wanted(guest: Guest) -> None:
@@ -91,7 +91,7 @@ def test_another_program_at_the_port_is_a_fault(guest: Guest) -> None:
         server.shutdown()
         thread.join()
     assert found.verdict is Verdict.FAIL
-    assert f"port {server.server_port} is in use" in found.outcome.sentence
+    assert f"port {server.server_port} is in use" in found.diagnosis.sentence
 
 
 def page(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -130,7 +130,7 @@ def test_an_exporter_that_already_serves_is_no_fault(guest: Guest, tmp_path: Pat
     finally:
         server.close()
     assert found.verdict is Verdict.OK
-    assert "An exporter serves at" in found.outcome.sentence
+    assert "An exporter serves at" in found.diagnosis.sentence
 
 
 def process(guest: Guest, pid: int, command: str, parent: int = 1) -> None:
@@ -145,7 +145,7 @@ def test_nobody_else(guest: Guest) -> None:
     process(guest, 23, "vmguest-exporter\0--source=simulated\0")
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence == "No other exporter runs."
+    assert found.diagnosis.sentence == "No other exporter runs."
 
 
 def test_the_doctor_and_its_parents_are_not_others(guest: Guest) -> None:
@@ -153,7 +153,7 @@ def test_the_doctor_and_its_parents_are_not_others(guest: Guest) -> None:
     process(guest, 30, "vmguest-exporter\0--log.level=debug\0", parent=29)
     process(guest, 29, "/bin/sh\0-c\0vmguest-exporter\0", parent=28)
     process(guest, 28, SERVE, parent=28)
-    assert guest.finding("other-exporter").outcome.facts["exporters"] == []
+    assert guest.finding("other-exporter").diagnosis.facts["exporters"] == []
 
 
 def test_one_exporter_is_as_it_should_be(guest: Guest) -> None:
@@ -161,7 +161,7 @@ def test_one_exporter_is_as_it_should_be(guest: Guest) -> None:
     process(guest, 21, "/usr/bin/python3\0-m\0exporter\0", parent=20)
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence == "One exporter runs (pid 20)."
+    assert found.diagnosis.sentence == "One exporter runs (pid 20)."
 
 
 def test_two_exporters(guest: Guest) -> None:
@@ -169,15 +169,15 @@ def test_two_exporters(guest: Guest) -> None:
     process(guest, 21, "/usr/bin/python3\0-m\0exporter\0")
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.WARN
-    assert "2 exporters run (pids 20, 21)" in found.outcome.sentence
+    assert "2 exporters run (pids 20, 21)" in found.diagnosis.sentence
 
 
 def test_of_many_exporters_a_few_are_named(guest: Guest) -> None:
     for pid in range(20, 27):
         process(guest, pid, SERVE)
     found = guest.finding("other-exporter")
-    assert "7 exporters run (pids 20, 21, 22, 23, 24, …)" in found.outcome.sentence
-    assert len(found.outcome.facts["exporters"]) == 7  # type: ignore[arg-type]
+    assert "7 exporters run (pids 20, 21, 22, 23, 24, …)" in found.diagnosis.sentence
+    assert len(found.diagnosis.facts["exporters"]) == 7  # type: ignore[arg-type]
 
 
 def test_another_heartbeater_beside_ours(guest: Guest) -> None:
@@ -185,15 +185,15 @@ def test_another_heartbeater_beside_ours(guest: Guest) -> None:
     guest.settings["ha"] = Ha(enabled=True, lock_file="/run/ha.lock")
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.FAIL
-    assert "vmware-appmonitor (40)" in found.outcome.sentence
-    assert found.outcome.advice is not None
+    assert "vmware-appmonitor (40)" in found.diagnosis.sentence
+    assert found.diagnosis.advice is not None
 
 
 def test_another_heartbeater_alone_is_theirs(guest: Guest) -> None:
     process(guest, 40, HEART)
     found = guest.finding("other-exporter")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["heartbeaters"] == ["vmware-appmonitor (40)"]
+    assert found.diagnosis.facts["heartbeaters"] == ["vmware-appmonitor (40)"]
 
 
 def test_the_holder_of_the_heartbeats_lock_is_named(guest: Guest) -> None:
@@ -201,10 +201,10 @@ def test_the_holder_of_the_heartbeats_lock_is_named(guest: Guest) -> None:
     with path.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         found = guest.finding("other-exporter")
-        assert found.outcome.sentence == f"No other exporter runs. Heartbeats are process {os.getpid()}'s."
+        assert found.diagnosis.sentence == f"No other exporter runs. Heartbeats are process {os.getpid()}'s."
         process(guest, 40, HEART)
         assert guest.finding("other-exporter").verdict is Verdict.FAIL
-    assert guest.finding("other-exporter").outcome.facts["lock_holder"] is None
+    assert guest.finding("other-exporter").diagnosis.facts["lock_holder"] is None
 
 
 def test_a_system_without_such_locks(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,4 +218,4 @@ def test_a_system_without_such_locks(guest: Guest, monkeypatch: pytest.MonkeyPat
         return real(name, *arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert guest.finding("other-exporter").outcome.facts["lock_holder"] is None
+    assert guest.finding("other-exporter").diagnosis.facts["lock_holder"] is None

@@ -23,9 +23,9 @@ WANTED = Ha(enabled=True, lock_file="/run/ha.lock")
 
 
 def advice(finding: Finding) -> str:
-    assert finding.outcome.advice is not None
-    assert finding.outcome.advice.code == finding.code
-    return finding.outcome.advice.sentence
+    assert finding.diagnosis.advice is not None
+    assert finding.diagnosis.advice.code == finding.code
+    return finding.diagnosis.advice.sentence
 
 
 def test_a_host_with_monitoring(guest: Guest) -> None:
@@ -71,13 +71,13 @@ def test_a_host_that_answers_nonsense(guest: Guest) -> None:
     guest.faults = (Fault("no-status", on="GuestAppMonitor"),)
     found = guest.finding("ha-supported")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["error"] == "malformed"
+    assert found.diagnosis.facts["error"] == "malformed"
 
 
 def test_nobody_wants_heartbeats(guest: Guest) -> None:
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts == {"expected_by_host": False, "status": "gray", "wanted": False}
+    assert found.diagnosis.facts == {"expected_by_host": False, "status": "gray", "wanted": False}
 
 
 def test_heartbeats_that_arrive(guest: Guest) -> None:
@@ -86,7 +86,7 @@ def test_heartbeats_that_arrive(guest: Guest) -> None:
     guest.tell(Verb.MARK_ACTIVE)
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence == "Heartbeats arrive (green)."
+    assert found.diagnosis.sentence == "Heartbeats arrive (green)."
 
 
 def test_heartbeats_that_have_stopped(guest: Guest) -> None:
@@ -94,7 +94,7 @@ def test_heartbeats_that_have_stopped(guest: Guest) -> None:
     guest.tell(Verb.ENABLE)
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.FAIL
-    assert "resets this VM" in found.outcome.sentence
+    assert "resets this VM" in found.diagnosis.sentence
     assert "ha disable" in advice(found)
 
 
@@ -102,7 +102,7 @@ def test_heartbeats_that_somebody_else_must_send(guest: Guest) -> None:
     guest.tell(Verb.ENABLE)
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.WARN
-    assert "another program must" in found.outcome.sentence
+    assert "another program must" in found.diagnosis.sentence
 
 
 def test_heartbeats_that_the_cluster_does_not_watch(guest: Guest) -> None:
@@ -119,8 +119,8 @@ def test_heartbeats_that_the_cluster_does_not_watch(guest: Guest) -> None:
     monitor.answer = gray  # type: ignore[method-assign]
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.CLUSTER
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.where is Where.CLUSTER
     assert "VM and Application Monitoring" in advice(found)
 
 
@@ -141,13 +141,13 @@ def test_a_state_that_can_not_be_read(guest: Guest) -> None:
     guest.faults = (Fault("no-status", on="GuestAppMonitor.Cmd.GetAppStatus"),)
     found = guest.finding("ha-enabled")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["error"] == "malformed"
+    assert found.diagnosis.facts["error"] == "malformed"
 
 
 def test_no_secure_channel_is_demanded(guest: Guest) -> None:
     findings = guest.findings("ha-fault-tolerance")
     assert findings["ha-secure-channel"].verdict is Verdict.OK
-    assert "no secure channel is demanded" in findings["ha-secure-channel"].outcome.sentence
+    assert "no secure channel is demanded" in findings["ha-secure-channel"].diagnosis.sentence
     assert findings["ha-fault-tolerance"].verdict is Verdict.OK
 
 
@@ -155,7 +155,7 @@ def test_a_secure_channel_is_demanded_and_there(guest: Guest) -> None:
     guest.scenario = Scenario("test", "", secure_only=True)
     findings = guest.findings("ha-fault-tolerance")
     assert findings["ha-secure-channel"].verdict is Verdict.OK
-    assert "APP_MONITOR = TRUE" in findings["ha-secure-channel"].outcome.sentence
+    assert "APP_MONITOR = TRUE" in findings["ha-secure-channel"].diagnosis.sentence
     found = findings["ha-fault-tolerance"]
     assert found.verdict is Verdict.WARN
     assert advice(found).startswith(
@@ -188,7 +188,7 @@ def test_only_the_non_secure_channel_works_under_fault_tolerance(guest: Guest) -
     assert findings["ha-secure-channel"].verdict is Verdict.WARN
     assert "without CAP_NET_BIND_SERVICE" in advice(findings["ha-secure-channel"])
     assert findings["ha-fault-tolerance"].verdict is Verdict.WARN
-    assert "Only the non-secure channel works" in findings["ha-fault-tolerance"].outcome.sentence
+    assert "Only the non-secure channel works" in findings["ha-fault-tolerance"].diagnosis.sentence
 
 
 def test_no_channel_works(guest: Guest) -> None:
@@ -226,7 +226,7 @@ def test_silence_is_told_from_refusal(guest: Guest, error: VMGuestError) -> None
     guest.world["new_connector"] = connector
     found = guest.finding("ha-secure-channel")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["privileged"] == str(error)
+    assert found.diagnosis.facts["privileged"] == str(error)
 
 
 def test_where_the_channel_was_not_looked_at_fault_tolerance_is_not_judged(guest: Guest) -> None:

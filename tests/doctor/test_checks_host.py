@@ -34,22 +34,22 @@ DEPENDENT = (
 
 
 def advice(finding: Finding) -> str:
-    assert finding.outcome.advice is not None
-    return finding.outcome.advice.sentence
+    assert finding.diagnosis.advice is not None
+    return finding.diagnosis.advice.sentence
 
 
 def test_a_host_that_answers(guest: Guest) -> None:
     found = guest.finding("guestrpc-answer")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence.startswith("The host answers from a privileged port, in ")
-    assert found.outcome.facts["privileged"] is True
+    assert found.diagnosis.sentence.startswith("The host answers from a privileged port, in ")
+    assert found.diagnosis.facts["privileged"] is True
 
 
 def test_a_host_that_answers_to_an_unprivileged_port(guest: Guest) -> None:
     guest.may_bind = False
     found = guest.finding("guestrpc-answer")
     assert found.verdict is Verdict.OK
-    assert "from an unprivileged port" in found.outcome.sentence
+    assert "from an unprivileged port" in found.diagnosis.sentence
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_host_that_does_not_answer(guest: Guest, error: VMGuestError, where: s
     findings = guest.findings()
     found = findings["guestrpc-answer"]
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["error"] == error.kind
+    assert found.diagnosis.facts["error"] == error.kind
     assert advice(found).startswith(f"{where}: ")
     assert word in advice(found)
     assert {findings[code].because for code in DEPENDENT} == {"guestrpc-answer"}
@@ -88,8 +88,8 @@ def test_a_host_that_answers_nonsense(guest: Guest, fault: Fault, kind: str, wor
     guest.faults = (fault,)
     found = guest.finding("guestrpc-answer")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["error"] == kind
-    assert ("does not answer" in found.outcome.sentence) is (kind == "lost")
+    assert found.diagnosis.facts["error"] == kind
+    assert ("does not answer" in found.diagnosis.sentence) is (kind == "lost")
     assert word in advice(found)
 
 
@@ -98,7 +98,7 @@ def test_a_slow_host(guest: Guest) -> None:
     guest.world["clock"] = lambda: next(ticks)
     found = guest.finding("guestrpc-answer")
     assert found.verdict is Verdict.WARN
-    assert "took 120 ms" in found.outcome.sentence
+    assert "took 120 ms" in found.diagnosis.sentence
     assert advice(found).startswith("On the host: ")
 
 
@@ -117,8 +117,8 @@ def test_a_host_that_refuses(guest: Guest, text: str, word: str, setting: str) -
     assert findings["guestrpc-answer"].verdict is Verdict.OK
     found = findings["statistics-enabled"]
     assert found.verdict is Verdict.FAIL
-    assert repr(text) in found.outcome.sentence
-    assert word in found.outcome.sentence
+    assert repr(text) in found.diagnosis.sentence
+    assert word in found.diagnosis.sentence
     assert setting in advice(found)
     assert findings["statistics-given"].because == "statistics-enabled"
 
@@ -132,7 +132,7 @@ def test_a_refusal_in_other_words_of_an_unprivileged_port(guest: Guest) -> None:
 def test_statistics_that_are_enabled(guest: Guest) -> None:
     found = guest.finding("statistics-enabled")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["given"]
+    assert found.diagnosis.facts["given"]
 
 
 def test_version_3(guest: Guest) -> None:
@@ -145,23 +145,23 @@ def test_version_2(guest: Guest) -> None:
     found = findings["protocol-version"]
     assert found.verdict is Verdict.WARN
     assert advice(found) == "On the host: move the VM to ESXi 6.0 or later."
-    missing = findings["statistics-given"].outcome.facts["missing"]
+    missing = findings["statistics-given"].diagnosis.facts["missing"]
     assert isinstance(missing, dict)
     assert missing["vmguest_cpu_stolen_seconds_total"] == "version 2 of the protocol has no such statistic"
 
 
 def test_every_statistic(guest: Guest) -> None:
     found = guest.finding("statistics-given")
-    assert found.outcome.sentence == "The host gives every statistic."
-    assert found.outcome.facts["missing"] == {}
+    assert found.diagnosis.sentence == "The host gives every statistic."
+    assert found.diagnosis.facts["missing"] == {}
 
 
 def test_statistics_of_the_host_that_are_withheld_are_no_fault(guest: Guest) -> None:
     guest.scenario = "host-stats-disabled"
     found = guest.finding("statistics-given")
     assert found.verdict is Verdict.OK
-    assert "withholds 9 of its own" in found.outcome.sentence
-    (line,) = found.outcome.details
+    assert "withholds 9 of its own" in found.diagnosis.sentence
+    (line,) = found.diagnosis.details
     assert line.startswith(
         "the VM setting tools.guestlib.enableHostInfo is not TRUE: vmguest_host_cpu_cores, "
     )
@@ -171,8 +171,8 @@ def test_statistics_that_an_old_host_does_not_know(guest: Guest) -> None:
     guest.scenario = "older-host"
     found = guest.finding("statistics-given")
     assert found.verdict is Verdict.WARN
-    assert "vmguest_memory_zipped_bytes" in found.outcome.details[0]
-    assert found.outcome.details[0].startswith(
+    assert "vmguest_memory_zipped_bytes" in found.diagnosis.details[0]
+    assert found.diagnosis.details[0].startswith(
         "the host's list ends at 30: it is older than this statistic: "
     )
     assert advice(found).startswith("On the host: a newer ESXi gives more")
@@ -217,17 +217,18 @@ def test_extended_statistics(guest: Guest) -> None:
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.OK
     assert (
-        found.outcome.sentence == "The host gives 7 groups of extended statistics, as xml, json, yaml, text."
+        found.diagnosis.sentence
+        == "The host gives 7 groups of extended statistics, as xml, json, yaml, text."
     )
-    assert found.outcome.facts["groups"] == ["host", "resources", "session", "vnet", "vscsi"]
+    assert found.diagnosis.facts["groups"] == ["host", "resources", "session", "vnet", "vscsi"]
 
 
 def test_extended_statistics_in_some_encodings(guest: Guest) -> None:
     guest.scenario = Scenario("test", "", encodings=("text",))
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["encodings"] == ["text"]
-    assert set(found.outcome.facts["refusals"]) == {"xml", "json", "yaml"}  # type: ignore[arg-type]
+    assert found.diagnosis.facts["encodings"] == ["text"]
+    assert set(found.diagnosis.facts["refusals"]) == {"xml", "json", "yaml"}  # type: ignore[arg-type]
 
 
 def test_extended_statistics_in_no_encoding(guest: Guest) -> None:
@@ -255,9 +256,9 @@ def test_extended_statistics_that_are_refused(guest: Guest, text: str, where: Wh
     guest.faults = (Fault("error", text=text, on="guestlib.stat.get"),)
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.code == "extended-statistics"
-    assert found.outcome.advice.where is where
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.code == "extended-statistics"
+    assert found.diagnosis.advice.where is where
     assert word in advice(found)
 
 
@@ -265,11 +266,11 @@ def test_extended_statistics_that_do_not_come(guest: Guest) -> None:
     guest.faults = (Fault("no-status", on="guestlib.stat.get"),)
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["error"] == "malformed"
+    assert found.diagnosis.facts["error"] == "malformed"
 
 
 def switches(finding: Finding) -> dict[str, str]:
-    return dict(finding.outcome.facts["switches"])  # type: ignore[arg-type]
+    return dict(finding.diagnosis.facts["switches"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,7 @@ def test_a_host_without_the_command_tells_nothing_of_switches(
     guest.faults = (Fault("error", text=text, on="guestlib."),)
     found = guest.finding("hardening")
     assert switches(found)["isolation.tools.guestlibGetInfo.disable"] == state
-    assert found.outcome.sentence.startswith(sentence)
+    assert found.diagnosis.sentence.startswith(sentence)
 
 
 def test_hardening_switches_that_are_off(guest: Guest) -> None:
@@ -296,9 +297,9 @@ def test_hardening_switches_that_are_off(guest: Guest) -> None:
     assert switches(found)["tools.guestlib.enableHostInfo"] == "TRUE; not needed"
     assert switches(found)["guest_rpc.rpci.auth.app.APP_MONITOR"] == "FALSE or absent"
     assert any(
-        "enableHostInfo" in line and "vm-9.restrict-host-info" in line for line in found.outcome.details
+        "enableHostInfo" in line and "vm-9.restrict-host-info" in line for line in found.diagnosis.details
     )
-    assert len(found.outcome.details) == 6
+    assert len(found.diagnosis.details) == 6
 
 
 def test_host_info_that_is_withheld(guest: Guest) -> None:
@@ -335,7 +336,7 @@ def test_a_switch_in_the_way(guest: Guest, text: str, switch: str, state: str) -
 
 def test_lockdown_is_mentioned(guest: Guest) -> None:
     guest.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
-    assert guest.finding("hardening").outcome.details[-1].startswith("kernel lockdown: on")
+    assert guest.finding("hardening").diagnosis.details[-1].startswith("kernel lockdown: on")
 
 
 def test_an_encoding_that_is_not_understood_is_a_refusal(
@@ -345,4 +346,4 @@ def test_an_encoding_that_is_not_understood_is_a_refusal(
     monkeypatch.setitem(ENCODERS, "xml", lambda session, rows: b"<metrics>A & B</metrics>")
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["encodings"] == ["json", "yaml", "text"]
+    assert found.diagnosis.facts["encodings"] == ["json", "yaml", "text"]

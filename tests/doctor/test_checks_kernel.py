@@ -21,9 +21,9 @@ INSTALLED = (
 
 
 def advice(finding: Finding) -> str:
-    assert finding.outcome.advice is not None
-    assert finding.outcome.advice.code == finding.code
-    return finding.outcome.advice.sentence
+    assert finding.diagnosis.advice is not None
+    assert finding.diagnosis.advice.code == finding.code
+    return finding.diagnosis.advice.sentence
 
 
 def unload(guest: Guest, *names: str) -> None:
@@ -34,7 +34,7 @@ def unload(guest: Guest, *names: str) -> None:
 def test_modules_that_are_loaded(guest: Guest) -> None:
     found = guest.finding("vsock-module")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["modules"] == {"vsock": "loaded", "vmw_vmci": "loaded", TRANSPORT: "loaded"}
+    assert found.diagnosis.facts["modules"] == {"vsock": "loaded", "vmw_vmci": "loaded", TRANSPORT: "loaded"}
 
 
 def test_a_module_that_is_installed_but_not_loaded(guest: Guest) -> None:
@@ -43,7 +43,7 @@ def test_a_module_that_is_installed_but_not_loaded(guest: Guest) -> None:
     findings = guest.findings()
     found = findings["vsock-module"]
     assert found.verdict is Verdict.WARN
-    assert TRANSPORT in found.outcome.sentence
+    assert TRANSPORT in found.diagnosis.sentence
     assert advice(found).startswith("In the guest: run `modprobe vmw_vsock_vmci_transport`")
     # The kernel may load it at the first vsock, so that is tried.
     assert findings["guestrpc-answer"].verdict is Verdict.OK
@@ -54,7 +54,7 @@ def test_in_a_container_the_vm_loads_the_module(guest: Guest) -> None:
     guest.write(".dockerenv", "")
     found = guest.finding("vsock-module")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.facts["modules"] == {"vsock": "loaded", "vmw_vmci": "loaded", TRANSPORT: "unknown"}
+    assert found.diagnosis.facts["modules"] == {"vsock": "loaded", "vmw_vmci": "loaded", TRANSPORT: "unknown"}
     assert advice(found).startswith(
         "In the guest: outside of this container, on the VM itself, run `modprobe"
     )
@@ -79,7 +79,7 @@ def test_a_module_that_is_forbidden(guest: Guest, line: str) -> None:
     guest.write("etc/modprobe.d/cis.conf", f"# CIS 3.4\n{line}\n")
     found = guest.finding("vsock-module")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.details == (f"/etc/modprobe.d/cis.conf: {line}",)
+    assert found.diagnosis.details == (f"/etc/modprobe.d/cis.conf: {line}",)
     assert "remove the lines listed" in advice(found)
 
 
@@ -90,7 +90,7 @@ def test_modules_inside_the_kernel_image(guest: Guest) -> None:
     guest.write("proc/kallsyms", "ffffffff81000000 t vmci_transport_connect\nffffffff81000001 t other\n")
     found = guest.finding("vsock-module")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["modules"] == {
+    assert found.diagnosis.facts["modules"] == {
         "vsock": "built in",
         "vmw_vmci": "built in",
         TRANSPORT: "built in",
@@ -105,7 +105,7 @@ def test_of_a_module_without_a_sign_nothing_is_said(
     guest.write("proc/kallsyms", "ffffffff81000000 t vmci_transport_connect\n")
     guest.write(f"{MODULES}/modules.dep", listing)
     found = guest.finding("vsock-module")
-    assert found.outcome.facts["modules"] == {"vsock": "loaded", "vmw_pvscsi": "unknown"}
+    assert found.diagnosis.facts["modules"] == {"vsock": "loaded", "vmw_pvscsi": "unknown"}
 
 
 def test_vsock_inside_the_kernel_image_shows_in_its_protocols(guest: Guest) -> None:
@@ -127,7 +127,7 @@ def test_another_transport(guest: Guest, module: str, kernel: str, word: str) ->
     guest.write("proc/sys/kernel/osrelease", kernel)
     found = guest.finding("vsock-transport")
     assert found.verdict is Verdict.WARN
-    assert word in found.outcome.sentence
+    assert word in found.diagnosis.sentence
     assert f"modprobe -r {module}" in advice(found)
 
 
@@ -148,7 +148,7 @@ def test_a_device_without_its_driver(guest: Guest) -> None:
     guest.remove("dev/vmci")
     found = guest.finding("vsock-device")
     assert found.verdict is Verdict.WARN
-    assert "/dev/vmci" in found.outcome.sentence
+    assert "/dev/vmci" in found.diagnosis.sentence
 
 
 def test_nodes_are_not_needed_in_a_container(guest: Guest) -> None:
@@ -157,14 +157,14 @@ def test_nodes_are_not_needed_in_a_container(guest: Guest) -> None:
     guest.write(".dockerenv", "")
     found = guest.finding("vsock-device")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence.startswith("/dev/vsock and /dev/vmci can't be seen in this container")
+    assert found.diagnosis.sentence.startswith("/dev/vsock and /dev/vmci can't be seen in this container")
 
 
 def test_where_pci_can_not_be_seen_the_nodes_count(guest: Guest) -> None:
     guest.remove("sys/bus/pci")
     found = guest.finding("vsock-device")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["pci"] is None
+    assert found.diagnosis.facts["pci"] is None
 
 
 def refused(guest: Guest, number: int) -> Finding:
@@ -183,8 +183,8 @@ def test_a_vsock_is_made_and_closed(guest: Guest) -> None:
 
 def test_a_kernel_without_the_family(guest: Guest) -> None:
     found = refused(guest, errno.EAFNOSUPPORT)
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.code == "vsock-module"
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.code == "vsock-module"
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
@@ -192,7 +192,7 @@ def test_a_seccomp_profile(guest: Guest, number: int) -> None:
     guest.write("proc/self/status", "CapEff:\t0\nSeccomp:\t2\n")
     guest.write(".dockerenv", "")
     found = refused(guest, number)
-    assert "seccomp profile of Docker denies AF_VSOCK" in found.outcome.sentence
+    assert "seccomp profile of Docker denies AF_VSOCK" in found.diagnosis.sentence
     assert "--security-opt seccomp=deploy/container/seccomp.json" in advice(found)
 
 
@@ -206,7 +206,7 @@ def test_apparmor(guest: Guest) -> None:
     guest.write("proc/self/status", "Seccomp:\t2\n")
     guest.write("proc/self/attr/current", "docker-default (enforce)\n")
     found = refused(guest, errno.EACCES)
-    assert found.outcome.sentence == "The AppArmor profile docker-default denies AF_VSOCK."
+    assert found.diagnosis.sentence == "The AppArmor profile docker-default denies AF_VSOCK."
     assert "`network vsock stream,`" in advice(found)
 
 
@@ -214,7 +214,7 @@ def test_selinux(guest: Guest) -> None:
     guest.write("sys/fs/selinux/enforce", "1")
     guest.write("proc/self/attr/current", "system_u:system_r:container_t:s0:c1,c2\0")
     found = refused(guest, errno.EACCES)
-    assert "SELinux denies AF_VSOCK to system_u:system_r:container_t:s0:c1,c2" in found.outcome.sentence
+    assert "SELinux denies AF_VSOCK to system_u:system_r:container_t:s0:c1,c2" in found.diagnosis.sentence
     assert "allow container_t self:vsock_socket" in advice(found)
 
 
@@ -226,15 +226,15 @@ def test_a_refusal_by_nobody_known(guest: Guest, context: str, enforce: str) -> 
     guest.write("proc/self/attr/current", context)
     guest.write("sys/fs/selinux/enforce", enforce)
     found = refused(guest, errno.EACCES)
-    assert found.outcome.facts["lsm"] == ""
-    assert "may not open a vsock" in found.outcome.sentence
+    assert found.diagnosis.facts["lsm"] == ""
+    assert "may not open a vsock" in found.diagnosis.sentence
     assert "sandbox" in advice(found)
 
 
 def test_a_refusal_without_a_number(guest: Guest) -> None:
     guest.vsock = OSError("it is just so")
     found = guest.finding("vsock-allowed")
-    assert "it is just so" in found.outcome.sentence
+    assert "it is just so" in found.diagnosis.sentence
 
 
 def test_a_port_below_1024(guest: Guest) -> None:
@@ -279,8 +279,8 @@ def test_a_namespace_of_its_own_explains_silence(guest: Guest) -> None:
     found = guest.finding("vsock-namespace")
     assert found.verdict is Verdict.FAIL
     assert "hostNetwork: true" in advice(found)
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.GUEST
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.where is Where.GUEST
 
 
 def test_a_namespace_of_its_own_that_works_is_worth_a_word(guest: Guest) -> None:

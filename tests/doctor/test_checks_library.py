@@ -29,8 +29,8 @@ TOOLS = "dpkg-query -W -f=${Version} open-vm-tools"
 
 
 def advice(finding: Finding) -> str:
-    assert finding.outcome.advice is not None
-    return finding.outcome.advice.sentence
+    assert finding.diagnosis.advice is not None
+    return finding.diagnosis.advice.sentence
 
 
 def not_loadable(guest: Guest, why: str) -> None:
@@ -43,7 +43,7 @@ def not_loadable(guest: Guest, why: str) -> None:
 def test_a_library_that_is_there(guest: Guest) -> None:
     found = guest.finding("library-present")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts == {"library": LIBRARY, "loads": True}
+    assert found.diagnosis.facts == {"library": LIBRARY, "loads": True}
 
 
 def test_no_library(guest: Guest, no_library: LibraryNotFound) -> None:
@@ -53,7 +53,7 @@ def test_no_library(guest: Guest, no_library: LibraryNotFound) -> None:
     found = findings["library-present"]
     assert found.verdict is Verdict.FAIL
     assert "install the package open-vm-tools" in advice(found)
-    assert found.outcome.details == (str(no_library),)
+    assert found.diagnosis.details == (str(no_library),)
     assert {findings[each].because for each in ("library-answer", "library-symbols", "library-version")} == {
         "library-present"
     }
@@ -63,7 +63,7 @@ def test_a_library_that_dies_of_loading(guest: Guest) -> None:
     guest.library.loads = LibraryCrashed("VMware's library crashed its process (SIGSEGV)")
     found = guest.finding("library-present")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.sentence == "VMware's library crashed its process (SIGSEGV)."
+    assert found.diagnosis.sentence == "VMware's library crashed its process (SIGSEGV)."
     assert "--source=guestrpc" in advice(found)
 
 
@@ -74,10 +74,10 @@ def test_a_library_without_what_it_needs(guest: Guest) -> None:
     )
     findings = guest.findings("library-answer", "library-symbols")
     assert findings["library-present"].verdict is Verdict.OK
-    assert findings["library-present"].outcome.facts["loads"] is False
+    assert findings["library-present"].diagnosis.facts["loads"] is False
     found = findings["library-dependencies"]
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.facts["missing"] == ["libtirpc.so.3"]
+    assert found.diagnosis.facts["missing"] == ["libtirpc.so.3"]
     assert advice(found) == "In the guest: run `apt-get install libtirpc3` or `dnf install libtirpc`."
     assert findings["library-symbols"].verdict is Verdict.SKIPPED
     assert findings["library-answer"].because == "library-dependencies"
@@ -87,7 +87,7 @@ def test_the_loaders_words_do_where_ldd_is_missing(guest: Guest) -> None:
     not_loadable(guest, "libodd.so.1: cannot open shared object file: No such file or directory")
     del guest.programs[f"ldd {LIBRARY}"]
     found = guest.finding("library-dependencies")
-    assert found.outcome.facts["missing"] == ["libodd.so.1"]
+    assert found.diagnosis.facts["missing"] == ["libodd.so.1"]
     assert "install the package that has it" in advice(found)
 
 
@@ -99,8 +99,8 @@ def test_a_file_that_is_no_library_for_this_process(guest: Guest, why: str, word
     not_loadable(guest, why)
     found = guest.finding("library-dependencies")
     assert found.verdict is Verdict.FAIL
-    assert word in found.outcome.sentence
-    assert why in found.outcome.details[0]
+    assert word in found.diagnosis.sentence
+    assert why in found.diagnosis.details[0]
 
 
 def test_a_library_that_is_named_is_not_searched_for(guest: Guest) -> None:
@@ -110,13 +110,13 @@ def test_a_library_that_is_named_is_not_searched_for(guest: Guest) -> None:
     guest.write("opt/own.so", "")
     found = guest.finding("library-present")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["library"] == "/opt/own.so"
+    assert found.diagnosis.facts["library"] == "/opt/own.so"
 
 
 def test_what_the_library_needs(guest: Guest) -> None:
     found = guest.finding("library-dependencies")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["versions"] == {"libtirpc": "1.3.3+ds-1"}
+    assert found.diagnosis.facts["versions"] == {"libtirpc": "1.3.3+ds-1"}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_version_of_what_the_library_needs(
     guest.programs[TIRPC] = Ran(0, number)
     found = guest.finding("library-dependencies")
     assert found.verdict is verdict
-    assert word in found.outcome.sentence
+    assert word in found.diagnosis.sentence
 
 
 def test_a_library_that_needs_glib_needs_it_in_that_version(guest: Guest) -> None:
@@ -141,26 +141,27 @@ def test_a_library_that_needs_glib_needs_it_in_that_version(guest: Guest) -> Non
     guest.programs["rpm -q --qf=%{VERSION}-%{RELEASE} glib2"] = Ran(0, "2.28.8-10.el6")
     found = guest.finding("library-dependencies")
     assert found.verdict is Verdict.WARN
-    assert "glib 2.28.8-10.el6, where 2.34.0 is asked for" in found.outcome.sentence
+    assert "glib 2.28.8-10.el6, where 2.34.0 is asked for" in found.diagnosis.sentence
 
 
 def test_a_version_that_no_package_manager_knows(guest: Guest) -> None:
     del guest.programs[TIRPC]
     found = guest.finding("library-dependencies")
     assert found.verdict is Verdict.OK
-    assert "libtirpc of unknown version" in found.outcome.sentence
+    assert "libtirpc of unknown version" in found.diagnosis.sentence
 
 
 def test_a_library_that_needs_nothing_known(guest: Guest) -> None:
     guest.programs[f"ldd {LIBRARY}"] = Ran(0, "\tlibc.so.6 => /lib/libc.so.6 (0x2)")
     assert (
-        guest.finding("library-dependencies").outcome.sentence == "All that VMware's library needs is there."
+        guest.finding("library-dependencies").diagnosis.sentence
+        == "All that VMware's library needs is there."
     )
 
 
 def test_the_librarys_package(guest: Guest) -> None:
     found = guest.finding("library-version")
-    assert found.outcome.facts == {"package": "open-vm-tools", "version": "12.2.0-1+deb12u4"}
+    assert found.diagnosis.facts == {"package": "open-vm-tools", "version": "12.2.0-1+deb12u4"}
 
 
 def test_the_librarys_package_by_rpm(guest: Guest) -> None:
@@ -169,7 +170,7 @@ def test_the_librarys_package_by_rpm(guest: Guest) -> None:
         0, "open-vm-tools 12.4.0-1.el9"
     )
     assert (
-        guest.finding("library-version").outcome.sentence == "The library is of open-vm-tools 12.4.0-1.el9."
+        guest.finding("library-version").diagnosis.sentence == "The library is of open-vm-tools 12.4.0-1.el9."
     )
 
 
@@ -178,12 +179,12 @@ def test_a_library_of_no_package(guest: Guest) -> None:
     guest.remove(LIBRARY[1:])
     found = guest.finding("library-version")
     assert found.verdict is Verdict.OK
-    assert "belongs to no package" in found.outcome.sentence
+    assert "belongs to no package" in found.diagnosis.sentence
 
 
 def test_a_package_manager_that_hangs_says_nothing_about_packages(guest: Guest) -> None:
     guest.programs[f"dpkg-query -S {LIBRARY}"] = Ran(124, "", "dpkg-query did not end within 1 s")
-    sentence = guest.finding("library-version").outcome.sentence
+    sentence = guest.finding("library-version").diagnosis.sentence
     assert sentence == "The library's version can't be told: dpkg-query did not end within 1 s."
 
 
@@ -195,15 +196,15 @@ def test_functions_that_an_older_library_lacks(guest: Guest) -> None:
     guest.library.missing = ("GetMemShares64", "StatGet")
     found = guest.finding("library-symbols")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.details == ("VMGuestLib_GetMemShares64", "VMGuestLib_StatGet")
+    assert found.diagnosis.details == ("VMGuestLib_GetMemShares64", "VMGuestLib_StatGet")
     assert "update open-vm-tools" in advice(found)
 
 
 def test_a_library_that_answers(guest: Guest) -> None:
     found = guest.finding("library-answer")
     assert found.verdict is Verdict.OK
-    assert "VMware's library answers, with 35 statistics" in found.outcome.sentence
-    assert found.outcome.details == ()
+    assert "VMware's library answers, with 35 statistics" in found.diagnosis.sentence
+    assert found.diagnosis.details == ()
     assert guest.library.closed
 
 
@@ -215,8 +216,8 @@ def test_what_the_library_does_not_give_is_listed_where_guestrpc_is_silent(
     guest.refuses = lambda privileged: None if native else RefusedError("reset")
     found = guest.finding("library-answer")
     assert found.verdict is Verdict.OK
-    assert len(found.outcome.details) == lines
-    assert len(found.outcome.facts["missing"]) == 9  # type: ignore[arg-type]
+    assert len(found.diagnosis.details) == lines
+    assert len(found.diagnosis.facts["missing"]) == 9  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,8 @@ def test_the_version_of_the_tools(guest: Guest, number: str, verdict: Verdict, l
     guest.programs[TOOLS] = Ran(0, number)
     found = guest.finding("tools-version")
     assert found.verdict is verdict
-    assert len(found.outcome.details) == lacking
-    assert found.outcome.facts["version"] == number.rpartition(":")[2]
+    assert len(found.diagnosis.details) == lacking
+    assert found.diagnosis.facts["version"] == number.rpartition(":")[2]
 
 
 def test_vmwares_own_tools_say_their_version(guest: Guest) -> None:
@@ -280,7 +281,7 @@ def test_vmwares_own_tools_say_their_version(guest: Guest) -> None:
     guest.programs["vmware-toolbox-cmd -v"] = Ran(0, "10.0.6.54238 (build-3560309)")
     found = guest.finding("tools-version")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.details[0].startswith("11.0: 64-bit memory shares")
+    assert found.diagnosis.details[0].startswith("11.0: 64-bit memory shares")
 
 
 @pytest.mark.parametrize("vendor", ["VMware, Inc.", "QEMU"])
@@ -293,7 +294,7 @@ def test_no_tools(guest: Guest, vendor: str) -> None:
         guest.programs["vmware-toolbox-cmd -v"] = Ran(0, "12.0.0")
     found = guest.finding("tools-version")
     assert found.verdict is Verdict.OK
-    assert "not installed here" in found.outcome.sentence
+    assert "not installed here" in found.diagnosis.sentence
 
 
 def on_windows(guest: Guest, versions: dict[str, str] | None = None) -> None:
@@ -308,17 +309,17 @@ def on_windows(guest: Guest, versions: dict[str, str] | None = None) -> None:
 def test_on_windows_the_file_tells_its_version(guest: Guest) -> None:
     on_windows(guest, {LIBRARY: "12.3.5.46049", r"D:\Tools\vmtoolsd.exe": "10.3.1.7"})
     found = guest.findings("library-version", "tools-version")
-    assert found["library-version"].outcome.sentence == "The library is of version 12.3.5.46049."
+    assert found["library-version"].diagnosis.sentence == "The library is of version 12.3.5.46049."
     tools = found["tools-version"]
-    assert tools.outcome.sentence == "VMware Tools 10.3.1.7 are older than 11.0."
+    assert tools.diagnosis.sentence == "VMware Tools 10.3.1.7 are older than 11.0."
     assert advice(tools) == "In the guest: update VMware Tools."
 
 
 def test_on_windows_a_file_may_tell_no_version(guest: Guest) -> None:
     on_windows(guest)
     found = guest.findings("library-version", "tools-version")
-    assert found["library-version"].outcome.sentence == "The library tells no version."
-    assert found["tools-version"].outcome.sentence == "VMware Tools tell no version here."
+    assert found["library-version"].diagnosis.sentence == "The library tells no version."
+    assert found["tools-version"].diagnosis.sentence == "VMware Tools tell no version here."
 
 
 @pytest.mark.parametrize(
@@ -342,8 +343,8 @@ def test_on_windows_a_library_that_does_not_load_is_told_from_none(
     guest.library.loads = LibraryNotFound(f"VMware's library can't be loaded. Tried: {'; '.join(tried)}")
     found = guest.finding("library-present")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.sentence == f"VMware's library {sentence}"
-    assert found.outcome.details == tuple(tried)
+    assert found.diagnosis.sentence == f"VMware's library {sentence}"
+    assert found.diagnosis.details == tuple(tried)
     assert "install VMware Tools" in advice(found)
 
 

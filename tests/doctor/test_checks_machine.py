@@ -27,7 +27,7 @@ OTHERS = {
 def test_a_vmware_guest_is_one(guest: Guest) -> None:
     found = guest.findings()["hypervisor"]
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence == "This is a VMware guest (DMI says VMware, Inc. / VMware7,1)."
+    assert found.diagnosis.sentence == "This is a VMware guest (DMI says VMware, Inc. / VMware7,1)."
     assert guest.connections > 0
 
 
@@ -39,10 +39,10 @@ def test_another_hypervisor_is_named_and_nothing_is_asked(guest: Guest, name: st
     findings = guest.findings()
     found = findings["hypervisor"]
     assert found.verdict is Verdict.FAIL
-    assert name in found.outcome.sentence
-    assert "vendor-of-tomorrow" in found.outcome.sentence
-    assert found.outcome.advice is not None
-    assert "--source=simulated" in found.outcome.advice.sentence
+    assert name in found.diagnosis.sentence
+    assert "vendor-of-tomorrow" in found.diagnosis.sentence
+    assert found.diagnosis.advice is not None
+    assert "--source=simulated" in found.diagnosis.advice.sentence
     assert findings["guestrpc-answer"].because == "hypervisor"
     assert findings["steal-clock"].because == "hypervisor"
     assert guest.connections == 0
@@ -64,14 +64,14 @@ def test_without_dmi_systemd_says_which_hypervisor_it_is(guest: Guest, program: 
     guest.programs["systemd-detect-virt --vm"] = program
     found = guest.finding("hypervisor")
     assert found.verdict is Verdict.FAIL
-    assert f"its hypervisor is {name}" in found.outcome.sentence or name in found.outcome.sentence
+    assert f"its hypervisor is {name}" in found.diagnosis.sentence or name in found.diagnosis.sentence
 
 
 def test_copied_dmi_strings_are_not_believed_against_the_cpu(guest: Guest) -> None:
     guest.programs["systemd-detect-virt --vm"] = Ran(0, "kvm")
     found = guest.finding("hypervisor")
     assert found.verdict is Verdict.FAIL
-    assert found.outcome.sentence == (
+    assert found.diagnosis.sentence == (
         "This machine is not a VMware guest: its hypervisor is KVM (DMI says VMware, Inc. / VMware7,1; "
         "systemd-detect-virt says kvm), so there is no host to ask."
     )
@@ -87,7 +87,7 @@ def test_a_vm_with_its_hosts_dmi_strings_is_known_by_its_device_or_its_cpu(guest
     guest.programs["systemd-detect-virt --vm"] = Ran(127, "")
     found = guest.finding("hypervisor")
     assert found.verdict is Verdict.FAIL
-    assert "Dell Inc." in found.outcome.sentence
+    assert "Dell Inc." in found.diagnosis.sentence
 
 
 # What each machine shows: files, the word of systemd-detect-virt, and whether it is VMware's.
@@ -155,18 +155,18 @@ def test_containers_are_named(guest: Guest, file: str, text: str, name: str) -> 
     guest.write(file, text)
     found = guest.finding("container")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence == f"This runs in a container ({name})."
+    assert found.diagnosis.sentence == f"This runs in a container ({name})."
 
 
 def test_kubernetes_is_named_by_its_variable(guest: Guest) -> None:
     guest.world["environ"] = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-    assert guest.finding("container").outcome.facts["container"] == "Kubernetes"
+    assert guest.finding("container").diagnosis.facts["container"] == "Kubernetes"
 
 
 def test_outside_of_containers_nothing_is_named(guest: Guest) -> None:
     guest.write("proc/1/environ", "PATH=/bin\0")
     guest.write("proc/self/cgroup", "0::/user.slice")
-    assert guest.finding("container").outcome.sentence == "This is no container."
+    assert guest.finding("container").diagnosis.sentence == "This is no container."
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_architecture(guest: Guest, machine: str, bits: int, verdict: Verdict, w
     guest.world |= {"machine": machine, "bits": bits}
     found = guest.finding("architecture")
     assert found.verdict is verdict
-    assert word in found.outcome.sentence
-    assert (found.outcome.advice is None) is (verdict is Verdict.OK)
+    assert word in found.diagnosis.sentence
+    assert (found.diagnosis.advice is None) is (verdict is Verdict.OK)
 
 
 def no_steal(guest: Guest) -> None:
@@ -193,7 +193,7 @@ def no_steal(guest: Guest) -> None:
 
 
 def test_steal_that_counts_works(guest: Guest) -> None:
-    assert guest.finding("steal-clock").outcome.sentence == "The guest kernel's own steal time counts."
+    assert guest.finding("steal-clock").diagnosis.sentence == "The guest kernel's own steal time counts."
 
 
 def test_steal_switched_off_at_boot(guest: Guest) -> None:
@@ -201,9 +201,9 @@ def test_steal_switched_off_at_boot(guest: Guest) -> None:
     guest.write("proc/cmdline", "quiet no-steal-acc\n")
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
+    assert found.diagnosis.advice is not None
     assert (
-        found.outcome.advice.sentence == "In the guest: remove no-steal-acc from the kernel's command line."
+        found.diagnosis.advice.sentence == "In the guest: remove no-steal-acc from the kernel's command line."
     )
 
 
@@ -217,9 +217,9 @@ def test_steal_missing_in_the_kernel(guest: Guest, kernel: str, symbols: str) ->
         guest.write("proc/kallsyms", symbols)
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.GUEST
-    assert "5.7" in found.outcome.advice.text
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.where is Where.GUEST
+    assert "5.7" in found.diagnosis.advice.text
 
 
 def stolen(milliseconds: int) -> Scenario:
@@ -235,11 +235,11 @@ def test_steal_missing_on_the_vm(guest: Guest) -> None:
     guest.scenario = stolen(777)
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.facts["host_stolen_ms"] == 777
-    assert found.outcome.advice is not None
-    assert found.outcome.advice.where is Where.VM
-    assert "stealclock.enable = TRUE" in found.outcome.advice.text
-    assert "hardware version 13" in found.outcome.advice.text
+    assert found.diagnosis.facts["host_stolen_ms"] == 777
+    assert found.diagnosis.advice is not None
+    assert found.diagnosis.advice.where is Where.VM
+    assert "stealclock.enable = TRUE" in found.diagnosis.advice.text
+    assert "hardware version 13" in found.diagnosis.advice.text
 
 
 def test_a_steal_clock_in_the_kernels_log_is_on(guest: Guest) -> None:
@@ -248,7 +248,7 @@ def test_a_steal_clock_in_the_kernels_log_is_on(guest: Guest) -> None:
     guest.programs["dmesg"] = Ran(0, "[0.0] vmware-stealclock: cpu 0, pa 23fc2a000")
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.OK
-    assert "steal clock is on" in found.outcome.sentence
+    assert "steal clock is on" in found.diagnosis.sentence
 
 
 def test_where_nothing_was_stolen_nothing_can_be_told(guest: Guest) -> None:
@@ -256,7 +256,7 @@ def test_where_nothing_was_stolen_nothing_can_be_told(guest: Guest) -> None:
     guest.scenario = stolen(0)
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.OK
-    assert "neither can be told" in found.outcome.sentence
+    assert "neither can be told" in found.diagnosis.sentence
 
 
 def test_steal_is_looked_at_although_the_host_does_not_answer(guest: Guest) -> None:
@@ -264,32 +264,32 @@ def test_steal_is_looked_at_although_the_host_does_not_answer(guest: Guest) -> N
     guest.refuses = lambda privileged: RefusedError("no")
     found = guest.finding("steal-clock")
     assert found.verdict is Verdict.WARN
-    assert "host_stolen_ms" not in found.outcome.facts
+    assert "host_stolen_ms" not in found.diagnosis.facts
 
 
 def test_a_clock_that_is_synchronised(guest: Guest) -> None:
     found = guest.finding("clock")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["clocksource"] == "tsc"
+    assert found.diagnosis.facts["clocksource"] == "tsc"
 
 
 def test_a_clock_that_is_not_synchronised(guest: Guest) -> None:
     guest.programs["timedatectl show"] = Ran(0, "no")
     found = guest.finding("clock")
     assert found.verdict is Verdict.WARN
-    assert found.outcome.advice is not None
-    assert "timedatectl set-ntp true" in found.outcome.advice.text
+    assert found.diagnosis.advice is not None
+    assert "timedatectl set-ntp true" in found.diagnosis.advice.text
 
 
 def test_a_clock_far_off(guest: Guest) -> None:
     guest.world["wall"] = lambda: 0.0
     found = guest.finding("clock")
     assert found.verdict is Verdict.FAIL
-    assert "1970-01-01T00:00:00Z" in found.outcome.sentence
+    assert "1970-01-01T00:00:00Z" in found.diagnosis.sentence
 
 
 def test_a_clock_of_which_nothing_is_said(guest: Guest) -> None:
     guest.programs["timedatectl show"] = Ran(1, "", "System has not been booted with systemd")
     found = guest.finding("clock")
     assert found.verdict is Verdict.OK
-    assert "can't be seen" in found.outcome.sentence
+    assert "can't be seen" in found.diagnosis.sentence

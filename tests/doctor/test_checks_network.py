@@ -42,9 +42,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 def advice(finding: Finding) -> str:
-    assert finding.outcome.advice is not None
-    assert finding.outcome.advice.code == finding.code
-    return finding.outcome.advice.sentence
+    assert finding.diagnosis.advice is not None
+    assert finding.diagnosis.advice.code == finding.code
+    return finding.diagnosis.advice.sentence
 
 
 def web(guest: Guest, tmp_path: Path, text: str) -> None:
@@ -71,7 +71,7 @@ def test_certificates_of_the_web_server(guest: Guest, tmp_path: Path, files: Fil
     ends(guest, "Jan  1 00:00:00 2030 GMT")
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["ends"] == {files.cert: "2030-01-01"}
+    assert found.diagnosis.facts["ends"] == {files.cert: "2030-01-01"}
 
 
 def test_certificates_inside_the_web_configuration_have_no_file(
@@ -93,7 +93,7 @@ def test_certificates_of_the_web_server_that_can_not_be_used(
     web(guest, tmp_path, f"tls_server_config: {{cert_file: {files.cert}, key_file: {path}}}\n")
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.FAIL
-    assert "--web.config.file" in found.outcome.details[0]
+    assert "--web.config.file" in found.diagnosis.details[0]
 
 
 def test_a_certificate_that_ends_soon(guest: Guest, tmp_path: Path, files: Files) -> None:
@@ -101,28 +101,28 @@ def test_a_certificate_that_ends_soon(guest: Guest, tmp_path: Path, files: Files
     ends(guest, "Nov 20 00:00:00 2026 GMT")
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.WARN
-    assert f"{files.cert} ends on 2026-11-20" in found.outcome.sentence
+    assert f"{files.cert} ends on 2026-11-20" in found.diagnosis.sentence
 
 
 def test_without_openssl_the_end_is_not_told(guest: Guest, tmp_path: Path, files: Files) -> None:
     web(guest, tmp_path, f"tls_server_config: {{cert_file: {files.cert}, key_file: {files.key}}}\n")
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["ends"] == {}
+    assert found.diagnosis.facts["ends"] == {}
 
 
 def test_certificates_of_the_push(guest: Guest, files: Files) -> None:
     guest.settings["otlp"] = Otlp(endpoint="https://localhost:1", ca=files.ca, cert=files.cert, key=files.key)
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["files"] == [files.ca, files.cert]
+    assert found.diagnosis.facts["files"] == [files.ca, files.cert]
 
 
 def test_certificates_of_the_push_that_do_not_match(guest: Guest, files: Files) -> None:
     guest.settings["otlp"] = Otlp(endpoint="https://localhost:1", cert=files.cert, key=files.other)
     found = guest.finding("tls-files")
     assert found.verdict is Verdict.FAIL
-    assert "--otlp.cert" in found.outcome.details[0]
+    assert "--otlp.cert" in found.diagnosis.details[0]
 
 
 def test_certificates_by_variable_without_a_push(guest: Guest) -> None:
@@ -178,11 +178,11 @@ def test_a_receiver_over_http_gets_an_export_of_nothing(guest: Guest, receiver: 
         guest.settings["otlp"] = Otlp(endpoint=f"http://127.0.0.1:{port}", headers=(("x-key", "secret"),))
         found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["http_status"] == 200
+    assert found.diagnosis.facts["http_status"] == 200
     ((path, headers),) = Receiver.seen
     assert path == "/v1/metrics"
     assert headers["x-key"] == "secret"
-    assert "secret" not in str(found.outcome)
+    assert "secret" not in str(found.diagnosis)
 
 
 def test_a_receiver_by_variable(guest: Guest, receiver: Serve) -> None:
@@ -196,7 +196,7 @@ def test_a_receiver_over_grpc_gets_a_connection(guest: Guest, receiver: Serve) -
         guest.settings["otlp"] = Otlp(endpoint=f"127.0.0.1:{port}", protocol="grpc", insecure=True)
         found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.OK
-    assert found.outcome.sentence.endswith("takes connections.")
+    assert found.diagnosis.sentence.endswith("takes connections.")
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -211,7 +211,7 @@ def test_a_receiver_with_tls(guest: Guest, receiver: Serve, files: Files, protoc
         )
         found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.OK
-    assert found.outcome.facts["tls"] is True
+    assert found.diagnosis.facts["tls"] is True
 
 
 def test_a_receiver_whose_certificate_nobody_knows(guest: Guest, receiver: Serve) -> None:
@@ -291,22 +291,22 @@ def test_a_name_that_nobody_knows(guest: Guest, monkeypatch: pytest.MonkeyPatch)
     guest.settings["otlp"] = Otlp(endpoint="http://collector.invalid:4318")
     found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.FAIL
-    assert "can't be resolved" in found.outcome.sentence
+    assert "can't be resolved" in found.diagnosis.sentence
 
 
 def test_an_endpoint_that_can_not_be_one(guest: Guest) -> None:
     guest.settings["otlp"] = Otlp(endpoint="localhost:4317/path", protocol="grpc")
     found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.FAIL
-    assert "gRPC knows no path" in found.outcome.details[0]
+    assert "gRPC knows no path" in found.diagnosis.details[0]
 
 
 def test_what_a_proxy_or_grpc_finds_is_not_tried(guest: Guest) -> None:
     guest.world["environ"] = {"http_proxy": "http://proxy:3128"}
     guest.settings["otlp"] = Otlp(endpoint="http://collector.invalid:4318")
-    assert "a proxy may stand between" in guest.finding("otlp-endpoint").outcome.sentence
+    assert "a proxy may stand between" in guest.finding("otlp-endpoint").diagnosis.sentence
     guest.world["environ"] = {}
     guest.settings["otlp"] = Otlp(endpoint="dns:collector.invalid:4317", protocol="grpc")
     found = guest.finding("otlp-endpoint")
     assert found.verdict is Verdict.SKIPPED
-    assert "gRPC resolves" in found.outcome.sentence
+    assert "gRPC resolves" in found.diagnosis.sentence

@@ -108,14 +108,14 @@ def test_a_check_sees_what_those_before_it_have_found_out() -> None:
         return ok("")
 
     rows = [check("a", learns), check("b", lambda world: ok(world.library_file), needs=("a",))]
-    assert examine(rows, World())[1].outcome.sentence == "x"
+    assert examine(rows, World())[1].diagnosis.sentence == "x"
 
 
 def test_a_check_that_hangs_fails_and_holds_up_none(hang: Run) -> None:
     rows = [check("a", hang, limit=0.05), check("b", fine, needs=("a",)), check("c", fine)]
     found = examine(rows, World())
     assert verdicts(found) == {"a": (Verdict.FAIL, ""), "b": (Verdict.SKIPPED, "a"), "c": (Verdict.OK, "")}
-    assert found[0].outcome.sentence.startswith("No result within ")
+    assert found[0].diagnosis.sentence.startswith("No result within ")
 
 
 def test_everything_may_hang_and_the_whole_ends_at_its_limit(hang: Run) -> None:
@@ -149,7 +149,7 @@ def test_a_mistake_in_a_check_costs_none_of_the_others() -> None:
 
     found = examine([check("a", mistaken), check("b", fine)], World())
     assert found[0].verdict is Verdict.FAIL
-    assert "ValueError: oops" in found[0].outcome.sentence
+    assert "ValueError: oops" in found[0].diagnosis.sentence
     assert found[1].verdict is Verdict.OK
 
 

@@ -26,8 +26,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 ADVICE = Advice("clock", Where.HOST, "do this")
 
 
-def finding(code: str, outcome: Diagnosis, because: str = "") -> Finding:
-    return Finding(Check(code, code.title(), "It.", lambda world: outcome), outcome, 0.25, because)
+def finding(code: str, diagnosis: Diagnosis, because: str = "") -> Finding:
+    return Finding(Check(code, code.title(), "It.", lambda world: diagnosis), diagnosis, 0.25, because)
 
 
 def kvm(guest: Guest) -> None:

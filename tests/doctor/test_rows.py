@@ -44,7 +44,7 @@ def test_in_a_guest_where_nothing_is_wrong_nothing_is_found(guest: Guest) -> Non
         "otlp-endpoint",
     }
     assert {findings[code].verdict for code in ("tls-files", "otlp-endpoint")} == {Verdict.SKIPPED}
-    assert all(each.outcome.sentence.endswith(".") for each in findings.values())
+    assert all(each.diagnosis.sentence.endswith(".") for each in findings.values())
     assert guest.library.closed
 
 

@@ -50,16 +50,16 @@ def damaged(library: str, folder: Path, before: bytes, after: bytes) -> str:
 def test_the_library_as_it_is(real_library: str) -> None:
     found = findings(real_library)
     assert {each.verdict for each in found.values()} == {Verdict.OK}
-    assert found["library-present"].outcome.facts["loads"] is True
-    assert found["library-dependencies"].outcome.facts["versions"]
+    assert found["library-present"].diagnosis.facts["loads"] is True
+    assert found["library-dependencies"].diagnosis.facts["versions"]
 
 
 def test_a_library_without_libtirpc(real_library: str, tmp_path: Path) -> None:
     found = findings(damaged(real_library, tmp_path, b"libtirpc.so.3\0", b"libtirpc.so.9\0"))
     assert found["library-present"].verdict is Verdict.OK
-    assert found["library-present"].outcome.facts["loads"] is False
+    assert found["library-present"].diagnosis.facts["loads"] is False
     assert found["library-dependencies"].verdict is Verdict.FAIL
-    assert found["library-dependencies"].outcome.facts["missing"] == ["libtirpc.so.9"]
+    assert found["library-dependencies"].diagnosis.facts["missing"] == ["libtirpc.so.9"]
     assert found["library-symbols"].verdict is Verdict.SKIPPED
 
 
@@ -68,7 +68,7 @@ def test_a_library_without_a_function(real_library: str, tmp_path: Path) -> None
         damaged(real_library, tmp_path, b"VMGuestLib_GetMemShares64\0", b"VMGuestLib_GetMemSharesXX\0")
     )
     assert found["library-symbols"].verdict is Verdict.WARN
-    assert found["library-symbols"].outcome.details == ("VMGuestLib_GetMemShares64",)
+    assert found["library-symbols"].diagnosis.details == ("VMGuestLib_GetMemShares64",)
 
 
 def test_a_file_that_is_no_library(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_library(tmp_path: Path) -> None:
     path.write_bytes(b"not ELF")
     found = findings(str(path))
     assert found["library-dependencies"].verdict is Verdict.FAIL
-    assert "can't be loaded" in found["library-dependencies"].outcome.sentence
+    assert "can't be loaded" in found["library-dependencies"].diagnosis.sentence
 
 
 def test_the_library_is_asked_in_a_vmware_guest(
@@ -100,5 +100,5 @@ def test_the_library_is_asked_in_a_vmware_guest(
     world.close()
     answer = found["library-answer"]
     assert answer.verdict is Verdict.OK
-    assert "with 1 statistics" in answer.outcome.sentence
+    assert "with 1 statistics" in answer.diagnosis.sentence
     assert b"guestlib.info.get 3" in host.commands
