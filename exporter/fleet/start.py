@@ -93,8 +93,6 @@ def serving(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> I
     Raises:
         ConfigError: an address that can't be listened on.
     """
-    for name in _OF_ONE_VM:
-        logging.getLogger(f"exporter.{name}").setLevel(logging.CRITICAL)
     estate = Estate(wanted.count, wanted.mix, seed=wanted.seed, plan=wanted.plan)
     parts = Parts(
         INTERVAL,
@@ -110,10 +108,10 @@ def serving(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> I
     fleet = Fleet(estate, parts, others=of_the_server)
     names = [vm.name for vm in estate.vms]
     pushing = _pushing(settings, environ, wanted, names)
-    server = WebServer(Site(fleet, pushing), settings.web.listen, connections=_connections(len(names)))
     with ExitStack() as ends:
-        ends.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(SWITCH)
+        _of_this_process(ends)
+        connections = _connections(len(names), ends)
+        server = WebServer(Site(fleet, pushing), settings.web.listen, connections=connections)
         server.start()
         ends.callback(server.close)
         fleet.start()
@@ -136,13 +134,24 @@ def _pushing(settings: Settings, environ: Mapping[str, str], wanted: Wanted, nam
     return [name for place, name in enumerate(names) if int((place + 1) * share) > int(place * share)]
 
 
-def _connections(count: int) -> int:
+def _of_this_process(ends: ExitStack) -> None:
+    """What a fleet changes of the process around it; ``ends`` puts it back."""
+    for name in _OF_ONE_VM:
+        logger = logging.getLogger(f"exporter.{name}")
+        ends.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
+    ends.callback(sys.setswitchinterval, sys.getswitchinterval())
+    sys.setswitchinterval(SWITCH)
+
+
+def _connections(count: int, ends: ExitStack) -> int:
     """One for each VM and some: vmagent keeps a connection for each target, be they all at one address."""
     if sys.platform != "win32":
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = 3 * count + 1024
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < soft:
+        if before != resource.RLIM_INFINITY and before < soft:
+            ends.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (before, hard))
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return max(connection_limit(), min(2 * count + 256, soft // 2))
     return connection_limit()

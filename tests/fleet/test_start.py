@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import resource
+import sys
 import threading
 import urllib.request
 
@@ -39,12 +42,21 @@ def test_a_receiver_that_can_not_be_used_is_told() -> None:
     assert "ftp" in problem
 
 
+def of_the_process() -> tuple[object, ...]:
+    levels = [
+        logging.getLogger(f"exporter.{name}").level for name in ("poller", "extended", "session", "insight")
+    ]
+    return (*levels, sys.getswitchinterval(), resource.getrlimit(resource.RLIMIT_NOFILE))
+
+
 def test_served_by_few_threads_with_a_share_that_pushes() -> None:
     given = settings("--web.listen-address=127.0.0.1:0", "--otlp.endpoint=http://127.0.0.1:9")
     before = set(threading.enumerate())
+    process = of_the_process()
     with serving(given, {}, Wanted(20, seed=4, plan=CALM, share=0.25)) as server:
         names = {each.name for each in set(threading.enumerate()) - before}
         # One export at a time has a thread of its own.
+        assert of_the_process() != process
         assert {"web", "fleet", "fleet-push"} <= names <= {"web", "fleet", "fleet-push", "otlp-export"}
         with urllib.request.urlopen(f"{server.urls[0]}sd", timeout=20) as answer:
             assert len(json.load(answer)) == 15
@@ -54,3 +66,4 @@ def test_served_by_few_threads_with_a_share_that_pushes() -> None:
         assert b"vmguest_web_connections_refused_total" in page
     left = {each.name for each in set(threading.enumerate()) - before}
     assert not left & {"web", "fleet", "fleet-push"}
+    assert of_the_process() == process
