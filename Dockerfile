@@ -1,6 +1,7 @@
 # vmguest-exporter in a container. deploy/container/README.md has the run line and why it needs a seccomp profile.
-# BASE may be any Debian with Python 3.11 or newer; deploy/container/build.sh pins it by its digest.
-ARG BASE=debian:bookworm-slim
+# BASE may be any Debian with Python 3.11 or newer. This one is the index of all machines as of October 2026, by its digest; what
+# has been fixed since comes with the upgrade below. `BASE=debian:bookworm-slim deploy/container/build.sh` prints the present one.
+ARG BASE=docker.io/library/debian:bookworm-slim@sha256:7c7b2c966bc9ee8cedfeef67e0e279108992c77681fa595db4a9d65c06ccc587
 
 FROM ${BASE} AS build
 # Versions are the distribution's: a pinned one would miss its security fixes.
@@ -39,20 +40,23 @@ LABEL org.opencontainers.image.title="vmguest-exporter" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.vendor="vmguest-exporter" \
       org.opencontainers.image.base.name="${BASE}"
 # libtirpc is the one library that VMware's needs; tini reaps what a health check or the library's process leaves behind.
 # hadolint ignore=DL3008
 RUN apt-get update \
+ && apt-get upgrade --yes \
  && apt-get install --yes --no-install-recommends python3 libtirpc3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old
 COPY --from=build /library/lib/ /usr/local/lib/
 COPY --from=build /library/doc/ /usr/share/doc/libguestlib0/
 COPY --from=build /opt/vmguest-exporter /opt/vmguest-exporter
+COPY deploy/container/health.py /opt/vmguest-exporter/
 RUN ldconfig
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 EXPOSE 10052
-# Alive, not ready: a host that does not answer is no reason to start the container anew.
-HEALTHCHECK --interval=30s --timeout=3s --start-period=5s \
-  CMD ["/opt/vmguest-exporter/bin/python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 10052, 2); c.request('GET', '/-/healthy'); raise SystemExit(c.getresponse().status != 200)"]
+# Alive, not ready: a host that does not answer is no reason to start the container anew. Whatever port, TLS and login it has.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s \
+  CMD ["/opt/vmguest-exporter/bin/python", "/opt/vmguest-exporter/health.py"]
 ENTRYPOINT ["/usr/bin/tini", "--", "/opt/vmguest-exporter/bin/vmguest-exporter"]

@@ -4,19 +4,20 @@
 #
 #   deploy/container/build.sh registry.example.net/vmguest-exporter:1.2.3 [linux/amd64,linux/arm64]
 #
-# BASE names another base; without a digest its present one is looked up and printed, so that the next build can give it.
+# The base is the Dockerfile's. BASE names another one; without a digest its present one is looked up and printed, so that the
+# Dockerfile or the next build can give it.
 set -eu
 cd "$(dirname "$0")/../.."
 image=${1:?usage: build.sh IMAGE [PLATFORMS]}
 platforms=${2:-linux/amd64,linux/arm64}
-base=${BASE:-debian:bookworm-slim}
+base=${BASE:-$(sed -n 's/^ARG BASE=//p' Dockerfile)}
 
 case $base in
 *@sha256:*) ;;
 *)
     # Of the index, not of one machine's image: it holds for all platforms.
     digest=$(skopeo inspect --raw "docker://$base" | sha256sum | cut -d ' ' -f 1)
-    base=${base%:*}@sha256:$digest
+    base=$base@sha256:$digest
     echo "BASE=$base" >&2
     ;;
 esac

@@ -43,11 +43,14 @@ inside $exporter doctor --source=library >doctor.txt 2>&1 || true
 cat doctor.txt
 grep -q '^ok *library-symbols ' doctor.txt
 grep -q '^ok *library-dependencies .*libtirpc' doctor.txt
-# Serve and ask its own health check, in one process group that ends by itself.
-inside timeout --preserve-status 8 $exporter --source=simulated --web.listen-address=127.0.0.1:10052 &
+# Serve and ask its own health check, in one process group that ends by itself. A chroot has no first process of its own: its
+# flags come from a file of the same form.
+b inspect --format '{{index .Docker.Config.Healthcheck.Test 2}}' "$run" | grep -q '^/opt/vmguest-exporter/health.py$'
+inside timeout --preserve-status 8 $exporter --source=simulated --web.listen-address=127.0.0.1:10053 &
 sleep 4
-b inspect --format '{{index .Docker.Config.Healthcheck.Test 3}}' "$run" >health.py
-inside $python -c "$(cat health.py)"
+printf 'tini\0--\0vmguest-exporter\0--source=simulated\0--web.listen-address=127.0.0.1:10053\0' >"$folder/cmdline"
+b copy --quiet "$run" "$folder/cmdline" /cmdline >/dev/null
+inside $python /opt/vmguest-exporter/health.py /cmdline
 echo "health check: good"
 wait
 b rm "$run" >/dev/null

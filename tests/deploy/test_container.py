@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes.util
 import fnmatch
+import http.server
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import tomllib
 import urllib.request
 from collections.abc import Callable
@@ -18,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +52,9 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_base_can_be_replaced_and_stages_are_two() -> None:
-    assert instructions()[0] == "ARG BASE=debian:bookworm-slim"
+    assert re.fullmatch(
+        r"ARG BASE=docker\.io/library/debian:bookworm-slim@sha256:[0-9a-f]{64}", instructions()[0]
+    )
     assert [line for line in instructions() if line.startswith("FROM ")] == [
         "FROM ${BASE} AS build",
         "FROM ${BASE}",
@@ -64,12 +71,90 @@ def test_image_is_not_root_and_starts_without_a_shell() -> None:
     ]
 
 
-def test_health_check_asks_the_default_port_whether_the_process_lives() -> None:
-    command = json.loads(one("HEALTHCHECK").partition("CMD ")[2])
-    assert "10052" in command[2]
-    assert "/-/healthy" in command[2]
-    assert one("EXPOSE") == "10052"
-    compile(command[2], "HEALTHCHECK", "exec")
+def healthy(tmp_path: Path, *words: str, **variables: str) -> tuple[int, str]:
+    """What the check says beside a first process with these words and variables."""
+    file = tmp_path / "cmdline"
+    file.write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    done = subprocess.run(
+        [sys.executable, FOLDER / "health.py", file],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+    )
+    assert not done.stderr
+    return done.returncode, done.stdout
+
+
+TINI = ("/usr/bin/tini", "--", "/opt/vmguest-exporter/bin/vmguest-exporter")
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/-/healthy" else 404)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (401, 0), (500, 1)])
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_health_check_asks_where_the_exporter_listens(
+    tmp_path: Path, status: int, code: int, by_flag: bool
+) -> None:
+    handler = type("Handler", (_Answers,), {"status": status})
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        if by_flag:
+            found = healthy(tmp_path, *TINI, "--source=simulated", f"--web.listen-address={address}")
+        else:
+            found = healthy(tmp_path, "/sbin/init", VMGUEST_WEB_LISTEN_ADDRESS=address)
+        thread.join(10)
+    assert found[0] == code, found
+
+
+def test_health_check_knows_who_is_dead_and_who_serves_nothing(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        dead = healthy(tmp_path, *TINI, f"--web.listen-address={address}")
+    assert dead[0] == 1
+    assert address in dead[1]
+    pushes = ("--no-web", "--otlp.endpoint=http://127.0.0.1:4318")
+    assert healthy(tmp_path, *TINI, *pushes) == (0, "alive\n")
+
+
+@pytest.mark.parametrize("asks", ["NoClientCert", "RequireAndVerifyClientCert"])
+def test_health_check_reaches_an_exporter_with_tls_and_passwords(
+    tmp_path: Path, wait: Any, asks: str
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    files = {"cert_file": "server.pem", "key_file": "server.pem", "client_auth_type": asks}
+    if asks != "NoClientCert":
+        files["client_ca_file"] = "ca.pem"
+    # The password is "x".
+    users = {"admin": "$2b$04$qm4W0T0r0QJEBsVXIDqXVu3s5C0l1HhyUwDuqyPc8xTQS7oAqmO4i"}
+    (tmp_path / "web.yml").write_text(yaml.safe_dump({"tls_server_config": files, "basic_auth_users": users}))
+    flags = ("--source=simulated", f"--web.config.file={tmp_path / 'web.yml'}")
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        command = [sys.executable, "-m", "exporter", *flags, "--web.listen-address=127.0.0.1:0"]
+        process = subprocess.Popen(command, stderr=stderr, cwd=ROOT)
+    try:
+        found = wait("exporter", lambda: re.search(r"https://(127\.0\.0\.1:\d+)/", log.read_text()), 60)
+        alive = healthy(tmp_path, *TINI, *flags, f"--web.listen-address={found[1]}")
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert alive == (0, "alive\n")
 
 
 def test_labels_say_what_it_is() -> None:
