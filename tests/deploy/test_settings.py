@@ -279,6 +279,94 @@ def test_a_check_before_the_first_installation_ends_well(tmp_path: Path, heartbe
     assert not (tmp_path / "settings").exists()
 
 
+@pytest.mark.parametrize(
+    ("family", "found", "interpreter", "packages"),
+    [
+        ("Debian", ("3.11.2", "/usr/bin/python3.11"), "/usr/bin/python3.11", ["python3-venv"]),
+        ("Debian", ("3.10.12", "/usr/bin/python3"), "python3.11", ["python3.11-venv"]),
+        # EL 8's platform Python; EL 9 with 3.12 beside its own 3.9, which Ansible finds and uses; EL 10.
+        ("RedHat", ("3.6.8", "/usr/libexec/platform-python"), "python3.11", ["python3.11"]),
+        ("RedHat", ("3.9.18", "/usr/bin/python3"), "python3.11", ["python3.11"]),
+        ("RedHat", ("3.12.5", "/usr/bin/python3.12"), "/usr/bin/python3.12", []),
+        ("Suse", ("3.6.15", "/usr/bin/python3"), "python3.11", ["python311"]),
+        ("Suse", ("3.11.9", "/usr/bin/python3.11"), "/usr/bin/python3.11", []),
+    ],
+)
+def test_the_role_finds_a_python_that_is_new_enough(
+    tmp_path: Path, family: str, found: tuple[str, str], interpreter: str, packages: list[str]
+) -> None:
+    first = yaml.safe_load((ROLE / "tasks" / "wheel.yml").read_text())[0]
+    version, executable = found
+    facts = {"os_family": family, "python_version": version, "python": {"executable": executable}}
+    tell = "{{ vmguest_exporter_interpreter }} {{ vmguest_exporter_python_packages | join(',') }}."
+    play = [
+        {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"vmguest_exporter_python": ""},
+            "tasks": [
+                {"ansible.builtin.set_fact": facts | {"cacheable": True}},
+                first,
+                {"ansible.builtin.debug": {"msg": tell}},
+            ],
+        }
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    done = run_ansible("ansible-playbook", "--inventory=localhost,", tmp_path / "play.yml", folder=tmp_path)
+    assert f'"{interpreter} {",".join(packages)}."' in done.stdout, done.stdout
+
+
+def test_what_the_role_writes_it_takes_away() -> None:
+    """Every file that a task of the installation names; a run into a clean Debian and back left nothing behind."""
+    written = "".join((ROLE / "tasks" / f"{name}.yml").read_text() for name in ("present", "wheel", "fetch"))
+    taken = (ROLE / "tasks" / "absent.yml").read_text()
+    places = re.findall(r"^ +(?:dest|creates): (?!>-)\"?([^\"\n]+)\"?$", written, re.MULTILINE)
+    assert len(places) >= 6
+    for place in places:
+        folder = place.replace("/var/tmp/{{ vmguest_exporter_package | basename }}", "/var/tmp")
+        folder = re.sub(r"(/opt/vmguest-exporter|[.]service[.]d)/.*", r"\1", folder)
+        folder = folder.replace("{{ vmguest_exporter_seccomp_folder }}", "")
+        assert folder in taken, place
+    for kept in (
+        "/etc/default/vmguest-exporter",
+        "/etc/sysconfig/vmguest-exporter",
+        "vmguest_exporter_settings_file",
+    ):
+        assert kept in taken
+    assert "/var/lib/private/vmguest-exporter" in taken, "the unit's StateDirectory"
+
+
+@pytest.mark.parametrize(
+    ("package", "folder"), [("x.whl", "/opt/vmguest-exporter/bin"), ("x.deb", "/usr/bin")]
+)
+def test_the_drop_in_for_heartbeats_names_the_program_where_it_is(
+    tmp_path: Path, package: str, folder: str
+) -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    drop_in = next(task for task in tasks if task["name"] == "Drop-in for heartbeats")
+    content = (
+        drop_in["ansible.builtin.copy"].pop("content").replace("'ha.conf'", f"'{ROLE / 'files' / 'ha.conf'}'")
+    )
+    drop_in["ansible.builtin.copy"] = {"content": content, "dest": str(tmp_path / "ha.conf"), "mode": "0600"}
+    variables = {"vmguest_exporter_package": package, "vmguest_exporter_ha": True}
+    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": variables}]
+    del drop_in["notify"]
+    play[0]["tasks"] = [drop_in]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    done = run_ansible(
+        "ansible-playbook",
+        "--inventory=localhost,",
+        f"--extra-vars=ansible_python_interpreter={sys.executable}",
+        tmp_path / "play.yml",
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    original = (ROLE / "files" / "ha.conf").read_text()
+    assert (tmp_path / "ha.conf").read_text() == original.replace("/opt/vmguest-exporter/bin", folder)
+    assert f"ExecStopPost=-{folder}/vmguest-exporter ha finish-stop" in (tmp_path / "ha.conf").read_text()
+
+
 def test_a_state_that_is_none_is_refused(tmp_path: Path) -> None:
     done = check_of_the_role(tmp_path, vmguest_exporter_state="abesnt")
     assert done.returncode != 0
