@@ -151,12 +151,15 @@ def draw(board: Mapping[str, Any], server: Server) -> tuple[Figure, dict[str, in
         )
     for panel in panels:
         place = panel["gridPos"]
+        # Names to the left of bars and states; a legend below lines.
+        left = 2.3 if panel["type"] in {"bargauge", "state-timeline"} else 0.9
+        below = 0.9 if panel["type"] == "timeseries" else 0.3
         axes = figure.add_axes(
             (
-                (place["x"] + 0.9) / COLUMNS,
-                1 - (place["y"] + place["h"] + 1.1) / (height + 1),
-                (place["w"] - 1.3) / COLUMNS,
-                (place["h"] - 2.1) / (height + 1),
+                (place["x"] + left) / COLUMNS,
+                1 - (place["y"] + place["h"] + 1.1 - below) / (height + 1),
+                (place["w"] - left - 0.4) / COLUMNS,
+                (place["h"] - 2.1 - below) / (height + 1),
             )
         )
         axes.set_title(panel["title"], fontsize=9, loc="left")
@@ -176,6 +179,10 @@ def draw(board: Mapping[str, Any], server: Server) -> tuple[Figure, dict[str, in
                 wrap=True,
             )
     return figure, drawn
+
+
+def _minutes(value: float, _place: int | None) -> str:
+    return f"{value:g} min"
 
 
 def _lines(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
@@ -202,13 +209,24 @@ def _lines(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
         else:
             axes.plot(clock, heights, label=name, linewidth=1.2, linestyle="--" if name in apart else "-")
     axes.yaxis.set_major_formatter(lambda value, _place: spelt(value, defaults["unit"]))
-    axes.set_xlabel("minutes", fontsize=7)
+    axes.xaxis.set_major_formatter(_minutes)
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
     axes.grid(alpha=0.2)
     if series:
         # Grafana scrolls; a picture shows the first.
         handles, names = axes.get_legend_handles_labels()
-        axes.legend(handles[:8], names[:8], fontsize=6, loc="upper left", ncols=2)
+        across = 3 if panel["gridPos"]["w"] < COLUMNS / 2 else 5
+        most = 2 * across
+        axes.legend(
+            handles[:most],
+            names[:most],
+            fontsize=6,
+            loc="upper left",
+            bbox_to_anchor=(-0.02, -0.11),
+            ncols=across,
+            frameon=False,
+            borderaxespad=0,
+        )
     return len(series)
 
 
@@ -302,7 +320,7 @@ def _states(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
             colours = [colour_of(panel, float(value)) for _, value in row["values"]]
             axes.broken_barh(spans, (place - 0.4, 0.8), facecolors=colours)
     axes.set_yticks(range(len(names)), names, fontsize=6)
-    axes.set_xlabel("minutes", fontsize=7)
+    axes.xaxis.set_major_formatter(_minutes)
     return len(names)
 
 
@@ -327,7 +345,7 @@ def _heatmap(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
         axes.set_yticks(
             range(len(rows)), [f"≤ {spelt(float(row['metric']['le']), 'percentunit')}" for row in rows]
         )
-        axes.set_xlabel("minutes", fontsize=7)
+        axes.xaxis.set_major_formatter(_minutes)
     return len(rows)
 
 

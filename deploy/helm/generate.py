@@ -32,6 +32,9 @@ NARROWER: dict[str, dict[str, Any]] = {
     "image.repository": {"minLength": 1},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    # A DNS label, of which the chart's longest suffix leaves so much.
+    "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?)?$"},
+    "updateStrategy": {"properties": {"type": {"enum": ["RollingUpdate", "OnDelete"]}}},
     "imagePullSecrets": {
         "items": {
             "anyOf": [

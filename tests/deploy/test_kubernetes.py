@@ -320,6 +320,8 @@ def test_numbers_and_the_path_arrive_as_they_are_meant(helm: str, tmp_path: Path
             {"serviceMonitor": {"enabled": True, "interval": "15s", "scrapeTimeout": "1m"}},
             "1m is longer than the interval, 15s",
         ),
+        ({"updateStrategy": {"type": "Recreate"}}, "updateStrategy"),
+        ({"fullnameOverride": "A_b"}, "fullnameOverride"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_sentence(
