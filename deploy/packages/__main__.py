@@ -131,9 +131,8 @@ def _lay_out(root: Path, architecture: str, *, settings: str, zsh: str, units: s
         ),
     }
     systemd, examples = ROOT / "deploy" / "systemd", f"usr/share/doc/{NAME}/examples"
-    files[f"{examples}/ha.conf"] = _read(systemd / f"{NAME}.service.d" / "ha.conf")
-    for name in (f"{NAME}-textfile.service", f"{NAME}-textfile.timer"):
-        files[f"{examples}/{name}"] = _read(systemd / name).replace(
+    for name in (f"{NAME}.service.d/ha.conf", f"{NAME}-textfile.service", f"{NAME}-textfile.timer"):
+        files[f"{examples}/{Path(name).name}"] = _read(systemd / name).replace(
             f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}"
         )
     for name, content in files.items():
