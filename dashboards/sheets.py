@@ -181,7 +181,7 @@ def draw(board: Mapping[str, Any], server: Server) -> tuple[Figure, dict[str, in
     return figure, drawn
 
 
-def _minutes(value: float, _place: int | None) -> str:
+def _minutes(value: float, _place: float) -> str:
     return f"{value:g} min"
 
 
