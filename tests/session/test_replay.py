@@ -189,13 +189,46 @@ def test_no_session_of_a_loop_is_beyond_64_bits_or_none(write: Write, recorded: 
     assert source.read().session_id == shown
 
 
-def test_the_slack_of_a_poll_is_a_tenth_of_the_interval(write: Write) -> None:
+def test_a_clock_that_did_not_begin_with_the_recording(write: Write) -> None:
     clock = Clock()
-    source = ReplaySource(write(good(0.0, 1), good(5.0, 2), interval=5.0), clock=clock)
+    clock.now = 1000.0
+    source = ReplaySource(write(good(0.0, 1), good(5.0, 2)), clock=clock)
     heard = []
-    for clock.now in (0.0, 4.49, 4.51):
+    for clock.now in (1000.0, 1004.9, 1005.0):
         heard.append(elapsed(source))
     assert heard == [1, 1, 2]
+
+
+@pytest.mark.parametrize("session", [0, 1, 2])
+def test_a_session_that_no_basic_reply_has_named_does_not_turn(write: Write, session: int) -> None:
+    clock = Clock()
+    reply = b'<metrics session="%d"></metrics>' % session
+    said = Exchange(0.0, 0.0, "guestlib.stat.get xml session", rpci.reply(reply))
+    source = ReplaySource(write(said, end=2.0), loop=True, clock=clock)
+    for clock.now in (0.0, 2.5):
+        assert source.stat("xml", "session") == reply
+
+
+@pytest.mark.parametrize("length", [11, 12, 13])
+def test_a_basic_reply_turns_as_far_as_it_has_an_id(write: Write, length: int) -> None:
+    clock = Clock()
+    reply = (b"\3\0\0\0" + (2**56 + 7).to_bytes(8, "little") + b"!")[:length]
+    connector = ReplayConnector(
+        recording_.read(write(Exchange(0.0, 0.0, ASK, rpci.reply(reply)), end=2.0)), loop=True, clock=clock
+    )
+    assert connector.answer(ASK) == (rpci.reply(reply), None)
+    clock.now = 2.5
+    turned = reply if length == 11 else reply[:4] + (2**56 + 8).to_bytes(8, "little") + reply[12:]
+    assert connector.answer(ASK) == (rpci.reply(turned), None)
+
+
+def test_the_slack_of_a_poll_is_a_tenth_of_the_interval(write: Write) -> None:
+    clock = Clock()
+    source = ReplaySource(write(good(0.0, 1), good(5.0, 2), interval=5.0), loop=True, clock=clock)
+    heard = []
+    for clock.now in (0.0, 4.49, 4.51, 10.01, 14.49, 14.51):
+        heard.append(elapsed(source))
+    assert heard == [1, 1, 2, 1, 1, 2]
 
 
 def test_the_last_moment_belongs_to_the_recording_and_in_a_loop_too(write: Write) -> None:
