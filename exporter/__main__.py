@@ -7,6 +7,7 @@ that crashed would leave vSphere's monitoring on, and nobody would beat.
 
 import errno
 import sys
+from io import TextIOWrapper
 
 FAILED, INTERRUPTED = 1, 130
 """The second is 128 + SIGINT, as shells say it."""
@@ -17,6 +18,7 @@ def entry() -> None:
     if sys.platform == "win32":
         # waitress asks platform, which asks WMI, which may hang. So it is not there, and platform asks the registry.
         sys.modules["_wmi"] = None  # type: ignore[assignment]
+        _speak_utf_8()
     try:
         _mask(on=True)
         from exporter.commands.cli import entry as run
@@ -42,6 +44,13 @@ def _mask(*, on: bool) -> None:
     if hasattr(signal, "pthread_sigmask"):
         held = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK if on else signal.SIG_UNBLOCK, held)
+
+
+def _speak_utf_8() -> None:
+    """Into pipes and files too, for which Windows has a code page that lacks most characters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _shortage(error: BaseException | None) -> str:
