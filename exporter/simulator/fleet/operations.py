@@ -106,9 +106,13 @@ class Operations:
         for cluster in self._clusters():
             name = cluster[0].cluster
             old = [host for host in cluster if host.build != NEW_BUILD and not host.down_until]
-            if name in self._upgrading or not old or len(self._ready(name)) < 2:
+            ready = self._ready(name)
+            if name in self._upgrading or not old or len(ready) < 2:
                 continue
             host = old[0]
+            # As vSphere's admission control: no maintenance that the other hosts can't bear.
+            if sum(map(self._estate.load, ready)) > sum(each.cores for each in ready) - host.cores:
+                continue
             host.down_until = now + self._plan.upgrade_takes
             self._upgrading[name] = host
             self._estate.note(f"{host.name} is emptied for its upgrade, of {len(host.vms)} VMs")

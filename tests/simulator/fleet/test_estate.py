@@ -174,7 +174,7 @@ def test_vms_of_the_only_host_wait_for_it(clock: Time) -> None:
 
 
 def test_an_upgrade_rolls_from_host_to_host(clock: Time) -> None:
-    made = estate(clock, 54, replace(CALM, upgrade_at=10, upgrade_takes=30))
+    made = estate(clock, 40, replace(CALM, upgrade_at=10, upgrade_takes=30))
     builds = [tuple(host.build for host in made.hosts)]
 
     def watch() -> None:
@@ -192,6 +192,13 @@ def test_an_upgrade_rolls_from_host_to_host(clock: Time) -> None:
         version = vm.host_side.scenario.machine.hypervisor
         assert version in (OLD_BUILD, NEW_BUILD)
     assert any(vm.host_side.scenario.machine.hypervisor == NEW_BUILD for vm in made.vms)
+
+
+def test_hosts_that_the_others_can_not_replace_are_not_upgraded(clock: Time) -> None:
+    made = estate(clock, 54, replace(CALM, upgrade_at=10, upgrade_takes=30), noisy=6, steady=48)
+    go(made, clock, 60)
+    assert not made.events
+    assert all(host.build == OLD_BUILD for host in made.hosts)
 
 
 def test_a_single_host_is_not_upgraded(clock: Time) -> None:
