@@ -27,7 +27,7 @@ from exporter.outputs.web.application import (
     responding,
 )
 from exporter.outputs.web.auth import Passwords
-from exporter.outputs.web.connections import Listener
+from exporter.outputs.web.connections import Listener, connection_limit
 from exporter.outputs.web.login_queue import WAITING, Login, LoginQueue
 from exporter.outputs.web.server import Decide
 from exporter.outputs.web.tls import TLSListener
@@ -83,9 +83,12 @@ class Secured:
     """
 
     def __init__(
-        self, path: str, clock: Callable[[], float] = time.monotonic, *, waiting: int = WAITING
+        self, path: str, clock: Callable[[], float] = time.monotonic, *, waiting: int | None = None
     ) -> None:
         """``waiting``: how many logins may wait for their turn."""
+        if waiting is None:
+            # Who waits keeps a connection.
+            waiting = min(WAITING, connection_limit() // 2)
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from exporter.config import Settings
 from exporter.errors import ConfigError
@@ -16,17 +18,16 @@ from exporter.outputs.page.landing import views
 from exporter.outputs.process import StandardCollector
 from exporter.outputs.prometheus import Page
 from exporter.outputs.web.application import Application
-from exporter.outputs.web.connections import connection_limit
 from exporter.outputs.web.listen import EVERYWHERE, bind
-from exporter.outputs.web.login_queue import WAITING
 from exporter.outputs.web.restarts import Restarts
-from exporter.outputs.web.secured import Secured
 from exporter.outputs.web.server import WebServer
 from exporter.outputs.web.unix import UnixServer, check_path
 
 log = logging.getLogger("exporter.web")
 
 
+SECURED = "exporter.outputs.web.secured"
+"""TLS and passwords, imported where there is a web configuration file."""
 NAME = "api.sock"
 """In systemd's RuntimeDirectory."""
 
@@ -104,8 +105,7 @@ def _web(
     if settings.web.config_file is None:
         server = WebServer(application, settings.web.listen, failed=failed, restarts=restarts)
     else:
-        # Who waits for a login keeps a connection.
-        secured = Secured(settings.web.config_file, waiting=min(WAITING, connection_limit() // 2))
+        secured = _secured(settings.web.config_file)
         server = WebServer(
             secured.with_headers(application),
             settings.web.listen,
@@ -134,4 +134,8 @@ def _try_to_bind(settings: Settings) -> None:
 
 def _try_to_secure(settings: Settings) -> None:
     if settings.web.config_file is not None:
-        Secured(settings.web.config_file)
+        _secured(settings.web.config_file)
+
+
+def _secured(path: str) -> Any:
+    return import_module(SECURED).Secured(path)
