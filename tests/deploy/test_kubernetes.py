@@ -18,6 +18,8 @@ import yaml
 
 from dashboards import runbook
 from exporter.config import OPTIONS
+from exporter.ha.heartbeat import STOP_MARGIN
+from exporter.ha.rules import Rules
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE = DEPLOY / "kubernetes" / "base"
@@ -123,6 +125,17 @@ def test_probes_ask_for_life_and_readiness() -> None:
     (container,) = pod(document)["containers"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
     assert container["readinessProbe"]["httpGet"]["path"] == "/-/ready"
+
+
+def test_an_end_has_time_for_the_heartbeats() -> None:
+    """A stop keeps beating until the host confirms Disable; what is killed before is a reset."""
+    found = [
+        document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        for document in (*documents(BASE / "daemonset.yaml"), *rendered("default"), *rendered("everything"))
+        if document["kind"] == "DaemonSet"
+    ]
+    assert len(found) == 3
+    assert min(found) >= Rules().stop_limit + STOP_MARGIN + 5
 
 
 def test_job_that_podmonitor_makes_is_the_one_the_alert_looks_for() -> None:

@@ -394,6 +394,25 @@ def test_headers_that_drip_end_with_the_limit(serve: Serve) -> None:
     assert checks.http(url)(SHORT) == f"{url} did not answer within {SHORT:g} s"
 
 
+def test_a_peer_that_drips_is_left_and_not_waited_for(serve: Serve) -> None:
+    left = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            for _ in range(2000):
+                time.sleep(SHORT / 20)
+                connection.sendall(b"x")
+        except OSError:
+            left.set()
+
+    url = f"http://127.0.0.1:{serve(answer)}/"
+    # Longer than any pause between two bytes, which no limit for each read would then see.
+    assert checks.http(url)(5 * SHORT) == f"{url} did not answer within {5 * SHORT:g} s"
+    assert left.wait(PATIENCE)
+
+
 def test_a_handshake_that_drips_ends_with_the_limit(serve: Serve) -> None:
     port = serve(drips(b"\x16\x03\x03\x40\x00"))
     url = f"https://127.0.0.1:{port}/"
