@@ -69,8 +69,15 @@ def disable(desk: Desk, seconds: float | None) -> int:
     if status != OK:
         return status
     _forget(desk.path)
+    if maintenance.left() is None and lock.holder(desk.path) is not None:
+        # An exporter was starting meanwhile, and knows of nothing.
+        return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
-    if maintenance.left() is not None:
+    if maintenance.left() is None:
+        print(
+            "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that"
+        )
+    else:
         print(f"maintenance: {_until(maintenance)}; `vmguest-exporter ha enable` ends it")
     if heard:
         return OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -107,7 +108,8 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
         "heartbeat taken\n",
         "green\n",
         "application state: ok\n",
-        "monitoring is off, confirmed by the host\n",
+        "monitoring is off, confirmed by the host\n"
+        "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that\n",
         "not enabled\n",
     ]
     assert said[2].err == "vmguest-exporter: the host answered 2 (monitoring is not enabled)\n"
@@ -209,6 +211,35 @@ def test_disable_beside_a_heart_is_a_maintenance_that_enable_ends(
         assert maintenance.left() is None
         assert "not on yet" in capsys.readouterr().err
     assert not desk.monitor.enabled
+
+
+def test_an_exporter_that_starts_beside_disable_is_kept_from_switching_it_on_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by force: nobody had the lock yet, the command ended well, and monitoring was on again a second later."""
+    hearts: list[lock.Lock | None] = []
+    real = lock.holder
+
+    def holder(path: str) -> int | None:
+        found = real(path)
+        if not hearts:
+            hearts.append(lock.acquire(path))
+        return found
+
+    monkeypatch.setattr(lock, "holder", holder)
+    assert desk.run("disable") == command.OK
+    (held,) = hearts
+    assert held is not None
+    held.release()
+    assert Maintenance(desk.lock_file).left() == math.inf
+    assert "maintenance: without an end" in capsys.readouterr().out
+
+
+def test_disable_says_that_it_keeps_no_exporter_from_starting(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert desk.run("disable") == command.OK
+    assert "one that starts switches monitoring on again" in capsys.readouterr().out
 
 
 def test_maintenance_with_an_end(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
