@@ -108,8 +108,10 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
         "heartbeat taken\n",
         "green\n",
         "application state: ok\n",
-        "monitoring is off, confirmed by the host\n"
-        "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that\n",
+        (
+            "monitoring is off, confirmed by the host\n"
+            "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that\n"
+        ),
         "not enabled\n",
     ]
     assert said[2].err == "vmguest-exporter: the host answered 2 (monitoring is not enabled)\n"
