@@ -41,6 +41,7 @@ class Run:
         self.now = 100.0
         self.policy = Policy(rules or Rules(), self.now, leftover)
         self.health = GOOD
+        self.maintenance = False
         self.on = on
         self.status = AppStatus.GREEN
         self.answers: dict[Verb, CallResult] = {}
@@ -49,9 +50,8 @@ class Run:
         self.end: End | None = None
 
     def step(self) -> Call | Wait | End:
-        action = self.policy.next(
-            self.now, self.health, "check db: refused" if self.health is not GOOD else ""
-        )
+        reason = "check db: refused" if self.health is not GOOD else ""
+        action = self.policy.next(self.now, self.health, reason, maintenance=self.maintenance)
         if isinstance(action, Call):
             self.policy.done(self.now, action, self._answer(action))
         elif isinstance(action, End):
@@ -984,3 +984,49 @@ def test_the_last_of_the_grace_is_not_waited_for_in_a_spin() -> None:
         action = run.policy.next(run.now, BAD, seen=seen)
     assert isinstance(action, Wait)
     assert action.until >= run.now + 0.1
+
+
+# What the log says of it, word for word
+
+
+def test_maintenance_is_told_once_at_its_beginning_and_once_at_its_end() -> None:
+    run = beating()
+    run.maintenance = True
+    run.pass_time(30)
+    assert run.log == [
+        "warning: Maintenance: monitoring is handed back to vSphere HA until its end.",
+        "info: Monitoring is off, confirmed by the host.",
+    ]
+    run.log.clear()
+    run.maintenance = False
+    run.pass_time(5)
+    assert run.log[0] == "warning: Maintenance is over: monitoring is enabled once health is good."
+    assert run.logged("Maintenance") == 1
+
+
+def test_health_that_is_good_again_within_the_grace_period_is_told() -> None:
+    run = beating()
+    run.health = BAD
+    run.pass_time(5)
+    run.log.clear()
+    run.health = GOOD
+    run.pass_time(5)
+    assert run.log == ["info: Health is good again, within the grace period."]
+
+
+def test_an_orderly_stop_is_told() -> None:
+    run = beating()
+    run.policy.stop(run.now)
+    run.step()
+    assert run.log[0] == "info: Stopping: monitoring is handed back to vSphere HA first."
+
+
+def test_bad_health_is_not_told_while_no_heartbeats_go_out() -> None:
+    """Monitoring could not be enabled: there is nothing that goes on for a grace period."""
+    run = Run()
+    run.answers[E] = TransportError("no host")
+    run.pass_time(5)
+    run.log.clear()
+    run.health = BAD
+    run.pass_time(5)
+    assert not run.logged("Heartbeats go on")

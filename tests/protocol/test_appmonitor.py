@@ -154,3 +154,16 @@ def test_words_end_at_their_first_nul(rest: bytes) -> None:
 def test_what_stands_before_the_nul_must_be_a_code(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         appmonitor.parse_code(data)
+
+
+@pytest.mark.parametrize("data", [b"X green", b"green X", b"Xgreen"])
+def test_a_status_with_anything_around_it_is_an_error(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        appmonitor.parse_app_status(data)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(40, "b'" + "x" * 40 + "'"), (41, "b'" + "x" * 40 + "'…")])
+def test_forty_bytes_of_a_strange_reply_are_shown(length: int, shown: str) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        appmonitor.parse_app_status(b"x" * length)
+    assert f"of {shown}: Green" in str(caught.value)

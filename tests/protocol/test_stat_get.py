@@ -524,3 +524,54 @@ def test_nothing_is_never_negative(zero: str) -> None:
     for encoding, reply in replies.items():
         (found,) = parse(encoding, reply.encode()).values
         assert str(found.value) in ("0", "0.0"), encoding
+
+
+@pytest.mark.parametrize(
+    ("reply", "values"),
+    [
+        (b'{"a": {"value": 1}, "b": {"units": "KB"}}', {"a": 1}),
+        (b'{"b": {"units": "KB"}, "a": {"value": 1}}', {"a": 1}),
+        (b'{"a": 1, "b": [1]}', {"a": 1}),
+    ],
+)
+def test_something_strange_costs_no_other(reply: bytes, values: dict[str, object]) -> None:
+    assert {each.name: each.value for each in parse("json", reply).values} == values
+
+
+@pytest.mark.parametrize(
+    "reply", [b'{"b": {"units": "KB"}, "c": {"value": []}}', b'{"b": [1], "c": {"value": []}}']
+)
+def test_something_strange_first_and_nothing_else_is_not_understood(reply: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="nothing is understood as JSON"):
+        parse("json", reply)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply", "message"),
+    [
+        ("yaml", b"just words", "nothing is understood as YAML"),
+        ("text", b"just words", "nothing is understood as text"),
+        ("yaml", b"[1]", "in YAML look like JSON or XML"),
+        ("text", b"a = 1\n]", "in text look like JSON or XML"),
+        ("text", b"a = 1\n}", "in text look like JSON or XML"),
+        ("json", b"7", "^extended statistics in JSON are neither an object nor a list$"),
+        ("xml", b"<!DOCTYPE metrics><metrics/>", "^a document type declaration: a host sends none$"),
+    ],
+)
+def test_what_is_wrong_with_a_reply_is_said(encoding: str, reply: bytes, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message):
+        parse(encoding, reply)
+
+
+def test_marks_of_a_document_and_comments_are_no_statistics_that_were_left_out() -> None:
+    reply = parse("yaml", b"---\n# words\na: 1\n...\n")
+    assert {each.name: each.value for each in reply.values} == {"a": 1}
+    assert reply.dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "name"), [('"a"', "a"), ("'a'", "a"), ('"a', '"a'), ('""', ""), ("XaX", "XaX")]
+)
+def test_quotes_are_taken_off_in_pairs(word: str, name: str) -> None:
+    found = parse("yaml", f"{word}: 1\nb: 2".encode()).values
+    assert [each.name for each in found] == [*filter(None, (name, "b"))]

@@ -85,3 +85,14 @@ def test_a_path_has_511_bytes_at_most(length: int) -> None:
     reply = stats_v2.encode(1, {18: (True, b"")})
     reply = reply[:-512] + (b"p" * length).ljust(512, b"\0")
     assert stats_v2.decode(reply).values["resource_pool_path"] == "p" * min(length, 511)
+
+
+def test_what_was_not_given_is_sent_as_zero_and_not_valid() -> None:
+    assert stats_v2.encode(7, {})[12:] == bytes(stats_v2.SIZE - 12)
+
+
+@pytest.mark.parametrize("length", [510, 511, 512, 600])
+def test_a_path_is_cut_so_that_a_nul_ends_it(length: int) -> None:
+    path = next(row for row in STATISTICS if row.v2 and row.wire is Wire.STRING)
+    sent = stats_v2.encode(7, {path.id: (True, b"p" * length)})[157:]
+    assert sent == (b"p" * min(length, 511)).ljust(512, b"\0")

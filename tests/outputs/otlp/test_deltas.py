@@ -144,4 +144,13 @@ def test_series_of_sessions_that_are_long_over_are_forgotten() -> None:
         deltas.accepted()
     assert len(deltas) <= MOST
     assert deltas.difference(("host", 29_999), 7.0, UNSEEN, at(20)) == Difference(2.0, WALL + 11)
+
+
+def test_a_start_is_exact_even_a_moment_ago() -> None:
+    assert Deltas().difference("a", 3.0, Life(0, None, 9.75), at(10)) == Difference(3.0, WALL + 9.75)
+
+
+def test_what_was_accepted_once_is_the_mark_until_more_is_offered() -> None:
+    deltas = marked()
+    deltas.accepted()
     assert deltas.difference("a", 5007.0, OLD, at(20)) == Difference(7.0, WALL + 10)
