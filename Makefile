@@ -120,5 +120,5 @@ wine: $(READY)
 	@sh .ci/windows.sh
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist .coverage .coverage.*
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist mutants .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -182,7 +182,7 @@ class LibraryStatus(LibraryError):
 
 
 class LibraryCrashed(LibraryError):
-    """The child process in which the library runs died or did not answer; it is started anew."""
+    """The child process in which the library runs died or did not answer; it is restarted."""
 
     kind = "library_crashed"
 

@@ -168,7 +168,7 @@ class PollState:
     duration: Histogram = field(default_factory=lambda: Histogram.empty(POLL_DURATION_BOUNDS))
     source: SourceInfo | None = None
     library_restarts: int | None = None
-    """Times that the library's process had to be started anew; None where there is none."""
+    """Times that the library's process had to be restarted; None where there is no process."""
     extended: ExtendedSnapshot | None = None
     extended_up: bool | None = None
     """None: not asked for or the host has none; else whether the last round was good."""

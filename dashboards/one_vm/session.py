@@ -11,7 +11,7 @@ HOST = Section(
     (
         Panel(
             "Session began",
-            "When the host began to count for this VM. It starts anew at power-on, vMotion, resume, revert, reset and some "
+            "When the host began to count for this VM. It starts again at power-on, vMotion, resume, revert, reset and some "
             "hot-plug, and does not say which it was.",
             "dateTimeFromNow",
             "Not known: the host does not answer",

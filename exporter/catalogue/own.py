@@ -31,7 +31,7 @@ POLLS_UNCHANGED = Metric("polls_unchanged", _C, _EV, "Polls in which the host re
 LAST_POLL = Metric("last_poll", _G, Unit.TIMESTAMP, "When the last good poll read the host.")
 SOURCE = Metric("source", _I, _NO, "Source of the statistics, its transport and the version of the host's reply.", ("source", "transport", "protocol"))
 BUILD = Metric("exporter.build", _I, _NO, "Version of the exporter and of Python.", ("version", "python"))
-LIBRARY_RESTARTS = Metric("library.restarts", _C, _EV, "Times that the child process with VMware's library had to be started anew.")
+LIBRARY_RESTARTS = Metric("library.restarts", _C, _EV, "Times that the child process with VMware's library had to be restarted.")
 EXTENDED_UP = Metric("extended.up", _G, _NO, "1 when the last round over the extended statistics was good and is fresh; absent where the host has none.")
 EXTENDED_DROPPED = Metric("extended.dropped", _C, _EV, "Extended statistics left out: over a cap on names, labels or devices, with a name or value that can't be used, or read while the session changed.")
 

@@ -172,7 +172,7 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
         except ConfigError as error:
             problems.extend(error.problems)
 
-    # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
+    # A host that restarts has a new session: with the same seed its counters would seem to fall.
     seed = secrets.randbits(32) if args.seed is None else args.seed
     speed = 1.0 if args.speed is None else args.speed
     hosts: list[SimulatedHost] = []

@@ -18,7 +18,7 @@ from exporter.outputs.otlp.settings import PushSettings
 from exporter.outputs.web import tls_context, webconfig
 
 RENEW = 14 * 86400
-"""Seconds before a certificate's end from which on it is worth a word."""
+"""Seconds before a certificate expires from which a warning is due."""
 CONNECT_LIMIT = 1.0
 GRPC_NAMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
 """How targets begin that gRPC resolves in its own ways (grpc/grpc: doc/naming.md)."""

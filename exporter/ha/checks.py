@@ -71,7 +71,7 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
     with socket.create_connection(address, left) as plain, plain.dup() as outside:
         secured = _secured(plain, connection.host) if parts.scheme == "https" else None
         connection.sock = secured or plain
-        # A limit for each read is none for a peer that drips. So all of it ends with the socket, from outside.
+        # A limit for each read does not stop a peer that sends a byte at a time. So the socket is shut down from outside.
         alarm = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (outside,))
         alarm.daemon = True
         alarm.start()
@@ -106,7 +106,7 @@ def _shake_hands(secured: ssl.SSLSocket) -> None:
     try:
         secured.do_handshake()
     except ssl.SSLCertVerificationError:
-        # OpenSSL passes over authorities that it can't open, without a word: with no file to spare no certificate is good.
+        # OpenSSL silently skips authorities that it can't open: with no file descriptor left, no certificate is trusted.
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         raise
 

@@ -196,7 +196,7 @@ class Conversation:
 
     def _asked(self, now: float, wish: Wish, result: CallResult, *, was_on: bool, was_unsure: bool) -> None:
         if not isinstance(result, bool):
-            # So that what stands behind it has its turn between two attempts.
+            # So that what comes after it gets its turn between two attempts.
             self.schedule.ask_at(now + 2 * self._rules.retry)
             self._failed(now, wish, Verb.IS_ENABLED, result)
             return

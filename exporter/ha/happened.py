@@ -20,7 +20,7 @@ class Happened:
         if not report.settled:
             return
         before = self._before
-        # A status that can't be read is none: what was told last still stands.
+        # A status that can't be read counts as none: the last one still holds.
         self._before = replace(report, app_status=report.app_status or before.app_status)
         for text in changes(before, self._before):
             self.tell(text)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from exporter.ha.messages import MASKED
 
 HUNG = 8.0
-"""Seconds without a word from a heart that is to stop, after which another one has to do it: it reports every second."""
+"""Seconds without a report from a heart that is to stop, after which another one has to do it: it reports every second."""
 
 
 def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:

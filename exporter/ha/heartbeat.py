@@ -1,4 +1,4 @@
-"""The exporter's side of the heartbeats: start the heart, feed it with news on health, start it anew, stop it.
+"""The exporter's side of the heartbeats: start the heart, tell it about health, restart it, stop it.
 
 Two threads, neither of which the heart ever waits for: one gives it news, one takes its reports and starts it again
 whenever it dies. A process and not a thread, because a thread shares the interpreter's lock: a call that holds it,
@@ -86,7 +86,7 @@ class Heartbeat:
         """The counters of the hearts before this one."""
         self._report = HeartReport()
         self._newborn = True
-        """The heart has not said a word yet: the report is still that of the last one."""
+        """The heart has not reported yet: the report is still the last one's."""
         self._refusal = ""
         self._heard = threading.Condition()
         self._started = False

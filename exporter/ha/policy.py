@@ -1,11 +1,11 @@
-"""When to beat, and when not to: the whole judgement of the heartbeats as a pure state machine.
+"""When to beat, and when not to: every decision about heartbeats, as a pure state machine.
 
 No clock, no I/O, no thread: :meth:`Policy.next` is told the time and the health and says what to do now;
 :meth:`Policy.done` is told how it went. Whatever resets a machine, or fails to, is decided in this file: the phase. How
 the host is brought to what a phase wants is :mod:`exporter.ha.conversation`; the phases and what leads to them are
 :mod:`exporter.ha.transitions`. Every object is written by its own methods alone.
 
-Three rules stand above all others. Before the first good health nothing is enabled. A state that is not sure
+Three rules come before all others. Before the first good health nothing is enabled. A state that is not sure
 (a lost reply) is asked for, never guessed. While monitoring may be on and nobody decided against it, beats go on.
 
 Sources: "Guest and HA Application Monitoring SDK Programming Guide" (flow, 30 s limit, statuses), SDK release

@@ -100,7 +100,7 @@ def _difference(wanted: float | None, there: float | None) -> float | None:
 
 
 AHEAD = 64 * 2**20
-"""Bytes that the balloon's target may be ahead of its size without a word. Our own choice: nobody else shows the target."""
+"""Bytes that the balloon's target may be ahead of its size before it is mentioned. Our own choice: nobody else shows the target."""
 INCH = 2**20
 """Bytes by which a balloon must grow to count as moving: the host counts in MB."""
 

@@ -146,7 +146,7 @@ class Keeper:
             return {}, None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             log.warning(
-                "what the last run saw can't be read; it begins anew",
+                "what the last run saw can't be read; it starts afresh",
                 extra={"file": self._path, "reason": error},
             )
             return {}, None

@@ -46,7 +46,7 @@ class Loaded:
     missing: tuple[str, ...]
 
 
-# All of these raise AttributeError, KeyError, TypeError or ValueError for an answer that is none.
+# All of these raise AttributeError, KeyError, TypeError or ValueError for anything that is not an answer.
 
 
 def error(answer: LibraryMessage) -> VMGuestError | None:

@@ -1,4 +1,4 @@
-"""The heart's side of VMware's HA library: ask its process, wait no longer than the limit, start it anew.
+"""The heart's side of VMware's HA library: ask its process, wait no longer than the limit, restart it.
 
 It is killed and started again at once when a channel could not be opened, a call took too long, or it died, so that
 the new one is ready for the heartbeat that is tried next. The process is :mod:`exporter.library.appmonitor`.

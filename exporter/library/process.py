@@ -1,4 +1,4 @@
-"""The parent's side of the expendable process: ask, wait no longer than the limit, start anew after a crash.
+"""The parent's side of the expendable process: ask, wait no longer than the limit, restart it after a crash.
 
 Works with pipes and one thread per process that reads answers, which is what Windows has too. Does not import
 ctypes: VMware's library is never in this process.
@@ -84,7 +84,7 @@ class LibraryProcess:
 
     @property
     def restarts(self) -> int:
-        """Times that a process had to be started anew."""
+        """Times that a process had to be restarted."""
         return max(0, self._started - 1)
 
     @property

@@ -18,7 +18,7 @@ class Source(Protocol):
 
     @property
     def restarts(self) -> int | None:
-        """Times that the library's process had to be started anew; None where there is none."""
+        """Times that the library's process had to be restarted; None where there is no process."""
 
     def read(self) -> Snapshot:
         """Ask the host for the basic statistics; connects first where needed.

@@ -13,7 +13,7 @@ Version 1 is UTF-8 text, a JSON object a line::
 ``at``: seconds since the start at which the command went out; ``took``: until its reply was there. ``reply``: the
 bytes of the connection in base64, packet lengths and DataMap included, whatever they are worth. ``error`` and
 ``text``: kind and words of the :class:`~exporter.errors.TransportError` that came instead of a whole reply; with
-an empty ``ask`` no connection was to be had. ``guest``: what the guest's own kernel said then, the fields of
+an empty ``ask`` no connection could be made. ``guest``: what the guest's own kernel said then, the fields of
 :class:`~exporter.snapshot.Guest` that are numbers; without it, shares per vCPU would take those of the machine that
 plays. The last line tells a recording that was ended from one that was cut
 off. Lines of other shapes, and further keys, belong to later versions: readers pass over keys they do not know.

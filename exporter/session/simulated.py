@@ -20,7 +20,7 @@ def find_host(settings: Settings) -> Host:
     Raises:
         ConfigError: a scenario that can't be used.
     """
-    # A host that starts anew has a new session: with one and the same seed its counters would seem to fall.
+    # A host that restarts has a new session: with the same seed its counters would seem to fall.
     seed = secrets.randbits(32) if settings.simulated.seed is None else settings.simulated.seed
     try:
         connector = in_process(settings.simulated.scenario, seed=seed)

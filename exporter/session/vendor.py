@@ -40,7 +40,7 @@ class LibrarySource:
 
     @property
     def restarts(self) -> int:
-        """Times that the process had to be started anew: ``vmguest_library_restarts_total``."""
+        """Times that the process had to be restarted: ``vmguest_library_restarts_total``."""
         return self._process.restarts
 
     @property

@@ -1,4 +1,4 @@
-"""The views as lines of styled pieces: for Textual, and for terminals that are none.
+"""The views as lines of styled pieces: for Textual, and for output that is no terminal.
 
 A style is a level of the insight (``ok`` to ``critical``), ``title``, ``dim``, or empty. Each level has its mark too, so
 everything can be read without colours.

@@ -238,7 +238,7 @@ def serving(handler: type[BaseHTTPRequestHandler], seconds: float | None = None)
 
     class Server(ThreadingHTTPServer):
         def verify_request(self, _request: object, _address: object) -> bool:
-            # The time runs from the first request: how long the others take to start is nobody's matter.
+            # The time runs from the first request: how long the others take to start does not count.
             if seconds and not closing.is_alive() and not closing.finished.is_set():
                 closing.start()
             return True

@@ -18,7 +18,7 @@ def connect(settings: PushSettings) -> Client:
         from exporter.outputs.otlp.grpc_client import GrpcClient
 
         return GrpcClient(settings)
-    # What it warns of (a header that is none) is part of an answer, and that is judged here.
+    # What it warns of (a malformed header) is part of an answer, and answers are judged here.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     from exporter.outputs.otlp.http_client import HttpClient
 

@@ -48,7 +48,9 @@ def headers(
                 problems.append(f"{value.where}: expected NAME=VALUE, separated by commas; one has no =")
                 continue
             if malformed(name) or malformed(text):
-                log.warning("%s: a %% that begins no two hexadecimal digits is taken as it is", value.where)
+                log.warning(
+                    "%s: a %% without two hexadecimal digits after it is taken literally", value.where
+                )
             take(value.where, unquote(name), unquote(text))
     for name, text in given:
         take("--otlp.headers", name, text)

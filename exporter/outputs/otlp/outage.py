@@ -12,7 +12,7 @@ from exporter.outputs.otlp.client import ExportResult, Outcome
 log = logging.getLogger("exporter.otlp")
 
 REMIND = 3600.0
-"""Seconds after which a rejection or a remark in the same words is said again."""
+"""Seconds after which a rejection or a warning in the same words is logged again."""
 WORDINGS = 8
 """Of one code, at most, that are said in an outage or within :data:`REMIND`."""
 
@@ -52,7 +52,7 @@ class Outage:
                 extra={**self._why(result), "points": result.refused_points},
             )
         elif result.reason:
-            log.warning("the OTLP receiver remarks", extra={"remark": result.reason})
+            log.warning("the OTLP receiver took everything, with a warning", extra={"warning": result.reason})
 
     def _why(self, result: ExportResult) -> dict[str, object]:
         return {"endpoint": self._endpoint, "reason": result.reason or result.code}

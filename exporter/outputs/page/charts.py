@@ -79,7 +79,7 @@ CHARTS: tuple[PageChart, ...] = (
         extended=True,
     ),
     _level("memory_active", "Memory active", "In recent use, as the host estimates it."),
-    _level("memory_used", "Memory used", "Host memory that stands behind the guest's."),
+    _level("memory_used", "Memory used", "Host memory that backs the guest's."),
     _level("memory_ballooned", "Memory ballooned", "Taken back by the host; missing to the guest."),
     _level("memory_swapped", "Memory swapped", "In the host's swap file; slow to come back."),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from exporter.simulator.host import SimulatedHost
 from exporter.simulator.scenario import Drive, Machine, Scenario
 
 VMS_PER_HOST, HOSTS_PER_CLUSTER = 18, 16
-"""At the start. A host has 32 cores and 256 GiB: such a one has a quarter of its CPU left, and half of its memory."""
+"""At the start. A host has 32 cores and 256 GiB: it has a quarter of its CPU left, and half of its memory."""
 MODELS = (2600, 3000)
 """MHz of the hosts: all of one cluster are alike."""
 OLD_BUILD, NEW_BUILD = "VMware ESXi 8.0.3 build-24022510", "VMware ESXi 9.0.1 build-25148080"

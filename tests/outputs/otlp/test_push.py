@@ -248,7 +248,7 @@ def test_a_remark_of_the_receiver_is_passed_on_once(caplog: pytest.LogCaptureFix
     client = FakeClient(remark, remark, OK, remark)
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 5)
-    assert [each.__dict__["remark"] for each in caplog.records] == ["use another name"]
+    assert [each.__dict__["warning"] for each in caplog.records] == ["use another name"]
 
 
 def test_two_causes_of_one_code_are_told_each(caplog: pytest.LogCaptureFixture) -> None:

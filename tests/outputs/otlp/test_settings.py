@@ -208,7 +208,7 @@ def test_a_percent_sign_that_encodes_nothing_stays_with_a_warning(caplog: pytest
     found = settings({"OTEL_EXPORTER_OTLP_HEADERS": "key=100%25%"}, endpoint="http://c")
     assert found.headers == {"key": "100%%"}
     assert caplog.messages == [
-        "OTEL_EXPORTER_OTLP_HEADERS: a % that begins no two hexadecimal digits is taken as it is"
+        "OTEL_EXPORTER_OTLP_HEADERS: a % without two hexadecimal digits after it is taken literally"
     ]
 
 
