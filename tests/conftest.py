@@ -13,7 +13,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure of what is tested.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "unhurried",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100 if os.environ.get("COMPLETE") else 30,
+)
 settings.load_profile("unhurried")
 
 

@@ -12,6 +12,7 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -132,12 +133,22 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and dotted name of everything imported, inside functions too; ``from a import b`` is ``a.b``.
 
     So is a module that a table names, for ``import_module``.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(_imports(path))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    tree = parsed(path)
     loggers = {
         node.args[0]
         for node in ast.walk(tree)
@@ -267,6 +278,7 @@ def downstream(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return reached
 
 
+@cache
 def room_imports() -> dict[tuple[str, str], list[str]]:
     """(importing room, imported room) -> where; without the places in which parts meet settings and each other."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -412,7 +424,7 @@ def privates_of(cls: type) -> set[str]:
 
 
 def test_no_private_name_of_another_package_is_used() -> None:
-    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES}
+    trees = {name: parsed(path) for name, path in MODULES}
     own = own_names(iter(trees.values()))
     wrong = {
         name: [f"{name}:{line}: {used}" for line, used in foreign_privates(tree, own)]
@@ -467,7 +479,7 @@ def test_no_file_is_excused_for_imports_that_stand_at_its_top() -> None:
 def has_inner_import(path: Path) -> bool:
     return any(
         isinstance(inner, ast.Import | ast.ImportFrom)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in ast.walk(node)
     )
@@ -493,7 +505,7 @@ def public_types(tree: ast.Module) -> Iterator[str]:
 def test_one_name_is_one_thing() -> None:
     places: dict[str, list[str]] = {}
     for module, path in MODULES:
-        for name in public_types(ast.parse(path.read_text(encoding="utf-8"))):
+        for name in public_types(parsed(path)):
             if module != "config.settings" or name not in CHAPTERS:
                 places.setdefault(name, []).append(module)
     twice = {name: where for name, where in places.items() if len(where) > 1}

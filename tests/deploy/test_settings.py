@@ -131,6 +131,8 @@ def test_port_is_the_default_one_everywhere() -> None:
 
 ROLE = DEPLOY / "ansible" / "roles" / "vmguest_exporter"
 
+runs_ansible = pytest.mark.complete(reason="each run of Ansible takes seconds")
+
 
 def run_ansible(program: str, *words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / program), *map(str, words)]
@@ -170,6 +172,7 @@ def written_by_role(tmp_path: Path, variables: dict[str, Any]) -> dict[str, str]
     return as_systemd_reads(written.read_text(encoding="utf-8"))
 
 
+@runs_ansible
 @pytest.mark.parametrize("host", ["every", "db-01.example.net"])
 def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path, host: str) -> None:
     (inventory,) = documents(DEPLOY / "ansible" / "inventory.yml")
@@ -182,6 +185,7 @@ def test_settings_file_written_by_ansible_is_accepted(tmp_path: Path, host: str)
     load((), found | drop_in)
 
 
+@runs_ansible
 def test_switches_lists_and_secrets_arrive_as_they_are(tmp_path: Path) -> None:
     secret = 'Bearer "schlüssel" $HOME `x` \\'
     found = written_by_role(
@@ -209,6 +213,7 @@ def test_the_role_knows_every_setting() -> None:
     assert known == expected, "python deploy/ansible/generate.py"
 
 
+@runs_ansible
 @pytest.mark.parametrize(
     ("package", "settings", "told"),
     [
@@ -271,6 +276,7 @@ def check_of_the_role(tmp_path: Path, **variables: Any) -> subprocess.CompletedP
     )
 
 
+@runs_ansible
 @pytest.mark.parametrize("heartbeats", [False, True])
 def test_a_check_before_the_first_installation_ends_well(tmp_path: Path, heartbeats: bool) -> None:
     done = check_of_the_role(tmp_path, vmguest_exporter_ha=heartbeats)
@@ -279,6 +285,7 @@ def test_a_check_before_the_first_installation_ends_well(tmp_path: Path, heartbe
     assert not (tmp_path / "settings").exists()
 
 
+@runs_ansible
 @pytest.mark.parametrize(
     ("family", "found", "interpreter", "packages"),
     [
@@ -337,6 +344,7 @@ def test_what_the_role_writes_it_takes_away() -> None:
     assert "/var/lib/private/vmguest-exporter" in taken, "the unit's StateDirectory"
 
 
+@runs_ansible
 @pytest.mark.parametrize(
     ("package", "folder"), [("x.whl", "/opt/vmguest-exporter/bin"), ("x.deb", "/usr/bin")]
 )
@@ -367,12 +375,14 @@ def test_the_drop_in_for_heartbeats_names_the_program_where_it_is(
     assert f"ExecStopPost=-{folder}/vmguest-exporter ha finish-stop" in (tmp_path / "ha.conf").read_text()
 
 
+@runs_ansible
 def test_a_state_that_is_none_is_refused(tmp_path: Path) -> None:
     done = check_of_the_role(tmp_path, vmguest_exporter_state="abesnt")
     assert done.returncode != 0
     assert "'abesnt'; it has to be present or absent" in " ".join(done.stdout.split())
 
 
+@runs_ansible
 def test_the_collection_carries_its_files(tmp_path: Path) -> None:
     """Built, installed elsewhere, and still the files of this repository: the links have become files."""
     built = run_ansible(
@@ -394,6 +404,7 @@ def test_the_collection_carries_its_files(tmp_path: Path) -> None:
             assert content.read() == path.read_bytes()
 
 
+@runs_ansible
 def test_playbook_is_sound() -> None:
     ansible = str(Path(sys.executable).parent / "ansible-playbook")
     command = [ansible, "--syntax-check", "--inventory=inventory.yml", "playbook.yml"]
@@ -402,6 +413,7 @@ def test_playbook_is_sound() -> None:
     )
 
 
+@runs_ansible
 @pytest.mark.parametrize("given", [True, False])
 def test_role_ends_well_only_where_the_host_gives_statistics(
     tmp_path: Path, listening: Any, wait: Any, given: bool

@@ -27,6 +27,8 @@ import pytest
 from exporter.ha import lock
 from exporter.ha.rules import Leftover
 
+pytestmark = pytest.mark.complete(reason="real time: all cases together take a minute")
+
 ROOT = Path(__file__).parents[2]
 WINDOW = 6.0
 RESTART_WINDOW = 25.0

@@ -131,7 +131,7 @@ def test_a_file_that_is_no_use_is_said_once_and_written_anew(
     told = run(tmp_path, state(1))
     written(told)
     assert [line.message for line in caplog.records] == [
-        "what the last run saw can't be read; it begins anew"
+        "what the last run saw can't be read; it starts afresh"
     ]
     insight = told.insight()
     assert insight is not None

@@ -87,7 +87,8 @@ def test_thresholds_are_those_of_the_alert_rules(threshold: float, alert: str, p
     assert threshold in numbers, (alert, numbers)
 
 
-amounts = st.none() | st.floats(0, 1e15)
+# No quantity of a host, in base units, is smaller than a thousandth.
+amounts = st.none() | st.just(0.0) | st.floats(1e-3, 1e15)
 any_vitals = st.builds(
     Vitals,
     **{

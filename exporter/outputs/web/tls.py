@@ -75,7 +75,11 @@ class TLSChannel(BoundedChannel):
     def _refused(self, error: OSError) -> None:
         """Close after an error. OpenSSL has sent its alert; unread bytes would take that back on closing."""
         reason = str(getattr(error, "reason", None) or "")
-        if self._shaken or not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+        # Python before 3.11.4, as Debian 12 has it, takes a connection that just ends for an orderly close of TLS.
+        ended = not isinstance(error, ssl.SSLError) or isinstance(
+            error, ssl.SSLEOFError | ssl.SSLZeroReturnError
+        )
+        if self._shaken or ended:
             # The end of a connection like any other: a port scan, a reset.
             self.handle_close()
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import platform
 import ssl
 import tempfile
 import warnings
@@ -79,12 +80,22 @@ def _set_ciphers(made: ssl.SSLContext, suites: tuple[str, ...]) -> None:
 def _set_curves(made: ssl.SSLContext, curves: tuple[str, ...]) -> None:
     """All of them, in this order, from Python 3.15 on. Before, it can set one: less than was allowed, never more.
 
-    Then it is P-256 where that is among them, which every client of TLS 1.3 must have (RFC 8446 section 9.1).
+    Then it is P-256 where that is among them, which every client of TLS 1.3 must have (RFC 8446 section 9.1), else the
+    first that this Python knows: Debian 12's has no X25519 to set.
+
+    Raises:
+        ConfigError: it knows none of them.
     """
     if hasattr(made, "set_groups"):
         made.set_groups(":".join(CURVES[curve] for curve in curves))
-    else:
-        made.set_ecdh_curve(CURVES["CurveP256" if "CurveP256" in curves else curves[0]])
+        return
+    for curve in sorted(curves, key="CurveP256".__ne__):
+        with contextlib.suppress(ssl.SSLError, ValueError):
+            made.set_ecdh_curve(CURVES[curve])
+            return
+    raise ConfigError(
+        f"{FLAG}: curve_preferences: Python {platform.python_version()} can't be held to {' or '.join(curves)}; add CurveP256"
+    )
 
 
 def _load_pair(made: ssl.SSLContext, tls: TLSSettings) -> None:

@@ -30,7 +30,7 @@ from exporter.outputs.web.application import Environ, StartResponse
 from exporter.outputs.web.connections import OpenFiles, Refusals
 from exporter.outputs.web.server import InLoop, WebServer
 from exporter.outputs.web.tls import RECORD, TLSChannel, TLSListener
-from exporter.outputs.web.tls_context import admits, context
+from exporter.outputs.web.tls_context import Context, admits, context
 from exporter.outputs.web.webconfig import TLSSettings
 
 PAGE = b"vmguest_up 1.0\n" * 20_000
@@ -96,7 +96,9 @@ def served(server: WebServer, client: ssl.SSLContext) -> bool:
     """Whether the page comes; a refused client may learn so only after its own part of the handshake."""
     try:
         with connected(server, client) as sock:
-            return page(sock) == PAGE
+            return (
+                page(sock, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") == PAGE
+            )
     except OSError:
         return False
 
@@ -202,8 +204,47 @@ class TestVersionsAndCiphers:
 
     def test_several_curves_do_not_let_in_another(self, serve: Serve, trusting: ssl.SSLContext) -> None:
         server = serve(curve_preferences=("CurveP521", "CurveP384"))
-        trusting.set_ecdh_curve("X25519")
+        trusting.set_ecdh_curve("prime256v1")
         assert not served(server, trusting)
+
+    @pytest.mark.parametrize(
+        "error", [ssl.SSLError("unknown group"), ValueError("unknown elliptic curve name")]
+    )
+    def test_a_curve_that_this_python_can_not_set_gives_way_to_the_next(
+        self, serve: Serve, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        """Python before 3.11.4 knows no X25519 here."""
+        setting = ssl.SSLContext.set_ecdh_curve
+
+        def known(made: ssl.SSLContext, curve: str) -> None:
+            if curve == "X25519":
+                raise error
+            setting(made, curve)
+
+        monkeypatch.setattr(Context, "set_ecdh_curve", known)
+        monkeypatch.delattr(ssl.SSLContext, "set_groups", raising=False)
+        with pytest.raises(ConfigError, match="can't be held to X25519; add CurveP256"):
+            serve(curve_preferences=("X25519",))
+        server = serve(curve_preferences=("X25519", "CurveP384"))
+        trusting.set_ecdh_curve("secp384r1")
+        assert served(server, trusting)
+
+    def test_an_end_that_an_older_python_takes_for_an_orderly_one_is_no_refusal(
+        self, serve: Serve, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shake = ssl.SSLSocket.do_handshake
+
+        def ends(sock: ssl.SSLSocket, block: bool = False) -> None:
+            try:
+                shake(sock, block)
+            except ssl.SSLEOFError as error:
+                raise ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed (EOF)") from error
+
+        monkeypatch.setattr(ssl.SSLSocket, "do_handshake", ends)
+        server = serve()
+        socket.create_connection(server.addresses[0], timeout=10).close()
+        assert served(server, trusting)
+        assert set(refused(server).values()) == {0.0}
 
 
 class TestClientCertificates:
