@@ -60,6 +60,8 @@ def _shortage(error: BaseException | None) -> str:
             return "out of memory: raise MemoryMax=, or ulimit -v"
         if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
             return f"{error.strerror}: raise LimitNOFILE=, or ulimit -n"
+        if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+            return f"{error}: raise TasksMax= and MemoryMax=, or ulimit -u and -v"
         error = error.__context__
     return ""
 

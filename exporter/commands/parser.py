@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from exporter import __version__
 from exporter.config.flags import HELP, VERSION, add_settings, flags
@@ -18,6 +18,9 @@ from exporter.config.given import did_you_mean
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
 from exporter.machine.system import HEARTBEATS, VSOCK
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 PROGRAM = "vmguest-exporter"
 
@@ -94,7 +97,7 @@ def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
     it is told which words a setting takes, and that commands take settings too. A command line is read by
     :func:`exporter.config.flags.read`.
     """
-    parser = ArgumentParser(
+    parser = _HelpfulParser(
         prog=PROGRAM,
         usage=USAGE,
         description=DESCRIPTION,
@@ -126,7 +129,13 @@ def _describe_settings(parser: ArgumentParser, files: object) -> None:
             vars(action)["complete"] = files
 
 
-class _OwnParser(ArgumentParser):
+class _HelpfulParser(ArgumentParser):
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """As argparse does, which passes over a full disk, though."""
+        print(self.format_help(), end="", file=file)
+
+
+class _OwnParser(_HelpfulParser):
     """Of a command, or of one of its own commands. Takes no abbreviation, and says which flag or word was meant.
 
     ``settings``: the flags that were taken out before and may have been meant too.

@@ -308,6 +308,8 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     [
         ("EXPORTER reference >/dev/full", 1, "standard output: No space left on device"),
         ("EXPORTER reference >&-", 0, ""),
+        ("EXPORTER --help >/dev/full", 1, "standard output: No space left on device"),
+        ("EXPORTER doctor --help >/dev/full", 1, "standard output: No space left on device"),
         ("ulimit -n 6; EXPORTER --source=simulated", 1, "LimitNOFILE="),
     ],
 )
@@ -324,6 +326,7 @@ def test_what_the_shell_does_to_it_is_no_traceback(line: str, status: int, said:
         (KeyboardInterrupt(), 130, ""),
         (MemoryError(), 1, "out of memory"),
         (OSError(24, "Too many open files"), 1, "LimitNOFILE="),
+        (RuntimeError("can't start new thread"), 1, "TasksMax="),
     ],
 )
 def test_whatever_happens_at_the_start_is_a_line(
