@@ -78,7 +78,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.simulate": VALUES | {"config", "fleet", "simulator"},
     "commands.check": VALUES | {"advice", "config", "reading", "check"},
     "commands.report": VALUES | {"config", "doctor", "masking", "reading", "report"},
-    "commands.top": VALUES | {"config", "outputs", "reading", "top"},
+    "commands.top": VALUES | {"config", "machine", "outputs", "reading", "top"},
     "commands.show": VALUES | {"config", "outputs", "reading", "show"},
     # Where a part meets its settings: it checks them and starts.
     "session.hosts": VALUES | {"config", "machine", "session"},

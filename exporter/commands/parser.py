@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from exporter import __version__
 from exporter.config.flags import HELP, VERSION, add_settings, flags
@@ -18,9 +18,6 @@ from exporter.config.given import did_you_mean
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
 from exporter.machine.system import HEARTBEATS, VSOCK
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
 
 PROGRAM = "vmguest-exporter"
 
@@ -130,7 +127,7 @@ def _describe_settings(parser: ArgumentParser, files: object) -> None:
 
 
 class _HelpfulParser(ArgumentParser):
-    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """As argparse does, which passes over a full disk, though."""
         print(self.format_help(), end="", file=file)
 

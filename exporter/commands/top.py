@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 from exporter.config import Settings
 from exporter.errors import ConfigError
+from exporter.machine.extras import how_to_get
 from exporter.outputs.api import Document
 from exporter.reading.base import Place
 from exporter.reading.where import add_arguments as add_place
@@ -48,7 +49,7 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
     live = not args.batch and sys.stdout.isatty() and sys.stdin.isatty() and environ.get("TERM") != "dumb"
     if live and find_spec("textual") is None:
         raise ConfigError(
-            "the live view needs Textual: pip install 'vmguest-exporter[top]'; --batch and TERM=dumb do without"
+            f"the live view needs Textual; {how_to_get('textual>=4,<9')}; --batch and TERM=dumb do without"
         )
     settings = load()
     quiet(settings)

@@ -49,7 +49,7 @@ def test_without_textual_it_says_what_to_install(
     monkeypatch.setattr("exporter.commands.top.find_spec", lambda _: None)
     monkeypatch.setenv("TERM", "xterm")
     assert cli.main(["top", *HOST]) == 2
-    assert "pip install 'vmguest-exporter[top]'" in capsys.readouterr().err
+    assert "pip install 'textual>=4,<9'" in capsys.readouterr().err
 
 
 class Terminal:

@@ -12,7 +12,7 @@ from exporter.outputs.api import Document
 from exporter.reading.base import NoAnswer
 from tests.top.worlds import documents
 
-pytest.importorskip("textual", reason="an extra: pip install 'vmguest-exporter[top]'")
+pytest.importorskip("textual", reason="an extra: make test installs it")
 
 from textual.widgets import Static
 

@@ -25,7 +25,7 @@ def _resolved(settings: Settings, environ: Mapping[str, str]) -> PushSettings | 
         # Packages that fit every Python have no gRPC: it is compiled for one.
         raise ConfigError(
             "--otlp.protocol=grpc needs gRPC, which this installation does not have; use --otlp.protocol=http/protobuf"
-            " with the receiver's other port, usually 4318, or install the program with pip"
+            " with the receiver's other port, usually 4318, or the wheel, installed by pip: that has gRPC"
         )
     return found
 

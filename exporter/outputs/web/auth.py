@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from exporter.errors import ConfigError
+from exporter.machine.extras import how_to_get
 from exporter.outputs.web.webconfig import FLAG, cost
 
 REMEMBERED = 100
@@ -62,10 +63,8 @@ def checker() -> Matches:
     try:
         import bcrypt
     except ImportError as error:
-        raise ConfigError(
-            f"{FLAG}: basic_auth_users needs bcrypt; install it with: pip install 'vmguest-exporter[web]',"
-            " or apt-get install python3-bcrypt, or dnf install python3-bcrypt"
-        ) from error
+        way = how_to_get("bcrypt>=4.0,<6", "apt-get install python3-bcrypt", "dnf install python3-bcrypt")
+        raise ConfigError(f"{FLAG}: basic_auth_users needs bcrypt: {way}") from error
 
     def matches(password: bytes, hashed: bytes) -> bool:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from exporter.errors import ConfigError
+from exporter.machine.extras import how_to_get
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -25,9 +26,8 @@ def compose(text: str, flag: str, path: str) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise ConfigError(
-            f"{flag} needs PyYAML; install it with: pip install 'vmguest-exporter[web]', or apt-get install python3-yaml"
-        ) from error
+        way = how_to_get("PyYAML>=6,<7", "apt-get install python3-yaml", "dnf install python3-pyyaml")
+        raise ConfigError(f"{flag} needs PyYAML: {way}") from error
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
