@@ -329,6 +329,22 @@ def test_main_refuses_an_interval_without_slack(
     assert not (short_path / "lock").exists()
 
 
+def test_main_refuses_a_container_s_own_lock_before_it_takes_it(
+    main: None, pipes: tuple[int, int, int, int], short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the host is the hypervisor: a unix socket is no other container's host."""
+
+    def refuse(path: str) -> None:
+        raise ConfigError(f"{path}: this is a container")
+
+    monkeypatch.setattr(lock, "check_shared", refuse)
+    # Whatever comes of it: no test opens the hypervisor's vsock.
+    monkeypatch.setattr(heart, "monitor_for", lambda _settings: pytest.fail("it went on"))
+    assert heart.main([settings(short_path, socket=None).argument]) == messages.REFUSED
+    assert "this is a container" in repr(sent(pipes))
+    assert not (short_path / "lock").exists()
+
+
 def test_a_mistake_of_its_own_is_told_and_is_an_end(
     main: None, pipes: tuple[int, int, int, int], short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

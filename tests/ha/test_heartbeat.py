@@ -258,6 +258,19 @@ signal.pause()
     assert subject.value("vmguest_ha_heartbeats_total") == 7
 
 
+def test_its_successor_is_told_for_how_long_health_was_bad(subject: Subject) -> None:
+    """Restarted every 20 s with lasting bad health, nothing happened for 15 minutes."""
+    beat = subject.make(
+        "first = born() == 0\n"
+        "report(bad_for=25.0 if first else (settings.bad_for or 0.0) + 100.0)\n"
+        "first and sys.exit(70)\n"
+        "signal.pause()"
+    )
+    beat.start()
+    wait_until(lambda: beat._report.bad_for >= 100.0)
+    assert beat._report.bad_for == 125.0
+
+
 def test_a_heart_that_dies_is_started_again_and_its_counters_go_on(
     subject: Subject, caplog: pytest.LogCaptureFixture
 ) -> None:
