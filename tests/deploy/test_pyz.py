@@ -157,7 +157,7 @@ def test_tls_settings_are_read(pyz: Path, tmp_path: Path) -> None:
     ("arguments", "way_out"),
     [
         (("--otlp.protocol=grpc", "--otlp.endpoint=localhost:4317"), "--otlp.protocol=http/protobuf"),
-        (("--web.config.file={passwords}",), "python3-bcrypt"),
+        (("--web.config.file={passwords}",), "basic_auth_users needs bcrypt: "),
     ],
 )
 def test_what_is_not_in_it_says_the_way_out(
