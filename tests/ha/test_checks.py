@@ -467,6 +467,23 @@ def test_the_children_of_a_check_are_reaped_by_their_group(monkeypatch: pytest.M
     assert groups == set()
 
 
+def test_each_look_reaps_what_the_one_before_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    real = os.waitpid
+
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        if pid < -1:
+            groups.append(pid)
+        return real(pid, options)
+
+    probe = checks.command(["/bin/true"])
+    monkeypatch.setattr(os, "waitpid", waitpid)
+    assert probe(PATIENCE) is None
+    assert groups == []
+    assert probe(PATIENCE) is None
+    assert len(groups) == 1
+
+
 def test_a_command_that_was_killed_from_outside_is_no_word_on_what_it_looks_at() -> None:
     with pytest.raises(OwnFault, match="sh was killed"):
         look(checks.command(["/bin/sh", "-c", "kill -KILL $$"]), PATIENCE)
