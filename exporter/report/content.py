@@ -7,7 +7,7 @@ from typing import Any
 
 from exporter.insight.words import percent, size, span
 from exporter.outputs.api import Document
-from exporter.report.asks import ASKS
+from exporter.report.asks import asks
 from exporter.report.model import Block, Chart, Report, Section, Table, Text
 from exporter.show.tables import quantity, when
 
@@ -29,7 +29,7 @@ def build(
     speaking = [each for each in document["answers"] if each["level"] in {"critical", "warning", "info"}]
     speaking.sort(key=lambda each: ["critical", "warning", "info"].index(each["level"]))
     sections = [
-        Section("What to ask the vSphere administrator for", _asks(speaking)),
+        Section("What to ask the vSphere administrator for", _asks(document, speaking)),
         Section("What was found", _answers(document, speaking)),
         Section("Worst windows", _worst(document)),
         Section("The last hour", _charts(document)),
@@ -52,14 +52,14 @@ def build(
     return masked(whole, mask)
 
 
-def _asks(speaking: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
+def _asks(document: Document, speaking: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
     rows: dict[tuple[str, str], list[str]] = {}
     spoken = {answer["key"] for answer in speaking}
     for answer in speaking:
         if answer["key"] == "steal" and not spoken & CPU:
             # Worth a setting only where time is lost.
             continue
-        for ask in ASKS.get(answer["key"], ()):
+        for ask in asks(answer["key"], document):
             rows.setdefault((ask.what, ask.where), []).append(answer["question"])
     if not rows:
         return (Text("Nothing: no question has an answer that a setting would change."),)

@@ -65,6 +65,37 @@ def test_each_trouble_has_its_ask_and_its_place(scenario: str, words: str) -> No
     assert row[2].endswith("?"), "and which question it answers"
 
 
+def requests(found: Document) -> str:
+    (table,) = section(build(found, "here", host="x"), TITLES[0])
+    return "\n".join(f"{what} {where}" for what, where, _ in table.rows)
+
+
+def but(found: Document, **numbers: Any) -> Document:
+    return {**found, "numbers": {**found["numbers"], **numbers}}
+
+
+def test_nothing_is_asked_for_that_is_so_already() -> None:
+    found = after("swapping", 600)
+    asked = requests(found)
+    assert "Limit to Unlimited" not in asked, "the host tells that there is none"
+    assert "parent resource pool has a memory limit" in asked
+    assert "Reserve all guest memory" in asked
+    assert "memory Limit to Unlimited" in requests(but(found, memory_limit=2**30))
+    assert "memory Limit to Unlimited" in requests(but(found, memory_limit=None)), "it may have one"
+    full = but(found, memory_reservation=float(found["guest"]["memory_bytes"]))
+    assert "Reserve all guest memory" not in requests(full)
+
+    starved = after("noisy-neighbour", 600)
+    assert "CPU Reservation" in requests(starved)
+    assert "CPU Reservation" not in requests(but(starved, cpu_reservation=starved["numbers"]["capacity"]))
+
+
+def test_a_balloon_that_holds_memory_is_not_asked_to_be_switched_on() -> None:
+    found = after("reclaim", 900)
+    assert "short of its target" in str(found["answers"])
+    assert "sched.mem.maxmemctl" not in requests(found)
+
+
 def test_a_vm_that_is_well_asks_for_nothing() -> None:
     (text,) = section(build(after("steady"), "here", host="x"), TITLES[0])
     assert text.words.startswith("Nothing:")

@@ -94,11 +94,16 @@ def reclaim(v: Vitals) -> Said:
     r = v.reclaim
     if r.pending is None:
         return Level.UNKNOWN, "The host does not tell what it wants next."
-    wants = "The host wants nothing more at present"
-    if r.pending > 0:
-        wants = f"The host wants {size(r.pending)} more"
+    wants = (
+        f"The host wants {size(r.pending)} more"
+        if r.pending > 0
+        else "The host wants nothing more at present"
+    )
     if r.swap_pending:
-        wants += f", and {size(r.swap_pending)} more into its swap"
+        of_guest = (
+            f"{wants}, and" if r.pending > 0 else "The host asks the balloon for nothing more, but wants"
+        )
+        wants = f"{of_guest} {size(r.swap_pending)} more into its swap"
     if r.spare is None:
         return Level.UNKNOWN, f"{wants}; what the guest could give is not known here."
     if r.deficit:

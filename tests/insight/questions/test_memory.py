@@ -29,6 +29,7 @@ CASES: tuple[tuple[str, str, Vitals, Level, str], ...] = (
     ("reclaim", "enough", COMING, Level.OK, "The host wants 1 GiB more; the guest has 6 GiB to give."),
     ("reclaim", "enough for now", replace(WELL, reclaim=Reclaim(1.0 * GIB, 5.0 * GIB, 0.0, 2.0 * GIB)), Level.OK, "At worst it may take 5 GiB, which is more than the guest has (2 GiB)."),
     ("reclaim", "swap too", replace(WELL, reclaim=Reclaim(1.0 * GIB, 5.0 * GIB, 3.0 * MIB, 6.0 * GIB)), Level.OK, "1 GiB more, and 3 MiB more into its swap; the guest"),
+    ("reclaim", "swap alone", replace(WELL, reclaim=Reclaim(0.0, 5.0 * GIB, 3.0 * MIB, 6.0 * GIB)), Level.OK, "The host asks the balloon for nothing more, but wants 3 MiB more into its swap; the guest"),
     ("reclaim", "too much", replace(WELL, reclaim=Reclaim(3.0 * GIB, 5.0 * GIB, 0.0, 2.0 * GIB)), Level.CRITICAL, "The host wants 3 GiB more, and the guest has 2 GiB to give, free swap included: it may run out of memory"),
     ("reclaim", "nothing to give", replace(WELL, reclaim=Reclaim(3.0 * GIB, 5.0 * GIB, 0.0, 0.0)), Level.CRITICAL, "has nothing to give"),
     ("balloon", "empty", WELL, Level.OK, "The balloon is empty."),
