@@ -116,8 +116,8 @@ class Case:
             ).returncode
 
     def beating(self) -> None:
-        """Wait until monitoring is on."""
-        wait_until(lambda: b"Monitoring is on" in self.log() or b"taken over" in self.log(), self)
+        """Wait until monitoring is on and the first heartbeat is taken: the host is asked for its status after it."""
+        wait_until(lambda: b"vSphere HA sees this application as Green" in self.log(), self)
 
     def log(self) -> bytes:
         return (self.folder / "log").read_bytes()

@@ -51,6 +51,13 @@ def test_everything_that_is_known_is_shown() -> None:
     assert {family.metric for family in families(REPORT, GOOD, 0)} == set(catalogue.HA_METRICS)
 
 
+def test_a_dry_run_is_told_as_one() -> None:
+    [found] = [
+        each for each in families(REPORT, GOOD, 0, dry_run=True) if each.metric is catalogue.HA_DRY_RUN
+    ]
+    assert [point.value for point in found.points] == [1.0]
+
+
 def test_before_the_first_word_nothing_is_on_and_every_error_is_there_with_zero() -> None:
     shown = lines(HeartReport(), HealthSummary(Health.FAULT, "check poll: none", {"poll": False}))
     assert shown["vmguest_ha_enabled"] == shown["vmguest_ha_healthy"] == 0
