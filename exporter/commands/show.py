@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exporter.config import Settings
-from exporter.errors import ConfigError
-from exporter.outputs.prometheus import OPENMETRICS, TEXT
+from exporter.errors import ConfigError, VMGuestError
+from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
 from exporter.reading.base import NoAnswer, Place
+from exporter.reading.host import silence
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.show import tables, textfile
@@ -75,11 +76,10 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
     if args.what == "metrics":
         # One reading: what spans a while is for others to work out.
         args.seconds = 0.0
+        return _metrics(args, settings)
     with_host = args.watch if args.watch is not None else None
     reading = open_reading(args, settings, interval=with_host)
     try:
-        if args.what == "metrics":
-            return _metrics(args, reading)
         if args.watch is None:
             return _show(args, reading, environ)
         return _watch(args, reading, environ)
@@ -101,13 +101,29 @@ def _contradictions(args: Namespace) -> None:
         raise ConfigError("--watch and --output exclude each other; a timer runs the command again")
 
 
-def _metrics(args: Namespace, reading: Place) -> int:
-    page = textfile.select(reading.page(OPENMETRICS if args.format == "openmetrics" else TEXT))
+def _metrics(args: Namespace, settings: Settings) -> int:
+    form = OPENMETRICS if args.format == "openmetrics" else TEXT
+    try:
+        page = _page(args, settings, form)
+    except ConfigError:
+        raise
+    except VMGuestError:
+        if args.output is not None:  # What stood there before would be taken for now.
+            textfile.replace(args.output, textfile.select(silence(form)))
+        raise
     if args.output is not None:
         textfile.replace(args.output, page)
     else:
         print(page.decode(), end="")
     return 0 if b"\nvmguest_up 1" in page else 1
+
+
+def _page(args: Namespace, settings: Settings, form: Format) -> bytes:
+    reading = open_reading(args, settings)
+    try:
+        return textfile.select(reading.page(form))
+    finally:
+        reading.close()
 
 
 def _show(args: Namespace, reading: Place, environ: Mapping[str, str]) -> int:

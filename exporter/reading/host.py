@@ -167,6 +167,11 @@ def recorded(settings: Settings, file: str, guest: Guest) -> HostReading:
     return reading
 
 
+def silence(form: Format) -> bytes:
+    """The metrics where there is nothing to read: what the guest says, and ``vmguest_up`` 0."""
+    return form.page(VMGuestCollector(Published(lambda: PollState(LONGEST_STEP)).collect))
+
+
 class _Clock:
     """Time that passes when somebody sleeps."""
 

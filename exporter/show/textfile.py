@@ -47,16 +47,22 @@ def wanted(block: bytes) -> bool:
 def replace(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole, for everybody to read.
 
+    A symbolic link stays: what it leads to is replaced. What is no file (a pipe, /dev/null) is written to.
+
     Raises:
         ConfigError: it can't be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        file_itself = Path(os.path.realpath(path))
+        handle, name = tempfile.mkstemp(prefix=f".{file_itself.name}.", dir=file_itself.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
             Path(name).chmod(0o644)
-            Path(name).replace(path)
+            Path(name).replace(file_itself)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

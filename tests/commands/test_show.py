@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.commands import cli, show
+from exporter.errors import NotVMwareError
 from exporter.outputs.api import Document
 from exporter.reading.base import NoAnswer
 
@@ -69,6 +71,57 @@ def test_a_host_that_gives_nothing_is_vmguest_up_0(
     assert cli.main(["show", "metrics", f"--output={file}", f"--guestrpc.socket={tmp_path / 'none'}"]) == 1
     assert "\nvmguest_up 0.0\n" in file.read_text()
     assert "vmguest_memory" not in file.read_text()
+
+
+def test_a_machine_that_is_no_guest_is_vmguest_up_0_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise NotVMwareError("this machine runs on kvm")
+
+    monkeypatch.setattr("exporter.session.hosts.choose", nobody)
+    file = tmp_path / "vmguest.prom"
+    file.write_text("vmguest_up 1.0\n")
+    assert cli.main(["show", "metrics", "--from=host", f"--output={file}"]) == 1
+    assert "this machine runs on kvm" in capsys.readouterr().err
+    families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
+    assert [sample.value for sample in families["vmguest_up"].samples] == [0.0]
+    assert not [name for name in families if name.startswith(("vmguest_memory_", "vmguest_cpu_used"))]
+
+
+def test_an_exporter_that_is_gone_is_vmguest_up_0_too(tmp_path: Path) -> None:
+    file = tmp_path / "vmguest.prom"
+    file.write_text("vmguest_up 1.0\n")
+    gone = f"--api.socket={tmp_path / 'none'}"
+    assert cli.main(["show", "metrics", "--from=exporter", f"--output={file}", gone]) == 1
+    assert "\nvmguest_up 0.0\n" in file.read_text()
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere" / "real.prom"
+    target.parent.mkdir()
+    link = tmp_path / "vmguest.prom"
+    link.symlink_to("elsewhere/real.prom")
+    for before in (None, "before"):
+        if before is not None:
+            target.write_text(before)
+        assert cli.main(["show", "metrics", f"--output={link}", *HOST[:2]]) == 0
+        assert link.is_symlink()
+        assert "\nvmguest_up 1.0\n" in target.read_text()
+        assert [each.name for each in target.parent.iterdir()] == ["real.prom"], "nothing is left beside it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert cli.main(["show", "metrics", f"--output={pipe}", *HOST[:2]]) == 0
+        assert b"\nvmguest_up 1.0\n" in os.read(reader, 1 << 20)
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)
 
 
 def test_a_file_that_can_not_be_written(capsys: pytest.CaptureFixture[str]) -> None:
