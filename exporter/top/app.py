@@ -109,7 +109,8 @@ class Top(App[None]):
         self.redraw()
 
     def on_resize(self) -> None:
-        self.redraw()
+        # Later: Textual's own handler, which takes the new size, runs after this one.
+        self.call_later(self.redraw)
 
     def action_view(self, key: str) -> None:
         self._view = key

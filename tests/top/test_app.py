@@ -136,6 +136,23 @@ def test_a_new_size_is_taken_at_once() -> None:
     drive(steps, Place("noisy-neighbour"))
 
 
+def test_a_new_size_is_taken_while_paused_too() -> None:
+    async def steps(app: Top, pilot: Any) -> None:
+        await pilot.press("space")
+        await until(pilot, lambda: not app.workers)
+        for width in (40, 120, 80):
+            await pilot.resize_terminal(width, 24)
+            await until(pilot, lambda: cut(app) is (app.size.width == 40))
+            assert app.size.width == width
+            assert max(map(len, (shown(app, "body") + "\n" + shown(app, "head")).splitlines())) <= width
+
+    def cut(app: Top) -> bool:
+        (limits,) = [row for row in shown(app, "body").splitlines() if row.startswith("vCPUs")]
+        return limits.endswith("…")
+
+    drive(steps, Place("cpu-limit"))
+
+
 def test_q_and_the_last_iteration_end_it() -> None:
     async def press(app: Top, pilot: Any) -> None:
         await pilot.press("q")
