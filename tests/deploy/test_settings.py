@@ -25,7 +25,14 @@ FLAGS = {row.flag: row for row in OPTIONS} | {row.negative: row for row in OPTIO
 VARIABLES = {row.variable: row for row in OPTIONS}
 FOREIGN = {
     "--collector.textfile.directory": "node_exporter",
+    "--storage.agent.path": "Prometheus",
     "--storage.tsdb.retention.time": "Prometheus",
+    "--query.replica-label": "Thanos",
+    "--receive.hashrings-file": "Thanos",
+    "--receive.local-endpoint": "Thanos",
+    "--receive.replication-factor": "Thanos",
+    "--remote-write.address": "Thanos",
+    "--tsdb.path": "Thanos",
     "--web.enable-otlp-receiver": "Prometheus",
 }
 """Flags with a dot that other programs in these files have."""
