@@ -21,8 +21,8 @@ def nagios(summary: Summary, where: str) -> str:
 
 
 def checkmk(summary: Summary, _where: str) -> str:
-    """A service for each result, as a local check of Checkmk's agent prints them."""
-    lines = []
+    """A service for the whole and one for each result, as a local check of Checkmk's agent prints them."""
+    lines = [f'{summary.state.value} "VM {summary.name}" - {_line(summary.text)}']
     for each in summary.results:
         metric = "-"
         if each.value is not None:
@@ -34,8 +34,8 @@ def checkmk(summary: Summary, _where: str) -> str:
 
 
 def zabbix(summary: Summary, _where: str) -> str:
-    """Lines for ``zabbix_sender -i -``: the state of all, then state and value of each."""
-    lines = [f"- vmguest.check {summary.state.value}"]
+    """Lines for ``zabbix_sender -i -``: state and words of the whole, then state and value of each."""
+    lines = [f"- vmguest.check {summary.state.value}", f"- vmguest.text {_quoted(summary.text)}"]
     for each in summary.results:
         lines.append(f"- vmguest.check[{each.key}] {each.state.value}")
         if each.value is not None:
@@ -72,8 +72,8 @@ def as_json(summary: Summary, where: str) -> str:
 
 
 def influx(summary: Summary, _where: str) -> str:
-    """Line protocol, for Telegraf's ``exec``: a line for each result."""
-    lines = [f"vmguest_check,key=all state={summary.state.value}i"]
+    """Line protocol, for Telegraf's ``exec``: a line for the whole, with its words, and one for each result."""
+    lines = [f"vmguest_check,key=all state={summary.state.value}i,text={_quoted(summary.text)}"]
     for each in summary.results:
         value = f",value={_number(each.value)}" if each.value is not None else ""
         lines.append(f"vmguest_check,key={each.key} state={each.state.value}i{value}")
@@ -110,6 +110,11 @@ def _upper(found: Range | None) -> str:
 
 def _service(result: Result) -> str:
     return re.sub(r"\s+", " ", (result.title or result.key).replace('"', "")).rstrip("?").strip()
+
+
+def _quoted(words: str) -> str:
+    """As zabbix_sender and the line protocol both take it."""
+    return '"' + _line(words).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _line(words: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.outputs.api import Document
+from exporter.catalogue import HA_LAST_HEARTBEAT
+from exporter.outputs.api import Document, metric
 
 Number = float | None
 """None: the host, or too short a time, does not give it."""
@@ -14,7 +15,9 @@ Number = float | None
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """``key`` as in ``--critical KEY=RANGE``. ``question``: the key of the insight's question that judges it, if any."""
+    """``key`` as in ``--critical KEY=RANGE`` and ``--only KEY``. ``question``: the key of the insight's question that
+    judges it, if any. ``host``: whether it is the host that gives it; what it does not give is UNKNOWN with ``--strict``.
+    """
 
     key: str
     title: str
@@ -22,6 +25,7 @@ class Measure:
     unit: str = "%"
     """Of the performance data; empty for a plain number."""
     question: str = ""
+    host: bool = True
 
 
 def _share(name: str) -> Callable[[Document], Number]:
@@ -102,6 +106,33 @@ def _vcpus(document: Document) -> Number:
     return None if found is None else float(found)
 
 
+def _seconds_since_heartbeat(document: Document) -> Number:
+    """None while none was taken, or none is sent."""
+    points = metric(document, HA_LAST_HEARTBEAT.prometheus)
+    return next((max(document["time"] - each["value"], 0.0) for each in points), None)
+
+
+def _balloon_stuck(document: Document) -> Number:
+    numbers = document["numbers"]
+    found: Number = numbers["balloon_stuck"]
+    return None if None in {numbers["balloon_target"], numbers["ballooned"]} else found
+
+
+def _pauses(document: Document) -> Number:
+    found: Number = document["numbers"]["pauses"]
+    return found
+
+
+def _hot_add(document: Document) -> Number:
+    online, possible = (document["guest"].get(name) for name in ("vcpus", "possible_vcpus"))
+    return None if online is None or possible is None else max(float(possible - online), 0.0)
+
+
+def _steal(document: Document) -> Number:
+    found = document["numbers"]["steal_accounting"]
+    return None if found is None else float(found)
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("stolen", "Stolen CPU time", _share("stolen")),
     Measure("cpu_limit", "CPU time lost to the CPU limit", _share("lost_limit"), question="cpu-limit"),
@@ -120,7 +151,12 @@ MEASURES: tuple[Measure, ...] = (
     Measure("numa", "Memory on another NUMA node", _remote, question="numa"),
     Measure("settings", "Settings changed in the last day", _count("setting_changes"), "", "settings"),
     Measure("session", "Session changes in the last hour", _count("session_changes"), "", "session"),
-    Measure("vcpus", "vCPUs", _vcpus, ""),
+    Measure("pauses", "Pauses in the last hour", _pauses, "", "pauses", host=False),
+    Measure("heartbeat", "Time since the host took the last heartbeat", _seconds_since_heartbeat, "s", "heartbeat", host=False),
+    Measure("balloon_driver", "Time that the balloon has stayed short of its target", _balloon_stuck, "s", "balloon-driver"),
+    Measure("hot_add", "vCPUs that could be added", _hot_add, "", "hot-add", host=False),
+    Measure("steal", "Whether the guest's kernel shows steal, 0 or 1", _steal, "", "steal", host=False),
+    Measure("vcpus", "vCPUs", _vcpus, "", host=False),
     Measure("frequency", "Host CPU frequency, GHz", _frequency, ""),
 )  # fmt: skip
 BY_KEY = {row.key: row for row in MEASURES}

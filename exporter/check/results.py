@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from exporter.check.contract import Contract, Rule
@@ -29,7 +29,7 @@ Ranges = Mapping[str, Range]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``note``: the host does not give what this would be judged by."""
+    """``note``: what this would be judged by is not known."""
 
     key: str
     title: str
@@ -44,11 +44,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All results, and the one state of them all."""
+    """All results, and the one state of them all; ``name``: of the whole, for systems that name what they watch."""
 
     state: State
     text: str
     results: tuple[Result, ...]
+    name: str = "verdict"
 
 
 def judge(
@@ -60,14 +61,15 @@ def judge(
     only: frozenset[str] = frozenset(),
     strict: bool = False,
 ) -> Summary:
-    """``only``: keys to which the questions are narrowed. ``strict``: what is not given is UNKNOWN."""
+    """``only``: keys to which the results are narrowed. ``strict``: what the host does not give is UNKNOWN."""
     if contract is not None:
         results = [_rule(document, rule, warning, critical, strict=strict) for rule in contract.rules]
     else:
         results = _questions(document, warning, critical, only, strict=strict)
-    for key in sorted({*warning, *critical} - {result.key for result in results}):
+    for key in sorted({*warning, *critical, *only} - {result.key for result in results}):
         results.append(_threshold(document, BY_KEY[key], warning.get(key), critical.get(key), strict=strict))
     if not document["up"]:
+        results = [_unread(each) for each in results]
         # What needs no host (heartbeats) still counts.
         known = [each for each in results if each.state in {State.WARNING, State.CRITICAL}]
         problem = document["problem"]
@@ -80,6 +82,14 @@ def judge(
     plain = contract is None and not (only or warning or critical)
     text = document["verdict"]["text"] if plain and state is State.OK else _text(results, contract)
     return Summary(state, text, tuple(results))
+
+
+def _unread(result: Result) -> Result:
+    """The result where there is no reading at all: what nobody could look at is not OK."""
+    if not result.note:
+        return result
+    text = "Not known: there are no fresh statistics from the host."
+    return replace(result, state=State.UNKNOWN, text=text)
 
 
 def _worst(states: list[State]) -> State:
@@ -110,7 +120,7 @@ def _questions(
             Result(
                 key,
                 answer["question"],
-                State.UNKNOWN if unknown and strict else state,
+                State.UNKNOWN if unknown and strict and (measure is None or measure.host) else state,
                 answer["text"],
                 measure.value(document) if measure is not None else None,
                 measure.unit if measure is not None else "",
@@ -133,15 +143,15 @@ def _threshold(
     value = measure.value(document)
     title = title or measure.title
     if value is None:
-        state = State.UNKNOWN if strict else State.OK
-        text = f"{measure.title}: not given by the host, or too short a time."
+        state = State.UNKNOWN if strict and measure.host else State.OK
+        text = f"{measure.title}: {'not given by the host' if measure.host else 'not known'}, or too short a time."
         return Result(measure.key, title, state, text, None, measure.unit, warning, critical, note=True)
     state, broken = State.OK, None
     if critical is not None and critical.alerts(value):
         state, broken = State.CRITICAL, critical
     elif warning is not None and warning.alerts(value):
         state, broken = State.WARNING, warning
-    text = f"{measure.title}: {value:.4g}{measure.unit and ' %'}"
+    text = f"{measure.title}: {value:.4g}{measure.unit and f' {measure.unit}'}"
     if broken is not None:
         text += f", where {broken.text} was asked for"
     text += "." + (f" {why}" if why and broken is not None else "")
@@ -169,7 +179,7 @@ def _text(results: list[Result], contract: Contract | None) -> str:
     if speaking:
         more = len(speaking) - 2
         return " ".join(each.text for each in speaking[:2]) + (f" And {more} more." if more > 0 else "")
-    notes = [each.key for each in results if each.note]
+    notes = [each.key for each in results if each.note and (each.key not in BY_KEY or BY_KEY[each.key].host)]
     kept = "All is within its bounds."
     if contract is not None:
         kept = f"{contract.name}: {'no promise is seen to be broken' if notes else 'every promise is kept'}."

@@ -1,8 +1,14 @@
-"""``vmguest-exporter check``: a monitoring plugin. Everything that goes wrong is UNKNOWN, on standard output."""
+"""``vmguest-exporter check``: a monitoring plugin. Everything that goes wrong is UNKNOWN, on standard output.
+
+Checkmk's agent, zabbix_sender and Telegraf read the state from the lines, and Telegraf drops those of a command that
+ends with another status than 0: for them it is 0, but for a command line or settings that can't be used.
+"""
 
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
+from pathlib import Path
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 
@@ -78,16 +84,19 @@ def threshold(text: str) -> tuple[str, Range]:
 
 def run(args: Namespace, load: Callable[[], Settings]) -> int:
     """Check; the plugin's exit status. Never raises for what a user or a host can do."""
+    misused = False
     try:
         summary, where = _check(args, load())
     except ConfigError as error:
-        summary, where = _unknown("; ".join(error.problems)), ""
+        summary, where, misused = _unknown("; ".join(error.problems)), "", not error.passing
     except VMGuestError as error:
         summary, where = _unknown(explain(error)), ""
     except Exception as error:  # noqa: BLE001  a traceback would end with 1, which is WARNING
         summary, where = _unknown(f"a mistake in this program: {type(error).__name__}: {error}"), ""
+    if args.profile is not None:
+        summary = replace(summary, name=f"profile {Path(args.profile).stem}")
     print(formats.FORMATS[args.format](summary, where))
-    if args.format in formats.BY_STATUS or not where:
+    if args.format in formats.BY_STATUS or misused:
         return summary.state.value
     return 0
 

@@ -29,7 +29,7 @@ def status(line: str) -> tuple[str, dict[str, Datum]]:
         assert not set(label) & set("'= ")
         first, *others = rest.split(";")
         assert len(others) <= 4
-        number = first.rstrip("%")
+        number = first.rstrip("%s")
         assert all(character in "-.0123456789" for character in number)
         found[label] = Datum(float(number), first[len(number) :], *[*others, "", ""][:2])
     return words.split()[1], found

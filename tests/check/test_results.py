@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.check.contract import BUILT_IN, load
 from exporter.check.formats import FORMATS, nagios
 from exporter.check.measures import MEASURES
 from exporter.check.ranges import parse
-from exporter.check.results import State, judge
+from exporter.check.results import State, Summary, judge
 from exporter.insight.verdict import QUESTIONS
 from exporter.outputs.api import Document, document
 from exporter.simulator.scenarios import SCENARIOS
@@ -86,7 +88,9 @@ def test_critical_comes_before_warning_and_both_before_unknown() -> None:
     assert state(stolen=0.02) is State.WARNING
     assert state(stolen=0.06) is State.CRITICAL
     assert state(stolen=0.06, strict=True) is State.CRITICAL
-    assert state(stolen=0.0, strict=True) is State.UNKNOWN, "some question has no answer so soon"
+    assert state(stolen=0.0, numa_local=None, strict=True) is State.OK, "the questions have their answers"
+    assert state(stolen=None, strict=True) is State.UNKNOWN
+    assert state(stolen=None) is State.OK
 
 
 def test_a_threshold_takes_the_place_of_the_insights_own(documents: dict[str, Document]) -> None:
@@ -125,6 +129,39 @@ def test_a_host_that_is_silent_is_unknown() -> None:
     assert "no answer. Do." in line
 
 
+@pytest.mark.parametrize("contract", [None, *BUILT_IN])
+def test_without_any_reading_nothing_but_the_heartbeats_is_ok(contract: str | None) -> None:
+    world = Simulated("steady")
+    found = document(world.published)
+    world.close()
+    assert not found["up"]
+    promised = load(contract) if contract is not None else None
+    given = parse("10")
+    summary = judge(
+        found,
+        warning={"stolen": given},
+        critical={"memory_wait": given},
+        contract=promised,
+    )
+    assert summary.state is State.UNKNOWN
+    needs_no_host = {"heartbeat", "vcpus"}
+    assert {each.state for each in summary.results if each.key not in needs_no_host} == {State.UNKNOWN}
+    ok = [each.key for each in summary.results if each.state is State.OK]
+    assert set(ok) <= needs_no_host
+    assert len(summary.results) > 2
+
+
+def test_strict_is_about_what_the_host_gives(documents: dict[str, Document]) -> None:
+    healthy, old = documents["steady"], documents["old-host"]
+    assert "pauses" in {each["key"] for each in healthy["answers"] if each["level"] == "unknown"}
+    state, line = check(healthy, strict=True)
+    assert state is State.OK
+    assert "Not given" not in line
+    assert check(healthy, strict=True, warning={"heartbeat": "60"})[0] is State.OK, "none is sent"
+    assert check(old)[0] is State.OK
+    assert check(old, strict=True)[0] is State.UNKNOWN
+
+
 def test_every_question_has_a_result_whatever_comes(documents: dict[str, Document]) -> None:
     found = documents["steady"]
     new = {"key": "brand-new", "question": "New?", "level": "warning", "text": "It is new.", "threshold": ""}
@@ -154,15 +191,32 @@ def test_every_format_on_hosts_good_bad_and_old(
     elif name == "nagios":
         assert status(said)[0] == summary.state.name
     elif name == "checkmk":
-        assert len(lines) == len(summary.results)
+        assert len(lines) == len(summary.results) + 1
+        assert lines[0].startswith(f'{summary.state.value} "VM verdict" - ')
         form = re.compile(r'[0-3] "VM [^"]+" (-|\w+=-?[\d.]+(;[\d.]*){2}) .+')
         assert all(form.fullmatch(line) for line in lines), said
     elif name == "zabbix":
-        assert all(re.fullmatch(r"- vmguest\.(check|value)(\[\w+\])? -?[\d.]+", line) for line in lines), said
-    else:
+        assert shlex.split(lines[1]) == ["-", "vmguest.text", nagios_text(summary)]
         assert all(
-            re.fullmatch(r"vmguest_check,key=\w+ state=[0-3]i(,value=-?[\d.]+)?", line) for line in lines
+            re.fullmatch(r"- vmguest\.(check|value)(\[\w+\])? -?[\d.]+", line)
+            for line in [lines[0], *lines[2:]]
         ), said
+    else:
+        assert re.fullmatch(r'vmguest_check,key=all state=[0-3]i,text="[^"]+"', lines[0])
+        assert all(
+            re.fullmatch(r"vmguest_check,key=\w+ state=[0-3]i(,value=-?[\d.]+)?", line) for line in lines[1:]
+        ), said
+
+
+def nagios_text(summary: Summary) -> str:
+    return nagios(summary, "").partition(" - ")[2].partition(" | ")[0]
+
+
+def test_words_in_quotes_keep_them() -> None:
+    summary = Summary(State.UNKNOWN, 'no "C:\\x"\nhere', ())
+    line = FORMATS["zabbix"](summary, "").splitlines()[1]
+    assert shlex.split(line) == ["-", "vmguest.text", 'no "C:\\x" here']
+    assert FORMATS["influx"](summary, "").endswith(r',text="no \"C:\\x\" here"')
 
 
 def test_nothing_in_the_text_begins_performance_data() -> None:

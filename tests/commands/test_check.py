@@ -64,6 +64,33 @@ def test_an_exporter_that_is_set_up_and_silent_is_unknown(
     assert "does not answer" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("where", ["--api.socket=", "--guestrpc.socket="])
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("checkmk", '3 "VM verdict" - '),
+        ("zabbix", "- vmguest.check 3"),
+        ("influx", "vmguest_check,key=all state=3i,text="),
+    ],
+)
+def test_formats_of_lines_say_unknown_and_why_and_are_not_dropped(
+    where: str, form: str, line: str, short_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"--format={form}", f"{where}{short_path / 'none.sock'}", "--for=0.1s"]
+    if where == "--guestrpc.socket=":
+        words.append("--source=guestrpc")
+    assert cli.main(["check", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(line)
+    assert "No such file" in "".join(lines[:2])
+    assert (len(lines) > 2) is (where == "--guestrpc.socket="), "a host has a line for each question"
+
+
+def test_the_line_for_the_whole_names_the_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--profile=voip", "--format=checkmk", *HOST]) == 0
+    assert capsys.readouterr().out.startswith('2 "VM profile voip" - ')
+
+
 def test_only_some_questions(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--only=balloon", "--only=swap", *HOST]) == 0
     assert status(capsys.readouterr().out.rstrip("\n"))[1].keys() == {"balloon", "swap"}
