@@ -120,7 +120,7 @@ def _questions(
             Result(
                 key,
                 answer["question"],
-                State.UNKNOWN if unknown and strict and (measure is None or measure.host) else state,
+                State.UNKNOWN if unknown and strict and _by_host(key) else state,
                 answer["text"],
                 measure.value(document) if measure is not None else None,
                 measure.unit if measure is not None else "",
@@ -179,8 +179,17 @@ def _text(results: list[Result], contract: Contract | None) -> str:
     if speaking:
         more = len(speaking) - 2
         return " ".join(each.text for each in speaking[:2]) + (f" And {more} more." if more > 0 else "")
-    notes = [each.key for each in results if each.note and (each.key not in BY_KEY or BY_KEY[each.key].host)]
+    notes = [each.key for each in results if each.note and (_asked(each) or _by_host(each.key))]
     kept = "All is within its bounds."
     if contract is not None:
         kept = f"{contract.name}: {'no promise is seen to be broken' if notes else 'every promise is kept'}."
     return kept + (f" Not given: {', '.join(notes)}." if notes else "")
+
+
+def _asked(result: Result) -> bool:
+    return result.warning is not None or result.critical is not None
+
+
+def _by_host(key: str) -> bool:
+    """Also what only a newer exporter knows."""
+    return key not in BY_KEY or BY_KEY[key].host

@@ -7,10 +7,10 @@ ends with another status than 0: for them it is 0, but for a command line or set
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
-from pathlib import Path
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from exporter.advice import explain
 from exporter.check import contract, formats
@@ -32,9 +32,7 @@ examples:
 def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [OPTION ...] [SETTING ...]"
     parser.epilog = EXAMPLES
-    parser.description = "\n".join(
-        (f"{parser.description} KEY is one of", *textwrap.wrap(", ".join(BY_KEY), 78))
-    )
+    parser.description = textwrap.fill(f"{parser.description} KEY: {', '.join(BY_KEY)}", 79)
     for letter, name, what in (
         ("-w", "--warning", "WARNING outside of RANGE: [@]start:end (or -w)"),
         ("-c", "--critical", "CRITICAL outside of it (or -c)"),

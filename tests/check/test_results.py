@@ -152,12 +152,14 @@ def test_without_any_reading_nothing_but_the_heartbeats_is_ok(contract: str | No
 
 
 def test_strict_is_about_what_the_host_gives(documents: dict[str, Document]) -> None:
-    healthy, old = documents["steady"], documents["old-host"]
+    healthy, old = documents["steady"], documents["older-host"]
     assert "pauses" in {each["key"] for each in healthy["answers"] if each["level"] == "unknown"}
     state, line = check(healthy, strict=True)
     assert state is State.OK
     assert "Not given" not in line
-    assert check(healthy, strict=True, warning={"heartbeat": "60"})[0] is State.OK, "none is sent"
+    state, line = check(healthy, strict=True, warning={"heartbeat": "60"})
+    assert state is State.OK, "none is sent"
+    assert "Not given: heartbeat." in line
     assert check(old)[0] is State.OK
     assert check(old, strict=True)[0] is State.UNKNOWN
 
