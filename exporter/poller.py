@@ -177,6 +177,7 @@ class Poller:
             state,
             lives=self._session.lives,
             extended=latest,
+            extended_before=state.extended_before if latest is state.extended else state.extended,
             extended_up=extended.up,
             extended_dropped=extended.dropped,
         )
@@ -239,9 +240,18 @@ class Poller:
             self._probes_left = self._probes
             # What was read of the session before is nobody's any more.
             changes = before.session_changes + (last is not None)
-            state = replace(state, session_changes=changes, extended=None, extended_up=None)
+            state = replace(
+                state,
+                session_changes=changes,
+                extended=None,
+                extended_up=None,
+                snapshot_before=None,
+                extended_before=None,
+            )
         elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
             state = replace(state, unchanged=before.unchanged + 1)
+        else:
+            state = replace(state, snapshot_before=last)
         if last is None:
             info = self._source.info
             log.info(

@@ -175,6 +175,10 @@ class PollState:
     extended_dropped: int = 0
     extended_interval: float = 0.0
     """Seconds between two rounds of extended statistics; 0 where they are switched off."""
+    snapshot_before: Snapshot | None = None
+    """The last one of this session with another sample (another ``elapsed``)."""
+    extended_before: ExtendedSnapshot | None = None
+    """The round of this session before the last."""
 
     def fresh(self, now_monotonic: float) -> bool:
         """Whether the snapshot may be shown: its poll is at most three intervals old."""

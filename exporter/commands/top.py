@@ -15,12 +15,16 @@ from exporter.errors import ConfigError
 from exporter.machine.extras import how_to_get
 from exporter.outputs.api import Document
 from exporter.reading.base import Place
+from exporter.reading.host import HostReading
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.top import batch
+from exporter.top.frame import Frame
 
 FIRST = 0.3
 """Seconds after which a host that is read here is looked at first: by then it has answered."""
+RATES = 30.0
+"""Seconds that the first line of a host that is read here waits for its rates, at most: some take a sample in 20."""
 EXAMPLES = """\
 examples:
   vmguest-exporter top
@@ -57,8 +61,10 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
     try:
         if live:
             return _live(args, reading)
+        # An exporter knows them; a host must be read twice.
+        rates = RATES if isinstance(reading, HostReading) else 0.0
         frames = batch.frames(
-            _patient(reading),
+            _patient(reading, rates),
             lambda: time.sleep(args.interval),
             args.iterations,
             lambda error: print(f"{error}; trying again", file=sys.stderr, flush=True),
@@ -84,13 +90,15 @@ def _live(args: Namespace, reading: Place) -> int:
     return app.return_code or 0
 
 
-def _patient(reading: Place) -> Callable[[], Document]:
-    """Reads; the first time, after a host that is read here had the time to answer."""
+def _patient(reading: Place, rates: float = 0.0) -> Callable[[], Document]:
+    """Reads; the first time, after a host that is read here had the time to answer; up to ``rates`` seconds for rates."""
     begun = time.monotonic()
 
     def read() -> Document:
         document = reading.document()
-        while document["poll"]["polls"] == 0 and time.monotonic() - begun < FIRST:
+        while time.monotonic() - begun < (FIRST if document["poll"]["polls"] == 0 else rates):
+            if document["poll"]["polls"] and not (document["up"] and Frame.first(document).waits):
+                break
             time.sleep(0.02)
             document = reading.document()
         return document

@@ -10,7 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from exporter import catalogue
+from exporter.catalogue import Kind
 from exporter.clock import Instant, Start, words
 from exporter.insight.observer import Insight
 from exporter.machine.guest import read as read_guest
@@ -20,6 +23,7 @@ from exporter.snapshot import Guest, PollState
 
 log = logging.getLogger("exporter.metrics")
 
+_OWN = frozenset(metric for group in catalogue.OWN.values() for metric in group)
 Families = Callable[[], Iterable[Family]]
 """Families that do not come with a poll: what a part (OTLP, HA) says about itself."""
 
@@ -87,6 +91,13 @@ class Published:
         now = self.now()
         families = collect(self.state, now.monotonic, self._options, self._guest(), self.insight)
         return list(begun(families, self.started(now)))
+
+    def before(self, now: Instant) -> list[Family]:
+        """The host's counters one sample before, and one round of extended statistics before, what is known now."""
+        state = self.state
+        earlier = replace(state, snapshot=state.snapshot_before, extended=state.extended_before)
+        families = collect(earlier, now.monotonic, self._options)
+        return [each for each in families if each.metric.kind is Kind.COUNTER and each.metric not in _OWN]
 
     def others(self) -> list[Family]:
         """What does not come with a poll."""

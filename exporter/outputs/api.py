@@ -55,6 +55,7 @@ KEYS = frozenset(
         "guest",
         "numbers",
         "metrics",
+        "before",
         "raw",
     ]
 )
@@ -94,6 +95,7 @@ def document(published: Published) -> Document:
     vitals = vitals_of(state, insight, now.monotonic, now.wall)
     fresh = state.fresh(now.monotonic)
     extended = state.fresh_extended(now.monotonic)
+    earlier = state.extended_before if extended is not None else None
     return {
         "format": FORMAT,
         **shown,
@@ -121,6 +123,11 @@ def document(published: Published) -> Document:
         "guest": asdict(insight.guest),
         "numbers": _numbers(vitals),
         "metrics": [_metric(family) for family in families if family.points],
+        # So that one answer tells rates: the host's counters, each as of the sample before.
+        "before": {
+            "poll": {"extended_read_time": earlier.read_time if earlier is not None else None},
+            "metrics": [_metric(family) for family in published.before(now) if family.points],
+        },
         "raw": _raw(state, expose_identity=published.expose_identity)
         if fresh
         else {"statistics": {}, "groups": {}},

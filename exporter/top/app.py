@@ -151,7 +151,7 @@ class Top(App[None]):
         self._reading = False
         self._trouble = trouble
         if document is not None:
-            self.frame = Frame(document) if self.frame is None else self.frame.after(document)
+            self.frame = Frame.first(document) if self.frame is None else self.frame.after(document)
             if self._left is not None:
                 self._left -= 1
                 if self._left <= 0:

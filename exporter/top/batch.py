@@ -70,7 +70,7 @@ def frames(
     Raises:
         VMGuestError: there is nothing to begin with.
     """
-    frame = Frame(read())
+    frame = Frame.first(read())
     count = 1
     yield frame
     while iterations is None or count < iterations:

@@ -14,16 +14,32 @@ Points = dict[tuple[tuple[str, str], ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """``basic`` and ``extended``: the last documents with another sample, of the same session; None before there is one."""
+    """``basic`` and ``extended``: the last documents with another sample, of the same session, or the part of a document
+    that tells of it; None before there is one.
+    """
 
     now: Document
     basic: Document | None = None
     extended: Document | None = None
 
+    @classmethod
+    def first(cls, document: Document) -> Frame:
+        """The frame to begin with: its rates are those of the interval that ended last, as far as it is known."""
+        before = document["before"]
+        basic = value(before, ELAPSED) is not None
+        rounds = before["poll"]["extended_read_time"] is not None
+        return cls(document, before if basic else None, before if rounds else None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether another sample, or another round, must come before all rates are there."""
+        basic = self.basic is None and value(self.now, ELAPSED) is not None
+        return basic or (self.extended is None and self.now["poll"]["extended_read_time"] is not None)
+
     def after(self, document: Document) -> Frame:
         """The frame that follows with ``document``. A sample that the host repeats is no new one."""
         if document["session"]["id"] != self.now["session"]["id"]:
-            return Frame(document)
+            return Frame.first(document)
         moved = value(document, ELAPSED) != value(self.now, ELAPSED)
         rounds = document["poll"]["extended_read_time"] != self.now["poll"]["extended_read_time"]
         return replace(

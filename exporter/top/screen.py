@@ -19,6 +19,8 @@ Line = list[tuple[str, str]]
 """Pieces of text with their styles."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 VIEWS = {"c": "CPU", "m": "memory", "d": "disks", "n": "network", "h": "host", "e": "events", "?": "help"}
+WAITS = "reading …"
+"""Stands for a rate until there are two samples to take it from."""
 _UNITS = {"bytes": "By", "hertz": "Hz", "seconds": "s", "time": "s"}
 FLOOR = 0.1
 """Share that the top of a line of lost time stands for, at least: a little must not look like much."""
@@ -98,11 +100,13 @@ def _quantities(rows: Sequence[Quantity], frame: Frame, width: int) -> Iterator[
     for row in rows:
         level = levels.get(row.question, "")
         level = level if level in {"info", "warning", "critical"} else ""
+        value = row.take(frame)
+        words = WAITS if value is None and frame.waits else figure(value, row.unit)
         values, full = hour(document, row.chart) if row.chart else ([], None)
         yield [
             (MARKS[level] if level else " ", level),
             (f" {row.name:<11}", ""),
-            (f"{figure(row.take(frame), row.unit):>10}", level),
+            (f"{words:>10}", level),
             (f" {row.unit:<4} " if row.unit != "%" else " %    ", "dim"),
             (spark(values, room - 4, full), level),
         ]
@@ -152,7 +156,10 @@ def _devices(label: str, columns: Sequence[DeviceColumn], prefix: str, frame: Fr
         return
     yield [(f"{'':<19}" + "".join(f"{column.name:>10}" for column in columns), "title")]
     for device in devices:
-        cells = "".join(f"{figure(column.take(frame, device), '.'):>10}" for column in columns)
+        values = (column.take(frame, device) for column in columns)
+        cells = "".join(
+            f"{WAITS if each is None and frame.waits else figure(each, '.'):>10}" for each in values
+        )
         yield [(f"{device:<19}", ""), (cells, "")]
     interval = frame.now["poll"]["extended_interval"]
     yield []

@@ -23,6 +23,8 @@ from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
 from exporter.snapshot import Guest, PollState
 
+ELAPSED = "vmguest_elapsed_seconds_total"
+
 
 class World:
     """A simulated host, polled by hand on a clock of its own."""
@@ -94,6 +96,45 @@ def test_it_holds_every_question_number_and_metric() -> None:
     assert any(group.startswith("vnet ") for group in found["raw"]["groups"])
     assert found["up"] is True
     assert found["poll"]["age"] == 0.0
+
+
+def test_counters_are_told_as_of_the_sample_before_too() -> None:
+    def ask(host: World) -> tuple[float | None, float | None, float | None]:
+        found = document(host.published)
+        before = found["before"]
+        names = {each["name"] for each in before["metrics"]}
+        assert names <= {each["name"] for each in found["metrics"] if each["kind"] == "counter"}
+        assert not names & {"vmguest_polls_total", "vmguest_cpu_lost_seconds_total"}
+        growth = None
+        for now, then in zip(metric(found, ELAPSED), metric(before, ELAPSED), strict=False):
+            growth = now["value"] - then["value"]
+        return growth, before["poll"]["extended_read_time"], found["poll"]["extended_read_time"]
+
+    with world() as host:
+        host.run(1)
+        growth, then, now = ask(host)
+        assert (growth, then) == (None, None)
+        assert now is not None
+        host.run(10)
+        growth, then, now = ask(host)
+        assert growth == pytest.approx(host.interval, abs=0.01)
+        assert now is not None
+        assert then is not None
+        assert now - then == pytest.approx(host.interval, abs=0.01)
+        host.poller.poll()  # at the same time: the host's sample is the same
+        assert ask(host)[0] == pytest.approx(host.interval, abs=0.01)
+
+
+def test_nothing_is_told_of_the_session_before() -> None:
+    with world(scenario="vmotion") as host:
+        sessions: list[str] = []
+        for _ in range(30):
+            host.run(1)
+            found = document(host.published)
+            if sessions and found["session"]["id"] != sessions[-1]:
+                assert found["before"] == {"poll": {"extended_read_time": None}, "metrics": []}
+            sessions.append(found["session"]["id"])
+        assert len(set(sessions)) > 1
 
 
 def test_the_numbers_are_those_of_the_verdict() -> None:

@@ -87,10 +87,24 @@ def test_disks_and_cards_by_the_hosts_counters() -> None:
 def test_nothing_is_made_of_one_document_or_across_sessions() -> None:
     before, after = documents("noisy-neighbour")
     assert ROWS["%USED"].take(Frame(before)) is None
-    other = {**after, "session": {**after["session"], "id": "0x1"}}
+    nothing = {"poll": {"extended_read_time": None}, "metrics": []}
+    other = {**after, "session": {**after["session"], "id": "0x1"}, "before": nothing}
     moved = Frame(before).after(other)
     assert ROWS["%USED"].take(moved) is None
     assert ROWS["SWR/s"].take(moved) is None
+
+
+def test_the_first_frame_has_the_rates_of_the_exporters_last_interval() -> None:
+    _, after = documents("swapping")
+    found = Frame.first(after)
+    assert not found.waits
+    for row in (*CPU, *MEMORY):
+        assert row.take(found) is not None, row.name
+    # The poll before was 5 s ago, the round before 15: as far back as the frame of worlds looks for rounds.
+    assert ROWS["SWR/s"].take(found) == pytest.approx(ROWS["SWR/s"].take(frame("swapping")))
+    for label, prefix, columns in (("disk", "vmguest_disk_", DISK), ("mac", "vmguest_network_", NETWORK)):
+        for device in found.devices(label, prefix):
+            assert [column.name for column in columns if column.take(found, device) is None] == []
 
 
 def test_a_sample_that_is_repeated_leaves_the_rate_as_it_was() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from exporter.top.frame import Frame
 from exporter.top.screen import VIEWS, body, figure, head, plain, spark
-from tests.top.worlds import frame
+from tests.top.worlds import documents, frame
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -56,6 +58,16 @@ def test_a_host_that_is_silent_says_why() -> None:
         {**found.now, "up": False, "problem": {"text": "no answer", "advice": "Look there."}}
     )
     assert plain(body("c", silent, 80)) == "no answer. Look there."
+
+
+def test_until_there_are_two_samples_a_rate_is_being_read() -> None:
+    _, after = documents("swapping")
+    nothing = {"poll": {"extended_read_time": None}, "metrics": []}
+    alone = Frame.first({**after, "before": nothing})
+    assert re.search(r"%USED +reading … %", plain(body("c", alone, 80)))
+    assert re.search(r"SWR/s +reading … MB/s", plain(body("m", alone, 80)))
+    assert re.search(r"scsi0:0 +reading … +reading …", plain(body("d", alone, 80)))
+    assert "reading" not in "".join(plain(body(view, Frame.first(after), 80)) for view in "cmdn")
 
 
 def test_sparks() -> None:
