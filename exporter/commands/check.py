@@ -6,9 +6,12 @@ ends with another status than 0: for them it is 0, but for a command line or set
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import textwrap
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +19,9 @@ from exporter.advice import explain
 from exporter.check import contract, formats
 from exporter.check.measures import BY_KEY
 from exporter.check.ranges import Range, parse
-from exporter.check.results import State, Summary, judge, key_of
+from exporter.check.results import State, Summary, judge
 from exporter.config import Settings
+from exporter.config.given import did_you_mean
 from exporter.errors import ConfigError, VMGuestError
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import open_reading, quiet
@@ -49,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
             )
         )["aside"] = True
     parser.add_argument(
-        "--only", metavar="KEY", action="append", default=[], help="only these questions; may be given again"
+        "--only", metavar="KEY", type=key, action="append", default=[], help="only this; may be given again"
     )
     parser.add_argument(
         "--profile",
@@ -69,49 +73,71 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_place(parser)
 
 
+def key(text: str) -> str:
+    """What a threshold or a question is about, for argparse."""
+    if text not in BY_KEY:
+        raise ArgumentTypeError(f"{text!r}: expected one of {', '.join(BY_KEY)}{did_you_mean(text, BY_KEY)}")
+    return text
+
+
 def threshold(text: str) -> tuple[str, Range]:
     """``KEY=RANGE``, for argparse."""
-    key, mark, found = text.partition("=")
-    if not mark or key not in BY_KEY:
-        raise ArgumentTypeError(f"{text!r}: expected KEY=RANGE, KEY one of {', '.join(BY_KEY)}")
+    name, mark, found = text.partition("=")
+    if not mark:
+        raise ArgumentTypeError(f"{text!r}: expected KEY=RANGE, such as stolen=10")
     try:
-        return key, parse(found)
+        return key(name), parse(found)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
 
 
 def run(args: Namespace, load: Callable[[], Settings]) -> int:
     """Check; the plugin's exit status. Never raises for what a user or a host can do."""
-    misused = False
+    mistaken = False
     try:
         summary, where = _check(args, load())
     except ConfigError as error:
-        summary, where, misused = _unknown("; ".join(error.problems)), "", not error.passing
+        summary, where, mistaken = _unknown("; ".join(error.problems)), "", not error.passing
     except VMGuestError as error:
         summary, where = _unknown(explain(error)), ""
     except Exception as error:  # noqa: BLE001  a traceback would end with 1, which is WARNING
         summary, where = _unknown(f"a mistake in this program: {type(error).__name__}: {error}"), ""
     if args.profile is not None:
         summary = replace(summary, name=f"profile {Path(args.profile).stem}")
-    print(formats.FORMATS[args.format](summary, where))
-    if args.format in formats.BY_STATUS or misused:
+    try:
+        print(formats.FORMATS[args.format](summary, where), flush=True)
+    except OSError as error:
+        print(f"vmguest-exporter: standard output: {error.strerror}", file=sys.stderr)
+        # What could not be written must not be tried again at the end, which would make the exit status another.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return State.UNKNOWN.value
+    if args.format in formats.BY_STATUS or mistaken:
         return summary.state.value
     return 0
 
 
+def misused(words: Sequence[str], why: str) -> None:
+    """Say on standard output why the command line ``words`` can't be read, in the format that it names, if any."""
+    named = re.findall(r"--format[= ](\S+)", " ".join(words))
+    form = formats.FORMATS.get(named[-1] if named else "", formats.nagios)
+    print(form(_unknown(why), ""))
+
+
 def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
     quiet(settings)
+    if args.profile is not None and args.only:
+        raise ConfigError(
+            "--only has no effect with --profile: leave it out, or give --profile a TOML file with the rules that you want"
+        )
+    given = dict.fromkeys(name for name, _ in (*args.warning, *args.critical))
+    if args.only and (others := [name for name in given if name not in args.only]):
+        raise ConfigError(*(f"a threshold for {name} has no effect: add --only={name}" for name in others))
     promised = contract.load(args.profile) if args.profile is not None else None
     reading = open_reading(args, settings, strict=True)
     try:
         document = reading.document()
     finally:
         reading.close()
-    keys = {key_of(answer["key"]) for answer in document["answers"]}
-    if unknown := set(args.only) - keys:
-        raise ConfigError(f"--only={', '.join(sorted(unknown))}: expected one of {', '.join(sorted(keys))}")
-    if promised is not None and args.only:
-        raise ConfigError("--only has no effect with --profile: a profile names what it is about")
     summary = judge(
         document,
         warning=dict(args.warning),

@@ -74,6 +74,12 @@ def _run(argv: Sequence[str]) -> int:
     commands = {command.name: command for command in parser.available()}
     line = flags.read(argv, [*commands])
     command = commands.get(line.command or SERVE.name)
+    if (
+        line.broken
+        and (named := next((commands[word] for word in argv if word in commands), SERVE)).usage != USAGE
+    ):
+        _complain(*line.problems)
+        return _misused(named, argv, "; ".join(line.problems))
     if command is not SERVE:
         signals.unmask()  # The others are ended by them at any moment.
     if line.help and (command in {None, SERVE}):
@@ -107,13 +113,20 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
         foreign = (f"{each.where} has no effect on {command.name}{needed}" for each in line.given)
         raise ConfigError(*line.problems, *foreign)
     # The parser of the command, or of one of its own commands, prints the help.
+    reader = parser.of(command)
     try:
-        args = parser.of(command).parse_args([*line.rest, "--help"] if line.help else line.rest)
+        args = reader.parse_args([*line.rest, "--help"] if line.help else line.rest)
     except SystemExit as end:
-        return command.usage if end.code else OK
+        return _misused(command, line.rest, reader.problem) if end.code else OK
     module = import_module(command.module)
     status: int = module.run(args, settings) if command.settings else module.run(args)
     return status
+
+
+def _misused(command: Command, words: Sequence[str], why: str) -> int:
+    if command.usage != USAGE:
+        import_module(command.module).misused(words, why)
+    return command.usage
 
 
 def _settings(line: flags.CommandLine) -> Settings:

@@ -33,7 +33,8 @@ A switch is on as --name or --name=on, off as --no-name or --name=off. In bracke
 
 class Command(NamedTuple):
     """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
-    command line that can't be read. ``only_with``: the flag of the command without which settings have no effect.
+    command line that can't be read; where it is not 2, the module's ``misused(words, why)`` says so in its own way.
+    ``only_with``: the flag of the command without which settings have no effect.
     ``needs``: what a system may lack, without which the command can't be.
     """
 
@@ -142,6 +143,8 @@ class _OwnParser(_HelpfulParser):
         super().__init__(*args, **kwargs)
         self._settings = settings
         self._has_commands = False
+        self.problem = ""
+        """What was wrong, once parsing has ended in SystemExit."""
 
     def add_subparsers(self, **kwargs: Any) -> Any:
         self._has_commands = True
@@ -166,6 +169,7 @@ class _OwnParser(_HelpfulParser):
     def error(self, message: str) -> NoReturn:
         if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
             message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
+        self.problem = message
         super().error(message)
 
     def _flags(self) -> list[str]:
@@ -189,7 +193,7 @@ class _Short(RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def of(command: Command) -> ArgumentParser:
+def of(command: Command) -> _OwnParser:
     """The parser of a command's own arguments; imports its module."""
     parser = _OwnParser(
         prog=f"{PROGRAM} {command.name}",

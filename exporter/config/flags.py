@@ -18,7 +18,9 @@ HELP, VERSION = ("-h", "--help"), ("--version",)
 
 @dataclass
 class CommandLine:
-    """``command`` is the first word that is no flag, empty without one; ``rest`` what follows it, unread."""
+    """``command`` is the first word that is no flag, empty without one; ``rest`` what follows it, unread. ``broken``: a
+    setting has no value, and nothing else could be told.
+    """
 
     given: list[Given] = field(default_factory=list)
     command: str = ""
@@ -26,6 +28,7 @@ class CommandLine:
     problems: list[str] = field(default_factory=list)
     help: bool = False
     version: bool = False
+    broken: bool = False
 
 
 def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
@@ -66,7 +69,7 @@ def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
     try:
         args, left = parser.parse_known_args([*_explicit(argv)])
     except ArgumentError as error:
-        return CommandLine(problems=[_misused(error)])
+        return CommandLine(problems=[_misused(error)], broken=True)
     line = CommandLine(
         [each for each in args.given if isinstance(each, Given)],
         problems=[each for each in args.given if isinstance(each, str)],

@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
+from types import UnionType
 from typing import Any
 
 from exporter.catalogue import BY_KEY
@@ -32,34 +33,33 @@ MAX_AGE = 1.0
 
 Document = dict[str, Any]
 """What :func:`document` gives."""
-KEYS = frozenset(
-    [
-        "format",
-        "version",
-        "time",
-        "up",
-        "problem",
-        "verdict",
-        "answers",
-        "times",
-        "gap",
-        "band",
-        "charts",
-        "events",
-        "facts",
-        "source",
-        "poll",
-        "session",
-        "settings",
-        "setting_changes",
-        "guest",
-        "numbers",
-        "metrics",
-        "before",
-        "raw",
-    ]
-)
-"""Of a document; it may have more."""
+SHAPE: Mapping[str, type | UnionType] = {
+    "format": int,
+    "version": str,
+    "time": int | float,
+    "up": bool,
+    "problem": dict | None,
+    "verdict": dict,
+    "answers": list,
+    "times": list,
+    "gap": int | float | None,
+    "band": dict | None,
+    "charts": list,
+    "events": list,
+    "facts": list,
+    "source": dict | None,
+    "poll": dict,
+    "session": dict,
+    "settings": dict,
+    "setting_changes": dict,
+    "guest": dict,
+    "numbers": dict,
+    "metrics": list,
+    "before": dict,
+    "raw": dict,
+}
+"""Of a document: each key, and what is below it; it may have more."""
+KEYS = SHAPE.keys()
 
 
 class Api:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from exporter.errors import ConfigError
 from exporter.machine.system import HERE
-from exporter.outputs.api import FORMAT, KEYS, PATH, Document
+from exporter.outputs.api import FORMAT, PATH, SHAPE, Document
 from exporter.outputs.prometheus import Format
 from exporter.reading.base import NoAnswer
 
@@ -83,10 +83,12 @@ class ExporterClient:
             raise NoAnswer(
                 f"{self.name}: it speaks format {version!r}, this program {FORMAT}; use the same release"
             )
-        if missing := KEYS - found.keys():
+        if missing := SHAPE.keys() - found.keys():
             raise NoAnswer(
                 f"{self.name}: the answer to {PATH} is not an exporter's: no {', '.join(sorted(missing))}"
             )
+        if wrong := [key for key, shape in SHAPE.items() if not isinstance(found[key], shape)]:
+            raise NoAnswer(f"{self.name}: the answer to {PATH} is not understood: {', '.join(wrong)}")
         return found
 
     def page(self, form: Format) -> bytes:

@@ -151,6 +151,21 @@ def test_without_any_reading_nothing_but_the_heartbeats_is_ok(contract: str | No
     assert len(summary.results) > 2
 
 
+def test_a_threshold_for_heartbeats_is_about_the_time_since_the_last(documents: dict[str, Document]) -> None:
+    found = documents["steady"]
+    beat = {
+        "name": "vmguest_ha_last_heartbeat_timestamp_seconds",
+        "kind": "gauge",
+        "unit": "s",
+        "points": [{"labels": {}, "value": found["time"] - 40.0}],
+    }
+    found = {**found, "metrics": [*found["metrics"], beat]}
+    state, line = check(found, warning={"heartbeat": "30"}, critical={"heartbeat": "60"})
+    assert state is State.WARNING
+    assert status(line)[1]["heartbeat"] == (40.0, "s", "30", "60")
+    assert check(found, critical={"heartbeat": "30"})[0] is State.CRITICAL
+
+
 def test_strict_is_about_what_the_host_gives(documents: dict[str, Document]) -> None:
     healthy, old = documents["steady"], documents["older-host"]
     assert "pauses" in {each["key"] for each in healthy["answers"] if each["level"] == "unknown"}

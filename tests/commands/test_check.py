@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from exporter.check.measures import BY_KEY
 from exporter.commands import cli
 from tests.check.guidelines import status
 
@@ -50,11 +54,74 @@ def test_whatever_goes_wrong_is_unknown_on_standard_output(
     assert status(capsys.readouterr().out.rstrip("\n"))[0] == "UNKNOWN"
 
 
-@pytest.mark.parametrize("words", [("-c", "foo=1"), ("-c", "stolen"), ("-c", "stolen=x"), ("--nonesuch",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "foo=1"),
+        ("-c", "stolen"),
+        ("-c", "stolen=x"),
+        ("-c", "balloon=nan"),
+        ("-c",),
+        ("--nonesuch",),
+        ("--for=0s",),
+        ("--format=xml",),
+        ("--poll.interval",),
+        ("--only=nonesuch",),
+        ("stray",),
+    ],
+)
 def test_a_command_line_that_can_not_be_read_is_unknown_too(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["check", *words]) == 3
+    said = capsys.readouterr()
+    assert status(said.out.rstrip("\n"))[0] == "UNKNOWN"
+    assert said.err
+
+
+def test_a_command_line_that_can_not_be_read_is_unknown_in_the_format_that_it_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["check", "--format", "checkmk", "-c", "nosuch=3"]) == 3
+    assert capsys.readouterr().out.startswith("3 \"VM verdict\" - argument -c: 'nosuch': expected one of")
+
+
+@pytest.mark.parametrize("words", [("--profile=sap", "--only=stolen"), ("--only=stolen", "-c", "balloon=1")])
+def test_what_can_not_go_together_is_said_with_what_to_do(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", *words]) == 3
+    assert re.search(r"has no effect.*: (leave it out|add --only=balloon)", capsys.readouterr().out)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_what_can_not_be_written_is_unknown() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "exporter", "check", "--source=simulated", "--for=0.1s"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "vmguest-exporter: standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("key", BY_KEY)
+def test_every_key_can_be_asked_for_alone_and_have_a_threshold(
+    key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        cli.main(
+            ["check", "--format=json", f"--only={key}", "-c", f"{key}=~:", "--source=simulated", "--for=0.1s"]
+        )
+        == 0
+    )
+    assert [each["key"] for each in json.loads(capsys.readouterr().out)["results"]] == [key]
 
 
 def test_an_exporter_that_is_set_up_and_silent_is_unknown(

@@ -16,10 +16,12 @@ import pytest
 import trustme
 
 from exporter.errors import ConfigError
-from exporter.outputs.api import FORMAT, KEYS
+from exporter.metrics.published import Published
+from exporter.outputs.api import FORMAT, KEYS, document
 from exporter.outputs.prometheus import TEXT
 from exporter.reading.base import NoAnswer
 from exporter.reading.client import ExporterClient, at_socket, at_url
+from exporter.snapshot import PollState
 
 
 class Exporter(http.server.BaseHTTPRequestHandler):
@@ -62,13 +64,15 @@ def of(url: str) -> ExporterClient:
     return at_url(url, None, None, None)
 
 
+EMPTY = document(Published(lambda: PollState(5.0)))
+"""Of an exporter that has not read anything yet."""
 INSIGHT = "-__insight"
 
 
 def test_it_reads_documents_and_pages(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
-    whole = {**dict.fromkeys(KEYS), "format": FORMAT, "of_tomorrow": 1}
+    whole = {**EMPTY, "of_tomorrow": 1}
     with exporter(**{INSIGHT: (200, json.dumps(whole).encode()), "metrics": (200, b"page")}) as url:
         client = at_url(f"{url}/metrics", "me", secret, None)
         assert client.document() == whole
@@ -88,7 +92,7 @@ def test_a_certificate_is_checked_against_the_authority_that_is_given(tmp_path: 
         authority.cert_pem.write_to_path(str(tmp_path / name))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.issue_cert("127.0.0.1").configure_cert(context)
-    whole = json.dumps({**dict.fromkeys(KEYS), "format": FORMAT}).encode()
+    whole = json.dumps(EMPTY).encode()
     with exporter(context, **{INSIGHT: (200, whole)}) as url:
         assert at_url(url, None, None, tmp_path / "ours").document()["format"] == FORMAT
         with pytest.raises(NoAnswer, match=r"its certificate is not trusted .*--ca=FILE"):
@@ -106,6 +110,14 @@ def test_a_certificate_is_checked_against_the_authority_that_is_given(tmp_path: 
         (
             (200, json.dumps({"format": FORMAT, **dict.fromkeys(KEYS - {"raw", "format"})}).encode()),
             "no raw$",
+        ),
+        (
+            (200, json.dumps({**dict.fromkeys(KEYS), "format": FORMAT}).encode()),
+            "not understood: version, time, up",
+        ),
+        (
+            (200, json.dumps({**EMPTY, "numbers": [], "answers": {}}).encode()),
+            "not understood: answers, numbers$",
         ),
     ],
 )
