@@ -6,6 +6,7 @@ python -m deploy.packages pyz deb    some
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 import platform
@@ -36,9 +37,13 @@ def main(argv: list[str]) -> int:
         return 2
     os.environ["SOURCE_DATE_EPOCH"] = str(tree.epoch())
     DIST.mkdir(exist_ok=True)
-    for name in argv or makers:
-        made = makers[name]()
-        print(f"{made.relative_to(ROOT)}: {made.stat().st_size:,} bytes", flush=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        # One at a time: the wheels and the trees below build/ are shared.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in argv or makers:
+            made = makers[name]()
+            print(f"{made.relative_to(ROOT)}: {made.stat().st_size:,} bytes", flush=True)
     return 0
 
 

@@ -82,7 +82,7 @@ class Terminal:
         self.run("send-keys", "-t", "t", *keys)
 
     def until(self, words: str | re.Pattern[str]) -> str:
-        for _ in range(100):
+        for _ in range(400):
             screen = self.screen()
             if words in screen if isinstance(words, str) else words.search(screen):
                 return screen

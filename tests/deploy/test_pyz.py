@@ -126,7 +126,7 @@ def test_every_page(pyz: Path) -> None:
     with serving(pyz) as (base, _):
         until(f"{base}/metrics", b"vmguest_numa_memory_bytes")
         for path, wanted in (
-            ("/", b"<!doctype html>"), ("/-/status", b'"verdict"'), ("/-/status.css", b"{"),
+            ("/", b"<!doctype html>"), ("/-/insight", b'"verdict"'), ("/-/status.css", b"{"),
             ("/-/status.js", b"fetch"), ("/-/healthy", b""), ("/-/ready", b""),
         ):  # fmt: skip
             assert wanted in fetch(base + path).lower(), path
