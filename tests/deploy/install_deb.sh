@@ -72,7 +72,7 @@ echo "$suite: upgraded with its settings, started and scraped"
 inside dpkg --purge vmguest-exporter >/dev/null
 rm -f "$root/tmp/package.deb"
 after=$(cd "$root" && find etc usr var -xdev ! -path 'var/lib/dpkg/*' ! -path 'var/cache/*' ! -path 'var/lib/apt/*' ! -path 'var/log/*' | sort)
-left=$(comm -13 <(echo "$before") <(echo "$after") | grep -vE '^etc/(\.pwd\.lock|g(roup|shadow)-?)$' || true)
+left=$(comm -13 <(echo "$before") <(echo "$after") | grep -vE '^etc/(\.pwd\.lock|(group|gshadow|passwd|shadow)-?)$' || true)
 [ -z "$left" ] || fail "left behind: $left"
 grep -q '^vmguest-exporter:' "$root/etc/group" || fail "the group was never made"
 echo "$suite: purged, nothing left but user and group"

@@ -161,6 +161,6 @@ def test_the_wheel_has_the_pages_and_the_command() -> None:
 def test_a_life_on_a_clean_debian(deb: Path, suite: str) -> None:
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         pytest.skip("needs root and mmdebstrap: apt-get install mmdebstrap")
-    assert "nothing left but the group" in run(
+    assert "nothing left but user and group" in run(
         "bash", ROOT / "tests" / "deploy" / "install_deb.sh", deb, suite
     )
