@@ -226,7 +226,7 @@ def test_however_it_ends_the_terminal_is_left_clean(
     if ending == "SIGTERM":
         os.kill(int(process.read_text()), signal.SIGTERM)
     elif ending == "crash":
-        broken = {**json.loads(exporter.answers[-1]), "charts": 5}
+        broken = {**json.loads(exporter.answers[-1]), "charts": [5]}
         exporter.answers = [json.dumps(broken).encode()]
     else:
         terminal.press(ending)

@@ -180,7 +180,9 @@ def test_every_recorded_name_has_a_series(settled: Any) -> None:
     for group in settled.get("rules")["groups"]:
         for rule in group["rules"]:
             if rule["type"] == "recording" and group["name"] != "vmguest.compat":
-                assert settled.instant(rule["name"]), rule["name"]
+                # No job of the laboratory has targets of others in it; rules' unit tests have one.
+                none = rule["name"] == "vmguest:strangers:count"
+                assert bool(settled.instant(rule["name"])) is not none, rule["name"]
 
 
 @pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: f"{asked.board}: {asked.panel}: {asked.legend}")
