@@ -93,26 +93,26 @@ class ReplayConnector:
 
     def guest(self) -> Guest:
         """What the guest's kernel says now; looked at before the first connection, as it was at the start."""
-        if self._began is None:
-            return self._recording.guest(0.0)
-        position = (self._clock() - self._began) * self._speed
-        turns = self._loop and self._recording.duration > 0
-        return self._recording.guest(position % self._recording.duration if turns else position)
+        position, _ = self._place(self._clock())
+        return self._recording.guest(position)
+
+    def _place(self, now: float) -> tuple[float, int]:
+        """Seconds into the recording at ``now``, and how often it has begun again; before its start, the start."""
+        position = 0.0 if self._began is None else (now - self._began) * self._speed
+        if self._loop and position > self._recording.duration > 0:
+            turn, position = divmod(position, self._recording.duration)
+            return position, int(turn)
+        return position, 0
 
     def _position(self) -> tuple[float, int]:
         """Seconds into the recording up to which it counts as said, and how often it has begun again."""
         now = self._clock()
         if self._began is None:
             self._began = now
-        position = (now - self._began) * self._speed
-        duration = self._recording.duration
-        # A poll that comes a little earlier than the recorder's did shall not get the answer before.
-        slack = self._recording.interval / 10
-        if position <= duration:
-            return position + slack, 0
-        if self._loop and duration > 0:
-            turn, position = divmod(position, duration)
-            return position + slack, int(turn)
+        position, turn = self._place(now)
+        if position <= self._recording.duration:
+            # A poll that comes a little earlier than the recorder's did shall not get the answer before.
+            return position + self._recording.interval / 10, turn
         if not self._over:
             self._over = True
             log.warning("the recording is over", extra={"recording": self._recording.words})

@@ -273,19 +273,14 @@ class TestServing:
         server.close()
 
     def test_with_heartbeats_one_that_fails_is_started_again_counted_and_logged_once(
-        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        serve: Serve,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        mishaps: threading.Semaphore,
     ) -> None:
         """The end of the process would end the heartbeats with it."""
         monkeypatch.setattr("exporter.outputs.web.server.PAUSE", 0.01)
-        real = wasyncore.loop
-        mishaps = threading.Semaphore(0)
-
-        def loop(**more: Any) -> None:
-            real(**more)
-            if mishaps.acquire(blocking=False):
-                raise ValueError("too many file descriptors in select()")
-
-        monkeypatch.setattr(wasyncore, "loop", loop)
         failed = threading.Event()
         restarts = Restarts(wanted=True)
         server = serve(failed=failed.set, restarts=restarts)

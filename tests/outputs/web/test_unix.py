@@ -10,10 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from waitress import wasyncore
 
 from exporter.errors import ConfigError
 from exporter.outputs.web.application import Response, responding
@@ -110,18 +108,14 @@ def test_one_that_is_answered_on_is_left_alone(server: UnixServer, path: Path) -
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_with_heartbeats_a_loop_that_fails_begins_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, wanted: bool
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mishaps: threading.Semaphore,
+    *,
+    wanted: bool,
 ) -> None:
     monkeypatch.setattr("exporter.outputs.web.unix.PAUSE", 0.01)
-    real = wasyncore.loop
-    mishaps = threading.Semaphore(0)
-
-    def loop(**more: Any) -> None:
-        real(**more)
-        if mishaps.acquire(blocking=False):
-            raise ValueError("too many file descriptors in select()")
-
-    monkeypatch.setattr(wasyncore, "loop", loop)
     failed, restarts = threading.Event(), Restarts(wanted=wanted)
     made = UnixServer(responding(Response(b"new")), path, failed=failed.set, restarts=restarts)
     made.start()
