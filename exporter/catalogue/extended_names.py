@@ -9,7 +9,7 @@ and counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -268,3 +268,22 @@ def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
         if value.name == "uptime" and not isinstance(value.value, str) and value.value >= 0:
             return value.value / 1e6
     return None
+
+
+def counters(
+    groups: Mapping[str, Iterable[ExtendedValue]],
+) -> Iterator[tuple[tuple[str, str], Metric, float]]:
+    """Each counter of a round: its group and name, its metric, and the host's number, in the host's unit."""
+    for group, values in groups.items():
+        for value in values:
+            mapped = map_value(group, value)
+            if mapped is not None and mapped.metric.kind is Kind.COUNTER and not isinstance(value.value, str):
+                yield (group, value.name), mapped.metric, value.value
+
+
+def rising(groups: Mapping[str, Iterable[ExtendedValue]]) -> dict[tuple[str, str], float]:
+    """What can only rise while a session lasts, by group and name: the counters of a round, and its uptime."""
+    found = {key: value for key, _, value in counters(groups)}
+    if (seconds := uptime(groups)) is not None:
+        found["session", "uptime"] = seconds
+    return found

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.catalogue import BY_KEY, Kind, Metric
-from exporter.catalogue.extended_names import map_value
+from exporter.catalogue.extended_names import counters
 from exporter.clock import Instant, Life, Lives, Start
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
@@ -97,13 +97,7 @@ class SessionClock:
 
     def read_extended(self, extended: ExtendedSnapshot) -> None:
         """Take a round of extended statistics of the present epoch."""
-        counters = (
-            ((group, value.name), mapped.metric, value.value)
-            for group, values in extended.groups.items()
-            for value in values
-            if (mapped := map_value(group, value)) is not None and mapped.metric.kind is Kind.COUNTER
-        )
-        self._fall(counters, Instant(extended.read_time, extended.read_monotonic))
+        self._fall(counters(extended.groups), Instant(extended.read_time, extended.read_monotonic))
 
     def read_uptime(self, uptime: float, answered: float) -> None:
         """Take the host's own word on the session's age, seconds, as it was at ``answered`` (monotonic).

@@ -5,8 +5,10 @@ while there is time, each with that time as its limit, and goes on after the nex
 Groups are listed at the start, after a session change and every minute; a host without extended statistics is
 asked once a session.
 
-Between a basic poll and a round the VM may have moved to another host. A reply in XML says of which session it is; a
-round with any other reply in it is held back until the next basic poll shows the same session.
+Between a basic poll and a round the VM may have moved to another host, or its counters may have begun anew under the same
+session id. A reply in XML says of which session it is. A round is held back until the next basic poll shows the same
+epoch when a reply in it does not say so, or when something that only rises fell since the round before: only ``elapsed``
+tells whether it fell alone. A life of which no round was shown, or little had risen, can end there unseen.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from exporter.catalogue.extended_names import accept, category, usable
+from exporter.catalogue.extended_names import accept, category, rising, usable
 from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
@@ -101,7 +103,6 @@ class ExtendedReader:
             self._forget(session_id, epoch)
         elif self._held is not None and read > self._held.read_monotonic:
             self._release(self._held)
-            self._held = None
         now = self._clock()
         if not self._supported or (not self._pending and now < self._due):
             return self.state
@@ -153,10 +154,8 @@ class ExtendedReader:
 
     def _list(self, source: Source, left: float) -> None:
         try:
-            names, why = (
-                stat_get.parse_names(source.stat("text", "", left)),
-                "it names no group that is known",
-            )
+            names = stat_get.parse_names(source.stat("text", "", left))
+            why = "it names no group that is known"
         except RpcError as error:
             if error.reason in ("unknown_command", "disabled"):
                 self._supported = False
@@ -269,12 +268,18 @@ class ExtendedReader:
             self._session_id, accepted.groups, self._wall(), self._clock(), self._session_monotonic
         )
         log.debug("extended statistics read", extra={"groups": len(accepted.groups)})
-        if self._unsigned:
+        if self._unsigned or self._fell(snapshot):
             self._held = snapshot
         else:
             self._release(snapshot)
 
+    def _fell(self, snapshot: ExtendedSnapshot) -> bool:
+        """Whether something that only rises is less than in the round that is shown, of the same epoch."""
+        before = rising(self.state.snapshot.groups) if self.state.snapshot is not None else {}
+        return any(value < before.get(key, value) for key, value in rising(snapshot.groups).items())
+
     def _release(self, snapshot: ExtendedSnapshot) -> None:
+        self._held = None
         if self._failed:
             log.info("extended statistics are back", extra={"after": self._failed})
             self._failed = ""

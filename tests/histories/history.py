@@ -247,8 +247,10 @@ class History:
         world, chance = self.world, self.chance
         last, told = self.last, self.told
         read = told is not None
-        world.down = chance.random() < 0.08
-        world.blinks = chance.random() < 0.05 and not (self.fresh_boot and self.fell)
+        # A life that began in the middle of a round is seen by the next reading.
+        begun = last is not None and last.session == world.session and last.generation != world.generation
+        world.down = chance.random() < 0.08 and not begun
+        world.blinks = chance.random() < 0.05 and not begun and not (self.fresh_boot and self.fell)
         roll = chance.random()
         if roll < 0.12:
             self.session_change()
@@ -338,6 +340,24 @@ class History:
             self.session_change()
         elif roll < 0.03:
             self.step()
+        elif roll < 0.08 and self.would_be_seen():
+            self.say("elapsed falls in the middle of a round")
+            self.world.begin(same_id=True)
+
+    def would_be_seen(self) -> bool:
+        """Whether a new life under the same id shows in the round that is under way, and in the next reading.
+
+        Not so one that began when little had risen, or of which no round was shown: that is the limit of what can be
+        known.
+        """
+        world, shown = self.world, self.shown
+        if (self.told or 0) < 1e9 or shown is None or shown.session_id != world.session:
+            return False
+        return all(
+            told.generation == world.generation and told.counters[key] > 1e5
+            for (group, key), told in self.round.items()
+            if group != "host"
+        )
 
     def between(self) -> None:
         """A poll and an export."""
@@ -416,7 +436,8 @@ class History:
                 each for each in world.replies.get(group, []) if each.monotonic <= extended.read_monotonic
             ][-1]
             assert told.session == extended.session_id == world.readings[-1].session, "of another session"
-            assert told.generation == world.readings[-1].generation, "of another life"
+            # What counts on the host does not begin anew with the VM's counters.
+            assert group == "host" or told.generation == world.readings[-1].generation, "of another life"
             for name, (_, key) in names.items():
                 (value,) = (each.value for each in extended.groups[group] if each.name == name)
                 assert value == told.counters[key], (name, value, told)

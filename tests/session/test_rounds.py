@@ -470,7 +470,10 @@ def test_what_a_parser_leaves_out_is_counted(reader: ExtendedReader) -> None:
 
 
 class TestSessions:
-    """A reply in XML says of which session it is; the others are held back until a basic poll has seen the same."""
+    """A reply in XML says of which session it is; the others are held back until a basic poll has seen the same.
+
+    So is a reply in which something fell: elapsed may have fallen too, under the same session id.
+    """
 
     TEXT = MappingProxyType(
         {("text", ""): b"session\nresources\n", ("text", "resources"): b"vm.numa.local = 5\n"}
@@ -537,3 +540,71 @@ class TestSessions:
         state = reader.step(host, 7, FAR)
         assert state.snapshot is not None
         assert (state.snapshot.session_monotonic, state.snapshot.read_monotonic) == (2.0, 5.0)
+
+    @staticmethod
+    def signed(**values: int) -> Host:
+        """A host with a counter in ``resources``, another in ``host``, and the session's uptime."""
+        host = offers(b"session\nresources\nhost\n")
+        for group, name, kind, units in (
+            ("session", "uptime", "instant", "us"),
+            ("resources", "vm.cpu.contention.cpu", "accumulate", "us"),
+            ("resources", "vm.numa.local", "instant", "KB"),
+            ("host", "energy.used", "accumulate", "ms"),
+        ):
+            if (value := values.get(name.rpartition(".")[2])) is not None:
+                row = f'<metric name="{name}" type="{kind}" units="{units}">{value}</metric></metrics>'
+                before = host.answers.get(("xml", group), b'<metrics session="7"></metrics>')
+                assert isinstance(before, bytes)
+                host.answers["xml", group] = before.replace(b"</metrics>", row.encode())
+        return host
+
+    BEFORE = MappingProxyType({"uptime": 900, "cpu": 70, "local": 500, "used": 3000})
+
+    @pytest.mark.parametrize("fallen", ["uptime", "cpu", "used"])
+    def test_a_round_in_which_something_fell_waits_for_the_next_basic_poll(
+        self, reader: ExtendedReader, clock: Clock, fallen: str
+    ) -> None:
+        before = reader.step(self.signed(**self.BEFORE), 7, FAR).snapshot
+        clock.now = 15.0
+        host = self.signed(**{**self.BEFORE, fallen: 5})
+        assert reader.step(host, 7, FAR, read=14.0).snapshot is before
+        asked = len(host.asked)
+        after = reader.step(host, 7, FAR, read=20.0).snapshot
+        assert after is not None
+        assert after.read_monotonic == 15.0
+        assert len(host.asked) == asked, "no further request"
+        clock.now = 30.0
+        shown = reader.step(host, 7, FAR, read=29.0).snapshot
+        assert shown is not None
+        assert shown.read_monotonic == 30.0, "it fell once"
+
+    def test_it_is_thrown_away_and_counted_where_elapsed_fell_too(
+        self, reader: ExtendedReader, clock: Clock
+    ) -> None:
+        reader.step(self.signed(**self.BEFORE), 7, FAR, 1)
+        clock.now = 15.0
+        reader.step(self.signed(**{**self.BEFORE, "cpu": 5}), 7, FAR, 1)
+        state = reader.step(Host({}, RpcError("Unknown command")), 7, FAR, 2)
+        assert (state.snapshot, state.dropped) == (None, 4)
+
+    def test_what_may_fall_or_is_new_or_gone_holds_nothing_back(
+        self, reader: ExtendedReader, clock: Clock
+    ) -> None:
+        for values in ({**self.BEFORE, "local": 5}, {"cpu": 70}, {"cpu": 70, "used": 1}):
+            shown = reader.step(self.signed(**values), 7, FAR, read=clock.now).snapshot
+            assert shown is not None
+            assert shown.read_monotonic == clock.now
+            clock.now += 15.0
+
+    def test_a_round_that_is_shown_at_once_takes_the_place_of_one_that_waits(
+        self, reader: ExtendedReader, clock: Clock
+    ) -> None:
+        """Both between two basic polls: a round of slow replies, and the next that was due by then."""
+        reader.step(self.signed(**self.BEFORE), 7, FAR, read=0.0)
+        clock.now = 15.0
+        reader.step(self.signed(**{**self.BEFORE, "cpu": 5}), 7, FAR, read=14.0)
+        clock.now = 30.0
+        for read in (14.0, 40.0):
+            shown = reader.step(self.signed(**self.BEFORE), 7, FAR, read=read).snapshot
+            assert shown is not None
+            assert shown.read_monotonic == 30.0
