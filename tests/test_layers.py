@@ -30,6 +30,7 @@ RULES: dict[str, frozenset[str]] = {
     # The bottom: the standard library only.
     "errors": frozenset(),
     "clock": frozenset(),
+    "files": frozenset(),
     "snapshot": frozenset({"clock"}),
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors", "machine"}),
@@ -43,28 +44,29 @@ RULES: dict[str, frozenset[str]] = {
     "transport": VALUES,
     "library": VALUES | {"protocol", "machine"},
     "masking": VALUES | {"protocol"},
-    "session": VALUES | {"protocol", "transport", "library", "machine", "advice", "masking"},
+    "session": VALUES | {"files", "protocol", "transport", "library", "machine", "advice", "masking"},
     # Cadence and failure; meaning; what is published; spelling.
     "poller": VALUES | {"session", "advice"},
     "insight": frozenset({"catalogue", "snapshot"}),
     "metrics": VALUES | {"machine", "insight"},
-    "outputs": VALUES | {"metrics", "insight", "machine", "once"},
+    "outputs": VALUES | {"files", "metrics", "insight", "machine", "once"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
     "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice"},
     # The far side, with the production codec.
-    "simulator": VALUES | {"protocol", "transport"},
+    "simulator": VALUES | {"files", "protocol", "transport"},
     # The exporters of a simulated fleet: puts parts together, as app does.
     "fleet": VALUES | {"session", "poller", "insight", "metrics", "outputs", "simulator"},
     # What an operator touches.
-    "config": VALUES | {"machine"},
+    "config": VALUES | {"files", "machine"},
     "log": VALUES,
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
     | {"advice", "config", "session", "transport", "protocol", "library", "machine"}
     | {"ha", "outputs", "masking", "metrics"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
-    "reading": VALUES | {"config", "session", "poller", "metrics", "insight", "outputs", "log", "machine"},
-    "check": VALUES | {"outputs"},
+    "reading": VALUES
+    | {"files", "config", "session", "poller", "metrics", "insight", "outputs", "log", "machine"},
+    "check": VALUES | {"files", "outputs"},
     "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "top": VALUES | {"insight", "outputs", "show"},
     "show": VALUES | {"insight", "outputs", "reading"},
@@ -117,7 +119,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "rich": frozenset({"top"}),
     "ssl": frozenset({"outputs", "doctor", "ha", "reading"}),
     "yaml": frozenset({"outputs"}),
-    "tomllib": frozenset({"check", "config", "simulator"}),
+    "tomllib": frozenset({"files"}),
     "asyncio": frozenset({"top"}),
 }
 """Modules of others, and the parts of this package that may use them."""

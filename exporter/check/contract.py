@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
+from exporter import files
 from exporter.check.measures import BY_KEY
 from exporter.check.ranges import Range, parse
 from exporter.errors import ConfigError
@@ -42,14 +41,15 @@ def load(profile: str) -> Contract:
         ConfigError: there is no such profile, or it can't be used; every problem is named.
     """
     if profile in BUILT_IN:
-        text = files("exporter.check.profiles").joinpath(f"{profile}.toml").read_text(encoding="utf-8")
+        text = (
+            resources.files("exporter.check.profiles").joinpath(f"{profile}.toml").read_text(encoding="utf-8")
+        )
         return read(text, profile)
     try:
-        text = Path(profile).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        text = files.read_text(profile)
+    except OSError as error:
         raise ConfigError(
-            f"--profile={profile}: {why}; expected {', '.join(BUILT_IN)}, or a file (docs/terminal.md shows one)"
+            f"--profile={profile}: {error.strerror}; expected {', '.join(BUILT_IN)}, or a file (docs/terminal.md shows one)"
         ) from error
     return read(text, profile)
 
@@ -57,8 +57,8 @@ def load(profile: str) -> Contract:
 def read(text: str, where: str) -> Contract:
     """The contract that ``text`` spells; errors as :func:`load`."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = files.parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
     problems = [
         f"{where}: {key}: unknown; expected name and [[rule]]" for key in content.keys() - {"name", "rule"}

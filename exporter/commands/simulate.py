@@ -184,7 +184,7 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
         problems.append(f"--speed={speed:g}: expected more than 0 and at most {MAX_SPEED:g}")
     for rule in args.fault or ():
         collect(lambda: faults.append(Fault.parse(rule)))  # noqa: B023  called at once
-    scenario = args.scenario or "steady"
+    scenario = "steady" if args.scenario is None else args.scenario
     collect(lambda: hosts.append(SimulatedHost(scenario, time.monotonic, seed, speed=speed)))
     if problems:
         raise ConfigError(*problems)

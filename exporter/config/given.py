@@ -13,6 +13,9 @@ from exporter.config.places import Endpoint
 _LOGIN = re.compile(r"((?:https?://)?)[^\s\"]*@", re.IGNORECASE)
 """Name and password in a URL, which are refused and must not be repeated while saying so."""
 
+_SHOWN = 200
+"""Characters of a value that a message repeats; paths are long."""
+
 
 class Given(NamedTuple):
     """``raw`` is text, or what TOML made of it where ``native``. ``where`` names the flag, variable or line."""
@@ -29,7 +32,7 @@ class Given(NamedTuple):
             text = _literal(self.raw) if self.native else str(self.raw)
             if isinstance(self.option.kind, Endpoint):
                 text = _LOGIN.sub(r"\1<hidden>@", text)
-            given += f" = {text[:80]}" if self.native else f"={text[:80]}"
+            given += f" = {text[:_SHOWN]}" if self.native else f"={text[:_SHOWN]}"
         return f"{given}: expected {self.option.kind.expects}" + (f"; {why}" if why else "")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from exporter import files
 from exporter.config.values import ValueKind
 
 
@@ -39,17 +39,19 @@ class SocketPath(Location):
 
 
 class InputFile(Location):
-    """A file that must be readable now: found at start, not at the first certificate rotation at night."""
+    """A file that must be readable now: found at start, not at the first certificate rotation at night. ``largest``: bytes."""
 
     placeholder = "FILE"
     expects = "a readable file"
 
+    def __init__(self, largest: int | None = None) -> None:
+        super().__init__()
+        self._largest = largest
+
     def parse(self, text: str) -> str:
         path = super().parse(text)
-        if Path(path).is_dir():
-            raise ValueError("this is a folder")
         try:
-            os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+            files.check(path, self._largest)
         except OSError as error:
             raise ValueError(error.strerror) from error
         return path

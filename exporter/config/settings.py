@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import NamedTuple
 
+from exporter import files
 from exporter.config.options import Option, option, options
 from exporter.config.places import (
     Address,
@@ -89,7 +90,7 @@ class Simulated:
 @dataclass(frozen=True, kw_only=True)
 class Replay:
     file: str | None = option(
-        InputFile(), "Recording to play with --source=replay.", default=None, unset="none"
+        InputFile(files.RECORDING), "Recording to play with --source=replay.", default=None, unset="none"
     )
     speed: float = option(Factor(0.01, 1000.0), "How many times faster than it was recorded.", default="1")
     loop: bool = option(Switch(), "Begin again at the end of the recording.", default="false")
@@ -123,7 +124,7 @@ class Web:
     )
     telemetry_path: str = option(UrlPath(), "Path of the metrics.", default="/metrics")
     config_file: str | None = option(
-        InputFile(),
+        InputFile(files.TEXT),
         "TLS and basic authentication, in the format of Prometheus's exporter-toolkit.",
         default=None,
         name="config.file",
@@ -198,16 +199,19 @@ class Otlp:
         unset="OTEL_EXPORTER_OTLP_INSECURE, else to this machine only",
     )
     ca: str | None = option(
-        InputFile(),
+        InputFile(files.CERTIFICATES),
         "Certificates (PEM) that the receiver's is checked against.",
         default=None,
         unset="OTEL_EXPORTER_OTLP_CERTIFICATE, else the system's",
     )
     cert: str | None = option(
-        InputFile(), "Client certificate (PEM).", default=None, unset="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+        InputFile(files.CERTIFICATES),
+        "Client certificate (PEM).",
+        default=None,
+        unset="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     )
     key: str | None = option(
-        InputFile(),
+        InputFile(files.CERTIFICATES),
         "Key of the client certificate (PEM).",
         default=None,
         unset="OTEL_EXPORTER_OTLP_CLIENT_KEY",
@@ -277,7 +281,7 @@ class Log:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigFile:
-    file: str | None = option(InputFile(), "Settings file (TOML).", default=None, unset="none")
+    file: str | None = option(InputFile(files.TEXT), "Settings file (TOML).", default=None, unset="none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 
+from exporter import files
 from exporter.config.given import Given, did_you_mean
 from exporter.config.places import Header
 from exporter.config.settings import BY_NAME, RawTable
@@ -17,8 +14,6 @@ from exporter.errors import passing
 TABLES = ("ha.check",)
 """Arrays of tables that are handed on unread."""
 
-LARGEST = 1 << 20
-"""Bytes of a settings file."""
 PATHS = "a path of Windows goes in single quotes, which take a backslash as it is: 'C:\\Program Files\\…'"
 MOST_PROBLEMS = 50
 """Of one file; a file with more of them was meant for something else."""
@@ -38,40 +33,19 @@ class Contents:
 def read(path: str) -> Contents:
     """Read the file at ``path``; nothing is raised, all that is wrong is in ``problems``."""
     contents = Contents()
-    file = Path(path)
     text = ""
     try:
-        # What never ends, or waits for a writer, is no settings file.
-        status = file.stat()
-        if status.st_size > LARGEST or not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
-            contents.problems.append(f"{path}: expected a regular file of at most {LARGEST:,} bytes")
-            return contents
-        # Editors on Windows put a byte order mark in front.
-        text = file.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
-    except RecursionError:
-        contents.problems.append(f"{path}: brackets within brackets, deeper than any setting is")
+        text = files.read_text(path)
+        document = files.parse_toml(text)
     except OSError as error:
         contents.problems.append(passing(f"{path}: {error.strerror}", error))
-    except UnicodeDecodeError as error:
-        contents.problems.append(
-            f"{path}: not UTF-8, which TOML must be (byte {error.start}){_as_utf_16(file)}"
-        )
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         contents.problems.append(_syntax_problem(path, str(error), text))
     else:
         _Walk(path, key_lines(text), contents).table((), document)
         if (more := len(contents.problems) - MOST_PROBLEMS) > 0:
             contents.problems[MOST_PROBLEMS:] = [f"{path}: {more:,} more problems"]
     return contents
-
-
-def _as_utf_16(file: Path) -> str:
-    """What to do where a byte order mark says that it is UTF-16, as editors and PowerShell on Windows may write."""
-    with suppress(OSError), file.open("rb") as opened:
-        if opened.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
-            return ": it is UTF-16; save it as UTF-8"
-    return ""
 
 
 def _syntax_problem(path: str, message: str, text: str) -> str:

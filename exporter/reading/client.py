@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exporter.errors import ConfigError
+from exporter import files
+from exporter.errors import ConfigError, passing
 from exporter.machine.system import HERE
 from exporter.outputs.api import FORMAT, PATH, SHAPE, Document
 from exporter.outputs.prometheus import Format
@@ -160,17 +161,19 @@ def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | No
     login = None
     if user is not None and password_file is not None:
         try:
-            login = BasicAuth(user, password_file.read_text(encoding="utf-8").rstrip("\r\n"))
+            login = BasicAuth(user, files.read_secret(password_file))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"--password-file={password_file}: {_why(error)}") from error
+            raise ConfigError(passing(f"--password-file={password_file}: {_why(error)}", error)) from error
     host = parts.hostname
     prefix = parts.path.rstrip("/").removesuffix("/metrics")
     connect: Callable[[], http.client.HTTPConnection]
     if parts.scheme == "https":
         try:
+            if ca is not None:
+                files.check(ca, files.CERTIFICATES)
             context = ssl.create_default_context(cafile=str(ca) if ca is not None else None)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"--ca={ca}: {_why(error)}") from error
+            raise ConfigError(passing(f"--ca={ca}: {_why(error)}", error)) from error
         connect = lambda: http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)  # noqa: E731
     else:
         connect = lambda: http.client.HTTPConnection(host, port, timeout=TIMEOUT)  # noqa: E731

@@ -52,9 +52,9 @@ def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
     parser.add_argument("--url", help="another exporter; also --user, --password-file, --ca")
     for action in (
         parser.add_argument("--user", metavar="NAME", help="login at --url"),
-        parser.add_argument("--password-file", metavar="FILE", type=Path, help="password at --url"),
+        parser.add_argument("--password-file", metavar="FILE", type=_file, help="password at --url"),
         parser.add_argument(
-            "--ca", metavar="FILE", type=Path, help="certificates (PEM) that --url is checked against"
+            "--ca", metavar="FILE", type=_file, help="certificates (PEM) that --url is checked against"
         ),
     ):
         vars(action)["aside"] = True
@@ -88,6 +88,12 @@ def open_reading(
         else:
             return exporter
     return followed(settings, interval) if interval is not None else measured(settings, args.seconds)
+
+
+def _file(text: str) -> Path:
+    if not text:
+        raise ArgumentTypeError("a path has at least one character")
+    return Path(text)
 
 
 def _exporter(args: Namespace, settings: Settings, unit: Path) -> Place | None:

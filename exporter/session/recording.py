@@ -8,9 +8,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+from exporter import files
 from exporter.errors import ConfigError, passing
 from exporter.session.record import FORMAT, GUEST, VERSION, Exchange
 from exporter.snapshot import Guest
@@ -78,7 +78,7 @@ def read(path: str) -> Recording:
     """
     recording = Recording(path)
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        lines = files.read_bytes(path, files.RECORDING).split(b"\n")
     except OSError as error:
         raise ConfigError(passing(f"{path}: {error.strerror}", error)) from error
     # What is behind the last line feed is a line that was cut off, if it is anything.
@@ -99,7 +99,7 @@ def _header(path: str, line: bytes) -> float:
         header = json.loads(line)
         name, version = header["format"], header["version"]
         interval = float(header.get("interval", 0.0))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{path}:1: no recording; the first line of one is a JSON object with format and version "
             "(vmguest-exporter record FILE makes one)"
@@ -132,7 +132,7 @@ def _take(recording: Recording, number: int, line: bytes) -> bool:
             str(fields.get("error", "")),
             str(fields.get("text", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ConfigError(
             f"{recording.path}:{number}: expected a JSON object with at, took, ask and reply, or at and guest; {missing}"

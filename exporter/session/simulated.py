@@ -6,7 +6,7 @@ import secrets
 from contextlib import AbstractContextManager
 
 from exporter.config import Settings
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 from exporter.session.base import Host
 from exporter.session.wire import WireSource
 from exporter.simulator.in_process import in_process
@@ -25,7 +25,8 @@ def find_host(settings: Settings) -> Host:
     try:
         connector = in_process(settings.simulated.scenario, seed=seed)
     except ConfigError as error:
-        raise ConfigError(*(f"--simulated.scenario: {problem}" for problem in error.problems)) from error
+        named = (passing(f"--simulated.scenario: {problem}", error.__cause__) for problem in error.problems)
+        raise ConfigError(*named) from error
     server = connector.server
 
     def guest() -> Guest:

@@ -40,13 +40,13 @@ Times are seconds, or texts such as "500ms", "90s", "5m", "1h".
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exporter.errors import ConfigError
+from exporter import files
+from exporter.errors import ConfigError, passing
 from exporter.simulator import statistics, toml_values
 from exporter.simulator.curves import Curve
 from exporter.simulator.faults import Fault, near
@@ -83,12 +83,10 @@ def read(path: str) -> Scenario:
         ConfigError: the file can't be read, or everything that is wrong in it, each with its key.
     """
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        document = files.parse_toml(files.read_text(path))
     except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8, which TOML must be (byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(passing(f"{path}: can't be read: {error.strerror}", error)) from error
+    except ValueError as error:
         raise ConfigError(f"{path}: no TOML: {error}") from error
     return _Reader(path, document).scenario()
 

@@ -179,7 +179,7 @@ def test_no_list_takes_an_empty_part_from_a_file(tmp_path: Path, text: str, why:
     [
         (["--simulated.seed=1"], "--source=simulated"),
         (["--replay.speed=2", "--source=simulated"], "--source=replay"),
-        (["--library.path=/dev/null", "--source=guestrpc"], "--source=library"),
+        (["--library.path=/proc/self/status", "--source=guestrpc"], "--source=library"),
         (["--otlp.interval=1s"], "--otlp.endpoint"),
         (["--ha.grace=1s"], "--ha.enabled"),
         (["--ha.dry-run"], "--ha.enabled"),

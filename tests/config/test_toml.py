@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter import files
 from exporter.config import toml
 
 
@@ -112,7 +113,7 @@ def test_what_can_not_be_read_says_why(tmp_path: Path) -> None:
     assert toml.read(str(tmp_path / "none")).problems == [f"{tmp_path}/none: No such file or directory"]
     file = tmp_path / "latin1"
     file.write_bytes(b'a = "\xe4"')
-    assert toml.read(str(file)).problems == [f"{file}: not UTF-8, which TOML must be (byte 5)"]
+    assert toml.read(str(file)).problems == [f"{file}: this is not UTF-8 text (byte 5)"]
 
 
 @pytest.mark.parametrize("path", [r"C:\Users\x", r"C:\Program Files\x", r"C:\windows"])
@@ -126,7 +127,7 @@ def test_text_in_utf_16_is_named(tmp_path: Path) -> None:
     file = tmp_path / "wide.toml"
     file.write_text("[web]\n", encoding="utf-16")
     (found,) = toml.read(str(file)).problems
-    assert found.endswith(": it is UTF-16; save it as UTF-8")
+    assert found.endswith(": this is UTF-16; save it as UTF-8")
 
 
 TRICKY = '''# [not.a.table]
@@ -221,17 +222,25 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 
 def test_brackets_within_brackets(tmp_path: Path) -> None:
     (problem,) = read(tmp_path, f"a = {'[' * 20_000}").problems
-    assert "brackets within brackets" in problem
+    assert problem == "vmguest.toml:1: Brackets within brackets, deeper than any value is"
+
+
+def test_a_number_too_long_to_be_one_is_named_with_its_line(tmp_path: Path) -> None:
+    (problem,) = read(tmp_path, f"[poll]\ninterval = {'9' * 900_000}\n").problems
+    assert problem == "vmguest.toml:2: A key or number of 900,000 characters, more than any has (column 12)"
 
 
 def test_what_never_ends_is_no_settings_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     large = tmp_path / "large"
-    large.write_bytes(b"#" * (toml.LARGEST + 1))
-    for path in ("/dev/zero", str(pipe), str(large)):
-        (problem,) = toml.read(path).problems
-        assert problem == f"{path}: expected a regular file of at most 1,048,576 bytes"
+    large.write_bytes(b"#" * (files.TEXT + 1))
+    for path, why in (
+        ("/dev/zero", "this is a device, not a regular file"),
+        (str(pipe), "this is a pipe, not a regular file"),
+        (str(large), "it is larger than 1 MiB, so it must be something else"),
+    ):
+        assert toml.read(path).problems == [f"{path}: {why}"]
 
 
 def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:

@@ -219,7 +219,11 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"= 5", "no TOML: .*line 1"), (b"\xff\xfe", r"not UTF-8, which TOML must be \(byte 0\)")],
+    [
+        (b"= 5", "no TOML: .*line 1"),
+        (b"\xff\xfe", "this is UTF-16; save it as UTF-8"),
+        (b"a\xff", r"not UTF-8 text \(byte 1\)"),
+    ],
 )
 def test_what_is_no_toml_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     file = tmp_path / "mine.toml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from exporter import files
 from exporter.errors import passing
 from exporter.outputs.otlp.variables import NamedValue
 
@@ -29,7 +30,7 @@ def system_certificates(root: str = "/") -> str | None:
 
 
 def contents(path: str | None) -> bytes | None:
-    return Path(path).read_bytes() if path else None
+    return files.read_bytes(path, files.CERTIFICATES) if path else None
 
 
 def check_certificates(
@@ -41,11 +42,14 @@ def check_certificates(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is not None:
         try:
+            files.check(ca.text, files.CERTIFICATES)
             context.load_verify_locations(ca.text)
         except (OSError, ValueError) as error:
             problems.append(_unusable(ca, error, "certificates in PEM"))
     if cert is not None:
         try:
+            for file in (cert, key) if key else (cert,):
+                files.check(file.text, files.CERTIFICATES)
             # Without the callback, OpenSSL would ask the terminal for the password of an encrypted key.
             context.load_cert_chain(cert.text, key.text if key else None, password=lambda: "")
         except (OSError, ValueError) as error:

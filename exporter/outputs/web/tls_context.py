@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import platform
 import ssl
 import tempfile
@@ -15,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from exporter import files
 from exporter.errors import ConfigError, passing
 from exporter.outputs.web.webconfig import CIPHERS, CURVES, FLAG, TLSSettings
 
@@ -103,7 +103,7 @@ def _load_pair(made: ssl.SSLContext, tls: TLSSettings) -> None:
     try:
         with _as_file(tls.cert, tls.cert_file) as cert_path, _as_file(tls.key, tls.key_file) as key_path:
             for path in (cert_path, key_path):
-                os.close(os.open(path, os.O_RDONLY))
+                files.check(path, files.CERTIFICATES)
             # Without a password given, OpenSSL would ask for one at the terminal and wait.
             made.load_cert_chain(cert_path, key_path, password="")
     except ssl.SSLError as error:
@@ -124,6 +124,8 @@ def _load_clients(made: ssl.SSLContext, tls: TLSSettings) -> None:
         return
     try:
         if tls.client_ca or tls.client_ca_file:
+            if tls.client_ca_file:
+                files.check(tls.client_ca_file, files.CERTIFICATES)
             made.load_verify_locations(cafile=tls.client_ca_file or None, cadata=tls.client_ca or None)
         else:
             # As Go does: without a CA of its own, those that the system trusts.

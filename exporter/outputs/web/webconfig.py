@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exporter import files
 from exporter.errors import ConfigError, passing
 from exporter.outputs.web.nodes import Nodes, compose
 
 FLAG = "--web.config.file"
-MAX_SIZE = 1 << 20
 """Bytes; a real file has a few hundred."""
 
 CLIENT_AUTH_TYPES = (
@@ -124,14 +124,9 @@ def read(path: str) -> WebConfig:
         ConfigError: it can't be read, or everything that is wrong in it, each with its line.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_SIZE + 1)
+        text = files.read_text(path)
     except OSError as error:
         raise ConfigError(passing(f"{FLAG}={path}: can't be read: {error.strerror}", error)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{FLAG}={path}: this is no UTF-8 text") from error
-    if len(text) > MAX_SIZE:
-        raise ConfigError(f"{FLAG}={path}: longer than {MAX_SIZE} bytes; this is no web configuration")
     return parse(text, path)
 
 

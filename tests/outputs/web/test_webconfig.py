@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter import files
 from exporter.errors import ConfigError
-from exporter.outputs.web.webconfig import CIPHERS, MAX_SIZE, TLSSettings, WebConfig, parse, read
+from exporter.outputs.web.webconfig import CIPHERS, TLSSettings, WebConfig, parse, read
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: /etc/ssl/server.key\n"
@@ -253,15 +254,15 @@ class TestReading:
     def test_a_file_that_is_no_text(self, tmp_path: Path) -> None:
         path = tmp_path / "web.yml"
         path.write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(ConfigError, match="no UTF-8 text"):
+        with pytest.raises(ConfigError, match="this is UTF-16"):
             read(str(path))
 
     def test_a_file_that_is_no_configuration_by_its_size(self, tmp_path: Path) -> None:
         path = tmp_path / "web.yml"
-        path.write_text("#" * MAX_SIZE)
+        path.write_text("#" * files.TEXT)
         assert read(str(path)) == WebConfig()
-        path.write_text("#" * (MAX_SIZE + 1))
-        with pytest.raises(ConfigError, match="longer than"):
+        path.write_text("#" * (files.TEXT + 1))
+        with pytest.raises(ConfigError, match="larger than"):
             read(str(path))
 
     def test_without_pyyaml_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
