@@ -4,6 +4,7 @@ or is a device gets a sentence, and is not opened (opening /dev/watchdog alone s
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import re
@@ -85,6 +86,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("Brackets within brackets, deeper than any value is") from error
+    except tomllib.TOMLDecodeError as error:
+        # A key is a tuple in some of its messages, an array's table a list.
+        raise ValueError(re.sub(r"\(['\"].*['\"],?\)", _dotted, str(error))) from error
 
 
 def _check(path: str | Path, largest: int | None) -> None:
@@ -131,6 +135,10 @@ def _read_pipe(path: str | Path, deadline: float) -> bytes:
                 raise _too_large(path, TEXT)
     finally:
         os.close(descriptor)
+
+
+def _dotted(key: re.Match[str]) -> str:
+    return ".".join(ast.literal_eval(key[0]))
 
 
 def _at(text: str, position: int) -> str:

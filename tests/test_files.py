@@ -191,6 +191,9 @@ DOTTED = ".".join("a" * PARTS)
         ('a = "' + "\\" * 500_000, "."),
         ('a = """' + "x\n" * 500_000, "."),
         ("a = 2020-13-45", "."),
+        ("[web]\n[web]", r"^Cannot declare web twice \(at line 2, column 5\)"),
+        ('web={}\n[web."it\'s"]', r"^Cannot \w+ .*web.it's twice"),
+        ("web={a=1}\nweb.x=1", "^Cannot mutate immutable namespace web "),
     ],
 )
 def test_toml_that_would_take_ages_is_an_error_with_its_place(text: str, why: str) -> None:

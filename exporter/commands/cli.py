@@ -90,7 +90,7 @@ def _run(argv: Sequence[str]) -> int:
         return OK
 
     def settings() -> Settings:
-        return _settings(line)
+        return _settings(line, command)
 
     if command is None:
         line.problems.append(f"{line.command}: no such command{did_you_mean(line.command, commands)}")
@@ -129,8 +129,8 @@ def _misused(command: Command, words: Sequence[str], why: str) -> int:
     return command.usage
 
 
-def _settings(line: flags.CommandLine) -> Settings:
-    loaded = load(line.given, os.environ, line.problems)
+def _settings(line: flags.CommandLine, command: Command | None) -> Settings:
+    loaded = load(line.given, os.environ, line.problems, () if command is None else command.uses)
     log.set_up(loaded.log.level, loaded.log.format)
     return loaded
 

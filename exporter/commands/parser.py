@@ -35,7 +35,8 @@ class Command(NamedTuple):
     """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
     command line that can't be read; where it is not 2, the module's ``misused(words, why)`` says so in its own way.
     ``only_with``: the flag of the command without which settings have no effect.
-    ``needs``: what a system may lack, without which the command can't be.
+    ``needs``: what a system may lack, without which the command can't be. ``uses``: settings that have an effect on it
+    without what they need elsewhere.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Command(NamedTuple):
     usage: int = 2
     only_with: str = ""
     needs: str = ""
+    uses: tuple[str, ...] = ()
 
 
 SERVE = Command(
@@ -54,7 +56,11 @@ SERVE = Command(
 COMMANDS: tuple[Command, ...] = (
     SERVE,
     Command(
-        "doctor", "exporter.commands.doctor", "Find out why numbers are missing, and what to change.", True
+        "doctor",
+        "exporter.commands.doctor",
+        "Find out why numbers are missing, and what to change.",
+        True,
+        uses=("library.path", "guestrpc.socket", "ha.lock-file"),
     ),
     Command("top", "exporter.commands.top", "Watch live, as esxtop does on the host.", True),
     Command("show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True),
@@ -68,6 +74,7 @@ COMMANDS: tuple[Command, ...] = (
         "Single calls of vSphere HA Application Monitoring.",
         True,
         needs=HEARTBEATS,
+        uses=("guestrpc.socket", "ha.source", "ha.lock-file"),
     ),
     Command(
         "simulate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from exporter.config import rules, toml, variables
@@ -12,11 +12,15 @@ from exporter.errors import ConfigError, passing
 
 
 def load(
-    flags: Iterable[Given] = (), environ: Mapping[str, str] | None = None, problems: Sequence[str] = ()
+    flags: Iterable[Given] = (),
+    environ: Mapping[str, str] | None = None,
+    problems: Sequence[str] = (),
+    used: Collection[str] = (),
 ) -> Settings:
     """Build the settings: ``flags`` win over ``environ``, that wins over the file that either names.
 
-    ``problems`` are those that reading the command line has already found.
+    ``problems`` are those that reading the command line has already found; ``used`` names settings that have an effect
+    without what they need elsewhere.
 
     Raises:
         ConfigError: with every problem of every source, the outvoted ones too.
@@ -40,7 +44,7 @@ def load(
         tables = contents.tables
     settings = _build(values, tables)
     # Contradictions between values make sense only where each value does.
-    found += [] if found else rules.contradictions(settings, environ, values.keys())
+    found += [] if found else rules.contradictions(settings, environ, {*values, *tables}, used=used)
     if found:
         raise ConfigError(*found)
     return settings

@@ -9,9 +9,6 @@ from exporter.machine.system import HEARTBEATS, HERE, UNIX_SOCKETS, VSOCK, Syste
 
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
-_OF_SINGLE_CALLS = frozenset({"ha.source", "ha.lock-file"})
-"""What ``vmguest-exporter ha`` goes by too, which needs no heartbeats switched on."""
-
 
 def push_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
     """Whether something names an OTLP receiver. What the standard variables mean in full is the push's own business."""
@@ -24,15 +21,17 @@ def contradictions(
     environ: Mapping[str, str],
     given: Collection[str] = (),
     system: System = HERE,
+    used: Collection[str] = (),
 ) -> list[str]:
-    """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings that were given.
+    """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings and tables that were
+    given; ``used``: of those that have an effect in any case, on the command that is run.
 
     What needs what ``system`` has not is told alone: nothing else can be right about it.
     """
     if lacking := [*_lacking(settings, given, system)]:
         return lacking
     return [
-        *_without_effect(settings, environ, given),
+        *_without_effect(settings, environ, sorted(set(given) - set(used))),
         *_sources(settings),
         *_outputs(settings, environ),
         *_heartbeats(settings),
@@ -44,11 +43,11 @@ def _lacking(settings: Settings, given: Collection[str], system: System) -> Iter
         yield f"--source=guestrpc: {system.lacks[VSOCK]}; use --source=library, or leave it out"
     for name in ("guestrpc.socket", "api.socket"):
         if name in given and UNIX_SOCKETS in system.lacks:
-            yield f"{BY_NAME[name].flag}: {system.lacks[UNIX_SOCKETS]}; leave it out"
+            yield f"{_said(name)}: {system.lacks[UNIX_SOCKETS]}; leave it out"
     asked = settings.ha.enabled or any(name.startswith("ha.") and name != "ha.enabled" for name in given)
     if asked and HEARTBEATS in system.lacks:
         names = (name for name in given if name.startswith("ha."))
-        flags = ", ".join(BY_NAME[name].flag for name in sorted(names)) or BY_NAME["ha.enabled"].flag
+        flags = ", ".join(_said(name) for name in sorted(names)) or BY_NAME["ha.enabled"].flag
         yield f"{flags}: {system.lacks[HEARTBEATS]}; leave it out"
 
 
@@ -58,30 +57,35 @@ def _without_effect(settings: Settings, environ: Mapping[str, str], given: Colle
     A part that was switched off in so many words (``--no-ha.enabled``) keeps its settings: that is how one tries.
     """
     source, ha = settings.source, settings.ha
+    heart_over_guestrpc = source == "library" and ha.enabled and ha.source == "guestrpc"
     needs = (
+        ("guestrpc.socket", source in {"auto", "guestrpc"} or heart_over_guestrpc, "--source=guestrpc"),
+        ("guestrpc.timeout", source != "replay", "--source=guestrpc"),
+        ("library.", source in {"auto", "library"}, "--source=library"),
         ("simulated.", source == "simulated", "--source=simulated"),
         ("replay.", source == "replay", "--source=replay"),
-        ("library.", source in {"auto", "library"} or ha.source == "library", "--source=library"),
         ("otlp.", push_wanted(settings, environ), "--otlp.endpoint"),
         ("ha.", ha.enabled or "ha.enabled" in given, "--ha.enabled"),
     )
     for prefix, met, missing in needs:
         if not met:
-            for name in sorted(given):
-                if name.startswith(prefix) and name not in _OF_SINGLE_CALLS:
-                    flag = BY_NAME[name].flag
-                    yield f"{flag} has no effect without {missing}; add it, or leave {flag} out"
+            for name in given:
+                if name.startswith(prefix):
+                    said = _said(name)
+                    yield f"{said} has no effect without {missing}; add it, or leave {said} out"
+    if settings.otlp.endpoint is not None and settings.otlp.metrics_endpoint is not None:
+        yield "--otlp.endpoint has no effect beside --otlp.metrics-endpoint; leave one of them out"
+
+
+def _said(name: str) -> str:
+    """A setting by its flag, a table as it stands in the file."""
+    return BY_NAME[name].flag if name in BY_NAME else f"[[{name}]]"
 
 
 def _sources(settings: Settings) -> list[str]:
-    found = []
     if settings.source == "replay" and settings.replay.file is None:
-        found.append("--source=replay needs --replay.file=FILE, the recording to play")
-    if settings.guestrpc.socket is not None and settings.source not in {"auto", "guestrpc"}:
-        found.append(
-            f"--guestrpc.socket has no effect with --source={settings.source}; use --source=guestrpc, or leave it out"
-        )
-    return found
+        return ["--source=replay needs --replay.file=FILE, the recording to play"]
+    return []
 
 
 def _outputs(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -112,9 +112,9 @@ class Duration(ValueKind):
         return seconds
 
     def native(self, value: object) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            raise ValueError(f'it needs quotes and a unit: "{value}s"')  # noqa: TRY004  one kind of error for all
-        return self.parse(str(value))
+        if isinstance(value, int | float) and _DURATION.fullmatch(f"{value}s"):
+            raise ValueError(f'it needs quotes and a unit: "{value}s"')
+        return self.parse(value if isinstance(value, str) else "")
 
     def show(self, value: object) -> str:
         left = round(float(str(value)) * 1000)

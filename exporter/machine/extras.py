@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+OWN = Path("/usr/bin/python3")
+"""The distribution's own Python, which the packages of its libraries are for."""
+FOLDER = "/usr/local/lib/vmguest-exporter"
+"""Where pip may put a package for a distribution's second Python (PEP 668 keeps it out of the usual place)."""
 
 
 def how_to_get(requirement: str, *packages: str) -> str:
-    """``requirement`` in pip's words; ``packages``: commands that bring a distribution's package of it.
+    """``requirement`` in pip's words; ``packages``: commands that bring a distribution's package of it, which this
+    program's .deb and .rpm bring too.
 
-    A Python in a virtual environment, or built by hand, sees none of the distribution's packages; to the distribution's
-    own Python pip may add nothing (PEP 668).
+    A Python in a virtual environment, or built by hand, sees none of the distribution's packages, and a second Python of
+    the distribution (python3.11 on EL 9) has few of its own; to the distribution's own Python pip may add nothing.
     """
-    if sys.prefix == "/usr" and packages:
-        return " or ".join(packages)
-    if sys.prefix == "/usr":
+    if sys.prefix != "/usr":
+        return f"{sys.executable} -m pip install '{requirement}'"
+    if not packages:
         return f"in a virtual environment: pip install '{requirement}'"
-    return f"{sys.executable} -m pip install '{requirement}'"
+    if Path(sys.executable).resolve() == OWN.resolve():
+        return " or ".join(packages)
+    return (
+        f"the distribution's package is for another Python than this; {sys.executable} -m pip install"
+        f" --target={FOLDER} '{requirement}' and set PYTHONPATH={FOLDER}, or use the .deb or .rpm, which bring it"
+    )

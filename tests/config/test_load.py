@@ -174,29 +174,9 @@ def test_no_list_takes_an_empty_part_from_a_file(tmp_path: Path, text: str, why:
     assert problem.endswith(why)
 
 
-@pytest.mark.parametrize(
-    ("argv", "missing"),
-    [
-        (["--simulated.seed=1"], "--source=simulated"),
-        (["--replay.speed=2", "--source=simulated"], "--source=replay"),
-        (["--library.path=/proc/self/status", "--source=guestrpc"], "--source=library"),
-        (["--otlp.interval=1s"], "--otlp.endpoint"),
-        (["--ha.grace=1s"], "--ha.enabled"),
-        (["--ha.dry-run"], "--ha.enabled"),
-    ],
-)
-def test_what_can_have_no_effect_is_refused_with_what_is_missing(argv: list[str], missing: str) -> None:
-    flag = argv[0].partition("=")[0]
-    assert problems(*argv) == (f"{flag} has no effect without {missing}; add it, or leave {flag} out",)
-
-
 def test_what_is_switched_off_in_so_many_words_keeps_its_settings() -> None:
     assert not loaded("--ha.grace=1s", "--no-ha.enabled").ha.enabled
     assert loaded("--no-web", "--web.telemetry-path=/x", "--otlp.endpoint=a:1").web.telemetry_path == "/x"
-
-
-def test_single_calls_need_no_heartbeats_switched_on() -> None:
-    assert loaded("--ha.source=library", "--ha.lock-file=/x").ha.source == "library"
 
 
 def test_an_empty_list_is_refused() -> None:

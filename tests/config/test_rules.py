@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands import cli
+from exporter.commands.parser import COMMANDS
 from exporter.config import flags, load
+from exporter.config.places import InputFile
 from exporter.config.rules import contradictions
-from exporter.config.settings import Api, GuestRpc, Ha, Settings
+from exporter.config.settings import BY_NAME, OPTIONS, Api, GuestRpc, Ha, Settings
+from exporter.config.values import Switch
 from exporter.errors import ConfigError
 from exporter.machine.system import LINUX, WINDOWS
 
@@ -30,17 +34,151 @@ def recording(tmp_path: Path) -> str:
 
 def test_a_replay_needs_its_recording_and_a_recording_the_replay(recording: str) -> None:
     assert problems("--source=replay") == ["--source=replay needs --replay.file=FILE, the recording to play"]
-    assert problems(f"--replay.file={recording}") == [
-        "--replay.file has no effect without --source=replay; add it, or leave --replay.file out"
-    ]
     assert problems("--source=replay", f"--replay.file={recording}") == []
 
 
-def test_a_socket_is_for_guestrpc() -> None:
-    assert problems("--guestrpc.socket=/run/x", "--source=library") == [
-        "--guestrpc.socket has no effect with --source=library; use --source=guestrpc, or leave it out"
+ALWAYS = {
+    "source",
+    "poll.interval",
+    "deprecated-metrics",
+    "expose-identity",
+    "experimental",
+    "insight.histograms",
+    "log.level",
+    "log.format",
+    "config.file",
+}
+"""Have an effect whatever else is set."""
+
+SWITCHED_OFF_BY_NAME = {
+    "extended": {"extended.interval", "extended.unknown"},
+    "web": {
+        "web.listen-address",
+        "web.telemetry-path",
+        "web.config.file",
+        "web.disable-exporter-metrics",
+    },
+    "api": {"api.socket"},
+}
+"""Of parts that are on unless somebody says --no-…; then their settings stay, for the next try."""
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    # Setting: what it needs, and then situations (of flags, or none) in which it has no effect.
+    "guestrpc.socket": ("--source=guestrpc", "--source=library", "--source=simulated", "--source=replay"),
+    "guestrpc.timeout": ("--source=guestrpc", "--source=replay"),
+    "library.path": ("--source=library", "--source=guestrpc", "--source=simulated", "--source=replay"),
+    **dict.fromkeys(
+        ("simulated.scenario", "simulated.seed"),
+        ("--source=simulated", "", "--source=guestrpc", "--source=library", "--source=replay"),
+    ),
+    **dict.fromkeys(
+        ("replay.file", "replay.speed", "replay.loop"),
+        ("--source=replay", "", "--source=guestrpc", "--source=library", "--source=simulated"),
+    ),
+    **{
+        row.name: ("--otlp.endpoint", "")
+        for row in OPTIONS
+        if row.group == "otlp" and row.field not in {"endpoint", "metrics_endpoint"}
+    },
+    **{row.name: ("--ha.enabled", "") for row in OPTIONS if row.group == "ha" and row.field != "enabled"},
+}
+
+OTHERS = {
+    "web.enabled",
+    "api.enabled",
+    "extended.enabled",
+    "ha.enabled",
+    "otlp.endpoint",
+    "otlp.metrics-endpoint",
+}
+"""Switch their part, and are judged below."""
+
+VALUES = {
+    "guestrpc.socket": "/run/x",
+    "guestrpc.timeout": "1s",
+    "simulated.scenario": "swapping",
+    "simulated.seed": "1",
+    "replay.speed": "2",
+    "otlp.protocol": "grpc",
+    "otlp.headers": "a=b",
+    "otlp.compression": "gzip",
+    "otlp.temporality": "delta",
+    "otlp.histograms": "explicit",
+    "ha.on-unhealthy": "disable",
+    "ha.source": "library",
+    "ha.lock-file": "/run/x",
+}
+
+
+def test_every_setting_stands_in_one_of_the_tables_of_effects() -> None:
+    named = [*ALWAYS, *(name for names in SWITCHED_OFF_BY_NAME.values() for name in names), *NEEDS, *OTHERS]
+    assert sorted(named) == sorted(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("name", "situation"),
+    [(name, situation) for name, (_, *situations) in NEEDS.items() for situation in situations],
+)
+def test_a_setting_without_effect_is_refused_with_what_is_missing(
+    name: str, situation: str, recording: str
+) -> None:
+    option, missing = BY_NAME[name], NEEDS[name][0]
+    default = recording if isinstance(option.kind, InputFile) else "5s"
+    value = "true" if isinstance(option.kind, Switch) else VALUES.get(name, default)
+    others = [situation] if situation else []
+    if situation == "--source=replay":
+        others.append(f"--replay.file={recording}")
+    said = f"{option.flag} has no effect without {missing}; add it, or leave {option.flag} out"
+    pair = option.name in {"otlp.cert", "otlp.key"}  # One without the other is a problem too.
+    assert problems(f"{option.flag}={value}", *others)[: 1 if pair else None] == [said]
+    assert problems(*others, **{option.variable: value})[: 1 if pair else None] == [said]
+    if missing == "--otlp.endpoint":
+        missing = "--otlp.endpoint=localhost:4317"
+    if missing == "--source=replay" and name != "replay.file":
+        others.append(f"--replay.file={recording}")
+    together = problems(f"{option.flag}={value}", *others, missing)
+    assert not [each for each in together if each.startswith(f"{option.flag} has no effect")]
+
+
+@pytest.mark.parametrize("part", SWITCHED_OFF_BY_NAME)
+def test_a_part_that_is_switched_off_in_so_many_words_keeps_its_settings(part: str, recording: str) -> None:
+    values = {"web.listen-address": ":1", "web.telemetry-path": "/x", "web.config.file": recording}
+    values |= {"extended.interval": "5s", "api.socket": "/run/x"}
+    given = [f"{BY_NAME[name].flag}={values.get(name, 'true')}" for name in SWITCHED_OFF_BY_NAME[part]]
+    assert problems(*given, f"--no-{part}", "--otlp.endpoint=a:1") == []
+
+
+def test_checks_of_heartbeats_without_heartbeats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vmguest.toml"
+    path.write_text('[[ha.check]]\ntype = "file"\n')
+    assert problems(f"--config.file={path}") == [
+        "[[ha.check]] has no effect without --ha.enabled; add it, or leave [[ha.check]] out"
     ]
-    assert problems("--guestrpc.socket=/run/x") == []
+    assert problems(f"--config.file={path}", "--no-ha.enabled") == []
+
+
+def test_a_socket_also_leads_heartbeats_to_the_host() -> None:
+    given = ("--guestrpc.socket=/run/x", "--source=library", "--ha.enabled")
+    assert problems(*given) == []
+    assert problems(*given, "--ha.source=library") != []
+
+
+def test_of_two_receivers_one_has_no_effect() -> None:
+    said = "--otlp.endpoint has no effect beside --otlp.metrics-endpoint; leave one of them out"
+    assert problems("--otlp.endpoint=a:1", "--otlp.metrics-endpoint=http://a/x") == [said]
+
+
+def test_what_a_command_goes_by_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    used = {command.name: command.uses for command in COMMANDS}
+    assert set(used["ha"]) <= BY_NAME.keys()
+    assert set(used["doctor"]) <= BY_NAME.keys()
+    given = ["ha.source", "ha.lock-file"]
+    assert contradictions(Settings(), {}, given, used=used["ha"]) == []
+    assert len(contradictions(Settings(), {}, given)) == 2
+    assert cli.main(["--ha.source=library"]) == 2
+    assert "--ha.source has no effect without --ha.enabled" in capsys.readouterr().err
+    assert cli.main(["--ha.lock-file=/x", "--source=simulated", "ha", "status"]) == 2
+    assert "no effect" not in capsys.readouterr().err
 
 
 def test_something_must_be_published() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_a_duration_in_toml_needs_quotes() -> None:
     for value in (5, 5.0):
         with pytest.raises(ValueError, match=f'quotes and a unit: "{value}s"'):
             Duration(1, 60).native(value)
-    others: list[object] = [True, [], {}]
+    others: list[object] = [True, [], {}, math.nan, math.inf, -5, 1e300]
     for other in others:
         with pytest.raises(ValueError, match="written"):
             Duration(1, 60).native(other)

@@ -16,7 +16,7 @@ from exporter.ha.check_runner import CheckRunner, CheckTiming
 def tables(text: str, tmp_path: Path) -> tuple[RawTable, ...]:
     file = tmp_path / "settings.toml"
     file.write_text(text)
-    return load(environ={"VMGUEST_CONFIG_FILE": str(file)}).ha.checks
+    return load(environ={"VMGUEST_CONFIG_FILE": str(file), "VMGUEST_HA_ENABLED": "true"}).ha.checks
 
 
 def read(text: str, tmp_path: Path) -> list[CheckRunner]:

@@ -140,6 +140,10 @@ def resolve(given: OtlpSettings, environ: Mapping[str, str]) -> PushSettings | N
             for each in (ca, cert, key)
             if each is not None and each.flag
         ]
+    if given.insecure is not None and re.match("https?://", endpoint.text, re.IGNORECASE):
+        problems.append(
+            f"--otlp.insecure has no effect beside the scheme in {endpoint.where}; leave one of them out"
+        )
     interval = given.interval or variables.seconds("OTEL_METRIC_EXPORT_INTERVAL") or INTERVAL
     settings = PushSettings(
         endpoint=found.address,

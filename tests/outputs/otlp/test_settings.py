@@ -118,7 +118,12 @@ def test_flag_and_variable_take_the_same_forms_for_http() -> None:
 def test_insecure_decides_where_there_is_no_scheme_and_only_there() -> None:
     assert settings(endpoint="collector:4318", insecure=True).endpoint == "http://collector:4318/v1/metrics"
     assert settings(endpoint="localhost:4318", insecure=False).endpoint == "https://localhost:4318/v1/metrics"
-    assert settings(endpoint="https://collector", insecure=True).secure
+    for endpoint in ("https://collector", "HTTP://collector"):
+        assert problems(endpoint=endpoint, insecure=True) == (
+            "--otlp.insecure has no effect beside the scheme in --otlp.endpoint; leave one of them out",
+        )
+    assert settings({"OTEL_EXPORTER_OTLP_INSECURE": "true"}, endpoint="https://collector").secure
+    assert not settings(endpoint="dns:///c:4317", protocol="grpc", insecure=True).secure
     assert not settings({"OTEL_EXPORTER_OTLP_INSECURE": "TRUE"}, endpoint="c:4317", protocol="grpc").secure
     both = {"OTEL_EXPORTER_OTLP_INSECURE": "true", "OTEL_EXPORTER_OTLP_METRICS_INSECURE": "false"}
     assert settings(both, endpoint="localhost:4317", protocol="grpc").secure
