@@ -59,18 +59,21 @@ class Life:
 OWN = Life()
 """Of what this process counts about itself, before its start is filled in."""
 UNSEEN = Life(-1)
-"""Of a counter that began at a time which nobody tells."""
+"""Of a counter that began at a time which nobody tells. Such lives have negative numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """The lives of all counters of the host: the session's, and that of each counter that fell alone."""
+    """The lives of all counters: the session's, that of each counter that fell alone, and that of what counts the host's
+    own time, of which another session sees another part, also under an id that was there before.
+    """
 
     session: Life = OWN
     alone: Mapping[Hashable, Life] = field(default_factory=dict)
+    host: Life = UNSEEN
 
-    def of(self, counter: Hashable) -> Life:
-        return self.alone.get(counter, self.session)
+    def of(self, counter: Hashable, *, of_host: bool = False) -> Life:
+        return self.alone.get(counter, self.host if of_host else self.session)
 
 
 def words(before: float | None, after: float | None) -> str:

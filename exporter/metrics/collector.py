@@ -86,7 +86,7 @@ def _host(state: PollState, snapshot: Snapshot, options: Options) -> Iterator[Fa
             if options.expose_identity or not row.identity:
                 yield read(row.metric, Point(1.0, (("path", value),)))
         elif row.metric.kind is Kind.COUNTER:
-            life = state.lives.of(key)
+            life = state.lives.of(key, of_host=row.metric.of_host)
             yield read(row.metric, counted(row.metric, row.scaled(value), (), life, snapshot.session_id))
         else:
             yield read(row.metric, Point(row.scaled(value)))

@@ -33,7 +33,7 @@ def families(
             if mapped is None or mapped.basic in basic:
                 continue
             if mapped.metric.kind is Kind.COUNTER:
-                life = lives.of((group, value.name))
+                life = lives.of((group, value.name), of_host=mapped.metric.of_host)
                 point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id)
             else:
                 point = Point(mapped.value, mapped.labels)

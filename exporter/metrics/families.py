@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from exporter.catalogue import SESSION_ID, Kind, Labels, Metric, well_formed
-from exporter.clock import OWN, UNSEEN, Life
+from exporter.clock import OWN, Life
 from exporter.snapshot import Histogram
 
 
@@ -58,8 +58,8 @@ def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id
     """A counter of the host, which is in the life ``life`` in the session ``session_id``."""
     if metric.of_host:
         # It counts from a time that nobody tells, and the session's beginning is none of its own: only a fall is.
-        own = replace(life, start=None) if life.alone else UNSEEN
-        return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, own)
+        unknown = life if life.start is None else replace(life, start=None)
+        return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown)
     return Point(value, labels, life.start, life)
 
 

@@ -9,7 +9,8 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 - A wall clock that can't be right makes a start unknown, and one that is set back to before a start moves it:
   :class:`~exporter.clock.Start`.
 - A later epoch began before our eyes, after the last reading of the one before. Not so the first, and not one whose
-  ``elapsed`` says that it is older than that: some hot-plug gives a new id while the counters go on.
+  ``elapsed`` says that it is older than that: some hot-plug gives a new id while the counters go on. Where there is no
+  ``elapsed``, a counter that fell says that it is new.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import counters
-from exporter.clock import Instant, Life, Lives, Start
+from exporter.clock import UNSEEN, Instant, Life, Lives, Start
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
 _COUNTERS = {
@@ -62,8 +63,11 @@ class SessionClock:
         self._session_id = 0
         self._elapsed: int | None = None
         self._number = 0
+        self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
+        self._doubtful = False
+        """Whether nothing says so far that what the epoch counts began with it."""
         self._start: Start | None = None
         self._last: Instant | None = None
         self._counters: dict[Hashable, _Counter] = {}
@@ -72,12 +76,13 @@ class SessionClock:
     def lives(self) -> Lives:
         """As of the last reading."""
         start = self._start.wall if self._start is not None else None
+        since = self._since if not self._doubtful else None
         alone = {
             key: Life(each.number, each.start.wall, each.since, alone=True)
             for key, each in self._counters.items()
             if each.start is not None
         }
-        return Lives(Life(self._number, start, self._since), alone)
+        return Lives(Life(self._number, start, since), alone, self._host)
 
     def read(self, snapshot: Snapshot, now: Instant) -> None:
         """Take the basic statistics that were read at ``now``."""
@@ -85,6 +90,7 @@ class SessionClock:
         elapsed = elapsed if isinstance(elapsed, int) else None
         fell = elapsed is not None and self._elapsed is not None and elapsed < self._elapsed
         if snapshot.session_id != self._session_id or fell:
+            self._doubtful = elapsed is None and not self._any_fell(snapshot)
             self._begin(snapshot.session_id)
             self._recall(elapsed, now)
         if elapsed is not None:
@@ -112,6 +118,7 @@ class SessionClock:
     def _begin(self, session_id: int) -> None:
         if session_id != self._session_id:
             self._counters.clear()
+            self._host = Life(self._host.number - 1)
         # What counts on the host does not begin anew with the VM's counters.
         self._counters = {key: each for key, each in self._counters.items() if each.of_host}
         self._session_id = session_id
@@ -131,8 +138,17 @@ class SessionClock:
         age = now.wall - known.start if elapsed is None else elapsed / 1000
         self._start = Start(now.monotonic - max(age, 0.0), known.start)
 
+    def _any_fell(self, snapshot: Snapshot) -> bool:
+        """Whether a counter of the session is less than it was."""
+        return any(
+            isinstance(value, int) and value < counter.value
+            for key, value in snapshot.values.items()
+            if (counter := self._counters.get(key)) is not None and not counter.of_host
+        )
+
     def _found(self, start: Start, now: Instant) -> None:
         self._start = start
+        self._doubtful = False
         # An epoch that has no age yet began somewhere since the last reading.
         if self._since is not None and start.begun < now.monotonic:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)

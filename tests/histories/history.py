@@ -38,6 +38,7 @@ BASIC = {
     "cpu_stolen": "vmguest_cpu_stolen_seconds",
     "host_cpu_used": "vmguest_host_cpu_used_seconds",
 }
+BASIC_OF_VM = ("cpu_used", "cpu_stolen")
 ROUNDS = {
     ("resources", "contention"): ("vmguest_cpu_contention_seconds", (("cause", "cpu"),), 1e6),
     (f"vnet {MAC}", "received"): ("vmguest_network_receive_bytes", (("mac", MAC),), 1),
@@ -261,7 +262,12 @@ class History:
             self.fall_back(world.monotonic - last.monotonic if last is not None else 0)
         elif roll < 0.18 and read and world.age > 1e5:
             self.say("renamed")
-            world.down = world.blinks = False
+            world.down = False
+            # Without elapsed, a counter that fell by itself since the last reading would speak for all.
+            fell = last is not None and any(
+                world.counters[name] < last.counters[name] for name in BASIC_OF_VM
+            )
+            world.blinks = world.blinks and not fell
             world.rename()
         elif roll < 0.26:
             name = chance.choice(list(world.counters))
@@ -372,8 +378,12 @@ class History:
             self.world.passes(self.chance.uniform(0, 1e4), asleep=True)
 
     def session_change(self) -> None:
-        self.say("session change")
-        self.world.begin()
+        world, last = self.world, self.last
+        # Under an id that was there before, if somebody saw the one between.
+        seen = last is not None and (last.session, last.generation) == (world.session, world.generation)
+        again = seen and self.chance.random() < 0.1
+        self.say("session change, to the id before" if again else "session change")
+        world.begin(again=again)
 
     def step(self) -> None:
         """Somebody sets the wall clock."""
@@ -406,7 +416,8 @@ class History:
 
     def was_read(self) -> None:
         told, epochs = self.world.readings[-1], self.oracle.epochs
-        self.oracle.read(told.session, told.generation, told.elapsed, told.wall, told.monotonic)
+        counters = {key: told.counters[key] for key in BASIC_OF_VM}
+        self.oracle.read(told.session, told.generation, told.elapsed, told.wall, told.monotonic, counters)
         if self.oracle.epochs > epochs:
             self.shown = None
         for key in ("cpu_used", "cpu_stolen", "host_cpu_used"):
@@ -482,11 +493,11 @@ class History:
         def add(key: Any, name: str, labels: Any, value: float, monotonic: float, generation: int) -> None:
             falls = oracle.falls.get(key, 0)
             if name.startswith("vmguest_host_"):
-                life = Life(told.session, falls, key in oracle.alone)
-                found[name, labels + session] = Value(value, monotonic, life, told.session, None)
+                life = Life(oracle.visits, falls, key in oracle.alone)
+                found[name, labels + session] = Value(value, monotonic, life, oracle.visits, None)
                 return
             seen = oracle.first_generation is not None and generation > oracle.first_generation
-            seen = seen and generation not in world.older
+            seen = seen and generation not in world.older and not oracle.continued
             alone = key in oracle.alone
             life = Life(generation, falls, seen or alone, alone)
             found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key))

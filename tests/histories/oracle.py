@@ -86,6 +86,10 @@ class Readings:
     first_generation: int | None = None
     epochs: int = 0
     session: int = 0
+    continued: bool = False
+    """Whether the epoch may be one of counters that went on: its age is not known, and none fell with it."""
+    visits: int = 0
+    """Changes of the session id; one that was there before may come again, and is another host all the same."""
     elapsed: int | None = None
     beginning: Beginning | None = None
     recalled: Recalled | None = None
@@ -94,12 +98,25 @@ class Readings:
     falls: dict[Hashable, int] = field(default_factory=dict)
     alone: dict[Hashable, Beginning] = field(default_factory=dict)
 
-    def read(self, session: int, generation: int, elapsed: int | None, wall: float, monotonic: float) -> None:
+    def read(
+        self,
+        session: int,
+        generation: int,
+        elapsed: int | None,
+        wall: float,
+        monotonic: float,
+        counters: Mapping[str, float],
+    ) -> None:
+        """``counters``: those of the session that were read with it."""
         if self.first_generation is None:
             self.first_generation = generation
         fell = elapsed is not None and self.elapsed is not None and elapsed < self.elapsed
         if session != self.session or fell:
             self.epochs += 1
+            self.continued = elapsed is None and all(
+                value >= self.last[key][0] for key, value in counters.items() if key in self.last
+            )
+            self.visits += session != self.session
             of_host = () if session != self.session else HOST_COUNTERS
             self.last = {key: each for key, each in self.last.items() if key in of_host}
             self.alone = {key: each for key, each in self.alone.items() if key in of_host}
@@ -113,6 +130,7 @@ class Readings:
             self.elapsed = elapsed
             if self.beginning is None:
                 self.beginning = Beginning(monotonic - elapsed / 1000)
+                self.continued = False
         self.look(wall, monotonic)
 
     def counter(self, key: Hashable, value: float, wall: float, monotonic: float) -> None:
@@ -129,6 +147,7 @@ class Readings:
     def uptime(self, begun: float) -> None:
         if self.beginning is None:
             self.beginning = Beginning(begun)
+            self.continued = False
 
     def look(self, wall: float, monotonic: float) -> None:
         for each in (self.beginning, *self.alone.values()):

@@ -62,6 +62,8 @@ class World:
     """Seconds for which the host repeats a sample."""
     uptime: bool = False
     session: int = 0
+    former: int = 0
+    """The id before this one."""
     generation: int = 0
     age: float = 0.0
     """Seconds of the session, by the host's clock."""
@@ -114,10 +116,16 @@ class World:
         """The host makes a new one."""
         self._sample = (self.age, int(self.age * 1000) if self.gives_elapsed else None, dict(self.counters))
 
-    def begin(self, *, same_id: bool = False) -> None:
-        """All counters of the session begin anew: vMotion, reset, resume; or under the same id, which is a fault."""
+    def begin(self, *, same_id: bool = False, again: bool = False) -> None:
+        """All counters of the session begin anew: vMotion, reset, resume; or under the same id, which is a fault.
+
+        ``again``: the new id is the one before, where there is one.
+        """
         if not same_id:
-            self.session = self.chance.getrandbits(64) | 1
+            self.session, self.former = (
+                self.former if again and self.former else self.chance.getrandbits(64) | 1,
+                self.session,
+            )
             self.gives_elapsed = self.chance.random() < 0.8
             self.speed = self.chance.choice((self.speed, *SPEEDS))
             for name in OF_HOST:

@@ -91,6 +91,40 @@ def test_without_elapsed_the_start_is_unknown_unless_the_uptime_is_known_in_time
     assert world.clock.lives.session.start == WALL - 62
 
 
+def test_a_new_id_without_elapsed_under_which_no_counter_fell_was_not_seen_to_begin() -> None:
+    """Some hot-plug gives a new id while the counters go on, and this one reply has no ``elapsed``."""
+    world = World()
+    world.read(elapsed=3_600_000, cpu_used=500, host_cpu_used=900)
+    world.now += 5
+    assert world.read(2, elapsed=None, cpu_used=500, host_cpu_used=7).since is None
+    world.now += 5
+    assert world.read(2, elapsed=3_610_000, cpu_used=501).since is None
+
+
+def test_one_whose_counters_fell_or_whose_age_is_known_at_last_began_since_the_last_reading() -> None:
+    world = World()
+    world.read(elapsed=3_600_000, cpu_used=500, cpu_stolen=3)
+    world.now += 5
+    assert world.read(2, elapsed=None, cpu_used=4, cpu_stolen=3).since == world.now - 5
+    world.now += 5
+    assert world.read(3, elapsed=None, cpu_used=6, cpu_stolen=3).since is None
+    world.now += 5
+    assert world.read(3, elapsed=7_000, cpu_used=6, cpu_stolen=3) == Life(3, WALL + 8, world.now - 7)
+
+
+def test_the_hosts_own_counters_are_in_another_life_at_each_change_of_the_id() -> None:
+    """Also where an id comes again: nothing says that it is of the same host."""
+    world = World()
+    numbers = []
+    for session in (1, 2, 1):
+        world.read(session, host_cpu_used=100)
+        numbers.append(world.clock.lives.of("host_cpu_used", of_host=True).number)
+    assert len(set(numbers)) == 3
+    assert max(numbers) < 0
+    world.read(1, elapsed=1, host_cpu_used=100)
+    assert world.clock.lives.of("host_cpu_used", of_host=True).number == numbers[-1]
+
+
 def test_a_session_is_not_younger_than_its_first_reading() -> None:
     world = World()
     world.read(elapsed=None)

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
-from exporter.clock import UNSEEN, Life
+from exporter.clock import Life
 
 MOST = 10_000
 """Series that are remembered; above, half of those of the host's own counters go. Each session has new ones."""
@@ -30,7 +30,7 @@ def without_oldest(known: Mapping[Hashable, _R]) -> dict[Hashable, _R]:
 
     One that comes all the same is as if it were new: nothing is ever taken for growth.
     """
-    unseen = [series for series, each in known.items() if each.life == UNSEEN.number]
+    unseen = [series for series, each in known.items() if each.life < 0]
     gone = set(islice(unseen, (len(unseen) + 1) // 2))
     return {series: each for series, each in known.items() if series not in gone}
 
