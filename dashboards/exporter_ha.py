@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from dashboards.expressions import Scope
-from dashboards.panels import VMS, Board, Mark, Panel, Query, Section, Shape, Variable
+from dashboards.expressions import INTERVAL, Scope
+from dashboards.panels import OVER_TIME, VMS, Board, Mark, Panel, Query, Section, Shape, Variable
 
 own = Scope('job=~"$job",instance=~"$instance"')
+MOST = 15
+"""Series of a query. With ten thousand VMs chosen Grafana would draw itself to death, and nobody could read it."""
 
 _NO_HA = "Heartbeats are off (--ha.enabled)"
 _NO_OTLP = "No OTLP push is set up (--otlp.endpoint)"
+_NO_PROCESS = "Not published: pushed over OTLP, or --web.disable-exporter-metrics"
 _DOWN = "The exporter can't be scraped"
 
 
@@ -29,18 +33,18 @@ POLLS = Section(
             (Query(own("vmguest_up"), "{{instance}}"),),
             Shape.STATES,
             12,
-            7,
+            10,
             words=(("0", "withheld", "red"), ("1", "fresh", "green")),
         ),
         Panel(
             "Failed polls by kind",
             "Failures a second. The kind is the stable word of an error; vmguest-exporter doctor explains each.",
             "short",
-            "No poll fails",
-            (Query(f"{own.rate('vmguest_poll_errors_total')} > 0", "{{instance}} {{kind}}"),),
+            "No poll fails, or the recording rules are not loaded",
+            (Query(own("vmguest:poll_errors:per_second"), "{{instance}} {{kind}}"),),
             Shape.LINES,
             12,
-            7,
+            10,
             low=0,
         ),
         Panel(
@@ -96,7 +100,7 @@ POLLS = Section(
             (Query(own("vmguest_extended_up"), "{{instance}}"),),
             Shape.STATES,
             8,
-            7,
+            10,
             words=(("0", "failed", "red"), ("1", "good", "green")),
         ),
         Panel(
@@ -111,7 +115,7 @@ POLLS = Section(
             ),
             Shape.LINES,
             8,
-            7,
+            10,
             low=0,
         ),
         Panel(
@@ -121,11 +125,15 @@ POLLS = Section(
             _DOWN,
             (
                 Query(own("vmguest_exporter_build_info"), "build"),
-                Query(own("vmguest_source_info"), "from"),
+                # Of the same VMs.
+                Query(
+                    f"{own('vmguest_source_info')} and on (job, instance) topk({MOST}, {own('vmguest_exporter_build_info')})",
+                    "from",
+                ),
             ),
             Shape.TABLE,
             8,
-            7,
+            10,
             columns=(
                 ("vm", "VM"),
                 ("version", "Version"),
@@ -139,7 +147,7 @@ POLLS = Section(
             "CPU of the exporter",
             "Share of one CPU that the exporter itself uses.",
             "percentunit",
-            "Not published (--web.disable-exporter-metrics)",
+            _NO_PROCESS,
             (Query(own.ours(own.rate("process_cpu_seconds_total")), "{{instance}}"),),
             width=12,
             low=0,
@@ -148,7 +156,7 @@ POLLS = Section(
             "Memory of the exporter",
             "Resident memory of the exporter itself.",
             "bytes",
-            "Not published (--web.disable-exporter-metrics)",
+            _NO_PROCESS,
             (Query(own.ours(own("process_resident_memory_bytes")), "{{instance}}"),),
             width=12,
             low=0,
@@ -173,7 +181,7 @@ HEARTBEATS = Section(
             ),
             Shape.STATES,
             12,
-            7,
+            10,
             words=(("1", "green", "green"), ("2", "gray", "text"), ("3", "red", "red")),
         ),
         Panel(
@@ -183,12 +191,15 @@ HEARTBEATS = Section(
             "none",
             _NO_HA,
             (
-                Query(own("vmguest_ha_healthy"), "{{instance}} all"),
-                Query(own("vmguest_ha_check_healthy"), "{{instance}} {{check}}"),
+                Query(
+                    f'label_replace({own("vmguest_ha_healthy")}, "check", "all", "", "")'
+                    f" or {own('vmguest_ha_check_healthy')}",
+                    "{{instance}} {{check}}",
+                ),
             ),
             Shape.STATES,
             12,
-            7,
+            10,
             words=(("0", "bad", "red"), ("1", "good", "green")),
         ),
         Panel(
@@ -229,8 +240,8 @@ HEARTBEATS = Section(
             "Failed heartbeats by kind",
             "Failures a second. A failed one is tried again within the same interval.",
             "short",
-            "No heartbeat fails, or heartbeats are off (--ha.enabled)",
-            (Query(f"{own.rate('vmguest_ha_heartbeat_errors_total')} > 0", "{{instance}} {{kind}}"),),
+            "No heartbeat fails, heartbeats are off (--ha.enabled), or the recording rules are not loaded",
+            (Query(own("vmguest:ha_heartbeat_errors:per_second"), "{{instance}} {{kind}}"),),
             width=12,
             height=7,
             low=0,
@@ -287,9 +298,6 @@ PUSH = Section(
     ),
 )
 
-MOST = 20
-"""Series of a panel. With ten thousand VMs chosen Grafana would draw itself to death, and nobody could read it."""
-
 
 def _bounded(section: Section) -> Section:
     """The row with the worst of each panel."""
@@ -299,8 +307,26 @@ def _bounded(section: Section) -> Section:
 def _bounded_panel(panel: Panel) -> Panel:
     lowest_is_worst = any(value == "0" for value, _, _ in panel.words)
     pick = "bottomk" if lowest_is_worst else "topk"
-    queries = tuple(replace(query, expr=f"{pick}({MOST}, {query.expr})") for query in panel.queries)
+    queries = tuple(
+        replace(query, expr=_bounded_query(pick, query.expr, over_time=panel.shape in OVER_TIME))
+        for query in panel.queries
+    )
     return replace(panel, about=f"{panel.about} At most {MOST} VMs.", queries=queries)
+
+
+def _bounded_query(pick: str, expr: str, *, over_time: bool) -> str:
+    """The worst of the whole time shown: at each step others may be the worst, and all of these would be drawn."""
+    if f"topk({MOST}, " in expr:
+        return expr
+    if over_time and " by (" not in expr:
+        return f"({expr}) and {pick}({MOST}, {_overall(expr)})"
+    return f"{pick}({MOST}, {expr})"
+
+
+def _overall(expr: str) -> str:
+    """``expr`` over the whole time shown: rates over all of it, of what is no counter the mean."""
+    rates = expr.replace(f"[{INTERVAL}]", "[$__range] @ end()")
+    return re.sub(r"([\w:]+\{[^{}]*\})(?!\[)", r"avg_over_time(\1[$__range] @ end())", rates)
 
 
 BOARD = Board(

@@ -196,13 +196,15 @@ TIME = Section(
     (
         Panel(
             "Stolen CPU across VMs",
-            "Half of the VMs are below the median; the 95th percentile and the maximum show whether few or many suffer.",
+            "Half of the VMs are below the median; the 95th percentile and the maximum show whether few or many suffer. Means of 5 "
+            "minutes, by the recording rules.",
             "percentunit",
-            _EMPTY,
+            "No VM reports this, or the recording rules are not loaded",
+            # Recorded: at each of 60 moments three rates of ten thousand VMs would take seconds.
             (
-                Query(f"quantile(0.5, {vms.stolen()})", "median"),
-                Query(f"quantile(0.95, {vms.stolen()})", "95th percentile"),
-                Query(f"max({vms.stolen()})", "worst"),
+                Query(f"quantile(0.5, {vms('vmguest:cpu_stolen:ratio')})", "median"),
+                Query(f"quantile(0.95, {vms('vmguest:cpu_stolen:ratio')})", "95th percentile"),
+                Query(f"max({vms('vmguest:cpu_stolen:ratio')})", "worst"),
             ),
             low=0,
         ),

@@ -28,7 +28,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.expressions import named
-from dashboards.panels import Board, Mark, Panel, Query, Section, Shape, Variable
+from dashboards.panels import OVER_TIME, Board, Mark, Panel, Query, Section, Shape, Variable
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _ONE_VM = "/d/vmguest-one-vm?var-datasource=${{datasource}}&var-job={job}&var-instance={instance}&${{__url_time_range}}"
@@ -183,7 +183,7 @@ def _panels(section: Section) -> Iterator[Any]:
 
 
 def _targets(panel: Panel) -> Iterator[prometheus.Dataquery]:
-    over_time = panel.shape in (Shape.LINES, Shape.STATES, Shape.HEATMAP)
+    over_time = panel.shape in OVER_TIME
     for letter, query in zip("ABCDEFGHIJ", panel.queries, strict=False):
         expr, legend = shown(query, panel)
         made = (

@@ -17,6 +17,10 @@ class Shape(Enum):
     HEATMAP = "heatmap"
 
 
+OVER_TIME = (Shape.LINES, Shape.STATES, Shape.HEATMAP)
+"""Those that show a range; the others show one moment."""
+
+
 @dataclass(frozen=True)
 class Query:
     """One PromQL expression. ``legend`` names its series; in a table, its column."""

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from exporter.config import OPTIONS
+from exporter.config.values import Choice, Duration, Switch
 
 CHART = Path(__file__).parent / "vmguest-exporter"
 START, END = "<!-- values -->\n", "<!-- /values -->\n"
@@ -28,13 +29,43 @@ OWN_LABELS = (
 )
 """Labels of the chart: what the pods are selected by has to stay."""
 
+TEXTS = {"additionalProperties": {"type": "string"}}
+"""Kubernetes takes no number or switch as a label, an annotation or a selector: ``prometheus.io/scrape: true`` needs quotes."""
+
+
+def entries(*needed: str, optional: str = "") -> dict[str, Any]:
+    """Of a list: mappings with these keys and no other. ``optional`` are theirs, too, in one text."""
+    return {
+        "items": {
+            "type": "object",
+            "required": [*needed],
+            "properties": {key: {} for key in (*needed, *optional.split())},
+            "additionalProperties": False,
+        }
+    }
+
+
+def setting(kind: object) -> dict[str, Any]:
+    """What can be seen to be wrong before a pod restarts for ever."""
+    if isinstance(kind, Choice):
+        return {"enum": [*kind.words]}
+    if isinstance(kind, Duration):
+        return {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"}
+    if isinstance(kind, Switch):
+        return {"enum": [True, False, "true", "false", "on", "off", "yes", "no"]}
+    return {"type": ["string", "number", "boolean"]}
+
+
 NARROWER: dict[str, dict[str, Any]] = {
     "image.repository": {"minLength": 1},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     # A DNS label, of which the chart's longest suffix leaves so much.
     "fullnameOverride": {"pattern": "^([a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?)?$"},
-    "updateStrategy": {"properties": {"type": {"enum": ["RollingUpdate", "OnDelete"]}}},
+    "updateStrategy": {
+        "properties": {"type": {"enum": ["RollingUpdate", "OnDelete"]}, "rollingUpdate": {}},
+        "additionalProperties": False,
+    },
     "imagePullSecrets": {
         "items": {
             "anyOf": [
@@ -46,15 +77,25 @@ NARROWER: dict[str, dict[str, Any]] = {
     "settings": {
         "additionalProperties": False,
         "properties": {
-            option.word: {"description": option.help, "type": ["string", "number", "boolean"]}
-            for option in OPTIONS
+            option.word: {"description": option.help, **setting(option.kind)} for option in OPTIONS
         },
     },
-    **{name: {"propertyNames": {"not": {"enum": [*OWN_LABELS]}}} for name in ("podLabels", "extraLabels")},
-    "extraEnv": {"items": {"type": "object", "required": ["name"]}},
+    **{
+        name: {"propertyNames": {"not": {"enum": [*OWN_LABELS]}}, **TEXTS}
+        for name in ("podLabels", "extraLabels")
+    },
+    **dict.fromkeys(("podAnnotations", "nodeSelector", "dashboards.annotations"), TEXTS),
+    **{f"{name}.labels": TEXTS for name in ("podMonitor", "serviceMonitor", "prometheusRule", "dashboards")},
+    "extraEnv": entries("name", optional="value valueFrom"),
+    "extraEnvFrom": entries(optional="configMapRef secretRef prefix"),
+    "tolerations": entries(optional="key operator value effect tolerationSeconds"),
+    "resources": {"properties": {"limits": {}, "requests": {}, "claims": {}}, "additionalProperties": False},
     "extraArgs": {"items": {"type": "string"}},
     "extraVolumes": {"items": {"type": "object", "required": ["name"]}},
-    "extraVolumeMounts": {"items": {"type": "object", "required": ["name", "mountPath"]}},
+    "extraVolumeMounts": entries(
+        *("name", "mountPath"),
+        optional="subPath subPathExpr readOnly recursiveReadOnly mountPropagation",
+    ),
     "extraConfigMaps": {
         "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}}
     },

@@ -415,6 +415,8 @@ HEARTBEATS = (
         for scrape in (15, 30, 60)
     ),
     watched("VM shut down", fires=(GONE, "VMGuestExporterDown"), gone=FOR_EVER),
+    watched("target removed", gone=FOR_EVER, removed=True),
+    watched("target removed, VM up", gone=FOR_EVER, removed=True, beside="stays"),
     watched("VM off for 5 min", fires=(GONE, "VMGuestExporterDown"), gone=330, session_after=300),
     watched("network away for 3 min", fires=(GONE,), gone=3 * MINUTE, runs_on=True),
     watched(
@@ -478,6 +480,14 @@ HEARTBEATS = (
         session_after=5,
     ),
     watched("dry run, VM reset", gone=2 * MINUTE, session_after=75, dry_run=True),
+    watched("dry run, checks fail", failing=120, gone=30, session_after=5, dry_run=True),
+    watched(
+        "dry run, exporter dead, VM up",
+        fires=("VMGuestExporterDown",),
+        gone=FOR_EVER,
+        beside="stays",
+        dry_run=True,
+    ),
     watched("maintenance, VM off for 2 min", gone=2 * MINUTE, session_after=75, maintenance=True),
 )
 """With heartbeats for vSphere HA. A loss warns; what shows that it was no orderly stop pages."""

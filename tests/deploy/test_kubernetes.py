@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -268,6 +269,17 @@ def test_values_fit_their_schema_and_mistakes_do_not() -> None:
         {"podLabels": {"app.kubernetes.io/name": "mine"}},
         {"extraLabels": {"app.kubernetes.io/instance": "mine"}},
         {"seccomp": {"type": "Off"}},
+        {"settings": {"poll.interval": 5}},
+        {"settings": {"log.format": "jsn"}},
+        {"settings": {"extended": "maybe"}},
+        {"podAnnotations": {"prometheus.io/scrape": True}},
+        {"nodeSelector": {"hypervisor": True}},
+        {"extraEnv": [{"name": "A", "valu": "b"}]},
+        {"extraEnvFrom": [{"secretref": {"name": "otlp"}}]},
+        {"extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readonly": True}]},
+        {"resources": {"limit": {"memory": "1Gi"}}},
+        {"updateStrategy": {"typ": "OnDelete"}},
+        {"tolerations": [{"operator": "Exists", "efect": "NoSchedule"}]},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(values | mistake, schema)
@@ -281,6 +293,51 @@ def template(helm: str, folder: Path, values: dict[str, Any]) -> subprocess.Comp
     command = [helm, "template", "vmguest", str(CHART), "--kube-version=1.31.0"]
     command.append(f"--values={folder / 'values.yaml'}")
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+TURNED = {
+    **yaml.safe_load((RENDERED / "everything.values.yaml").read_text()),
+    "securityContext": {"runAsNonRoot": True},
+    "prometheusRule": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "runbookUrl": "https://wiki.example/",
+    },
+    "dashboards": {"enabled": True, "labels": {"grafana": "vm"}, "annotations": {"folder": "VMware"}},
+}
+"""Another value for everything that there is."""
+
+
+def branches(values: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where each value that is described stands."""
+    for key, value in values.items():
+        below = schema["properties"][key]
+        if "description" in below:
+            yield (key,)
+        else:
+            yield from ((key, *rest) for rest in branches(value, below))
+
+
+@pytest.mark.real
+def test_every_value_has_an_effect(helm: str, tmp_path: Path) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    whole = template(helm, tmp_path, TURNED)
+    assert whole.returncode == 0, whole.stderr
+    idle = []
+    for path in branches(values, schema):
+        turned, before = copy.deepcopy(TURNED), whole.stdout
+        if path == ("image", "tag"):
+            # The digest wins.
+            del turned["image"]["digest"]
+            before = template(helm, tmp_path, turned).stdout
+        place = turned
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+        if template(helm, tmp_path, turned).stdout == before:
+            idle.append(".".join(path))
+    assert not idle
 
 
 @pytest.mark.real
@@ -303,7 +360,7 @@ def test_without_pages_nothing_asks_for_one(helm: str, tmp_path: Path, values: d
 
 @pytest.mark.real
 def test_numbers_and_the_path_arrive_as_they_are_meant(helm: str, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"otlp.queue": 1000000, "simulated.seed": 123456789, "replay.speed": 1.5}
+    settings: dict[str, Any] = {"simulated.seed": 123456789, "replay.speed": 1.5}
     settings |= {"web.telemetry-path": "/vm", "web.config.file": "/etc/web.yml"}
     done = template(
         helm,
@@ -313,9 +370,7 @@ def test_numbers_and_the_path_arrive_as_they_are_meant(helm: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
     found = {document["kind"]: document for document in yaml.safe_load_all(done.stdout) if document}
     (container,) = pod(found["DaemonSet"])["containers"]
-    assert {"--otlp.queue=1000000", "--simulated.seed=123456789", "--replay.speed=1.5"} <= set(
-        container["args"]
-    )
+    assert {"--simulated.seed=123456789", "--replay.speed=1.5"} <= set(container["args"])
     assert "httpGet" not in container["livenessProbe"], "web.yml may ask for a password"
     assert found["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["path"] == "/vm"
     assert found["ServiceMonitor"]["spec"]["endpoints"][0]["path"] == "/vm"
