@@ -28,6 +28,8 @@ BODY = 1 << 16
 """Bytes of a reply's body that a pattern is looked for in."""
 KILL_LIMIT = 1.0
 """Seconds for a killed command to be gone; one that the kernel holds on to is left to it."""
+ORPHAN = 1.0
+"""Seconds beyond its limit after which a search ends itself: whoever would end it may have been killed."""
 
 
 def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> Probe:
@@ -120,7 +122,7 @@ def _match(url: str, body: str, text: bytes, limit: float) -> str | None:
     """Whether the pattern is in the text. It runs in a process that can be ended: some patterns take for ever."""
     try:
         found = subprocess.run(
-            isolated.command("exporter.ha.pattern", body),
+            isolated.command("exporter.ha.pattern", body, f"{max(0.0, limit) + ORPHAN:g}"),
             input=text,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,8 +1,9 @@
-"""A pattern in a process of its own: whoever started it can end it."""
+"""A pattern in a process of its own: whoever started it can end it, and it ends itself where nobody is left to."""
 
 from __future__ import annotations
 
 import re
+import signal
 import sys
 
 NO_MATCH = 3
@@ -10,5 +11,12 @@ NO_MATCH = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 where the pattern is somewhere in standard input, :data:`NO_MATCH` where it is not."""
-    return 0 if re.search(arguments[0].encode(), sys.stdin.buffer.read()) else NO_MATCH
+    """``arguments``: the pattern, and the seconds after which the process is ended whatever it is at.
+
+    Exit status 0 where the pattern is somewhere in standard input, :data:`NO_MATCH` where it is not.
+    """
+    pattern, seconds = arguments
+    if sys.platform != "win32":
+        # Without a handler the kernel ends the process in the middle of a search.
+        signal.setitimer(signal.ITIMER_REAL, float(seconds))
+    return 0 if re.search(pattern.encode(), sys.stdin.buffer.read()) else NO_MATCH

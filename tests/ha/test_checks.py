@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -390,6 +391,13 @@ def test_a_pattern_that_takes_for_ever_is_given_up(serve: Serve) -> None:
     assert problem is not None
     assert "took too long" in problem or "did not answer" in problem
     assert threading.active_count() <= begun + 1
+
+
+def test_a_pattern_that_takes_for_ever_ends_also_where_nobody_is_left_to_give_it_up() -> None:
+    """A heart that was killed leaves its processes behind."""
+    command = isolated.command("exporter.ha.pattern", "(a+a+)+b", f"{SHORT:g}")
+    ended = subprocess.run(command, input=b"a" * 50_000, timeout=PATIENCE, check=False)
+    assert ended.returncode == -signal.SIGALRM
 
 
 def test_headers_that_drip_end_with_the_limit(serve: Serve) -> None:
