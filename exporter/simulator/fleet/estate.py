@@ -129,7 +129,11 @@ class Estate:
             losses.elapsed += STEP
             losses.wanted += wants[place] * STEP
             losses.ran += got[place] * STEP
-            losses.to_limit += (wants[place] - allowed[place]) * STEP
+            beyond = (wants[place] - allowed[place]) * STEP
+            if got[place] < allowed[place]:
+                losses.to_both += beyond
+            else:
+                losses.to_limit += beyond
             losses.taken, losses.taken_for = taken[place], {}
         for loser, winner, seconds in share.blame(
             [(ask - have) * STEP for ask, have in zip(allowed, got, strict=True)], got
@@ -144,7 +148,7 @@ class Estate:
         return {
             "seed": self.seed,
             "seconds": self._step * STEP,
-            "vms": {vm.name: _truth(vm) for vm in self.vms},
+            "vms": {vm.name: _truth(vm, self._step * STEP) for vm in self.vms},
             "hosts": {
                 host.name: {
                     "cluster": host.cluster,
@@ -160,7 +164,7 @@ class Estate:
         }
 
 
-def _truth(vm: VM) -> dict[str, Any]:
+def _truth(vm: VM, now: float) -> dict[str, Any]:
     vm.host_side.advance()
     losses, scenario = vm.losses, vm.host_side.scenario
     return {
@@ -173,8 +177,10 @@ def _truth(vm: VM) -> dict[str, Any]:
             "seconds": losses.elapsed,
             "wanted": round(losses.wanted, 3),
             "ran": round(losses.ran, 3),
+            "limited": _limit(vm, now) < scenario.machine.vcpus,
             "lost_to_limit": round(losses.to_limit, 3),
             "lost_to_vms": _rounded(losses.to_vms),
+            "lost_to_both": round(losses.to_both, 3),
         },
         "memory": {
             "balloon": round(losses.taken.balloon, 3),

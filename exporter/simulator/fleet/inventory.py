@@ -30,7 +30,11 @@ class Losses:
     wanted: float = 0.0
     ran: float = 0.0
     to_limit: float = 0.0
+    """Beyond its CPU limit, while it got all that the limit allows: without the limit it would have had more."""
     to_vms: dict[str, float] = field(default_factory=dict)
+    """What it was allowed and others had."""
+    to_both: float = 0.0
+    """Beyond its CPU limit, while others had some of what the limit allows: neither alone held it back."""
     taken: Taken = NOTHING
     """MB that the host wants of its memory now."""
     taken_for: dict[str, float] = field(default_factory=dict)

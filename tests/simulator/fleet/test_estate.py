@@ -69,10 +69,27 @@ def test_counters_say_what_the_truth_says(clock: Time) -> None:
         # The guest's curves waver by 5 %, which no step of the fleet follows.
         assert used == pytest.approx(told["cpu"]["ran"], rel=0.05)
         # The host wavers with the guest's wish: of a wish that just fits, the 5 % are lost to the limit.
-        expected = lost(told) + told["cpu"]["lost_to_limit"]
+        expected = lost(told) + told["cpu"]["lost_to_limit"] + told["cpu"]["lost_to_both"]
         assert stolen == pytest.approx(expected, rel=0.06, abs=0.02 * told["cpu"]["wanted"])
         robbed += lost(told) > 1
     assert 10 <= robbed <= 20, "those of one host or of two, and nobody else"
+
+
+def test_what_is_beyond_a_limit_is_the_limits_alone_only_where_the_limit_was_reached(clock: Time) -> None:
+    """Where others had some of what the limit allows, to lift it would not have given one second more."""
+    made = estate(clock, 18, noisy=3, steady=12, cpu_limit=3)
+    alone = estate(clock, 18, steady=15, cpu_limit=3)
+    go(made, clock, 300, alone.advance)
+    crowded = [each["cpu"] for each in made.truth()["vms"].values() if each["scenario"] == "cpu-limit"]
+    free = [each["cpu"] for each in alone.truth()["vms"].values() if each["scenario"] == "cpu-limit"]
+    for told in crowded + free:
+        assert told["limited"]
+        parts = told["lost_to_limit"], told["lost_to_both"], sum(told["lost_to_vms"].values())
+        assert sum(parts) == pytest.approx(told["wanted"] - told["ran"], abs=0.01)
+    assert all(told["lost_to_both"] > 0 for told in crowded)
+    assert all(told["lost_to_both"] == 0 < told["lost_to_limit"] for told in free)
+    others = [each["cpu"] for each in made.truth()["vms"].values() if each["scenario"] != "cpu-limit"]
+    assert not any(told["limited"] or told["lost_to_limit"] or told["lost_to_both"] for told in others)
 
 
 def test_a_noisy_neighbour_is_another_vm_of_the_fleet(clock: Time) -> None:
