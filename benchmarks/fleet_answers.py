@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import yaml
@@ -14,29 +15,52 @@ import yaml
 from benchmarks.fleet_site import RULES, Store, get
 from benchmarks.host import ROOT
 
+INTERVAL = 15
+"""Seconds between two scrapes, as deploy/fleet has it."""
 BOARD = ROOT / "dashboards" / "vmguest-fleet.json"
 WINDOW = 300
 """Seconds over which the rules take rates."""
 MARGIN = 0.3
-"""A VM this near to a threshold may be on the list or not: rule and truth look at windows that differ by a scrape."""
+"""A VM this near to a threshold may be on the list or not."""
+CPU_LOST, BALLOONED = 0.05, 256
+"""Thresholds of the lists: a share of each vCPU's time, and MiB."""
+SHIFT = 30
+"""Seconds by which the last evaluation of a rule may be behind: the truth is taken twice, so far apart."""
 
 
 class Loss(NamedTuple):
     """Pages of all VMs together."""
 
     handed_over: int
-    stored: int
     given_up: int
-    """Scrapes that the agent itself calls failed (``up`` is 0) though the VM ran: it waited too long."""
+    """Of those: scrapes that the agent itself calls failed (``up`` is 0) though the VM ran: it waited too long."""
+    stored: int
     lost: int
     """Of those handed over and not given up: VM by VM, so that one's surplus hides no other's loss."""
+    missed: int
+    """Scrapes that nobody made, between the first and the last of each VM."""
 
 
-def loss(handed_over: Mapping[str, int], stored: Mapping[str, float], given_up: Mapping[str, float]) -> Loss:
+def loss(
+    handed_over: Mapping[str, int],
+    stored: Mapping[str, float],
+    given_up: Mapping[str, float],
+    gaps: Mapping[str, int],
+) -> Loss:
+    """``gaps``: VM -> scrapes of which the store knows nothing, be they lost or never made."""
     kept = {name: int(stored.get(name, 0)) for name in handed_over}
     late = {name: int(given_up.get(name, 0)) for name in handed_over}
-    lost = sum(max(count - kept[name] - late[name], 0) for name, count in handed_over.items())
-    return Loss(sum(handed_over.values()), sum(kept.values()), sum(late.values()), lost)
+    lost = {name: max(count - kept[name] - late[name], 0) for name, count in handed_over.items()}
+    missed = sum(max(gaps.get(name, 0) - count, 0) for name, count in lost.items())
+    return Loss(sum(handed_over.values()), sum(late.values()), sum(kept.values()), sum(lost.values()), missed)
+
+
+def gaps(times: Mapping[str, Sequence[float]], interval: float) -> dict[str, int]:
+    """VM -> how many samples are missing between its first and its last."""
+    return {
+        name: sum(max(round((after - before) / interval) - 1, 0) for before, after in pairwise(each))
+        for name, each in times.items()
+    }
 
 
 def stored_pages(store: Store, at: float, seconds: float) -> dict[str, float]:
@@ -66,52 +90,107 @@ class Verdict:
     """Those of them that are on the list."""
     near: int
     """Too near to the threshold to tell."""
-    moved: int
-    """Not looked at: they moved or were off within the window, so that their counters began anew."""
+    apart: int
+    """Not looked at: they moved, were off or were not scraped within the window, so that no rate can tell."""
+    names: tuple[str, ...] = ()
+    """Those that are not where they should be."""
 
     @property
     def right(self) -> bool:
         return self.found == self.robbed and not self.accused
 
 
-def held(name: str, shares: Mapping[str, float], listed: set[str], threshold: float, moved: int) -> Verdict:
-    above = {vm for vm, share in shares.items() if share > threshold * (1 + MARGIN)}
-    below = {vm for vm, share in shares.items() if share < threshold * (1 - MARGIN)}
+Range = tuple[float, float]
+"""A share by the first truth and by the second, the smaller one first."""
+
+
+def held(name: str, shares: Mapping[str, Range], listed: set[str], threshold: float, apart: int) -> Verdict:
+    """Clearly above or below is who is so by both truths."""
+    above = {vm for vm, (least, _) in shares.items() if least > threshold * (1 + MARGIN)}
+    below = {vm for vm, (_, most) in shares.items() if most < threshold * (1 - MARGIN)}
     near = len(shares) - len(above) - len(below)
-    return Verdict(name, len(above), len(above & listed), len(below), len(below & listed), near, moved)
+    wrong = (*sorted(above - listed), *sorted(below & listed))
+    return Verdict(name, len(above), len(above & listed), len(below), len(below & listed), near, apart, wrong)
 
 
-def verdicts(store: Store, before: dict[str, Any], after: dict[str, Any], at: float) -> list[Verdict]:
-    """The fleet's lists at ``at``, against two truths that lie a window apart."""
+class Lost(NamedTuple):
+    """Of a VM's CPU time in a window, per vCPU."""
+
+    vms: float
+    limit: float
+    both: float
+    """Beyond its limit, while others had some of what the limit allows."""
+
+
+def lost(before: dict[str, Any], after: dict[str, Any]) -> Lost:
+    first, second = before["cpu"], after["cpu"]
+    growth = (
+        sum(second["lost_to_vms"].values()) - sum(first["lost_to_vms"].values()),
+        second["lost_to_limit"] - first["lost_to_limit"],
+        second["lost_to_both"] - first["lost_to_both"],
+    )
+    time = (second["seconds"] - first["seconds"]) * after["vcpus"]
+    return Lost(*(each / time for each in growth))
+
+
+def between(numbers: Iterable[float]) -> Range:
+    found = sorted(numbers)
+    return found[0], found[-1]
+
+
+def verdicts(store: Store, truths: Sequence[dict[str, Any]], at: float) -> list[Verdict]:
+    """The fleet's lists at ``at``, held against what was lost in two windows.
+
+    ``truths``: of the beginnings of both windows, and of their ends. A guest that has a limit and gets less than it
+    can't tell the limit from the host, and says *undetermined*: such VMs have to be on one of two lists.
+    """
+    vms = [truth["vms"] for truth in truths]
+    scraped = store.by_vm(f'count_over_time(up{{job="vmguest"}}[{WINDOW}s])', at)
+    failed = store.by_vm(f'min_over_time(up{{job="vmguest"}}[{WINDOW}s]) == 0', at)
 
     def stayed(name: str) -> bool:
-        first, second = before["vms"][name], after["vms"][name]
-        same = all(first[key] == second[key] for key in ("boots", "session_changes", "host"))
-        return bool(same and second["host"])
+        """Where it was, and with all of its scrapes."""
+        same = all(
+            each[name][key] == vms[0][name][key] for each in vms for key in ("boots", "session_changes")
+        )
+        whole = scraped.get(name, 0) >= WINDOW / INTERVAL - 1 and name not in failed
+        return bool(same and whole and all(each[name]["host"] for each in vms))
 
-    still = [name for name in after["vms"] if stayed(name)]
-    moved = len(after["vms"]) - len(still)
+    still = [name for name in vms[-1] if stayed(name)]
+    apart = len(vms[-1]) - len(still)
+    shares = {
+        name: [lost(before[name], after[name]) for before, after in zip(vms[:2], vms[2:], strict=True)]
+        for name in still
+    }
+    limited = {name for name in still if vms[-1][name]["cpu"]["limited"]}
+    torn = {name for name in limited if any(each.vms or each.both for each in shares[name])}
 
-    def grown(name: str, key: str) -> float:
-        first, second = before["vms"][name]["cpu"], after["vms"][name]["cpu"]
-        if key == "vms":
-            growth = sum(second["lost_to_vms"].values()) - sum(first["lost_to_vms"].values())
-        else:
-            growth = second["lost_to_limit"] - first["lost_to_limit"]
-        return float(growth / (second["seconds"] - first["seconds"]) / after["vms"][name]["vcpus"])
+    def listed(*causes: str) -> set[str]:
+        return set(store.by_vm(f'vmguest:cpu_lost:ratio{{cause=~"{"|".join(causes)}"}} > {CPU_LOST}', at))
 
-    lists = (
-        ("robbed of CPU by other VMs", 'vmguest:cpu_lost:ratio{cause="host"} > 0.05', "vms"),
-        ("held back by their CPU limit", 'vmguest:cpu_lost:ratio{cause="limit"} > 0.05', "limit"),
-    )
-    found = [
-        held(name, {vm: grown(vm, key) for vm in still}, set(store.by_vm(query, at)), 0.05, moved)
-        for name, query, key in lists
-    ]
-    megabytes = {vm: after["vms"][vm]["memory"]["balloon"] for vm in still}
-    listed = set(store.by_vm("vmguest_memory_ballooned_bytes > 256 * 1048576", at))
-    found.append(held("more than 256 MiB ballooned", megabytes, listed, 256.0, moved))
-    return found
+    megabytes = {name: between(each[name]["memory"]["balloon"] for each in vms[2:]) for name in still}
+    ballooned = set(store.by_vm(f"vmguest_memory_ballooned_bytes > {BALLOONED} * 1048576", at))
+    return [
+        held(
+            "robbed of CPU by other VMs: `host`",
+            {name: between(each.vms for each in shares[name]) for name in still if name not in limited},
+            listed("host"), CPU_LOST, apart,
+        ),
+        held(
+            "held back by their CPU limit alone: `limit`",
+            {name: between(each.limit for each in shares[name]) for name in still if name not in torn},
+            listed("limit"), CPU_LOST, apart,
+        ),
+        held(
+            "held back by a limit, with or without others: `limit` or `undetermined`",
+            {
+                name: between(sum(each) if name in limited else 0.0 for each in shares[name])
+                for name in still
+            },
+            listed("limit", "undetermined"), CPU_LOST, apart,
+        ),
+        held("more than 256 MiB ballooned", megabytes, ballooned, BALLOONED, apart),
+    ]  # fmt: skip
 
 
 class Asked(NamedTuple):

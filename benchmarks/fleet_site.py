@@ -5,11 +5,15 @@ Programs come from ``make receivers``; their configuration is that of ``deploy/f
 
 from __future__ import annotations
 
+import http.client
 import json
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -21,14 +25,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.host import ROOT
-from benchmarks.programs import Memory, cpu_seconds, free_port
+from benchmarks.programs import Memory, cpu_seconds
 
 PROGRAMS = ROOT / ".cache" / "receivers"
 NEEDED = ("prometheus3", "victoria-metrics", "vmagent", "vmalert", "vmauth")
 FILES = ROOT / "deploy" / "fleet"
 RULES = ROOT / "deploy" / "prometheus" / "rules"
-PATIENCE = 300.0
-"""Seconds that a start or a stop may take: this bounds a run, it measures nothing."""
+PATIENCE, ORDERLY, ASKED = 600.0, 120.0, 180.0
+"""Seconds that a start, an orderly stop and an answer may take: these bound a run, they measure nothing."""
+OVER = threading.Event()
+"""Set when the run has to end, by whatever reason: everything that waits stops waiting."""
+_given: set[int] = set()
+_giving = threading.Lock()
+
+
+class OverError(Exception):
+    """The run has to end."""
 
 
 def missing() -> list[str]:
@@ -36,20 +48,60 @@ def missing() -> list[str]:
     return [name for name in NEEDED if not (PROGRAMS / name).exists()]
 
 
+def say(text: str) -> None:
+    """How far it is, for whoever waits."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def pause(seconds: float) -> None:
+    if OVER.wait(max(seconds, 0.0)):
+        raise OverError("the run has to end")
+
+
 def wait(what: str, look: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Until ``look`` gives something true. An answer that does not come in time is waited for like a false one."""
     deadline = time.monotonic() + seconds
-    while not look():
+    why = ""
+    while True:
+        try:
+            if look():
+                return
+            why = ""
+        except OSError as error:
+            why = f" ({error})"
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.1)
+            raise TimeoutError(f"waited {seconds:g} s for {what}{why}")
+        pause(0.2)
 
 
-def get(url: str, parameters: Mapping[str, str] | None = None, timeout: float = 120.0) -> bytes:
-    if parameters:
-        url = f"{url}?{urllib.parse.urlencode(parameters)}"
-    with urllib.request.urlopen(url, timeout=timeout) as answer:
-        body: bytes = answer.read()
+def get(url: str, parameters: Mapping[str, str] | None = None, timeout: float = ASKED) -> bytes:
+    """
+    Raises:
+        OSError: no answer, or one that says why there is none.
+    """
+    text = urllib.parse.urlencode(parameters or {})
+    try:
+        with urllib.request.urlopen(f"{url}?{text}" if text else url, timeout=timeout) as answer:
+            body: bytes = answer.read()
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{url}: {error} {error.read(500).decode(errors='replace')}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(f"{url}, within {timeout:g} s: {error}") from error
     return body
+
+
+def free_port() -> int:
+    """Given out once, and below those that outgoing connections take: it stays free while its program is down."""
+    least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    with _giving:
+        for _ in range(10_000):
+            port = random.randrange(10_000, max(least, 12_000))
+            with socket.socket() as probe, suppress(OSError):
+                if port not in _given:
+                    probe.bind(("127.0.0.1", port))
+                    _given.add(port)
+                    return port
+    raise RuntimeError("no free port")
 
 
 @dataclass
@@ -85,7 +137,7 @@ class Program:
     def start(self) -> Self:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(self.command, stdout=output, stderr=output, cwd=ROOT)
-        wait(self.name, self._up)
+        wait(f"{self.name} to answer {self.ready}", self._up)
         return self
 
     def _up(self) -> bool:
@@ -101,7 +153,7 @@ class Program:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
             try:
-                self.process.wait(PATIENCE)
+                self.process.wait(5 if OVER.is_set() else ORDERLY)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -141,6 +193,16 @@ class Store(Program):
                 sums[key] = sums.get(key, 0.0) + float(value)
         return sums
 
+    def times(self, selector: str) -> dict[str, list[float]]:
+        """VM -> when it has a sample of a series, in seconds, in order."""
+        found: dict[str, list[float]] = {}
+        for line in get(f"{self.url}/api/v1/export", {"match[]": selector}).splitlines():
+            series = json.loads(line)
+            found.setdefault(series["metric"]["instance"], []).extend(
+                at / 1000 for at in series["timestamps"]
+            )
+        return {name: sorted(times) for name, times in found.items()}
+
     def flush(self) -> None:
         """Make what has come so far visible to queries."""
         get(f"{self.url}/internal/force_flush")
@@ -149,7 +211,7 @@ class Store(Program):
         """Bring the data into the form that it has on disk after a while."""
         self.flush()
         get(f"{self.url}/internal/force_merge")
-        wait("merge", lambda: not self.own().get("vm_active_force_merges"))
+        wait(f"the end of {self.name}'s merge", lambda: not self.own().get("vm_active_force_merges"))
 
 
 @dataclass
@@ -173,7 +235,10 @@ class Site:
         try:
             self.add(Program("fleet", command, port, self.folder / "fleet.log", "/-/healthy"))
             # It answers before every VM was polled once.
-            wait("fleet", lambda: "listening" in self.fleet.log.read_text(errors="replace"))
+            wait(
+                "the fleet to have polled every VM once",
+                lambda: "listening" in self.fleet.log.read_text(errors="replace"),
+            )
         except BaseException:
             self.parts.close()
             raise

@@ -18,10 +18,14 @@ from tests.receivers.conftest import PROGRAMS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FLEET = DEPLOY / "fleet"
-COMPOSE = [*FLEET.glob("*/compose.yaml"), FLEET / "not-run" / "thanos.yaml", FLEET / "not-run" / "victoriametrics-cluster.yaml"]  # fmt: skip
+COMPOSE = sorted(FLEET.rglob("compose.yaml"))
 MANIFESTS = [
-    document for file in FLEET.glob("*/kubernetes.yaml") for document in yaml.safe_load_all(file.read_text())
+    document
+    for file in sorted(FLEET.rglob("kubernetes.yaml"))
+    for document in yaml.safe_load_all(file.read_text())
 ]
+WORKLOADS = [document for document in MANIFESTS if document["kind"] in {"Deployment", "StatefulSet"}]
+ENGINES = {file.parent for file in COMPOSE}
 BOARD = json.loads((DEPLOY.parent / "dashboards" / "vmguest-fleet.json").read_text())
 FORWARDED = yaml.safe_load((FLEET / "vmagent" / "fleet-board.yml").read_text())["groups"][0]["rules"]
 
@@ -47,18 +51,88 @@ def test_compose_files_fit_the_specification(file: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("document", MANIFESTS, ids=lambda document: document["metadata"]["name"])
+@pytest.mark.parametrize(
+    "document", MANIFESTS, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}"
+)
 def test_manifests_fit_the_schemas(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, "1.31", strict=True)
-    (container,) = document["spec"]["template"]["spec"]["containers"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    if document in WORKLOADS:
+        pod = document["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        claims = document["spec"].get("volumeClaimTemplates", ())
+        there = {each["name"] for each in pod.get("volumes", ())} | {
+            each["metadata"]["name"] for each in claims
+        }
+        assert {each["name"] for each in container.get("volumeMounts", ())} == there
+
+
+def test_every_engine_is_there_for_compose_and_for_kubernetes() -> None:
+    assert {engine.relative_to(FLEET).as_posix() for engine in ENGINES} == {
+        "prometheus", "vmagent", "not-run/victoriametrics-cluster", "not-run/thanos", "not-run/mimir",
+    }  # fmt: skip
+    assert {file.parent for file in FLEET.rglob("kubernetes.yaml")} == ENGINES
 
 
 def test_what_was_never_run_says_so_in_its_first_line() -> None:
-    files = [*(FLEET / "not-run").iterdir()]
-    assert len(files) == 3
-    assert all(file.read_text().startswith("# NOT RUN. ") for file in files)
+    files = [file for file in (FLEET / "not-run").rglob("*") if file.is_file()]
+    assert len(files) == 7
+    assert all(file.read_text().startswith("# NOT RUN") for file in files)
     assert [file for file in FLEET.glob("*/kubernetes.yaml") if "# Not run;" not in file.read_text()] == []
+
+
+@pytest.mark.parametrize("name", ["victoriametrics-cluster", "thanos"])
+def test_engines_have_the_same_flags_on_compose_and_on_kubernetes(name: str) -> None:
+    """But for addresses and paths, and what only one of both needs."""
+    folder = FLEET / "not-run" / name
+    composed = yaml.safe_load((folder / "compose.yaml").read_text())["services"].values()
+    pods = [
+        document["spec"]["template"]["spec"]["containers"][0]
+        for document in yaml.safe_load_all((folder / "kubernetes.yaml").read_text())
+        if document["kind"] in {"Deployment", "StatefulSet"}
+    ]
+
+    def flags(commands: list[tuple[str, list[str]]]) -> set[tuple[str, str, str]]:
+        """Of each program: the flag, and its value where that is no place."""
+        found = set()
+        for image, words in commands:
+            program = words[0] if not words[0].startswith("-") else image.rpartition("/")[2].partition(":")[0]
+            for word in words:
+                flag, _, value = word.partition("=")
+                number = value if re.fullmatch(r"\d+\w*", value) else ""
+                if flag.startswith("-") and not flag.endswith(("http-address", "-cacheDataPath")):
+                    found.add((program, flag, number))
+        return found
+
+    assert flags([(each["image"], each["command"]) for each in composed]) == flags(
+        [(pod["image"], pod["args"]) for pod in pods]
+    )
+
+
+def test_mimirs_files_are_one_configuration() -> None:
+    folder = FLEET / "not-run" / "mimir"
+    text = (folder / "mimir.yaml").read_text()
+    wanted = set(re.findall(r"\$\{(\w+)\}", text))
+    assert wanted == {"S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
+    document = yaml.safe_load(text)
+    assert document["multitenancy_enabled"] is False, "agents and boards send no tenant"
+    service = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["mimir-0"]
+    (pods,) = (each for each in WORKLOADS if each["metadata"]["name"] == "vmguest-mimir")
+    (container,) = pods["spec"]["template"]["spec"]["containers"]
+    assert wanted <= set(service["environment"])
+    assert wanted == {each["name"] for each in container["env"]}
+    (gossip,) = document["memberlist"]["join_members"]
+    host, _, port = gossip.removeprefix("dns+").partition(":")
+    assert host in service["networks"]["metrics"]["aliases"]
+    assert host == pods["spec"]["serviceName"]
+    assert {"name": "gossip", "containerPort": int(port)} in container["ports"]
+    # The limits hold the fleet that they are for.
+    series = int(re.findall(r"\*\*(\d+) series\*\*", (DEPLOY / "README.md").read_text())[0])
+    assert f"# 10,000 x {series}," in text
+    assert document["limits"]["max_global_series_per_user"] == pytest.approx(
+        10_000 * series * 4 / 3, rel=0.01
+    )
+    assert document["limits"]["ingestion_rate"] == pytest.approx(2 * 10_000 * series / 15, rel=0.01)
 
 
 def test_every_shard_has_an_agent() -> None:

@@ -28,6 +28,8 @@ FOREIGN = {
     "--storage.agent.path": "Prometheus",
     "--storage.tsdb.retention.time": "Prometheus",
     "--query.replica-label": "Thanos",
+    "--tsdb.retention": "Thanos",
+    "--alert.label-drop": "Thanos",
     "--receive.hashrings-file": "Thanos",
     "--receive.local-endpoint": "Thanos",
     "--receive.replication-factor": "Thanos",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks import fleet_tables
 from dashboards import promql
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +101,49 @@ def test_recorded_series_of_one_vm_are_as_many_as_it_says() -> None:
     twice = {"vmguest:cpu_contention:ratio", "vmguest:disk_latency:seconds"}
     assert twice <= set(recorded)
     assert len(recorded) + len(twice) == RECORDED
+
+
+MEASURED = (ROOT / "deploy" / "fleet" / "MEASURED.md").read_text()
+
+
+def test_measured_sums_are_those_of_the_last_run() -> None:
+    assert fleet_tables.written(TEXT, MEASURED) == TEXT, "python -m benchmarks.fleet --write"
+
+
+def test_measured_sums_follow_from_what_was_measured() -> None:
+    """The line once more: by another formula, from the rounded figures of MEASURED.md alone."""
+
+    def cells(text: str, name: str) -> list[float]:
+        (line,) = re.findall(rf"^\| {re.escape(name)} \| (.+) \|$", text, re.MULTILINE)
+        return [float(re.sub("[^0-9.]", "", cell)) for cell in line.split(" | ")]
+
+    block = TEXT.partition(fleet_tables.BEGIN)[2].partition(fleet_tables.END)[0]
+    header = re.findall(r"([\d,]+) VMs", block.splitlines()[2])
+    vms = [int(each.replace(",", "")) for each in header]
+    growth = MEASURED.partition("### Growth")[2].partition("| drawn out")[0]
+    measured = len(vms) - 2
+    assert measured == 3
+    assert vms[measured:] == [10_000, 100_000]
+    for name, source, scale, digits in (
+        ("samples a second", "samples a second", 1, 0.5),
+        ("memory of the store", "memory of the store, MiB", 1024, 0.5),
+        ("memory of the agents", "memory of the agents, MiB", 1024, 0.5),
+        ("CPU of the store, cores", "CPU of the store, cores", 1, 0.0005),
+        ("CPU of the agents, cores", "CPU of the agents, cores", 1, 0.0005),
+    ):
+        found, known = cells(block, name), cells(growth, source)
+        assert found[:measured] == known
+        slope, base = statistics.linear_regression(vms[:measured], known)
+        # As far out as that, half of the last digit is much.
+        loose = 2 * digits / (vms[2] - vms[0])
+        for count, cell in zip(vms[measured:], found[measured:], strict=True):
+            assert cell * scale == pytest.approx(
+                max(base + slope * count, 0), abs=loose * count + 0.06 * scale
+            )
+    (size,) = cells(growth, "bytes a sample on disk")[-1:]
+    assert cells(block, "on disk a day, GB") == pytest.approx(
+        [each * size * DAY / 1e9 for each in cells(block, "samples a second")], rel=0.01, abs=0.06
+    )
 
 
 def snippets(language: str) -> list[str]:

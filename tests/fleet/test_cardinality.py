@@ -1,4 +1,4 @@
-"""How many series a VM has, and how many begin when something happens to it: promises, kept where docs/simulator.md has them.
+"""How many series a VM has, and how many begin when something happens to it: promises of deploy/README.md and docs/simulator.md.
 
 ``_created`` is left out: no scrape example here keeps it.
 """
@@ -17,17 +17,17 @@ from exporter.simulator.fleet import mix
 from exporter.simulator.fleet.inventory import NEW_BUILD, VM
 from tests.fleet.conftest import MakeFleet, Time, turn
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+SUMS = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 PROMISED = {
     scenario: int(most)
     for scenario, most in re.findall(r"^\| `([\w-]+)` \| (\d+) \|$", DOCUMENT, re.MULTILINE)
 }
-PER_MOVE = int(re.findall(r"\*\*(\d+) series a vMotion\*\*", DOCUMENT)[0])
-PER_UPGRADE = int(re.findall(r"\*\*(\d+) a release\*\*", DOCUMENT)[0])
-WORDS = {"vmguest_hypervisor_info"}
-"""What names the release."""
-
-
+PER_MOVE = int(re.findall(r"\*\*(\d+) a vMotion\*\*", SUMS)[0])
+PER_UPGRADE = int(re.findall(r"\*\*(\d+) an ESXi upgrade\*\*", SUMS)[0])
+RELEASE = "vmguest_hypervisor_info"
+"""Its label is the release itself: it is another series after an upgrade, and stands beside the promise."""
 PER_DISK, PER_CARD = map(int, re.findall(r"\*\*(\d+) a disk and (\d+) a network card\*\*", DOCUMENT)[0])
 
 
@@ -83,9 +83,10 @@ def test_series_of_a_vm_and_how_many_begin(
     begun = moved - start
     assert len(begun) <= PER_MOVE
     assert all('session_id="' in series for series in begun)
+    # A VM comes to another release by another vMotion.
     by_release = {series for series in upgraded - moved if "session_id=" not in series}
-    assert len(by_release) <= PER_UPGRADE
-    assert {series.partition("{")[0] for series in by_release} <= WORDS
+    assert len({series for series in by_release if not series.startswith(RELEASE)}) == PER_UPGRADE
+    assert len(by_release) == len({series for series in moved - upgraded if series.startswith(RELEASE)}) <= 1
 
 
 def test_counters_and_gauges_go_on_over_moves_and_releases(
@@ -93,7 +94,19 @@ def test_counters_and_gauges_go_on_over_moves_and_releases(
 ) -> None:
     """The promise's other half: most of them are the same series as before."""
     start, moved, upgraded = lived("steady")
-    assert len(start & moved & upgraded) == len(start) - PER_MOVE - PER_UPGRADE
+    assert len(start & moved & upgraded) == len(start) - PER_MOVE - 1
+    (before,), (after,) = ({each for each in page if each.startswith(RELEASE)} for page in (moved, upgraded))
+    assert NEW_BUILD in after
+    assert NEW_BUILD not in before
+
+
+def test_the_promise_is_the_same_in_both_documents() -> None:
+    assert re.findall(r"\*\*(\d+) series a vMotion\*\*", DOCUMENT) == [str(PER_MOVE)]
+    assert re.findall(r"\*\*(\d+) an ESXi upgrade\*\*", DOCUMENT) == [str(PER_UPGRADE)]
+    for text in (DOCUMENT, SUMS):
+        assert {RELEASE, "vmguest_session_info", "vmguest_host_cpu_used_seconds_total"} <= set(
+            re.findall(r"`(vmguest_\w+)`", text)
+        )
 
 
 def test_series_of_a_disk_and_of_a_network_card(make_fleet: MakeFleet, clock: Time) -> None:

@@ -6,6 +6,7 @@ Nothing here depends on how fast the machine is: pages are counted where they ar
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from benchmarks import fleet
 from benchmarks.fleet_answers import questions
 from benchmarks.fleet_site import NEEDED, PROGRAMS
+from benchmarks.fleet_tables import Outcome
 
 pytestmark = pytest.mark.real
 
@@ -26,14 +28,16 @@ def engines(require: Callable[[str, str | None, str], str]) -> None:
 
 
 def test_two_sharded_agents_lose_nothing_that_they_scraped(tmp_path: Path) -> None:
-    outcome = fleet.sharded(tmp_path, 50, 60, ask=True, flags=("--calm",))
+    outcome = Outcome("small", grows=True)
+    fleet.sharded(outcome, tmp_path, 50, 60, ask=True, flags=("--calm",))
+    assert outcome.failed == []
     assert outcome.notes == [], "each VM is in one shard"
-    assert outcome.losses.keys() == {"agent 0", "agent 1"}
-    for loss in outcome.losses.values():
+    assert len(outcome.losses) == 2, "one for each agent"
+    for loss in outcome.losses:
         assert loss.handed_over > 0
         assert loss.stored + loss.given_up >= loss.handed_over
         assert loss.lost == 0
-    assert outcome.off == 0
+    assert outcome.growth is not None
     assert 150 < outcome.growth.series < 200
     # Every query of the fleet board and every rule was taken.
     assert [each.what for each in outcome.asked] == [name for name, _, _ in questions()]
@@ -42,13 +46,13 @@ def test_two_sharded_agents_lose_nothing_that_they_scraped(tmp_path: Path) -> No
     assert answered["rule vmguest:cpu_capacity:hertz"] == 50
 
 
-def test_a_node_may_be_lost_where_vmagent_keeps_two_copies(tmp_path: Path) -> None:
-    outcome = fleet.replicated(tmp_path, 50, 60, flags=("--calm",))
-    copies = "each VM's series are on 2 to 2 nodes"
-    whole = "the node for the whole fleet sees 50 VMs; 50 of 50 run"
-    assert copies in outcome.notes
-    assert whole in outcome.notes
-    (loss,) = outcome.losses.values()
+def test_a_killed_node_loses_nothing_where_vmagent_keeps_two_copies(tmp_path: Path) -> None:
+    outcome = Outcome("small")
+    killed = fleet.Death("node", signal.SIGKILL, 30, fleet.FOR_GOOD)
+    fleet.replicated(outcome, tmp_path, 50, 60, deaths=[killed], flags=("--calm",))
+    assert outcome.failed == []
+    assert "each VM's series are on 2 to 2 nodes" in outcome.notes
+    assert "the node for the whole fleet sees 50 VMs; 50 of 50 run" in outcome.notes
+    (loss,) = outcome.losses
     assert loss.handed_over > 0
-    # vmagent was killed: what it had in memory is lost, a second's worth of pages.
-    assert loss.stored > 0
+    assert loss.lost == 0
