@@ -18,7 +18,7 @@ help:
 	@echo "make run         the exporter on a simulated host: http://localhost:10052/metrics"
 	@echo "make test        the tests that need nothing but Python"
 	@echo "make test-all    all tests, as CI runs them    make check      lint, typecheck and tests"
-	@echo "make lint        ruff                          make typecheck  mypy"
+	@echo "make lint        ruff                          make typecheck  mypy, as on Linux and on Windows"
 	@echo "make simulate    a simulated host on $(SOCKET)"
 	@echo "make benchmark   what a poll, a scrape and an export cost, beside their peers"
 	@echo "make man         the manual page and the shells' completions, below build/"
@@ -60,6 +60,7 @@ lint: $(READY)
 
 typecheck: $(READY)
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file .ci/mypy-windows.ini
 
 check: lint typecheck test
 

@@ -41,7 +41,7 @@ def entry() -> None:
 def _mask(*, on: bool) -> None:
     import signal
 
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         held = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK if on else signal.SIG_UNBLOCK, held)
 
@@ -53,15 +53,20 @@ def _speak_utf_8() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def _shortage(error: BaseException | None) -> str:
+def _shortage(error: BaseException | None, *, windows: bool = sys.platform == "win32") -> str:
     """What the system has too little of, where that is what ``error`` comes from; else nothing."""
+
+    def words(what: str, limits: str) -> str:
+        # Windows has no such limits: the machine itself is short of it.
+        return what if windows else f"{what}: raise {limits}"
+
     while error is not None:
         if isinstance(error, MemoryError):
-            return "out of memory: raise MemoryMax=, or ulimit -v"
+            return words("out of memory", "MemoryMax=, or ulimit -v")
         if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-            return f"{error.strerror}: raise LimitNOFILE=, or ulimit -n"
+            return words(str(error.strerror), "LimitNOFILE=, or ulimit -n")
         if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
-            return f"{error}: raise TasksMax= and MemoryMax=, or ulimit -u and -v"
+            return words(str(error), "TasksMax= and MemoryMax=, or ulimit -u and -v")
         error = error.__context__
     return ""
 

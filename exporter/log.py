@@ -143,6 +143,8 @@ def flush() -> None:
 
 
 def _ready(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        raise NotImplementedError  # QueuedHandler writes there
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))

@@ -29,7 +29,7 @@ from exporter.session.record import Exchange, Recorder, TapConnector, masked, su
 from exporter.session.wire import Channel, WireSource
 
 UNIT = "vmguest-exporter"
-"""Name of the systemd unit whose log is taken."""
+"""Name of the service whose log is taken: systemd's unit, or what WinSW runs on Windows."""
 LOG_LINES = 200
 PACKAGES = (
     "prometheus-client",
@@ -115,12 +115,24 @@ class BundleContents:
         return f"{settings}\nvariables that are set, without their values: {', '.join(given) or 'none'}\n"
 
     def _log(self) -> str:
+        if self.world.system.windows:
+            return self._log_of_winsw()
         ran = self.world.run(
             ["journalctl", "--unit", UNIT, "--lines", str(LOG_LINES), "--no-pager", "--output", "cat"]
         )
         if ran.status != 0 or not ran.out:
             return f"no lines from journalctl --unit {UNIT}: {ran.err or ran.out or 'it has none'}\n"
         return ran.out + "\n"
+
+    def _log_of_winsw(self) -> str:
+        """By ``logpath`` in deploy/windows/vmguest-exporter.xml, and docs/windows.md."""
+        folder = self.world.environ.get("ProgramData", r"C:\ProgramData")
+        file = Path(folder, UNIT, f"{UNIT}.err.log")
+        try:
+            lines = file.read_text("utf-8", "replace").splitlines()
+        except OSError as error:
+            return f"no lines from {file}: {error.strerror}\n"
+        return "\n".join(lines[-LOG_LINES:]) + "\n"
 
     def _replies(self, masker: Masker | None) -> bytes:
         """A recording of one question of each kind; empty but for its head where the host is not to be asked."""

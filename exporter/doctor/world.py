@@ -25,7 +25,7 @@ from exporter.errors import ConfigError, NotVMwareError, RpcError
 from exporter.library.loader import file_version, tools_folder
 from exporter.library.process import LibraryProcess
 from exporter.machine.hypervisor import DETECT_VIRT, Hypervisor, detect
-from exporter.machine.system import HERE, System, architecture, named
+from exporter.machine.system import System, architecture, named, windows_release
 from exporter.outputs.otlp.settings import PushSettings, resolve
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
@@ -104,9 +104,8 @@ class World:
     new_socket: Callable[[int, int], socket.socket] = socket.socket
     new_connector: Callable[[bool | None], Connector] | None = None
     """Given True for privileged source ports only, False for unprivileged ones, None for as the exporter does."""
-    new_library: Callable[[str | None, float], LibraryProcess] = field(
-        default=lambda path, timeout: LibraryProcess(path, timeout, start_limit=LIBRARY_LIMIT * HERE.patience)
-    )
+    new_library: Callable[[str | None, float], LibraryProcess] | None = None
+    """None: as the exporter does, with as much time to begin as this system needs."""
     find_hypervisor: Callable[[Path], Hypervisor] | None = None
     """None: as the exporter does, with what ``run`` says."""
     machine: str = field(default_factory=architecture)
@@ -156,7 +155,9 @@ class World:
 
     @cached_property
     def kernel(self) -> str:
-        """Release, such as ``6.1.0-18-amd64``."""
+        """Release, such as ``6.1.0-18-amd64``, or Windows' ``10.0.20348``."""
+        if self.system.windows:
+            return windows_release()
         return self.read("proc/sys/kernel/osrelease")
 
     @property
@@ -252,7 +253,12 @@ class World:
         """VMware's library in its process, started at the first question. One check at a time may use it."""
         with self._lock:
             if self._library is None:
-                self._library = self.new_library(self.settings.library.path, LIBRARY_LIMIT)
+                path = self.settings.library.path
+                if self.new_library is not None:
+                    self._library = self.new_library(path, LIBRARY_LIMIT)
+                else:
+                    begin = LIBRARY_LIMIT * self.system.patience
+                    self._library = LibraryProcess(path, LIBRARY_LIMIT, start_limit=begin)
             return self._library
 
     def close(self) -> None:

@@ -187,6 +187,8 @@ def _cpuid(path: Path) -> bytes | None:
     except OSError:
         return None
     try:
+        if sys.platform == "win32":
+            return None
         signature = os.pread(file, 16, _CPUID_LEAF)[4:]
     except OSError:
         return None

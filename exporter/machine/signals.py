@@ -12,6 +12,7 @@ from __future__ import annotations
 import select
 import signal
 import socket
+import sys
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -68,7 +69,7 @@ class Signals:
 
 def unmask() -> None:
     """Let the signals of :data:`ALL` through to this thread and to its children; one that has waited comes now."""
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
 
 

@@ -81,6 +81,14 @@ def host_name() -> str:
     return socket.gethostname()
 
 
+def windows_release() -> str:
+    """Windows' version and build, such as ``10.0.20348``; empty elsewhere. Not by :mod:`platform`, as above."""
+    if sys.platform != "win32":
+        return ""
+    release = sys.getwindowsversion()
+    return f"{release.major}.{release.minor}.{release.build}"
+
+
 def architecture(environ: Mapping[str, str] = os.environ) -> str:
     """The CPU's architecture as the system spells it, such as ``x86_64`` or ``AMD64``; empty where it does not say.
 

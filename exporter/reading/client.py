@@ -6,10 +6,12 @@ Neither a proxy nor a redirect is followed: a password goes to the address that 
 from __future__ import annotations
 
 import base64
+import errno
 import http.client
 import json
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ class _UnixConnection(http.client.HTTPConnection):
         self.path = path
 
     def connect(self) -> None:
+        if sys.platform == "win32":
+            raise OSError(errno.EAFNOSUPPORT, "no unix sockets")
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(TIMEOUT)
         self.sock.connect(self.path)

@@ -164,6 +164,17 @@ def test_without_a_log_it_says_why(guest: Guest, ran: Ran, words: bytes) -> None
     assert words in members(guest)["log.txt"]
 
 
+def test_on_windows_the_log_is_what_winsw_has_written(guest: Guest, tmp_path: Path) -> None:
+    guest.world.update(platform="win32", environ={"ProgramData": str(tmp_path)})
+    (tmp_path / "vmguest-exporter").mkdir()
+    file = tmp_path / "vmguest-exporter" / "vmguest-exporter.err.log"
+    assert f"no lines from {file}: No such file".encode() in members(guest, mask=False)["log.txt"]
+    file.write_text("".join(f"line {number}\n" for number in range(201)))
+    log = members(guest, mask=False)["log.txt"].decode()
+    assert log.startswith("line 1\n")
+    assert log.endswith("line 200\n")
+
+
 FILES = [Member("a.txt", "the first", b"abc"), Member("b.txt", "the second", b"")]
 
 

@@ -4,11 +4,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter import advice
 from exporter.advice import Advice
 from exporter.doctor import rows
 from exporter.doctor.finding import Verdict
 from exporter.doctor.rows import CHECKS, choose
+from exporter.doctor.world import World
+from exporter.library.process import LibraryProcess
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Guest
@@ -67,6 +71,26 @@ def test_other_systems_have_what_only_linux_has_not() -> None:
     codes = {each.code for each in choose("auto", "win32")}
     assert {"hypervisor", "library-answer", "port-free"} <= codes
     assert not codes & {"vsock-module", "steal-clock", "container"}
+
+
+@pytest.mark.parametrize(("platform", "longest"), [("linux", 1.5), ("win32", 9.0)])
+def test_a_library_may_take_long_to_begin_where_every_file_is_looked_at_first(
+    monkeypatch: pytest.MonkeyPatch, platform: str, longest: float
+) -> None:
+    begun: list[float] = []
+
+    class Begun(LibraryProcess):
+        def __init__(self, path: str | None, timeout: float, *, start_limit: float) -> None:
+            begun.append(start_limit)
+            super().__init__(path, timeout, start_limit=start_limit)
+
+    monkeypatch.setattr("exporter.doctor.world.LibraryProcess", Begun)
+    world = World(platform=platform)
+    assert isinstance(world.library, Begun)
+    world.close()
+    assert begun == [longest]
+    checks = [each for each in choose("library", platform) if each.source == "library"]
+    assert min(each.limit for each in checks) >= longest
 
 
 def test_every_code_is_made_to_appear_by_a_test() -> None:

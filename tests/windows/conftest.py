@@ -34,15 +34,17 @@ STUB = "real/stub.c"
 READ = """
 import json, sys
 from exporter.library.process import LibraryProcess
-library = LibraryProcess(sys.argv[1] or None, 60.0, start_limit=60.0)
-try:
-    snapshot = library.read()
-    print(json.dumps([library.load().library, snapshot.session_id, dict(snapshot.values)]))
-    print(library.stat("text", "resources").decode())
-except Exception as error:
-    print(type(error).__name__, error)
-library.close()
+for path in sys.argv[1:]:
+    library = LibraryProcess(path, 60.0, start_limit=60.0)
+    try:
+        snapshot = library.read()
+        print(json.dumps([library.load().library, snapshot.session_id, dict(snapshot.values)]))
+        print(library.stat("text", "resources").decode())
+    except Exception as error:
+        print(type(error).__name__, error)
+    library.close()
 """
+"""A line or two for each library that it is given."""
 
 Require = Callable[[str, str | None, str], str]
 
@@ -233,7 +235,22 @@ def wine(require: Require) -> str:
             link.symlink_to(ROOT)
     # Else it ends between two programs, and what a test has put into the registry's volatile part with it.
     server = [str(Path(str(found)).with_name("wineserver64")), f"-p{LINGER}"]
-    subprocess.run(server, env=variables({}), timeout=LIMIT, check=False)
+    nothing = subprocess.DEVNULL
+    for command in (
+        server,
+        # The first program brings Wine's services up, which keep its standard streams: were these a test's pipes, they
+        # would not end with its program.
+        [str(found), "cmd", "/c", "exit"],
+    ):
+        subprocess.run(
+            command,
+            env=variables({}),
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            timeout=LIMIT,
+            check=False,
+        )
     return str(found)
 
 

@@ -1,4 +1,5 @@
-/* A vmGuestLib.dll whose second function does what FAULT says. Everything else is the stand-in's. */
+/* A vmGuestLib.dll whose second function does what FAULT says, or which is slow to load (8). Everything else is the
+ * stand-in's. */
 #include <windows.h>
 #define VMGuestLib_UpdateInfo updated
 #include "../real/stub.c"
@@ -12,6 +13,13 @@ static int deeper(int at)
 
     frame[0] = (char)at;
     return at + deeper(at + 1) + frame[0] + depth;
+}
+
+BOOL WINAPI DllMain(HINSTANCE dll, DWORD reason, LPVOID reserved)
+{
+    if (FAULT == 8 && reason == DLL_PROCESS_ATTACH)
+        Sleep(2000);
+    return TRUE;
 }
 
 int VMGuestLib_UpdateInfo(void *handle)

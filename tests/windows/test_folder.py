@@ -7,7 +7,7 @@ import signal
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -16,8 +16,8 @@ from tests.windows.conftest import DRIVE, STUB, Windows, get, samples
 
 
 @pytest.fixture(scope="session")
-def folder(wine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What was built, from a zip that is laid out as python.org's; its Python is the one of these tests."""
+def built(wine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was built of a zip that is laid out as python.org's; its Python is the one of these tests."""
     home = DRIVE / "Python"
     work = tmp_path_factory.mktemp("folder")
     embeddable = work / "embeddable.zip"
@@ -35,10 +35,15 @@ def folder(wine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file in [*home.glob("*.exe"), *home.glob("python3*.dll"), *(home / "lib").iterdir()]:
             if file.suffix in {".exe", ".dll", ".pyd"}:
                 archive.write(file, file.name)
-    made = make(embeddable, work / "build", work / "dist")
+    return make(embeddable, work / "build", work / "dist")
+
+
+@pytest.fixture(scope="session")
+def folder(built: Path) -> Path:
+    """Unpacked. Its programs leave compiled modules there."""
     target = DRIVE / "folder"
     shutil.rmtree(target, ignore_errors=True)
-    with zipfile.ZipFile(made) as archive:
+    with zipfile.ZipFile(built) as archive:
         archive.extractall(target)
     return target / NAME
 
@@ -69,10 +74,18 @@ def test_the_script_starts_it(windows: Windows, folder: Path) -> None:
     assert done.process.returncode == 0
 
 
-def test_licences_and_nothing_of_this_system(folder: Path) -> None:
-    licences = {file.name.partition("-")[0] for file in (folder / "licences").iterdir()}
-    wheels = {file.name.partition("-")[0] for file in (folder / "lib").glob("*.dist-info")}
+def test_licences_and_nothing_of_this_system(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        files = [PurePosixPath(name) for name in archive.namelist()]
+        settings = archive.read(f"{NAME}/{NAME}.toml")
+    inside = [file.relative_to(NAME) for file in files]
+    licences = {file.name.partition("-")[0] for file in inside if file.parts[:1] == ("licences",)}
+    wheels = {
+        part.partition("-")[0] for file in inside for part in file.parts[1:2] if part.endswith(".dist-info")
+    }
     assert {"vmguest", "python.txt"} <= licences
+    assert wheels
     assert wheels - licences <= {"opentelemetry_proto"}
-    assert not [*folder.rglob("*.so"), *folder.rglob("__pycache__"), folder / "lib" / "bin"][:-1]
-    assert (folder / f"{NAME}.toml").read_bytes().count(b"\r\n") > 3
+    assert not [file for file in inside if file.suffix == ".so" or "__pycache__" in file.parts]
+    assert not [file for file in inside if file.parts[:2] == ("lib", "bin")]
+    assert settings.count(b"\r\n") > 3

@@ -61,12 +61,10 @@ PLAIN = (
 
 def connection_limit() -> int:
     """How many connections this process may hold, by its limit of open files; the rest needs some too."""
-    if not hasattr(select, "poll"):
-        return WITHOUT_POLL
-    if sys.platform == "win32":
-        return WITHOUT_POLL
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return CONNECTIONS if files == resource.RLIM_INFINITY else max(FEWEST, min(CONNECTIONS, files // 2))
+    if sys.platform != "win32" and hasattr(select, "poll"):
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return CONNECTIONS if files == resource.RLIM_INFINITY else max(FEWEST, min(CONNECTIONS, files // 2))
+    return WITHOUT_POLL
 
 
 def adjustments(scheme: str, connections: int) -> Adjustments:
