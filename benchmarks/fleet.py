@@ -6,9 +6,10 @@ agents with one VictoriaMetrics, in which an agent and the store are killed. ``-
 thousand VMs need most of a core for themselves. ``--seconds`` and ``--part`` make it shorter: ``--vms 20,50,100 --seconds 60 --part 30``
 is a rehearsal of four minutes.
 
-Prints tables in Markdown, into ``--output`` too; as far as it came they stand in a file ``.partial`` beside. A part that fails is named
-in them, and the others go on. Judges nothing. Needs ``make receivers``. Where ``--output`` is deploy/fleet/MEASURED.md, deploy/README.md
-gets its sums from it; ``--write`` does that alone.
+Prints tables in Markdown, into ``--output`` too; as far as it came they stand in a file ``.partial`` beside, and stay there if its
+growth could not be measured. A part that fails is named in them, and the others go on; the exit status is 1 then. Judges
+nothing. Needs ``make receivers``. Where ``--output`` is deploy/fleet/MEASURED.md, deploy/README.md gets its sums from it; ``--write``
+does that alone. SIGTERM ends everything that it started.
 
     python -m benchmarks.fleet [--large | --vms FEW,MORE,MANY [--seconds 600] [--part 120]] [--output FILE]
 """
@@ -59,7 +60,7 @@ FOR_GOOD = float("inf")
 
 
 class Death(NamedTuple):
-    """``victim``: agent, store or node. It is sent ``number`` at ``at`` and started again ``after`` seconds later."""
+    """``victim``: agent, store, vmagent or node. It is sent ``number`` at ``at`` and started again ``after`` seconds later."""
 
     victim: str
     number: signal.Signals
@@ -68,10 +69,9 @@ class Death(NamedTuple):
 
     def __str__(self) -> str:
         how = "killed" if self.number is signal.SIGKILL else "stopped in order"
-        again = (
-            "and not started again" if self.after == FOR_GOOD else f"and started again {self.after:g} s later"
-        )
-        return f"{self.victim} {how} {again}"
+        if self.after == FOR_GOOD:
+            return f"{self.victim} {how}, not started again"
+        return f"{self.victim} {how}, started again {f'{self.after:g} s later' if self.after else 'at once'}"
 
 
 class Clock:
@@ -193,14 +193,16 @@ def sharded(
         if outcome.grows or ask:
             watched(outcome, site, store, agents, clock, seconds)
         clock.until(seconds)
-        shards = [targets(agent) for agent in agents]
         at = time.time()
         truth, end, back = counted(site, clock)
         everyone = set(truth["vms"])
-        if shards[0] | shards[1] != everyone or shards[0] & shards[1]:
-            outcome.notes.append(
-                f"the shards have {len(shards[0])} and {len(shards[1])} of {len(everyone)} VMs"
-            )
+        shards = [everyone]
+        with step(outcome, "shards"):
+            shards = [targets(agent) for agent in agents]
+            if shards[0] | shards[1] != everyone or shards[0] & shards[1]:
+                outcome.notes.append(
+                    f"the shards have {len(shards[0])} and {len(shards[1])} of {len(everyone)} VMs"
+                )
         for agent in agents:
             agent.end()
         rules.end()
@@ -273,7 +275,7 @@ def replicated(
         everyone_scraped(site)
         with step(outcome, "copies"):
             copies_of(outcome, site, nodes, vmauth)
-        die(deaths, {"agent": agent, "node": nodes[0]}, clock)
+        die(deaths, {"vmagent": agent, "node": nodes[0]}, clock)
         clock.until(seconds)
         alive = [node for node in nodes if node.process is not None and node.process.poll() is None]
         with step(outcome, "the node for the whole fleet"):
@@ -347,7 +349,7 @@ class Run:
         with ThreadPoolExecutor(len(parts)) as together:
             ways = [together.submit(self._part, outcome, do) for outcome, do in parts]
             while not all(way.done() for way in ways):
-                time.sleep(0.5)
+                time.sleep(1)
                 self.keep()
         self.keep()
 
@@ -374,11 +376,21 @@ class Run:
         if self.partial is not None:
             self.partial.write_text(self.text(), encoding="utf-8")
 
-    def finish(self) -> None:
-        """Put the result where it belongs."""
-        if self.output is not None and self.partial is not None:
-            self.keep()
+    @property
+    def whole(self) -> bool:
+        """Whether it has what its tables are for, be it that something else failed."""
+        return all(outcome.growth for outcome in self.outcomes if outcome.grows)
+
+    def finish(self) -> bool:
+        """Put the result where it belongs; one that is not whole stays beside, and what was there stays too."""
+        if self.output is None or self.partial is None:
+            return False
+        self.keep()
+        if self.whole:
             self.partial.replace(self.output)
+        else:
+            say(f"not all of it could be measured: what there is stands in {self.partial}")
+        return self.whole
 
     def text(self) -> str:
         return (
@@ -392,7 +404,7 @@ def large(run: Run, folder: Path, counts: Sequence[int], seconds: float, part: f
     few, more, many = counts
 
     def grown(count: int) -> Part:
-        return Outcome(f"{count:,} VMs, two Prometheus agents, one store", grows=True), partial(
+        return Outcome(f"{count:,} VMs, two agents and one store", grows=True), partial(
             sharded, folder=folder / f"grown-{count}", count=count, seconds=1.5 * part
         )
 
@@ -406,15 +418,15 @@ def large(run: Run, folder: Path, counts: Sequence[int], seconds: float, part: f
     ]
     deaths: list[Part] = [
         (
-            Outcome(f"{few:,} VMs, two Prometheus agents, one store: {death}"),
+            Outcome(f"{few:,} VMs, two agents and one store: {death}"),
             partial(sharded, folder=folder / f"death-{place}", count=few, seconds=part, deaths=[death]),
         )
         for place, death in enumerate(one_at_a_time)
     ]
-    vmagent = Death("agent", signal.SIGKILL, part / 2, 0)
+    vmagent = Death("vmagent", signal.SIGKILL, part / 2, 0)
     deaths.append(
         (
-            Outcome(f"{few:,} VMs, vmagent, three nodes: {vmagent}"),
+            Outcome(f"{few:,} VMs, vmagent and three nodes: {vmagent}"),
             partial(replicated, folder=folder / "vmagent", count=few, seconds=part, deaths=[vmagent]),
         )
     )
@@ -425,14 +437,14 @@ def large(run: Run, folder: Path, counts: Sequence[int], seconds: float, part: f
     ]
     run.parts(
         (
-            Outcome(f"{many:,} VMs, two Prometheus agents, one store: {two[0]}; {two[1]}", grows=True),
+            Outcome(f"{many:,} VMs, two agents and one store: {two[0]}; {two[1]}", grows=True),
             partial(sharded, folder=folder / "many", count=many, seconds=seconds, deaths=two, ask=True),
         )
     )
     node = Death("node", signal.SIGKILL, part / 2, FOR_GOOD)
     run.parts(
         (
-            Outcome(f"{more:,} VMs, vmagent, three nodes: {node}"),
+            Outcome(f"{more:,} VMs, vmagent and three nodes: {node}"),
             partial(replicated, folder=folder / "replicated", count=more, seconds=part, deaths=[node]),
         )
     )
@@ -488,12 +500,11 @@ def main() -> None:
         if counts is not None:
             large(run, Path(name), counts, args.seconds, args.part)
         else:
-            small = Outcome("50 VMs, two Prometheus agents, one store", grows=True)
+            small = Outcome("50 VMs, two agents and one store", grows=True)
             run.parts((small, partial(sharded, folder=Path(name) / "small", count=50, seconds=60)))
     limit.cancel()
-    run.finish()
     print(run.text())
-    if args.output is not None and args.output.resolve() == MEASURED and counts is not None:
+    if run.finish() and args.output.resolve() == MEASURED and counts is not None:
         write()
     sys.exit(run.failed)
 

@@ -205,7 +205,7 @@ class Store(Program):
 
     def flush(self) -> None:
         """Make what has come so far visible to queries."""
-        get(f"{self.url}/internal/force_flush")
+        wait(f"{self.name} to flush", lambda: (get(f"{self.url}/internal/force_flush"), True))
 
     def merge(self) -> None:
         """Bring the data into the form that it has on disk after a while."""
@@ -252,8 +252,15 @@ class Site:
         return self.programs["fleet"]
 
     def truth(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(get(f"{self.fleet.url}/truth"))
-        return found
+        found: list[bytes] = []
+
+        def ask() -> bool:
+            found.append(get(f"{self.fleet.url}/truth"))
+            return True
+
+        wait("the fleet's truth", ask)
+        told: dict[str, Any] = json.loads(found[0])
+        return told
 
     def add(self, program: Program) -> Program:
         self.programs[program.name] = program

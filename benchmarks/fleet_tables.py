@@ -140,7 +140,7 @@ def loss_table(outcomes: Sequence[Outcome]) -> str:
             f"| **{whole.lost:,}** | {whole.missed:,} |"
         )
 
-    header = "| | pages handed over | of them too late for the agent | stored | **scraped and lost** | scrapes missed meanwhile |"
+    header = "| killed is by SIGKILL | pages handed over | of them too late for the agent | stored | **scraped and lost** | scrapes missed meanwhile |"
     return rows(header, [line(each) for each in outcomes if each.losses])
 
 

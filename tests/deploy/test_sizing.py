@@ -146,6 +146,14 @@ def test_measured_sums_follow_from_what_was_measured() -> None:
     )
 
 
+def test_a_thousand_vms_fit_one_core() -> None:
+    """15 ms of CPU a VM in 15 s, by the last run."""
+    (cells,) = re.findall(
+        r"^\| CPU of one VM's exporter and host in 15 s, ms[^|]* \| (.+) \|$", MEASURED, re.MULTILINE
+    )
+    assert all(0 < float(cell) <= fleet_tables.BAR for cell in cells.split(" | "))
+
+
 def snippets(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 

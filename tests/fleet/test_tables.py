@@ -195,9 +195,19 @@ def test_a_run_keeps_what_it_has_when_a_part_fails(
     assert run.failed
     said = capsys.readouterr().err
     assert "bad: TimeoutError: waited 600 s for store to answer /health\n" in said
-    run.finish()
+    assert run.finish()
     assert output.read_text().startswith("# What a fleet took\n")
     assert [*tmp_path.iterdir()] == [output]
+
+
+def test_a_run_without_its_growth_takes_the_place_of_none(tmp_path: Path) -> None:
+    output = tmp_path / "tables.md"
+    output.write_text("of the last run")
+    run = fleet.Run(output)
+    run.parts((Outcome("good", grows=True), measured), (Outcome("bad", grows=True), bad))
+    assert not run.finish()
+    assert output.read_text() == "of the last run"
+    assert "- bad: TimeoutError" in (tmp_path / "tables.md.partial").read_text()
 
 
 @pytest.fixture
