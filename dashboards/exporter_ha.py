@@ -264,6 +264,7 @@ HEARTBEATS = Section(
             Shape.BARS,
             12,
             7,
+            steps=((None, "green"), (1.0, "orange")),
             low=0,
         ),
     ),

@@ -45,7 +45,11 @@ class Scope:
 
     def per_vcpu(self, counter: str, ratio: str) -> str:
         """Share of each vCPU's time. ``ratio``: the recorded name that stands in where there is no counter."""
-        return f"{self.rate(counter)} / {self.elapsed()} / {self('vmguest_vcpus')} or {self(ratio)}"
+        return f"{self.rate(counter)} / {self.elapsed()} / {self('vmguest_vcpus')} or {self.recorded(ratio)}"
+
+    def recorded(self, name: str) -> str:
+        """Without its name: else it is a line of its own, and not the continuation of what it stands in for."""
+        return f"{self(name)} + 0"
 
     def used(self) -> str:
         return self.per_vcpu("vmguest_cpu_used_seconds_total", "vmguest:cpu_used:ratio")
@@ -80,7 +84,7 @@ class Scope:
         return (
             f"{self.rate('vmguest_cpu_used_seconds_total')} / {self.elapsed()}"
             f" * {self('vmguest_host_cpu_frequency_hertz')}"
-            f" or {self('vmguest:cpu_used:hertz')}"
+            f" or {self.recorded('vmguest:cpu_used:hertz')}"
         )
 
     def capacity(self) -> str:

@@ -132,7 +132,7 @@ WORST = Section(
             "Bursts of stolen CPU time",
             "Samples of the host, in the time shown, with more than a tenth of a vCPU's time stolen: an average hides them. Click for "
             "the VM.",
-            vms.bursts("$__range"),
+            f"round({vms.bursts('$__range')})",
             "short",
             ((None, "orange"),),
             width=12,
@@ -287,6 +287,7 @@ WHO = Section(
             Shape.BARS,
             8,
             9,
+            steps=((None, "blue"),),
             low=0,
             drill_down=True,
         ),

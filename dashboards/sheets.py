@@ -15,13 +15,15 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 FOLDER = Path(__file__).parent
 COLUMNS, CELL = 24, 0.42
@@ -182,7 +184,19 @@ def draw(board: Mapping[str, Any], server: Server) -> tuple[Figure, dict[str, in
 
 
 def _minutes(value: float, _place: float) -> str:
-    return f"{value:g} min"
+    if value == 0:
+        return "now"
+    return f"{value:g} min" if value % 0.5 == 0 else f"{value * 60:g} s"
+
+
+class _Binary(MaxNLocator):
+    """Marks at round numbers of KiB, MiB or GiB."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        top = max(abs(vmin), abs(vmax), 1)
+        unit = 1024.0 ** int(math.log(top, 1024))
+        found: Sequence[float] = super().tick_values(vmin / unit, vmax / unit)
+        return [each * unit for each in found]
 
 
 def _lines(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
@@ -209,6 +223,8 @@ def _lines(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
         else:
             axes.plot(clock, heights, label=name, linewidth=1.2, linestyle="--" if name in apart else "-")
     axes.yaxis.set_major_formatter(lambda value, _place: spelt(value, defaults["unit"]))
+    if defaults["unit"] in {"bytes", "binBps"}:
+        axes.yaxis.set_major_locator(_Binary(nbins=5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(_minutes)
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
     axes.grid(alpha=0.2)
@@ -241,19 +257,21 @@ def _rows(panel: Mapping[str, Any], server: Server) -> list[tuple[str, float, Ma
 def _number(axes: Axes, panel: Mapping[str, Any], server: Server) -> int:
     rows = _rows(panel, server)
     axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    high = 1 / max(min(len(rows), 6), 1)
     for place, (name, value, _) in enumerate(rows[:6]):
         coloured = panel["options"].get("colorMode") == "background"
-        middle = 1 - (place + 0.5) / min(len(rows), 6)
-        text = said(panel, value) if len(rows) == 1 else f"{name}: {said(panel, value)}"
-        box = {"facecolor": colour_of(panel, value), "edgecolor": "none", "pad": 6} if coloured else None
+        bottom = 1 - (place + 1) * high
+        if coloured:
+            axes.add_patch(Rectangle((0, bottom), 1, high * 0.95, color=colour_of(panel, value), linewidth=0))
         axes.text(
             0.5,
-            middle,
-            text,
+            bottom + high / 2,
+            said(panel, value) if len(rows) == 1 else f"{name}: {said(panel, value)}",
             ha="center",
             va="center",
-            fontsize=10 if len(rows) == 1 else 7,
-            bbox=box,
+            fontsize=14 if len(rows) == 1 else 8,
             color="white" if coloured else "black",
             wrap=True,
         )

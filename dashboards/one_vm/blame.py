@@ -122,6 +122,7 @@ BLAME = Section(
             Shape.BARS,
             12,
             5,
+            steps=((None, "blue"),),
             low=0,
         ),
     ),

@@ -285,6 +285,22 @@ def test_panels_fill_the_grid_without_overlap(uid: str) -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_bars_have_colours_of_their_own() -> None:
+    """Grafana's default thresholds are red from 80 on, whatever it is 80 of."""
+    for board in BOARD.values():
+        for panel in board["panels"]:
+            if panel["type"] == "bargauge":
+                assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"], panel["title"]
+
+
+@pytest.mark.parametrize("uid", BOARD)
+def test_what_stands_in_for_a_rate_goes_on_as_the_same_line(uid: str) -> None:
+    """A recorded series keeps its name, and with it would be a second line wherever the rate has a gap."""
+    for expr in expressions(BOARD[uid]):
+        for after in re.findall(r"\bor vmguest:[\w:]+\{[^{}]*\}(.{4})", expr + "    "):
+            assert after == " + 0", expr
+
+
 def test_titles_speak_of_session_changes_not_of_vmotion() -> None:
     for board in BOARD.values():
         for panel in board["panels"]:

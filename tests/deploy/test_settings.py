@@ -429,15 +429,17 @@ def test_role_ends_well_only_where_the_host_gives_statistics(
 ) -> None:
     """The role's last task, without its patience, against an exporter on a simulated host and one without any."""
     (*_, last) = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
-    host = "--source=simulated" if given else f"--guestrpc.socket={tmp_path / 'nobody'}"
+    source = "--source=simulated" if given else f"--guestrpc.socket={tmp_path / 'nobody'}"
     log = tmp_path / "log"
     with log.open("wb") as stderr:
-        command = [sys.executable, "-m", "exporter", host, "--web.listen-address=127.0.0.1:0"]
+        command = [sys.executable, "-m", "exporter", source, "--web.listen-address=127.0.0.1:0"]
         process = subprocess.Popen(command, stderr=stderr, cwd=DEPLOY.parent)
     try:
+        port = wait("exporter", partial(listening, log), 20)
         variables = {
-            "vmguest_exporter_port": wait("exporter", partial(listening, log), 20),
-            "vmguest_exporter_settings": {},
+            "vmguest_exporter_settings": {
+                "web.listen-address": f"127.0.0.1:{port}" if given else [f":{port}"]
+            },
             "ansible_python_interpreter": sys.executable,
         }
         play = [
