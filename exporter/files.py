@@ -25,6 +25,9 @@ CERTIFICATES = 4 * MIB
 RECORDING = 256 * MIB
 """Most bytes of a recording; it is kept in memory."""
 
+LOCK = 4096
+"""Most bytes of a lock's file: a few short lines."""
+
 PIPE_WAIT = 60.0
 """Seconds that a pipe may take in all: whoever keeps a password may want to ask for one first."""
 
@@ -36,14 +39,27 @@ LONGEST_WORD = 200
 
 def check(path: str | Path, largest: int | None = None) -> None:
     """Raises OSError, whose ``strerror`` completes a sentence: no regular file, more than ``largest`` bytes, unreadable."""
-    _check(path, largest)
+    check_kind(path, largest)
     with Path(path).open("rb"):
         pass
 
 
+def check_kind(path: str | Path, largest: int | None = None) -> None:
+    """The same, without opening it."""
+    status = Path(path).stat()
+    mode = status.st_mode
+    if S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "this is a folder", str(path))
+    if not S_ISREG(mode):
+        kind = "a pipe" if S_ISFIFO(mode) else "a device" if S_ISCHR(mode) or S_ISBLK(mode) else "a socket"
+        raise OSError(errno.EINVAL, f"this is {kind}, not a regular file", str(path))
+    if largest is not None and status.st_size > largest:
+        raise _too_large(path, largest)
+
+
 def read_bytes(path: str | Path, largest: int = TEXT) -> bytes:
     """The whole of a regular file. Errors as :func:`check`."""
-    _check(path, largest)
+    check_kind(path, largest)
     with Path(path).open("rb") as file:
         # The kernel's own files say that they are empty.
         data = file.read(largest + 1)
@@ -89,18 +105,6 @@ def parse_toml(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # A key is a tuple in some of its messages, an array's table a list.
         raise ValueError(re.sub(r"\(['\"].*['\"],?\)", _dotted, str(error))) from error
-
-
-def _check(path: str | Path, largest: int | None) -> None:
-    status = Path(path).stat()
-    mode = status.st_mode
-    if S_ISDIR(mode):
-        raise OSError(errno.EISDIR, "this is a folder", str(path))
-    if not S_ISREG(mode):
-        kind = "a pipe" if S_ISFIFO(mode) else "a device" if S_ISCHR(mode) or S_ISBLK(mode) else "a socket"
-        raise OSError(errno.EINVAL, f"this is {kind}, not a regular file", str(path))
-    if largest is not None and status.st_size > largest:
-        raise _too_large(path, largest)
 
 
 def _decoded(path: str | Path, data: bytes) -> str:

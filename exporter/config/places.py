@@ -57,6 +57,24 @@ class InputFile(Location):
         return path
 
 
+class LockFile(Location):
+    """A file that is made where it is missing and written over: opening what is no file could wait for ever, and what is
+    larger than a lock is somebody's data.
+    """
+
+    expects = "the path of a lock file"
+
+    def parse(self, text: str) -> str:
+        path = super().parse(text)
+        try:
+            files.check_kind(path, files.LOCK)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass  # Whoever takes the lock says what to do.
+        except OSError as error:
+            raise ValueError(error.strerror) from error
+        return path
+
+
 class Address(NamedTuple):
     """Where to listen. An empty host means every address of the machine; port 0, one that the system picks."""
 

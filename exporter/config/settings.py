@@ -18,7 +18,7 @@ from exporter.config.places import (
     Header,
     InputFile,
     ListenAddress,
-    Location,
+    LockFile,
     SocketPath,
     UrlPath,
 )
@@ -260,7 +260,7 @@ class Ha:
         Choice("guestrpc", "library"), "By which source heartbeats are sent.", default="guestrpc"
     )
     lock_file: str | None = option(
-        Location(),
+        LockFile(),
         "Lock that keeps a second heartbeater out.",
         default=None,
         unset="a fixed place for the whole machine",

@@ -168,14 +168,16 @@ def library_version(world: World) -> Diagnosis:
     silent = ""
     for path in dict.fromkeys((file, real)):
         owner = world.run(["dpkg-query", "-S", path])
-        silent = owner.err if owner.status == TIMED_OUT else silent
         package = owner.out.partition(":")[0] if owner.status == 0 else ""
         number = _package_version(world, (package,)) if package else ""
-        if not number:
+        asked = owner
+        if not package:
             asked = world.run(["rpm", "-qf", "--qf=%{NAME} %{VERSION}-%{RELEASE}", path])
             package, _, number = asked.out.partition(" ") if asked.status == 0 else ("", "", "")
-        if number:
-            return ok(f"The library is of {package} {number}.", package=package, version=number)
+        if package:
+            words = f"{package} {number}" if number else f"{package}, whose version can't be told"
+            return ok(f"The library is of {words}.", package=package, version=number)
+        silent = next((ran.err for ran in (owner, asked) if ran.status == TIMED_OUT), silent)
     if silent:
         return ok(f"The library's version can't be told: {silent}.", package="", version="")
     return ok("The library belongs to no package: its version can't be told.", package="", version="")

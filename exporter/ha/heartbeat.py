@@ -157,7 +157,8 @@ class Heartbeat:
                 if status == messages.UNCONFIRMED:
                     return False
                 log.error(
-                    "the heart died of the stop, another one has to finish it", extra={"status": status}
+                    "the heart died during the stop; another one is started to finish it",
+                    extra={"status": status},
                 )
                 self._join()
             if self._clock() >= deadline:

@@ -79,7 +79,7 @@ class SessionFile:
         except OSError as error:
             if not self._failed:
                 log.warning(
-                    "the session's start can't be kept: an exporter that starts again works it out anew",
+                    "the session's start can't be kept: after a restart it has to be worked out again",
                     extra={"file": str(self._path), "reason": error.strerror},
                 )
             self._failed = True

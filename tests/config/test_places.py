@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.places import Address, Endpoint, Header, InputFile, ListenAddress, SocketPath, UrlPath
+from exporter.config.places import (
+    Address,
+    Endpoint,
+    Header,
+    InputFile,
+    ListenAddress,
+    LockFile,
+    SocketPath,
+    UrlPath,
+)
 from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
 
 
@@ -27,6 +37,27 @@ def test_an_input_file_must_be_readable_now(tmp_path: Path) -> None:
     assert InputFile().parse(str(file)) == str(file)
     with pytest.raises(ValueError, match="folder"):
         InputFile().parse(str(tmp_path))
+
+
+def test_a_lock_file_need_not_be_there_and_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "ha.lock"
+    assert LockFile().parse(str(file)) == str(file)
+    assert LockFile().parse(str(tmp_path / "none" / "ha.lock"))
+    file.touch()
+    assert LockFile().parse(str(file / "x"))
+    assert LockFile().parse(str(file)) == str(file)
+    file.write_bytes(bytes(5000))
+    with pytest.raises(ValueError, match="larger than 4,096 bytes, so it must be something else"):
+        LockFile().parse(str(file))
+    file.unlink()
+    os.mkfifo(file)
+    for path, why in (
+        (file, "a pipe, not a regular file"),
+        (tmp_path, "a folder"),
+        ("/dev/zero", "a device"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            LockFile().parse(str(path))
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,19 @@ def test_a_package_manager_that_hangs_says_nothing_about_packages(guest: Guest) 
     assert sentence == "The library's version can't be told: dpkg-query did not end within 1 s."
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_package_manager_that_hangs_is_not_one_that_knows_nothing(guest: Guest, known: bool) -> None:
+    if known:
+        guest.programs[TOOLS] = Ran(124, "", "dpkg-query did not end within 1 s")
+        expected = "The library is of open-vm-tools, whose version can't be told."
+    else:
+        del guest.programs[f"dpkg-query -S {LIBRARY}"]
+        asked = f"rpm -qf --qf=%{{NAME}} %{{VERSION}}-%{{RELEASE}} {LIBRARY}"
+        guest.programs[asked] = Ran(124, "", "rpm did not end within 1 s")
+        expected = "The library's version can't be told: rpm did not end within 1 s."
+    assert guest.finding("library-version").diagnosis.sentence == expected
+
+
 def test_every_function(guest: Guest) -> None:
     assert guest.finding("library-symbols").verdict is Verdict.OK
 
