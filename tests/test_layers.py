@@ -410,13 +410,14 @@ def overridden_privates(name: str) -> Iterator[str]:
     for cls in vars(module).values():
         if not isinstance(cls, type) or cls.__module__ != module.__name__:
             continue
-        mine = privates_of(cls)
         for base in cls.__mro__[1:]:
             package = base.__module__.partition(".")[0]
             if package != "exporter" and package not in sys.stdlib_module_names:
-                yield from (f"{cls.__name__}: {word} is {package}'s" for word in mine & privates_of(base))
+                both = privates_of(cls) & privates_of(base)
+                yield from (f"{cls.__name__}: {word} is {package}'s" for word in both)
 
 
+@cache
 def privates_of(cls: type) -> set[str]:
     return {
         word

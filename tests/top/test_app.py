@@ -18,6 +18,8 @@ from textual.widgets import Static
 
 from exporter.top.app import Top
 
+pytestmark = pytest.mark.complete(reason="Textual's pilot takes seconds for a screen")
+
 SIZES = [(80, 24), (200, 50)]
 
 
