@@ -32,7 +32,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
 
-OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD, NOBODY = range(8)
+OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD, NOBODY, NOT_NOTED = range(9)
 
 STATUSES: tuple[tuple[int, str, str], ...] = (
     (OK, "done; is-enabled: monitoring is on", "0; isEnabled: 1"),
@@ -43,6 +43,7 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
     (NO_CHANNEL, "the host does not answer: no vsock, no library, no channel", "3"),
     (HELD, "an exporter sends the heartbeats of this VM: stop it first, or it did not react", "-"),
     (NOBODY, "no exporter is there to send heartbeats; --unattended overrides", "-"),
+    (NOT_NOTED, "the host did as asked, but the lock's directory takes no note of it", "-"),
 )
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
 

@@ -10,26 +10,30 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.errors import ConfigError, LibraryStatus, TransportError
+from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
+from exporter.ha.hand_back import HandedBack, hand_back
+from exporter.ha.host_state import CallResult
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
 
-OK, NO, HELD, NOBODY = 0, 1, 6, 7
+OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
 
-ATTEMPTS = 5
-"""Of Disable, a second apart, until the host confirms it."""
-STOP_ATTEMPTS = 45
+DISABLE_LIMIT = 5.0
+"""Seconds for the host to confirm that monitoring is off."""
+STOP_LIMIT = 45.0
 """The same to finish a stop: below the unit's TimeoutStopSec."""
+HEART_PATIENCE = 2.0
+"""Seconds for a heart to hand monitoring back: it looks every second. One that is silent may have been so for most of
+the host's 30 s, so that Disable is sent without it then."""
 HEART_LIMIT = 12.0
-"""Seconds for a heart to do what was asked: it looks every second, and one call takes 2 s at most."""
+"""Seconds for a heart to do what was asked, and to say so: a call takes 2 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,15 @@ class Desk:
     def heart(self) -> str:
         return f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
 
+    @property
+    def leftover(self) -> Leftover:
+        """What may be left at the host, by the lock's file."""
+        return lock.record(self.path).leftover
+
+    def heart_is_done(self) -> bool:
+        """By its own word it has handed monitoring back."""
+        return self.leftover is Leftover.NOTHING
+
     def wait(self, true: Callable[[], bool], limit: float) -> bool:
         """Whether it became true in time."""
         deadline = self.clock() + limit
@@ -56,36 +69,51 @@ class Desk:
 def disable(desk: Desk, seconds: float | None) -> int:
     """Monitoring off, confirmed; a running exporter leaves it off until the end of maintenance.
 
+    First the host and then the notes: a lock's directory that is full or read-only keeps Disable from nothing.
+
     Raises:
-        ConfigError: maintenance can't be noted.
         VMGuestError: the host does not answer.
     """
     maintenance = Maintenance(desk.path)
     beats = lock.holder(desk.path) is not None
+    problem = ""
     if beats or seconds is not None:
-        maintenance.begin(math.inf if seconds is None else seconds)
-    heard = not beats or desk.wait(lambda: _leftover(desk) is Leftover.NOTHING, HEART_LIMIT)
-    status = _off(desk, ATTEMPTS)
+        try:
+            maintenance.begin(math.inf if seconds is None else seconds)
+        except ConfigError as error:
+            problem = str(error)
+    heard = not beats or (not problem and desk.wait(desk.heart_is_done, HEART_PATIENCE))
+    status = _off(desk, DISABLE_LIMIT)
     if status != OK:
         return status
-    _forget(desk.path)
-    if maintenance.left() is None and lock.holder(desk.path) is not None:
+    if not heard and not problem:
+        heard = desk.wait(desk.heart_is_done, HEART_LIMIT - HEART_PATIENCE)
+        if desk.monitor.is_enabled() and (status := _off(desk, DISABLE_LIMIT)) != OK:
+            return status
+    forgotten = _forget(desk.path)
+    if not problem and maintenance.left() is None and lock.holder(desk.path) is not None:
         # An exporter was starting meanwhile, and knows of nothing.
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
+    if problem:
+        _complain(
+            f"{problem}. Without that note an exporter that runs, or starts, switches monitoring on again within seconds: "
+            "stop it, or make room and repeat this"
+        )
+        return NOT_NOTED
     if maintenance.left() is None:
         print(
             "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that"
         )
     else:
         print(f"maintenance: {_until(maintenance)}; `vmguest-exporter ha enable` ends it")
-    if heard:
-        return OK
-    _complain(
-        f"{desk.heart} has not confirmed it: it stands still, or does not see {maintenance.path}, and may switch monitoring "
-        "on again. Stop that exporter"
-    )
-    return HELD
+    if not heard:
+        _complain(
+            f"{desk.heart} has not confirmed it: it stands still, or does not see {maintenance.path}, and may switch "
+            "monitoring on again. Stop that exporter"
+        )
+        return HELD
+    return OK if forgotten else _not_noted(desk)
 
 
 def enable(desk: Desk, *, unattended: bool) -> int:
@@ -99,9 +127,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     held = lock.acquire(desk.path)
     if held is None:
         maintenance.end()
-        if desk.wait(
-            lambda: _leftover(desk) is not Leftover.NOTHING and desk.monitor.is_enabled(), HEART_LIMIT
-        ):
+        if desk.wait(lambda: not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT):
             print(f"monitoring is on: {desk.heart} sends the heartbeats")
             return OK
         _complain(
@@ -117,8 +143,8 @@ def enable(desk: Desk, *, unattended: bool) -> int:
             )
             return NOBODY
         maintenance.end()
-        # An exporter that starts from now on takes it over.
-        held.note(Leftover.MONITORING)
+        # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
+        held.note(max(held.before.leftover, Leftover.MONITORING, key=[*Leftover].index))
         code = desk.monitor.enable()
     finally:
         held.release()
@@ -152,11 +178,24 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
     note = StopNote(desk.path)
 
     def cut_short() -> bool:
-        return note.stands() or (_stopped_unprepared(environ) and _leftover(desk) is not Leftover.NOTHING)
+        return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
 
     if not cut_short():
-        return OK
-    held = lock.acquire(desk.path)
+        if desk.leftover is Leftover.NOTHING or lock.holder(desk.path) is not None or note.has_room():
+            return OK
+        _complain(
+            f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
+            "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
+        )
+        return NOT_NOTED
+    try:
+        held = lock.acquire(desk.path)
+    except ConfigError:
+        if lock.holder(desk.path) is not None:
+            raise
+        # A directory that is read-only by now. Nobody holds the lock, and nobody can take it.
+        status = _off(desk, STOP_LIMIT)
+        return _not_noted(desk) if status == OK else status
     # Whoever holds it beats, or is finishing the stop.
     if held is None:
         return OK
@@ -164,12 +203,13 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         # Once more: an exporter may have begun and ended since.
         if not cut_short():
             return OK
-        status = _off(desk, STOP_ATTEMPTS)
-        if status == OK:
-            held.note(Leftover.NOTHING)
-            note.clear()
-            print("the stop is finished: monitoring is off, confirmed by the host")
-        return status
+        status = _off(desk, STOP_LIMIT)
+        if status != OK:
+            return status
+        noted = held.note(Leftover.NOTHING)
+        noted &= note.clear()
+        print("the stop is finished: monitoring is off, confirmed by the host")
+        return OK if noted else _not_noted(desk)
     finally:
         held.release()
 
@@ -184,36 +224,59 @@ def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
     return tuple(ended) == ("success", "killed", "TERM")
 
 
-def _off(desk: Desk, attempts: int) -> int:
-    """Disable until the host confirms it."""
-    code = Code.OK
-    for attempt in range(attempts):
-        if attempt:
-            desk.sleep(1.0)
-        try:
-            code = desk.monitor.disable()
-            if not desk.monitor.is_enabled():
-                return OK
-        except (TransportError, LibraryStatus):
-            # An RpcError is the host's last word; a lost connection is not.
-            if attempt == attempts - 1:
-                raise
-    _complain(f"monitoring is still on after {attempts} attempts; to Disable the host answered {code.words}")
+def _off(desk: Desk, limit: float) -> int:
+    """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
+
+    Raises:
+        VMGuestError: the host's last word, where it was an error.
+    """
+    found = hand_back(desk.monitor, desk.leftover, limit, sleep=desk.sleep, clock=desk.clock)
+    if found.confirmed:
+        return OK
+    if found.pending:
+        _complain(
+            f"a request for a reset of this VM is NOT taken back ({_words(found.to_take_back)}), and vSphere HA may still "
+            "act on it: repeat this, or `vmguest-exporter ha post-app-state ok`"
+        )
+    return _still_on(found, limit)
+
+
+def _still_on(found: HandedBack, limit: float) -> int:
+    if found.off:
+        _complain("monitoring is off, confirmed by the host")
+    elif isinstance(found.last, VMGuestError):
+        raise found.last
+    else:
+        _complain(f"monitoring is still on after {limit:g} s; to Disable {_words(found.to_disable)}")
     return NO
 
 
-def _leftover(desk: Desk) -> Leftover:
-    return lock.record(desk.path).leftover
+def _words(result: CallResult) -> str:
+    return f"the host answered {result.words}" if isinstance(result, Code) else str(result)
 
 
-def _forget(path: str) -> None:
-    """Nothing is left for a later exporter to take over."""
-    if Path(path).exists():
-        with suppress(ConfigError):
-            held = lock.acquire(path)
-            if held is not None:
-                held.note(Leftover.NOTHING)
-                held.release()
+def _forget(path: str) -> bool:
+    """Nothing is left for a later exporter to take over; False: that could not be noted."""
+    if not Path(path).exists():
+        return True
+    try:
+        held = lock.acquire(path)
+    except ConfigError:
+        return lock.record(path).leftover is Leftover.NOTHING
+    if held is None:
+        return True
+    try:
+        return held.note(Leftover.NOTHING)
+    finally:
+        held.release()
+
+
+def _not_noted(desk: Desk) -> int:
+    _complain(
+        f"{desk.path} and what is beside it can't be written, so what stood there before still does: an exporter that starts "
+        "asks the host once more"
+    )
+    return NOT_NOTED
 
 
 def _until(maintenance: Maintenance) -> str:

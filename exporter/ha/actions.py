@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.errors import VMGuestError
+from exporter.ha.base import AppMonitor
+from exporter.ha.host_state import CallResult
 from exporter.ha.rules import Phase
 from exporter.protocol.appmonitor import AppState, Verb
 
@@ -41,3 +44,23 @@ class End:
 
 
 Action = Call | Wait | End
+
+
+def perform(monitor: AppMonitor, call: Call) -> CallResult:
+    """Ask the host; its answer, or the error that stands in its place."""
+    try:
+        match call.verb:
+            case Verb.ENABLE:
+                return monitor.enable()
+            case Verb.DISABLE:
+                return monitor.disable()
+            case Verb.IS_ENABLED:
+                return monitor.is_enabled()
+            case Verb.MARK_ACTIVE:
+                return monitor.mark_active()
+            case Verb.GET_APP_STATUS:
+                return monitor.get_app_status()
+            case Verb.POST_APP_STATE:
+                return monitor.post_app_state(call.state or AppState.OK)
+    except VMGuestError as error:
+        return error

@@ -41,8 +41,7 @@ class Conversation:
     @property
     def over(self) -> bool:
         """The host expects nothing, and nothing is asked of it."""
-        host = self.host
-        return host.settled and not host.unanswered and not host.may_be_on and not host.request.pending
+        return self.host.over
 
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""

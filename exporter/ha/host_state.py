@@ -89,6 +89,11 @@ class HostState:
         return self.on or (self.unsure and self.ours)
 
     @property
+    def over(self) -> bool:
+        """It expects nothing, and nothing is asked of it."""
+        return self.settled and not self.unanswered and not self.may_be_on and not self.request.pending
+
+    @property
     def leftover(self) -> Leftover:
         """What would be left there if this process died now."""
         if self.request.pending:

@@ -6,16 +6,15 @@ import os
 import time
 from collections.abc import Callable
 
-from exporter.errors import VMGuestError
-from exporter.ha.actions import Call, End, Wait
+from exporter.ha.actions import Call, End, Wait, perform
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
-from exporter.ha.host_state import CallResult, NotNotedError
+from exporter.ha.host_state import NotNotedError
 from exporter.ha.link import Link
 from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, HeartReport, LogLine
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover
-from exporter.protocol.appmonitor import AppState, Verb
+from exporter.protocol.appmonitor import AppState
 
 REPORT_INTERVAL = 1.0
 """Seconds between two reports while nothing changes, and the longest wait."""
@@ -85,7 +84,7 @@ class Heart:
         if isinstance(action, Call):
             # What nobody could take back is not asked for: silence leads to the same reset, and ends with good health.
             asks = action.state is AppState.NEED_RESET
-            result = self._perform(action) if noted or not asks else NotNotedError()
+            result = perform(self._monitor, action) if noted or not asks else NotNotedError()
             self._policy.done(self._clock(), action, result)
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
@@ -116,25 +115,6 @@ class Heart:
         if silence > self._policy.rules.interval:
             return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s", now
         return (update.health, update.reason, update.at) if update else (Health.UNKNOWN, "", now)
-
-    def _perform(self, call: Call) -> CallResult:
-        monitor = self._monitor
-        try:
-            match call.verb:
-                case Verb.ENABLE:
-                    return monitor.enable()
-                case Verb.DISABLE:
-                    return monitor.disable()
-                case Verb.IS_ENABLED:
-                    return monitor.is_enabled()
-                case Verb.MARK_ACTIVE:
-                    return monitor.mark_active()
-                case Verb.GET_APP_STATUS:
-                    return monitor.get_app_status()
-                case Verb.POST_APP_STATE:
-                    return monitor.post_app_state(call.state or AppState.OK)
-        except VMGuestError as error:
-            return error
 
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""

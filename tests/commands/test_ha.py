@@ -274,6 +274,41 @@ def test_a_heart_that_does_not_react_is_not_said_to_have_stopped(
     assert desk.slept >= 12
 
 
+def test_a_silent_heart_does_not_keep_disable_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by force: it had been frozen for 20 s, and the reset came while its word was waited for."""
+    desk.run("enable", "--unattended")
+    off_after: list[float] = []
+    slept = desk.sleep
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        if not desk.monitor.enabled and not off_after:
+            off_after.append(desk.slept)
+
+    monkeypatch.setattr(desk, "sleep", sleep)
+    with heart(desk.lock_file, "on"):
+        assert desk.run("disable") == command.HELD
+    assert off_after[0] < 2.5
+
+
+def test_what_a_heart_that_wakes_up_switched_on_again_is_switched_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stood still inside of a call to Enable, and saw the maintenance only then."""
+    desk.run("enable", "--unattended")
+    slept = desk.sleep
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        if 5.0 < desk.slept < 5.2:
+            desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+
+    monkeypatch.setattr(desk, "sleep", sleep)
+    with heart(desk.lock_file, "on"):
+        assert desk.run("disable") == command.HELD
+    assert not desk.monitor.enabled
+
+
 def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: Desk) -> None:
     for call, leftover in (("enable --unattended", Leftover.MONITORING), ("disable", Leftover.NOTHING)):
         assert desk.run(*call.split()) == command.OK
@@ -393,24 +428,183 @@ OK = Code.OK
 
 
 def test_disable_is_repeated_until_the_host_confirms_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = stubborn(monkeypatch, OK, True, RefusedError("no"), OK, False)
+    monitor = stubborn(monkeypatch, OK, OK, True, RefusedError("no"), OK, False)
     assert desk.run("disable") == command.OK
-    assert monitor.calls == ["disable", "is_enabled", "disable", "disable", "is_enabled", "close"]
+    assert monitor.calls == [
+        "post_app_state",
+        "disable",
+        "is_enabled",
+        "disable",
+        "disable",
+        "is_enabled",
+        "close",
+    ]
     assert desk.slept == 2
 
 
 def test_disable_that_is_never_confirmed_is_said_so(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, True] * ha_maintenance.ATTEMPTS)
+    stubborn(monkeypatch, OK, *[Code.INTERNAL_ERROR, True] * 20)
     assert desk.run("disable") == command.NO
-    assert "still on after 5 attempts" in capsys.readouterr().err
+    assert "still on after 5 s; to Disable the host answered 1" in capsys.readouterr().err
 
 
-def test_disable_without_a_host_ends_after_its_attempts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = stubborn(monkeypatch, *[RefusedError("no")] * ha_maintenance.ATTEMPTS)
+def test_disable_without_a_host_ends_after_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = stubborn(monkeypatch, *[RefusedError("no")] * 20)
     assert desk.run("disable") == command.NO_CHANNEL
-    assert monitor.calls.count("disable") == ha_maintenance.ATTEMPTS
+    assert monitor.calls.count("disable") == 6
+    assert desk.slept == ha_maintenance.DISABLE_LIMIT
+
+
+@pytest.mark.parametrize("error", [RpcError("Unknown command"), NotVMwareError("no")])
+def test_disable_is_not_repeated_where_nothing_will_change(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: VMGuestError
+) -> None:
+    monitor = stubborn(monkeypatch, error, error)
+    assert desk.run("disable") in {command.NOT_SUPPORTED, command.NOT_VMWARE}
+    assert monitor.calls == ["post_app_state", "disable", "close"]
+
+
+# A request for a reset that is pending
+
+
+def asked(desk: Desk) -> None:
+    """The host has taken a request and does not act on it yet; the exporter that asked is dead."""
+    desk.options(request_delay=1000.0)
+    assert desk.run("enable", "--unattended") == command.OK
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.PostAppState appStateNeedReset")
+    note(desk, Leftover.REQUEST)
+
+
+def note(desk: Desk, leftover: Leftover) -> None:
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    held.note(leftover)
+    held.release()
+
+
+@pytest.mark.parametrize("call", ["disable", "disable --for 30m", "finish-stop"])
+@pytest.mark.parametrize("noted", [Leftover.REQUEST, Leftover.NOTHING])
+def test_a_request_for_a_reset_is_taken_back_with_monitoring(
+    desk: Desk, call: str, noted: Leftover, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by force: "monitoring is off, confirmed by the host", and a reset half a minute later."""
+    asked(desk)
+    note(desk, noted)
+    StopNote(desk.lock_file).write()
+    assert desk.run(*call.split()) == command.OK
+    assert desk.monitor.seconds_left() is None
+    assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
+    assert "confirmed by the host" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("call", ["disable", "finish-stop"])
+def test_a_request_that_is_not_taken_back_stays_noted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    """An exporter that starts afterwards has to know of it."""
+    asked(desk)
+    StopNote(desk.lock_file).write()
+    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, OK, False] * 60)
+    assert desk.run(*call.split()) == command.NO
+    said = capsys.readouterr()
+    assert (
+        "request for a reset of this VM is NOT taken back (the host answered 1 (internal error))" in said.err
+    )
+    assert "monitoring is off, confirmed by the host" in said.err
+    assert lock.record(desk.lock_file).leftover is Leftover.REQUEST
+    assert StopNote(desk.lock_file).stands()
+
+
+def test_a_request_is_taken_back_until_the_host_has_heard_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(desk)
+    answers = (RefusedError("no"), OK, False, Code.INTERNAL_ERROR, OK, False, OK, OK, False)
+    monitor = stubborn(monkeypatch, *answers)
+    assert desk.run("disable") == command.OK
+    assert monitor.calls.count("post_app_state") == 3
+
+
+@pytest.mark.parametrize("refusal", [RpcError("Unknown command"), Code.BAD_ARGUMENT])
+def test_a_host_that_knows_no_requests_has_none_pending(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, refusal: object
+) -> None:
+    """Before vSphere 5.5; and no exporter had noted one."""
+    desk.run("enable", "--unattended")
+    stubborn(monkeypatch, refusal, OK, False)
+    assert desk.run("disable") == command.OK
+
+
+def test_enabling_by_hand_forgets_no_request(desk: Desk) -> None:
+    asked(desk)
+    assert desk.run("enable", "--unattended") == command.OK
+    assert lock.record(desk.lock_file).leftover is Leftover.REQUEST
+
+
+# A lock's directory that takes nothing
+
+
+def no_room(*_: object, **__: object) -> lock.Lock:
+    raise ConfigError("the lock can't be opened: No space left on device")
+
+
+@pytest.mark.parametrize("words", ["disable", "disable --for 30m"])
+def test_a_full_directory_keeps_disable_from_nothing_and_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    desk.run("enable", "--unattended")
+    monkeypatch.setattr(Maintenance, "begin", no_room)
+    with heart(desk.lock_file, "on"):
+        assert desk.run(*words.split()) == command.NOT_NOTED
+    assert not desk.monitor.enabled
+    assert desk.slept == 0, "nobody was told to do it"
+    said = capsys.readouterr()
+    assert "monitoring is off, confirmed by the host" in said.out
+    assert "No space left on device. Without that note an exporter that runs" in said.err
+
+
+def test_what_could_not_be_forgotten_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("enable", "--unattended")
+    monkeypatch.setattr(lock, "acquire", no_room)
+    assert desk.run("disable") == command.NOT_NOTED
+    assert not desk.monitor.enabled
+    assert "what stood there before still does" in capsys.readouterr().err
+
+
+def test_a_stop_is_finished_where_nothing_can_be_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory that became read-only."""
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write()
+    monkeypatch.setattr(lock, "acquire", no_room)
+    assert desk.run("finish-stop") == command.NOT_NOTED
+    assert not desk.monitor.enabled
+    assert "what stood there before still does" in capsys.readouterr().err
+
+
+def test_not_without_a_lock_that_another_holds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write()
+    with heart(desk.lock_file, "on"):
+        monkeypatch.setattr(lock, "acquire", no_room)
+        with pytest.raises(ConfigError):
+            desk.run("finish-stop")
+    assert desk.monitor.enabled
+
+
+def test_an_end_that_may_have_been_a_stop_nobody_could_note_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("enable", "--unattended")
+    monkeypatch.setattr(StopNote, "has_room", lambda _: False)
+    assert desk.run("finish-stop") == command.NOT_NOTED
+    assert desk.monitor.enabled, "a crash stays what it is"
+    assert "vmguest-exporter ha disable keeps it from that" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -467,4 +661,4 @@ def test_the_help_has_the_table_of_statuses() -> None:
     text = parser.format_help()
     for status, meaning, theirs in command.STATUSES:
         assert f"  {status}  {meaning}  [{theirs}]\n" in text
-    assert [status for status, _, _ in command.STATUSES] == list(range(8))
+    assert [status for status, _, _ in command.STATUSES] == list(range(9))

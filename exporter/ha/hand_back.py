@@ -1,0 +1,95 @@
+"""Monitoring handed back by single calls, where no heart does it: ``ha disable`` and ``ha finish-stop``.
+
+As in the orderly stop of a heart (:mod:`exporter.ha.conversation`), it is over when the host itself says so
+(:attr:`exporter.ha.host_state.HostState.over`): a request for a reset is taken back, Disable is sent, and IsEnabled
+says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.errors import LibraryNotFound, NotVMwareError, RpcError, VMGuestError
+from exporter.ha.actions import Call, perform
+from exporter.ha.base import AppMonitor
+from exporter.ha.host_state import CallResult, HostState
+from exporter.ha.rules import WINDOW, Leftover
+from exporter.protocol.appmonitor import AppState, Code, Verb
+
+PAUSE = 1.0
+"""Seconds between two attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """What is known in the end.
+
+    ``to_take_back`` and ``to_disable``: the last answers, or the errors in their place; ``last``: that to the last question
+    whether monitoring is on, or to Disable where it was not asked.
+    """
+
+    off: bool
+    """The host says that it expects no heartbeats."""
+    pending: bool
+    """A request for a reset was noted, and the host has not taken it back."""
+    to_take_back: CallResult
+    to_disable: CallResult
+    last: CallResult
+
+    @property
+    def confirmed(self) -> bool:
+        return self.off and not self.pending
+
+
+def hand_back(
+    monitor: AppMonitor,
+    leftover: Leftover,
+    limit: float,
+    *,
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+) -> HandedBack:
+    """Try for ``limit`` seconds, and at least once. ``leftover``: what was noted that may be left at the host.
+
+    A request is taken back even where none was noted: whoever has no sight of the note may not leave it there. A host
+    that refuses that is asked again only where one was noted.
+    """
+    deadline = clock() + limit
+    # Whatever was noted, it may be on.
+    host = HostState(WINDOW, max(leftover, Leftover.MONITORING, key=[*Leftover].index))
+
+    def ask(verb: Verb, state: AppState | None = None) -> CallResult:
+        call = Call(verb, state)
+        host.sent(clock(), verb, state)
+        result = perform(monitor, call)
+        host.answered(clock(), verb, state, result)
+        return result
+
+    owed = True
+    to_take_back: CallResult = Code.OK
+    while True:
+        if owed:
+            to_take_back = ask(Verb.POST_APP_STATE, AppState.OK)
+            refused = isinstance(to_take_back, Code) or final(to_take_back)
+            owed = host.request.pending or not refused
+        last = to_disable = ask(Verb.DISABLE)
+        if not isinstance(to_disable, VMGuestError):
+            last = ask(Verb.IS_ENABLED)
+        done = host.over and not owed
+        if done or final(to_disable) or clock() + PAUSE > deadline:
+            return HandedBack(
+                off=not host.may_be_on and not host.unanswered,
+                pending=host.request.pending,
+                to_take_back=to_take_back,
+                to_disable=to_disable,
+                last=last,
+            )
+        sleep(PAUSE)
+
+
+def final(result: CallResult) -> bool:
+    """Another attempt would get the same: there is no such command here, or no host."""
+    if isinstance(result, RpcError):
+        return result.reason == "unknown_command"
+    return isinstance(result, (NotVMwareError, LibraryNotFound))

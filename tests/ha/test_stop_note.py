@@ -1,0 +1,84 @@
+"""The note of a stop has its room before it is needed: a full disk keeps nobody from writing it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.ha.stop_note import StopNote
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No new file has room."""
+    opened = os.open
+
+    def open_(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", open_)
+
+
+def subject(folder: Path) -> StopNote:
+    boot = folder / "boot_id"
+    boot.write_text("boot-1\n")
+    return StopNote(str(folder / "ha.lock"), boot_id=boot)
+
+
+def test_an_exporter_that_runs_has_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by force: on a full disk a stop that was cut short was taken for a crash, and that was a reset."""
+    note = subject(tmp_path)
+    assert note.clear()
+    room = note.path.stat()
+    full(monkeypatch)
+    assert note.write()
+    assert note.stands()
+    assert note.clear()
+    assert not note.stands()
+    assert note.path.stat().st_ino == room.st_ino
+    assert note.path.stat().st_size == room.st_size
+
+
+def test_one_that_can_not_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note = subject(tmp_path)
+    full(monkeypatch)
+    assert not note.has_room()
+    with caplog.at_level(logging.ERROR, "exporter.ha"):
+        assert not note.write()
+    assert "the stop can't be noted" in caplog.text
+
+
+def test_a_look_for_room_changes_nothing_that_stands_there(tmp_path: Path) -> None:
+    note = subject(tmp_path)
+    assert note.has_room()
+    assert not note.stands()
+    note.write()
+    assert note.has_room()
+    assert note.stands()
+
+
+def test_one_of_another_user_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's, from a call by hand, in the directory of the exporter's user."""
+    note = subject(tmp_path)
+    note.clear()
+    before = note.path.stat().st_ino
+    (tmp_path / "keeps its number").hardlink_to(note.path)
+    opened = os.open
+
+    def open_(path: str, flags: int, mode: int = 0o777) -> int:
+        if not flags & os.O_CREAT:
+            raise PermissionError
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", open_)
+    assert note.write()
+    monkeypatch.undo()
+    assert note.path.stat().st_ino != before
+    assert note.stands()
