@@ -151,3 +151,15 @@ def test_the_build_of_the_new_host_is_a_clue_when_it_is_known() -> None:
     facts = simulated.insight.facts
     assert facts is not None
     assert facts.build.startswith("VMware ESXi")
+
+
+def test_a_silent_host_leaves_what_needs_none() -> None:
+    simulated = Simulated("changed-limit").run(600)
+    told = simulated.vitals()
+    simulated.now += 3600.0
+    silent = simulated.vitals()
+    assert silent.guest == told.guest
+    assert silent.used is None
+    assert silent.setting_entries == told.setting_entries != ()
+    simulated.now += 24 * 3600.0
+    assert simulated.vitals().setting_entries == ()

@@ -133,6 +133,7 @@ def test_a_file_that_is_no_use_is_said_once_and_written_anew(
     assert [line.message for line in caplog.records] == [
         "what the last run saw can't be read; it starts afresh"
     ]
+    assert caplog.records[0].__dict__["file"] == tmp_path / FILE
     insight = told.insight()
     assert insight is not None
     assert [entry.kind for entry in insight.timeline] == ["start"]
@@ -144,8 +145,9 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.L
     written(told)
     told(state(2, cpu_limit=2400))
     written(told)
-    lines = [line.message for line in caplog.records if "kept" in line.message]
-    assert lines == ["settings as last seen can't be kept"]
+    (line,) = [line for line in caplog.records if "kept" in line.message]
+    assert line.message == "settings as last seen can't be kept"
+    assert line.__dict__["file"] == tmp_path / "gone" / FILE
 
 
 def seen(folder: Path) -> float:

@@ -41,6 +41,22 @@ def test_the_clues_stand_beside_it() -> None:
     )
 
 
+@pytest.mark.parametrize(("clock", "way"), [(800.0, "forward by 5 minutes"), (200.0, "back by 5 minutes")])
+def test_a_boot_and_a_set_clock_are_clues(clock: float, way: str) -> None:
+    after = replace(AFTER, boot_id="boot-2", clock=clock, elapsed=None)
+    assert session_entry(BEFORE, after, 10.0).clues == (
+        "the guest's kernel was booted in between",
+        f"the guest's clock was set {way}",
+        "nothing was seen for 5 s",
+    )
+
+
+@pytest.mark.parametrize("seen", [BEFORE.seen, BEFORE.seen - 60.0])
+def test_a_wall_clock_that_went_back_makes_no_time_without_sight(seen: float) -> None:
+    entry = session_entry(BEFORE, replace(AFTER, seen=seen, elapsed=None), 10.0)
+    assert entry.clues == ("nothing was seen for 0 s",)
+
+
 def test_clocks_of_two_runs_are_not_compared() -> None:
     entry = session_entry(BEFORE, replace(AFTER, clock=90_000.0), 10.0, restarted=True)
     assert not any("clock" in clue for clue in entry.clues)
