@@ -73,7 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     calls.add_parser("is-enabled", help="whether monitoring is on")
     calls.add_parser("mark-active", help="one heartbeat")
     calls.add_parser("get-app-status", help="print green, red or gray")
-    post = calls.add_parser("post-app-state", help="need-reset has vSphere HA reset this machine now")
+    post = calls.add_parser("post-app-state", help="need-reset makes vSphere HA reset this machine now")
     post.add_argument("state", choices=[state.value for state in AppState])
     post.add_argument("--yes", action="store_true", help="need-reset without asking")
 
@@ -194,7 +194,9 @@ def _confirmed(yes: bool, interactive: Callable[[], bool], ask: Callable[[str], 
     if yes:
         return True
     if not interactive():
-        _complain("need-reset has vSphere HA reset this machine now: say --yes to go on without being asked")
+        _complain(
+            "need-reset makes vSphere HA reset this machine now: say --yes to go on without being asked"
+        )
         return False
     with suppress(EOFError):
         if ask("This has vSphere HA RESET THIS MACHINE now. Type reset to go on: ").strip() == "reset":

@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--masked",
         action="store_true",
-        help="without pool paths, names, MAC addresses and uuids, for recordings that are given away",
+        help="without pool paths, names, MAC addresses and uuids, for recordings that you share",
     )
 
 

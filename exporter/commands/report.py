@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unmasked", action="store_true", help="with the VM's name, MAC and IP addresses and uuids"
     )
-    parser.add_argument("--vcpus", metavar="N", type=_positive, help="where a recording does not tell")
+    parser.add_argument("--vcpus", metavar="N", type=_positive, help="where a recording does not say")
     parser.add_argument("--memory", metavar="GIB", type=_positive, help="the same")
     add_place(parser)
 

@@ -50,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=duration,
         nargs="?",
         const=WATCH,
-        help="again and again; default: %(const)s",
+        help="repeat it, at this interval; default: %(const)s",
     )
     parser.add_argument(
         "--output",

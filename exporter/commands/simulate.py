@@ -62,7 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="KIND[:p=0.1][:times=3][:skip=10][:on=COMMAND]...; see --list-faults",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, help="of all that is random (default: another one each time)"
+        "--seed", metavar="N", type=int, help="start of the random numbers (default: another one each time)"
     )
     parser.add_argument(
         "--speed",
