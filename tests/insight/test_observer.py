@@ -163,3 +163,29 @@ def test_a_silent_host_leaves_what_needs_none() -> None:
     assert silent.setting_entries == told.setting_entries != ()
     simulated.now += 24 * 3600.0
     assert simulated.vitals().setting_entries == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "statistic", "unit"),
+    [
+        ("host_frequency", "host_cpu_frequency", 10**6),
+        ("cpu_limit", "cpu_limit", 10**6),
+        ("cpu_reservation", "cpu_reservation", 10**6),
+        ("memory_reservation", "memory_reservation", 2**20),
+        ("ballooned", "memory_ballooned", 2**20),
+        ("balloon_target", "memory_balloon_target", 2**20),
+        ("balloon_max", "memory_balloon_max", 2**20),
+        ("swapped", "memory_swapped", 2**20),
+    ],
+)
+def test_vitals_have_what_the_host_gave_in_base_units(name: str, statistic: str, unit: int) -> None:
+    simulated = Simulated("changed-limit").run(120)
+    snapshot = simulated.poller.state.snapshot
+    assert snapshot is not None
+    assert getattr(simulated.vitals(), name) == snapshot.values[statistic] * unit
+
+
+def test_vitals_of_a_vm_that_swaps_have_its_wait_for_memory() -> None:
+    contention = Simulated("swapping").run(600).vitals().memory_contention
+    assert contention is not None
+    assert contention > 0
