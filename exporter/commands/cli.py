@@ -60,7 +60,7 @@ def entry() -> int:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _complain(f"standard output: {error.strerror}")
-        elif not (HERE.windows and error.errno == errno.EINVAL):  # which Windows says of a broken pipe
+        elif not (HERE.windows and error.errno == errno.EINVAL and _unread()):
             raise
         status = FAILED
     else:
@@ -68,6 +68,15 @@ def entry() -> int:
     # Python must not try to flush again at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def _unread() -> bool:
+    """Whether nobody reads standard output any more: Windows says EINVAL of that, and of much else."""
+    try:
+        sys.stdout.flush()  # what could not be written waits there
+    except OSError:
+        return True
+    return False
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from exporter.advice import Advice, Where
@@ -22,6 +22,8 @@ RENEW = 14 * 86400
 CONNECT_LIMIT = 1.0
 GRPC_NAMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
 """How targets begin that gRPC resolves in its own ways (grpc/grpc: doc/naming.md)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tls_files(world: World) -> Diagnosis:
@@ -42,7 +44,8 @@ def tls_files(world: World) -> Diagnosis:
     if not files:
         return skip("No certificate is configured.")
     ends = {file: end for file in files if (end := _end(world, file)) is not None}
-    days = {file: time.strftime("%Y-%m-%d", time.gmtime(end)) for file, end in ends.items()}
+    # Not by time.gmtime(), which ends with the year 3000 on Windows: one that never ends has 9999 (RFC 5280, 4.1.2.5).
+    days = {file: str((_EPOCH + timedelta(seconds=end)).date()) for file, end in ends.items()}
     facts: Facts = {"files": files, "ends": days}
     soon = [file for file, end in ends.items() if end < world.wall() + RENEW]
     if soon:

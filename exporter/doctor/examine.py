@@ -120,11 +120,11 @@ class _Examination:
 def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
     """Findings as they count for ``source`` (``auto``, ``guestrpc``, ``library``).
 
-    With ``auto`` the library is a substitute: that it is not there is no failure, and where it answers, a
-    broken first one is none either.
+    With ``auto`` the library is a substitute for GuestRPC: that it is not there is no failure, and where it answers, a
+    broken first one is none either. A system without rows for GuestRPC has nothing but the library.
     """
     findings = [*findings]
-    if source != "auto":
+    if source != "auto" or not any(each.check.source == "guestrpc" for each in findings):
         return findings
     answered = any(each.code == "library-answer" and each.verdict is Verdict.OK for each in findings)
     spare = {"library", "guestrpc"} if answered else {"library"}

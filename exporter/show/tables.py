@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exporter import catalogue
@@ -104,7 +104,12 @@ def quantity(value: Any, unit: str) -> str:
 
 
 def when(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """A time since the epoch; one that no calendar has stays a number. Windows' own ends with the year 3000."""
+    try:
+        date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)
+    except OverflowError:
+        return f"{time:.14g} s since 1970"
+    return date.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def raw(document: Document) -> str:
@@ -142,7 +147,9 @@ def _rows(metric: dict[str, Any]) -> Iterator[Row]:
                 yield words, labels.get("state", labels.get("status", ""))
             continue
         title = " ".join(filter(None, (words, *labels.values())))
-        value = quantity(point["value"], metric["unit"])
+        # The CPU time of a large host's life is longer than what passes for a date.
+        length = metric["unit"] == "s" and not metric["name"].endswith("_timestamp_seconds")
+        value = span(point["value"]) if length else quantity(point["value"], metric["unit"])
         yield title, f"{value}" + (" in all" if metric["kind"] == "counter" else "")
 
 

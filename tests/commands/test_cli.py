@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import io
+import os
 import re
 import shlex
 import socket
@@ -18,6 +21,7 @@ from exporter import __version__, app
 from exporter.commands import cli, parser
 from exporter.config import OPTIONS, Settings
 from exporter.errors import NotVMwareError
+from exporter.machine import system
 
 
 @pytest.fixture(autouse=True)
@@ -344,6 +348,36 @@ def test_whatever_happens_at_the_start_is_a_line(
         program.entry()
     assert caught.value.code == status
     assert said in capsys.readouterr().err
+
+
+class Output(io.StringIO):
+    def fileno(self) -> int:
+        return 1
+
+
+class Unread(Output):
+    """Its reader is gone, as Windows tells it."""
+
+    def flush(self) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize(("output", "swallowed"), [(Unread, True), (Output, False)])
+def test_on_windows_an_invalid_argument_is_a_reader_that_is_gone_only_where_one_is(
+    output: type[Output], swallowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(cli, "HERE", system.WINDOWS)
+    monkeypatch.setattr(cli, "main", fail)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", output())
+    if swallowed:
+        assert cli.entry() == 1
+    else:
+        with pytest.raises(OSError, match="Invalid argument"):
+            cli.entry()
 
 
 @pytest.mark.parametrize("command", ["top", "show", "check", "report"])

@@ -178,3 +178,9 @@ def test_with_auto_one_source_is_enough(source: str, answer: Verdict, expected: 
         found("library-answer", answer, "library"),
     ]
     assert tuple(each.verdict for each in weigh(findings, source)) == expected
+
+
+def test_where_nothing_else_can_be_asked_the_library_is_no_substitute() -> None:
+    """As on Windows, which has no row for GuestRPC."""
+    findings = [found("port-free", Verdict.OK), found("library-present", Verdict.FAIL, "library")]
+    assert weigh(findings, "auto") == findings

@@ -80,3 +80,28 @@ def test_quantities(value: object, unit: str, words: str) -> None:
 def test_names() -> None:
     assert name_of({"name": "vmguest_session_start_timestamp_seconds"}) == "session start"
     assert name_of({"name": "vmguest_cpu_used_seconds_total"}) == "cpu used"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.79e9, "2026-09-21 14:13:20 UTC"),
+        # Windows' own calendar ends with the year 3000.
+        (6.5e10, "4029-10-07 19:33:20 UTC"),
+        (1.8446744073709e13, "18446744073709 s since 1970"),
+        (1e30, "1e+30 s since 1970"),
+    ],
+)
+def test_a_time_may_be_nonsense_of_the_hosts(seconds: float, words: str) -> None:
+    assert quantity(seconds, "s") == words
+
+
+def test_cpu_time_is_a_length_however_long() -> None:
+    metric = {
+        "name": "vmguest_host_cpu_used_seconds_total",
+        "kind": "counter",
+        "unit": "s",
+        "points": [{"labels": {}, "value": 5e9}],
+    }
+    shown = dict(row for _, rows in sections({**DOCUMENT, "metrics": [metric]}) for row in rows)
+    assert shown["cpu used"] == "57870 days in all"

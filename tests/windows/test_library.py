@@ -31,6 +31,13 @@ def test_every_value_is_exact(windows: Windows, library: str) -> None:
     assert second == "text resources"
 
 
+def test_extremes_are_shown(windows: Windows, library: str) -> None:
+    """Among them times that Windows' calendar does not have."""
+    done = windows.command("show", "--source=library", f"--library.path={library}")
+    assert done.process.returncode == 0, done.log
+    assert "0xfedcba9876543210" in done.text
+
+
 def test_the_page_shows_what_the_library_says(windows: Windows, library: str) -> None:
     program = windows.serve("--source=library", f"--library.path={library}")
     found = samples(get(program.url()))
