@@ -35,7 +35,7 @@ READ = """
 import json, sys
 from exporter.library.process import LibraryProcess
 for path in sys.argv[1:]:
-    library = LibraryProcess(path, 60.0, start_limit=60.0)
+    library = LibraryProcess(path, 300.0, start_limit=300.0)
     try:
         snapshot = library.read()
         print(json.dumps([library.load().library, snapshot.session_id, dict(snapshot.values)]))

@@ -54,7 +54,7 @@ def _narrow(image: bytes) -> bytes:
 PARENT = """
 import os, sys, threading, time
 from exporter.library.process import LibraryProcess
-library = LibraryProcess(sys.argv[1], 600.0, start_limit=60.0)
+library = LibraryProcess(sys.argv[1], 600.0, start_limit=300.0)
 library.load()
 print(library.pid, flush=True)
 threading.Thread(target=library.read, daemon=True).start()
@@ -65,7 +65,7 @@ import ctypes, sys
 kernel = ctypes.WinDLL("kernel32")
 kernel.OpenProcess.restype = ctypes.c_void_p
 handle = kernel.OpenProcess(0x00100000, False, int(sys.argv[1]))
-print("alive" if handle and kernel.WaitForSingleObject(ctypes.c_void_p(handle), 60000) else "gone")
+print("alive" if handle and kernel.WaitForSingleObject(ctypes.c_void_p(handle), 300000) else "gone")
 """
 
 
