@@ -165,7 +165,7 @@ class Poller:
             state.snapshot.session_id,
             deadline,
             epoch=state.lives.session.number,
-            read=state.read_monotonic,
+            told=self._session.told,
         )
         latest = extended.snapshot
         if latest is not None and latest is not state.extended:

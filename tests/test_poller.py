@@ -312,10 +312,10 @@ class Round:
         self.deadlines: list[float] = []
 
     def step(
-        self, _source: object, session_id: int, deadline: float, epoch: int, read: float
+        self, _source: object, session_id: int, deadline: float, epoch: int, told: float
     ) -> ExtendedState:
         assert (session_id, epoch) == (1, 1)
-        assert read <= deadline
+        assert told <= deadline
         self.deadlines.append(deadline)
         return self._states.pop(0)
 

@@ -15,6 +15,7 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -51,7 +52,7 @@ class _Counter:
     value: float
     at: Instant
     number: int = 0
-    since: float = 0.0
+    since: float = -math.inf
     start: Start | None = None
 
 
@@ -66,6 +67,9 @@ class SessionClock:
         self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
+        self.told = 0.0
+        """Monotonic clock at the last reading that told whether the epoch goes on. One without ``elapsed`` does not, where
+        there was one before."""
         self._doubtful = False
         """Whether nothing says so far that what the epoch counts began with it."""
         self._start: Start | None = None
@@ -93,6 +97,8 @@ class SessionClock:
             self._doubtful = elapsed is None and not self._any_fell(snapshot)
             self._begin(snapshot.session_id)
             self._recall(elapsed, now)
+        if elapsed is not None or self._elapsed is None:
+            self.told = now.monotonic
         if elapsed is not None:
             self._elapsed = elapsed
             if self._start is None:
@@ -119,8 +125,11 @@ class SessionClock:
         if session_id != self._session_id:
             self._counters.clear()
             self._host = Life(self._host.number - 1)
-        # What counts on the host does not begin anew with the VM's counters.
-        self._counters = {key: each for key, each in self._counters.items() if each.of_host}
+        # What counts on the host does not begin anew with the VM's counters, and what fell since elapsed was seen last has
+        # done so.
+        self._counters = {
+            key: each for key, each in self._counters.items() if each.of_host or each.since >= self.told
+        }
         self._session_id = session_id
         self._elapsed = None
         self._number = self._next()

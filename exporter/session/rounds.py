@@ -92,16 +92,16 @@ class ExtendedReader:
         return self._interval
 
     def step(
-        self, source: Source, session_id: int, deadline: float, epoch: int = 0, read: float = math.inf
+        self, source: Source, session_id: int, deadline: float, epoch: int = 0, told: float = math.inf
     ) -> ExtendedState:
         """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
 
-        ``session_id``, and ``epoch`` within it (:class:`exporter.session.epoch.SessionClock`), are those of the basic
-        statistics that were read at ``read`` (monotonic seconds). Never raises for what the host or the connection does: a round that fails shows in ``up``.
+        ``session_id``, ``epoch`` and ``told`` are those of :class:`exporter.session.epoch.SessionClock`. Never raises for
+        what the host or the connection does: a round that fails shows in ``up``.
         """
         if (session_id, epoch) != (self._session_id, self._epoch):
             self._forget(session_id, epoch)
-        elif self._held is not None and read > self._held.read_monotonic:
+        elif self._held is not None and told > self._held.read_monotonic:
             self._release(self._held)
         now = self._clock()
         if not self._supported or (not self._pending and now < self._due):

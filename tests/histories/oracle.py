@@ -6,6 +6,7 @@ It is told every reading of the host, every look at the clocks and every batch, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -91,6 +92,8 @@ class Readings:
     visits: int = 0
     """Changes of the session id; one that was there before may come again, and is another host all the same."""
     elapsed: int | None = None
+    told: float = -math.inf
+    """Monotonic clock at the last reading that had it, or since which none has."""
     beginning: Beginning | None = None
     recalled: Recalled | None = None
     last: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
@@ -117,15 +120,19 @@ class Readings:
                 value >= self.last[key][0] for key, value in counters.items() if key in self.last
             )
             self.visits += session != self.session
-            of_host = () if session != self.session else HOST_COUNTERS
-            self.last = {key: each for key, each in self.last.items() if key in of_host}
-            self.alone = {key: each for key, each in self.alone.items() if key in of_host}
+            # What fell in replies without elapsed did so in the epoch that only this one shows.
+            kept = {key for key, each in self.alone.items() if each.begun >= self.told}.union(HOST_COUNTERS)
+            kept = set() if session != self.session else kept
+            self.last = {key: each for key, each in self.last.items() if key in kept}
+            self.alone = {key: each for key, each in self.alone.items() if key in kept}
             self.session, self.elapsed, self.beginning = session, None, None
             known = self.recalled if self.epochs == 1 else None
             if known is not None and known.session == session and not known.fell(elapsed):
                 age = wall - known.start if elapsed is None else elapsed / 1000
                 self.beginning = Beginning(monotonic - max(age, 0.0), known.start)
                 self.elapsed = known.elapsed
+        if elapsed is not None or self.elapsed is None:
+            self.told = monotonic
         if elapsed is not None:
             self.elapsed = elapsed
             if self.beginning is None:

@@ -112,6 +112,35 @@ def test_one_whose_counters_fell_or_whose_age_is_known_at_last_began_since_the_l
     assert world.read(3, elapsed=7_000, cpu_used=6, cpu_stolen=3) == Life(3, WALL + 8, world.now - 7)
 
 
+def test_what_fell_in_a_reply_without_elapsed_is_of_the_epoch_that_the_next_one_shows() -> None:
+    """It is counted from there, and not once more from the beginning of the epoch."""
+    world = World()
+    world.read(elapsed=60_000, cpu_used=500, cpu_stolen=60)
+    world.now += 5
+    world.read(elapsed=65_000, cpu_used=510, cpu_stolen=6)
+    world.now += 5
+    world.read(elapsed=None, cpu_used=4, cpu_stolen=8)
+    fell = world.clock.lives.of("cpu_used")
+    world.now += 5
+    session = world.read(elapsed=8_000, cpu_used=9, cpu_stolen=9)
+    assert (session.number, session.start) == (4, WALL + 7)
+    assert world.clock.lives.of("cpu_used") == fell
+    assert world.clock.lives.of("cpu_stolen") == session, "that was in the epoch before"
+
+
+def test_a_reading_without_elapsed_does_not_tell_whether_the_epoch_goes_on() -> None:
+    world = World()
+    world.read(elapsed=None)
+    assert world.clock.told == 1000.0, "where there is none, the id is all there is"
+    world.now += 5
+    world.read()
+    world.now += 5
+    world.read(elapsed=None)
+    assert world.clock.told == 1005.0
+    world.read(2, elapsed=None)
+    assert world.clock.told == 1010.0
+
+
 def test_the_hosts_own_counters_are_in_another_life_at_each_change_of_the_id() -> None:
     """Also where an id comes again: nothing says that it is of the same host."""
     world = World()
@@ -215,6 +244,7 @@ def test_a_life_of_its_own_ends_with_the_session_and_moves_with_the_wall_clock()
 def test_what_counts_on_the_host_does_not_begin_anew_where_elapsed_falls() -> None:
     world = World()
     world.read(host_cpu_used=900, cpu_used=900)
+    world.now += 5
     world.read(elapsed=61_000, host_cpu_used=5, cpu_used=5)
     fell = world.clock.lives.of("host_cpu_used")
     assert fell.alone

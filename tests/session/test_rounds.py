@@ -494,10 +494,10 @@ class TestSessions:
 
     def test_the_poll_before_it_is_none_after_it(self, reader: ExtendedReader, clock: Clock) -> None:
         host = self.host()
-        for read in (0.0, 0.0):
+        for told in (0.0, 0.0):
             clock.now = 1.0
-            assert reader.step(host, 7, FAR, read=read).snapshot is None
-        assert reader.step(host, 7, FAR, read=5.0).snapshot is not None
+            assert reader.step(host, 7, FAR, told=told).snapshot is None
+        assert reader.step(host, 7, FAR, told=5.0).snapshot is not None
 
     def test_it_keeps_the_time_at_which_it_was_read(self, reader: ExtendedReader, clock: Clock) -> None:
         host = self.host()
@@ -567,14 +567,14 @@ class TestSessions:
         before = reader.step(self.signed(**self.BEFORE), 7, FAR).snapshot
         clock.now = 15.0
         host = self.signed(**{**self.BEFORE, fallen: 5})
-        assert reader.step(host, 7, FAR, read=14.0).snapshot is before
+        assert reader.step(host, 7, FAR, told=14.0).snapshot is before
         asked = len(host.asked)
-        after = reader.step(host, 7, FAR, read=20.0).snapshot
+        after = reader.step(host, 7, FAR, told=20.0).snapshot
         assert after is not None
         assert after.read_monotonic == 15.0
         assert len(host.asked) == asked, "no further request"
         clock.now = 30.0
-        shown = reader.step(host, 7, FAR, read=29.0).snapshot
+        shown = reader.step(host, 7, FAR, told=29.0).snapshot
         assert shown is not None
         assert shown.read_monotonic == 30.0, "it fell once"
 
@@ -591,7 +591,7 @@ class TestSessions:
         self, reader: ExtendedReader, clock: Clock
     ) -> None:
         for values in ({**self.BEFORE, "local": 5}, {"cpu": 70}, {"cpu": 70, "used": 1}):
-            shown = reader.step(self.signed(**values), 7, FAR, read=clock.now).snapshot
+            shown = reader.step(self.signed(**values), 7, FAR, told=clock.now).snapshot
             assert shown is not None
             assert shown.read_monotonic == clock.now
             clock.now += 15.0
@@ -600,11 +600,11 @@ class TestSessions:
         self, reader: ExtendedReader, clock: Clock
     ) -> None:
         """Both between two basic polls: a round of slow replies, and the next that was due by then."""
-        reader.step(self.signed(**self.BEFORE), 7, FAR, read=0.0)
+        reader.step(self.signed(**self.BEFORE), 7, FAR, told=0.0)
         clock.now = 15.0
-        reader.step(self.signed(**{**self.BEFORE, "cpu": 5}), 7, FAR, read=14.0)
+        reader.step(self.signed(**{**self.BEFORE, "cpu": 5}), 7, FAR, told=14.0)
         clock.now = 30.0
-        for read in (14.0, 40.0):
-            shown = reader.step(self.signed(**self.BEFORE), 7, FAR, read=read).snapshot
+        for told in (14.0, 40.0):
+            shown = reader.step(self.signed(**self.BEFORE), 7, FAR, told=told).snapshot
             assert shown is not None
             assert shown.read_monotonic == 30.0
