@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from exporter.ha.rules import Health
+from exporter.ha.running_clock import TICK, RunningClock
 
 Probe = Callable[[float], str | None]
 """One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
@@ -53,30 +53,14 @@ def look(probe: Probe, limit: float) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
-class RunningClock:
-    """Seconds for which this process has run: a standstill of it is at most :data:`STEP` of them.
-
-    So a check that nobody looked after for a minute, because the whole process stood still, is not a check that hung for
-    a minute. Somebody has to call :meth:`tick` more often than that.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._ran, self._ticked = 0.0, clock()
-
-    def tick(self) -> None:
-        with self._lock:
-            now = self._clock()
-            self._ran, self._ticked = self._ran + min(now - self._ticked, STEP), now
-
-    def __call__(self) -> float:
-        with self._lock:
-            return self._ran + min(self._clock() - self._ticked, STEP)
-
-
-STEP = 3.0
-"""Seconds between two ticks beyond which the process stood still."""
+SHARE = 0.1
+"""Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
+SPOILED = 3
+"""Spoiled looks in a row that are a fault of the exporter's own."""
+GRACE = 2.0
+"""Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
+AGAIN = 2.0
+"""Seconds between two looks, at most, while the exporter could not look: its fault is to be over when the shortage is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +90,8 @@ class _Seen:
     successes: int = 0
     own_faults: int = 0
     """Looks in a row that the exporter could not take."""
+    spoiled: int = 0
+    """Looks in a row in which it stood still."""
     health: Health = Health.UNKNOWN
     reason: str = "no result yet"
 
@@ -125,41 +111,61 @@ class CheckState:
     def end(self, now: float, problem: str | None) -> None:
         """The look that had begun is over; ``problem`` is what it found."""
         seen, timing = self._seen, self.timing
-        missed = self._missed(seen, now)
+        missed = self._missed(seen, now, 0.0)
         if missed and problem is None:
             problem = f"the answer took longer than {timing.timeout:g} s"
         if problem is None:
             successes = seen.successes + 1
             good = seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
-            self._seen = _Seen(None, now, seen.born, None, 0, successes, 0, health, seen.reason)
+            self._seen = _Seen(None, now, seen.born, None, 0, successes, health=health, reason=seen.reason)
             return
         failures = seen.failures + max(1, missed)
         health = Health.BAD if failures >= timing.failures else seen.health
-        self._seen = _Seen(None, now, seen.born, None, failures, 0, 0, health, problem)
+        self._seen = _Seen(None, now, seen.born, None, failures, health=health, reason=problem)
 
     def not_looked(self, now: float, why: str) -> None:
         """The look that had begun came to nothing, by no fault of what is checked."""
+        self._seen = replace(self._blind(now), own_faults=self._seen.own_faults + 1, spoiled=0, reason=why)
+
+    def spoils(self, now: float, stood: float) -> bool:
+        """Whether the look that had begun says nothing, as the exporter ``stood`` still for so many seconds of it.
+
+        Where it was late though by time in which the exporter ran, it is late.
+        """
         seen = self._seen
-        self._seen = replace(
-            seen,
-            begun=None,
-            idle_since=now,
-            blind_since=now if seen.begun is None else seen.begun,
-            own_faults=seen.own_faults + 1,
-            reason=why,
+        if stood < max(TICK, SHARE * self.timing.timeout) or self._missed(seen, now, 0.0):
+            return False
+        reason = f"the exporter stood still for {stood:.1f} s of a look, which is taken again"
+        self._seen = replace(self._blind(now), spoiled=seen.spoiled + 1, reason=reason)
+        return True
+
+    def pause(self, begun: float, now: float) -> float:
+        """Seconds from ``now`` until the look after the one that ``begun`` then."""
+        seen = self._seen
+        if seen.spoiled:
+            return 0.0
+        faulty = seen.own_faults >= self.timing.failures
+        return max(0.0, begun + min(self.timing.interval, AGAIN if faulty else float("inf")) - now)
+
+    def _blind(self, now: float) -> _Seen:
+        seen = self._seen
+        return replace(
+            seen, begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
         )
 
     def not_known(self, now: float, why: str) -> None:
         """It is too early for a verdict."""
-        self._seen = replace(self._seen, begun=None, idle_since=now, born=now, own_faults=0, reason=why)
+        self._seen = replace(
+            self._seen, begun=None, idle_since=now, born=now, own_faults=0, spoiled=0, reason=why
+        )
 
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""
         seen, timing = self._seen, self.timing
-        if seen.own_faults >= timing.failures:
+        if seen.own_faults >= timing.failures or seen.spoiled >= SPOILED:
             return Health.FAULT, seen.reason
-        if seen.failures + (missed := self._missed(seen, now)) >= timing.failures:
+        if seen.failures + (missed := self._missed(seen, now, GRACE)) >= timing.failures:
             return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
         if seen.health is Health.GOOD:
             return Health.GOOD, ""
@@ -170,20 +176,18 @@ class CheckState:
             return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
         return seen.health, seen.reason
 
-    def _missed(self, seen: _Seen, now: float) -> int:
+    def _missed(self, seen: _Seen, now: float, grace: float) -> int:
         """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone."""
         timing = self.timing
         due = seen.idle_since + timing.interval if seen.begun is None else seen.begun
-        late = now - due - timing.timeout
+        late = now - due - timing.timeout - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)
 
 
 class CheckRunner:
-    """Looks with ``probe`` every interval, in a thread of its own that may hang."""
+    """Looks with ``probe`` every interval, in a thread of its own that may hang. Its times are those of ``clock``."""
 
-    def __init__(
-        self, name: str, probe: Probe, timing: CheckTiming, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, name: str, probe: Probe, timing: CheckTiming, clock: RunningClock) -> None:
         self.name = name
         self._probe = probe
         self._state = CheckState(timing, clock())
@@ -202,15 +206,26 @@ class CheckRunner:
         return self._state.judge(now)
 
     def _run(self) -> None:
-        timing = self._state.timing
         while not self._stop.is_set():
             begun = self._clock()
-            self._state.begin(begun)
-            try:
-                problem = look(self._probe, timing.timeout)
-                self._state.end(self._clock(), problem)
-            except OwnFault as error:
-                self._state.not_looked(self._clock(), str(error))
-            except NotKnownYet as error:
-                self._state.not_known(self._clock(), str(error))
-            self._stop.wait(max(0.0, begun + timing.interval - self._clock()))
+            self._look(begun)
+            self._stop.wait(self._state.pause(begun, self._clock()))
+
+    def _look(self, begun: float) -> None:
+        state, stood = self._state, self._clock.stood
+        state.begin(begun)
+        problem: str | OwnFault | NotKnownYet | None
+        try:
+            problem = look(self._probe, state.timing.timeout)
+        except (OwnFault, NotKnownYet) as error:
+            problem = error
+        ended = self._clock()
+        if state.spoils(ended, self._clock.stood - stood):
+            return
+        match problem:
+            case OwnFault():
+                state.not_looked(ended, str(problem))
+            case NotKnownYet():
+                state.not_known(ended, str(problem))
+            case _:
+                state.end(ended, problem)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from exporter.config.values import Duration, Whole
 from exporter.errors import ConfigError
 from exporter.ha import checks
 from exporter.ha.check_runner import CheckRunner, CheckTiming, Probe
+from exporter.ha.running_clock import RunningClock
 
 OWN = ("poll", "web")
 """Names of the exporter's own two checks."""
@@ -174,7 +174,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     return found
 
 
-def read(tables: Iterable[RawTable], clock: Callable[[], float] = time.monotonic) -> list[CheckRunner]:
+def read(tables: Iterable[RawTable], clock: RunningClock) -> list[CheckRunner]:
     """The checks, not started yet; they count their time by ``clock``.
 
     Raises:
@@ -196,7 +196,7 @@ def read(tables: Iterable[RawTable], clock: Callable[[], float] = time.monotonic
     return list(runners.values())
 
 
-def _read_one(table: RawTable, problems: list[str], clock: Callable[[], float]) -> CheckRunner | None:
+def _read_one(table: RawTable, problems: list[str], clock: RunningClock) -> CheckRunner | None:
     """One table as a check, or None with what is wrong added to ``problems``."""
     before = len(problems)
     kind = table.values.get("type")
@@ -227,5 +227,9 @@ def _read_one(table: RawTable, problems: list[str], clock: Callable[[], float]) 
     if len(problems) > before:
         return None
     timing = CheckTiming(**{key.name: values[key.name] for key in COMMON if key.name in values})
-    probe = row.make(**{key.name: values[key.name] for key in row.keys if key.name in values})
+    arguments = {key.name: values[key.name] for key in row.keys if key.name in values}
+    if row.make is checks.file:
+        # The machine may have stood still, and with it whoever writes to the file.
+        arguments["clock"] = clock
+    probe = row.make(**arguments)
     return CheckRunner(values["name"], probe, timing, clock)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from exporter.ha.check_runner import CheckRunner, CheckTiming, RunningClock
+from exporter.ha.check_runner import CheckRunner, CheckTiming
 from exporter.ha.checks import web
 from exporter.ha.rules import Health
+from exporter.ha.running_clock import RunningClock
 
 WEB = CheckTiming(interval=5.0, timeout=5.0, failures=2)
 """For the loop of the exporter's own web server: it stands after about ten seconds, and grace is still to come."""
@@ -39,27 +40,28 @@ class HealthJudge:
         max_poll_age: float,
         responds: Callable[[float], bool] | None = None,
         *,
+        running: RunningClock,
         clock: Callable[[], float] = time.monotonic,
-        running: RunningClock | None = None,
     ) -> None:
         self._checks = checks
-        self._running = running or RunningClock(clock)
-        self._web = None if responds is None else CheckRunner("web", web(responds), WEB, self._running)
+        self._running = running
+        self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
         self._max_poll_age = max_poll_age
         self._clock = clock
         self._born = clock()
 
     def start(self) -> None:
+        self._running.start()
         for runner in self._runners():
             runner.start()
 
     def stop(self) -> None:
         for runner in self._runners():
             runner.stop()
+        self._running.stop()
 
     def judge(self) -> HealthSummary:
-        self._running.tick()
         now = self._running()
         own = {"poll": self._poll(self._clock())}
         if self._web is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
@@ -13,12 +14,12 @@ from typing import Protocol
 from exporter.config import Settings
 from exporter.errors import NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
-from exporter.ha.check_runner import RunningClock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
 from exporter.metrics.published import Published
@@ -38,7 +39,7 @@ class Listening(Protocol):
 
 def check(settings: Settings, _environ: Mapping[str, str]) -> None:
     """Raise ConfigError for checks that can't be used."""
-    check_types.read(settings.ha.checks)
+    check_types.read(settings.ha.checks, RunningClock(time.monotonic))
 
 
 def stopped_at_the_start(settings: Settings) -> None:

@@ -86,20 +86,27 @@ class Check:
     """Looks that were good or bad, since the last one of the other kind."""
     blind: int = 0
     """Faults in a row."""
+    spoiled: int = 0
+    """Looks in a row in which the exporter stood still."""
     begun: float | None = None
     waited: float = 0.0
     """Seconds until ``mark`` for which a clear result was waited for, without those in which the exporter could not look."""
     mark: float = 0.0
 
     def begin(self, at: float) -> None:
-        if not self.blind:
+        if not (self.blind or self.spoiled):
             self.waited += at - self.mark
         self.begun = self.mark = at
 
-    def end(self, at: float, found: str) -> None:
+    def end(self, at: float, found: str, stood: float = 0.0) -> None:
+        """``stood``: seconds of the look, not counted in ``at``, for which the exporter stood still."""
         assert self.begun is not None
-        late = self._late(at)
+        late = self._late(at, 0.0)
         self.begun = None
+        if not late and stood >= max(0.1, self.timeout / 10):
+            self.spoiled += 1
+            return
+        self.spoiled = 0
         if found == "fault":
             self.blind += 1
             return
@@ -117,19 +124,19 @@ class Check:
         elif found == "good" and (self.known == "good" or len(self.in_a_row) >= self.successes):
             self.known = "good"
 
-    def _late(self, at: float) -> int:
+    def _late(self, at: float, patience: float) -> int:
         """A look that hangs is a failed one, and so is each that it keeps from being taken."""
-        over = -1.0 if self.begun is None else at - self.begun - self.timeout
+        over = -1.0 if self.begun is None else at - self.begun - self.timeout - patience
         return 0 if over <= 0 else 1 + int(over / self.interval)
 
     def verdict(self, at: float) -> str:
-        failed = self.in_a_row.count("bad") + self._late(at)
-        if self.blind >= self.failures:
+        failed = self.in_a_row.count("bad") + self._late(at, 2.0)
+        if self.blind >= self.failures or self.spoiled >= 3:
             return "fault"
         if failed >= self.failures:
             return "bad"
         limit = max(self.failures, self.successes) * (self.interval + self.timeout)
-        waiting = 0.0 if self.blind and self.begun is None else at - self.mark
+        waiting = 0.0 if (self.blind or self.spoiled) and self.begun is None else at - self.mark
         return "bad" if self.known == "unknown" and self.waited + waiting > limit else self.known
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, RunningClock
+from exporter.ha.check_runner import AGAIN, GRACE, SPOILED, CheckRunner, CheckState, CheckTiming, OwnFault
 from exporter.ha.rules import Health
+from exporter.ha.running_clock import TICK, RunningClock
 
 TIMING = CheckTiming(interval=10.0, timeout=5.0, failures=3, successes=2)
 PATIENCE = 60.0
@@ -119,25 +121,25 @@ def test_a_look_that_hangs_is_a_failed_one_for_each_interval() -> None:
     now = results(state, 0, None, None)
     state.begin(now)
     assert state.judge(now + 5) == (Health.GOOD, ""), "it has its time limit"
-    assert state.judge(now + 6) == (Health.GOOD, ""), "one result is missing"
-    assert state.judge(now + 24) == (Health.GOOD, ""), "two"
-    assert state.judge(now + 25) == (Health.BAD, "it hangs, results missing: 3")
+    assert state.judge(now + 6 + GRACE) == (Health.GOOD, ""), "one result is missing"
+    assert state.judge(now + 24 + GRACE) == (Health.GOOD, ""), "two"
+    assert state.judge(now + 25.1 + GRACE) == (Health.BAD, "it hangs, results missing: 3")
 
 
 def test_a_thread_that_is_gone_is_missed_too() -> None:
     state = CheckState(TIMING, 0)
     results(state, 0, None, None)
     ended = 11
-    assert state.judge(ended + 10 + 5 + 19) == (Health.GOOD, "")
-    assert state.judge(ended + 10 + 5 + 20) == (Health.BAD, "it hangs, results missing: 3")
+    assert state.judge(ended + 10 + 5 + 19 + GRACE) == (Health.GOOD, "")
+    assert state.judge(ended + 10 + 5 + 20.1 + GRACE) == (Health.BAD, "it hangs, results missing: 3")
 
 
 def test_missing_results_add_to_failed_ones() -> None:
     state = CheckState(TIMING, 0)
     now = results(state, 0, None, None, "down", "down")
     state.begin(now)
-    assert state.judge(now + 5) == (Health.GOOD, "")
-    assert state.judge(now + 6) == (Health.BAD, "it hangs, results missing: 1")
+    assert state.judge(now + 5 + GRACE) == (Health.GOOD, ""), "whoever ends what hangs needs a moment"
+    assert state.judge(now + 6 + GRACE) == (Health.BAD, "it hangs, results missing: 1")
 
 
 def test_a_good_answer_that_comes_late_is_a_failure() -> None:
@@ -167,8 +169,14 @@ def test_the_problem_of_a_late_look_is_its_own() -> None:
 # The thread
 
 
-class Clock:
+class Clock(RunningClock):
+    """It runs as the test says; where ``stood`` grows the exporter stands still."""
+
     now = 1000.0
+    stood = 0.0
+
+    def __init__(self) -> None:
+        pass
 
     def __call__(self) -> float:
         return self.now
@@ -235,7 +243,7 @@ def test_a_check_that_hangs_holds_up_nobody(hanging: threading.Event) -> None:
     runner = CheckRunner("shop", probe, TIMING, clock)
     runner.start()
     assert inside.wait(PATIENCE)
-    clock.now += 25
+    clock.now += 25.1 + GRACE
     assert runner.judge(clock.now) == (Health.BAD, "it hangs, results missing: 3")
     runner.stop()
     (thread,) = threads
@@ -271,18 +279,141 @@ def test_what_is_not_known_yet_is_no_reason_to_lose_patience() -> None:
         assert state.judge(float(at)) == (Health.UNKNOWN, "too early")
 
 
-def test_a_standstill_of_the_whole_process_is_no_check_that_hangs() -> None:
-    now = [100.0]
-    running = RunningClock(lambda: now[0])
-    state = CheckState(TIMING, running())
-    state.begin(running())
-    state.end(running(), None)
-    state.begin(running())
-    running.tick()
-    now[0] += 3600
-    state.end(running(), None)
-    assert state.judge(running())[0] is Health.GOOD
-    assert running() == 3.0
-    running.tick()
-    now[0] += 1
-    assert running() == 4.0
+class Time:
+    """A steady clock, and one of this process that ticks as long as it runs."""
+
+    now = 100.0
+
+    def __init__(self) -> None:
+        self.running = RunningClock(lambda: self.now)
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            self.running()
+
+    def stand_still(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def test_time_in_which_nothing_ran_is_measured_and_does_not_count(time: Time) -> None:
+    time.run(3)
+    assert time.running() == pytest.approx(3)
+    assert time.running.stood == 0
+    time.stand_still(3600)
+    assert time.running() == pytest.approx(3 + TICK)
+    assert time.running.stood == pytest.approx(3600 - TICK)
+    time.run(2)
+    assert time.running() == pytest.approx(5 + TICK)
+
+
+def test_the_clock_ticks_by_itself() -> None:
+    asked = threading.Semaphore(0)
+
+    def clock() -> float:
+        asked.release()
+        return 0.0
+
+    running = RunningClock(clock)
+    running.start()
+    for _ in range(4):
+        assert asked.acquire(timeout=PATIENCE)
+    running.stop()
+
+
+def test_a_standstill_is_no_check_that_hangs(time: Time) -> None:
+    state = CheckState(TIMING, time.running())
+    state.begin(time.running())
+    state.end(time.running(), None)
+    results(state, time.running(), None)
+    state.begin(time.running())
+    time.stand_still(3600)
+    assert state.judge(time.running())[0] is Health.GOOD
+
+
+def look_in(
+    time: Time, timing: CheckTiming, *standstills: float, found: str | Exception | None = "timed out"
+) -> tuple[CheckRunner, list[float]]:
+    """One look for each of ``standstills``, which takes a second beside it; when each began by the steady clock."""
+    begun: list[float] = []
+    left = list(standstills)
+
+    def probe(_limit: float) -> str | None:
+        begun.append(time.now)
+        time.run(0.5)
+        time.stand_still(left.pop(0))
+        time.run(0.5)
+        if not left:
+            runner.stop()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    runner = CheckRunner("shop", probe, timing, time.running)
+    runner._run()
+    return runner, begun
+
+
+@pytest.mark.parametrize("found", ["did not answer within 5 s", OwnFault("systemctl took longer"), None])
+def test_a_look_during_which_the_exporter_stood_still_says_nothing_and_is_taken_again_at_once(
+    time: Time, found: str | Exception | None
+) -> None:
+    runner, _ = look_in(time, CheckTiming(interval=60, failures=1), 8.0, found=found)
+    health, reason = runner.judge(time.running())
+    assert health is Health.UNKNOWN
+    assert reason == "the exporter stood still for 8.0 s of a look, which is taken again"
+    assert runner._state.pause(time.running() - 1, time.running()) == 0
+
+
+def test_what_was_known_stands_over_a_spoiled_look(time: Time) -> None:
+    for problem, known in ((None, Health.GOOD), ("refused", Health.BAD)):
+        state = CheckState(CheckTiming(interval=60, failures=1), 0)
+        state.begin(0)
+        state.end(1, problem)
+        for now, other in ((60, "timed out"), (66, None)):
+            state.begin(now)
+            assert state.spoils(now + 1, 8.0)
+            assert state.judge(now + 1)[0] is known, other
+
+
+def test_a_standstill_of_a_small_share_of_the_limit_does_not_count(time: Time) -> None:
+    runner, _ = look_in(time, CheckTiming(interval=60, failures=1), 0.5)
+    assert runner.judge(time.running()) == (Health.BAD, "timed out")
+
+
+def test_looks_that_are_spoiled_again_and_again_are_the_exporters_own_fault(time: Time) -> None:
+    for looks in range(1, SPOILED + 1):
+        runner, begun = look_in(time, CheckTiming(interval=60, failures=1), *[8.0] * looks)
+        fault = runner.judge(time.running())[0] is Health.FAULT
+        assert fault is (looks == SPOILED)
+        assert [later - sooner for sooner, later in itertools.pairwise(begun)] == [pytest.approx(9)] * (
+            looks - 1
+        )
+
+
+def test_a_look_that_was_late_by_time_in_which_the_exporter_ran_is_late(time: Time) -> None:
+    state = CheckState(CheckTiming(interval=60, failures=1), 0)
+    state.begin(0)
+    assert not state.spoils(30, 8.0)
+    state.end(30, None)
+    assert state.judge(30) == (Health.BAD, "the answer took longer than 5 s")
+
+
+def test_a_shortage_of_a_moment_is_no_fault_for_a_whole_interval() -> None:
+    state = CheckState(CheckTiming(interval=60, failures=2), 0)
+    state.begin(0)
+    state.not_looked(1, "no files")
+    assert state.pause(0, 1) == 59
+    state.begin(60)
+    state.not_looked(61, "no files")
+    assert state.judge(61)[0] is Health.FAULT
+    assert state.pause(60, 61) == AGAIN - 1
+    state.begin(62)
+    state.end(63, None)
+    assert state.judge(63)[0] is Health.GOOD
+    assert state.pause(62, 63) == 59

@@ -11,6 +11,7 @@ from exporter.config.settings import RawTable
 from exporter.errors import ConfigError
 from exporter.ha import check_types
 from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.running_clock import RunningClock
 
 
 def tables(text: str, tmp_path: Path) -> tuple[RawTable, ...]:
@@ -20,7 +21,7 @@ def tables(text: str, tmp_path: Path) -> tuple[RawTable, ...]:
 
 
 def read(text: str, tmp_path: Path) -> list[CheckRunner]:
-    return check_types.read(tables(text, tmp_path))
+    return check_types.read(tables(text, tmp_path), RunningClock())
 
 
 def problems(text: str, tmp_path: Path) -> list[str]:
@@ -82,7 +83,7 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
 
 
 def test_no_table_is_no_check() -> None:
-    assert check_types.read(()) == []
+    assert check_types.read((), RunningClock()) == []
 
 
 def test_what_is_read_is_what_looks(tmp_path: Path) -> None:
@@ -90,6 +91,20 @@ def test_what_is_read_is_what_looks(tmp_path: Path) -> None:
         f'[[ha.check]]\nname = "f"\ntype = "file"\npath = "{tmp_path}/none"\nmax_age = "1h"', tmp_path
     )
     assert runner._probe(1.0) == f"{tmp_path}/none: No such file or directory"
+
+
+def test_a_file_s_age_is_of_time_in_which_the_machine_ran(tmp_path: Path) -> None:
+    now = [0.0]
+    (tmp_path / "beat").touch()
+    (runner,) = check_types.read(
+        tables(
+            f'[[ha.check]]\nname = "f"\ntype = "file"\npath = "{tmp_path}/beat"\nmax_age = "1m"', tmp_path
+        ),
+        RunningClock(lambda: now[0]),
+    )
+    assert runner._probe(1.0) is None
+    now[0] += 3600
+    assert runner._probe(1.0) is None
 
 
 HEAD = '[[ha.check]]\nname = "x"\ntype = "{}"\n'

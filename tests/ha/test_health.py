@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from exporter.ha import health
-from exporter.ha.check_runner import CheckRunner, CheckTiming, RunningClock
+from exporter.ha.check_runner import CheckRunner, CheckTiming
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
+from exporter.ha.running_clock import RunningClock
 
 MAX_AGE = 30.0
 
@@ -20,7 +21,10 @@ class Clock(RunningClock):
     def __init__(self) -> None:
         pass
 
-    def tick(self) -> None:
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
         pass
 
     def __call__(self) -> float:

@@ -17,7 +17,7 @@ import pytest
 
 from exporter.errors import ConnectionLost, RefusedError, TimeoutExpired
 from exporter.ha import lock
-from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, RunningClock
+from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import CALL_LIMIT, taken_over
 from exporter.ha.heart_settings import HeartSettings
@@ -27,6 +27,7 @@ from exporter.ha.maintenance import Maintenance
 from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
+from exporter.ha.running_clock import RunningClock
 from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.session.wire import Channel
@@ -65,34 +66,50 @@ class Looked(CheckRunner):
         return self.state.judge(now)
 
 
+class Running(RunningClock):
+    """Its ticks are left out for the time in which it ran."""
+
+    def run_on(self) -> None:
+        now = self._clock()
+        self._ran, self._ticked = self._ran + now - self._ticked, now
+
+
 class Main:
     """The main process: it looks, judges and tells its heart; and, beside it, what a look found by the second model."""
 
     def __init__(self, world: World) -> None:
         self.world, self.timing = world, world.timing
         timing = self.timing
-        self.running = RunningClock(lambda: world.now)
+        self.running = Running(lambda: world.now)
         self.looked = Looked(timing, self.running())
         self.judge = HealthJudge(
             [self.looked], lambda: world.now, 30.0, clock=lambda: world.now, running=self.running
         )
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
-        self.ran = 0.0
-        """Seconds for which it ran: a standstill may look like three of them."""
+        self.ran = self.stood = self.stood_before = self.counted_before = 0.0
+        """Seconds for which it ran (a standstill looks like 0.1 of them) and stood still, the latter until the look too, as
+        the world and as the program know it."""
+        self.began = self.began_running = 0.0
         self.due, self.ends, self.found = world.now, float("inf"), ""
         self.report: HeartReport | None = None
         """The last word of its heart."""
 
-    def run(self, seconds: float) -> None:
-        """Look, if it is time."""
+    def run(self, seconds: float, *, stood: bool = False) -> None:
+        """Look, if it is time; ``stood``: after a standstill."""
         world, state = self.world, self.looked.state
-        self.ran += min(seconds, 3.0)
-        self.running.tick()
+        if stood and seconds > 0.2:
+            self.ran += 0.1
+            self.stood += seconds - 0.1
+            self.running()
+        else:
+            self.ran += seconds
+            self.running.run_on()
         while True:
             if self.check.begun is None and world.now >= self.due:
-                state.begin(self.running())
+                self.began, self.began_running = world.now, self.running()
+                self.stood_before, self.counted_before = self.stood, self.running.stood
+                state.begin(self.began_running)
                 self.check.begin(self.ran)
-                self.due = world.now + self.timing.interval
                 self.found = "unknown" if world.now < world.unknown_until else world.finds
                 took = world.chance.choice([0.0, 0.0, 1.5])
                 took = self.timing.timeout if self.found == "bad" and took else took
@@ -101,17 +118,25 @@ class Main:
                 return
             if self.check.begun is None or world.now < self.ends:
                 return
-            now = self.running()
+            self.end()
+            if self.due > world.now:
+                return
+
+    def end(self) -> None:
+        """Of a look. Its time limit is one of real time, whoever stands still."""
+        world, state, now = self.world, self.looked.state, self.running()
+        if self.found == "good" and world.now - self.began > self.timing.timeout:
+            self.found = "bad"
+        self.found = "good" if self.found == "stuck" else self.found
+        if not state.spoils(now, self.running.stood - self.counted_before):
             if self.found == "fault":
                 state.not_looked(now, "no descriptors")
             elif self.found == "unknown":
                 state.not_known(now, "too early")
             else:
-                state.end(now, None if self.found in {"good", "stuck"} else "refused")
-            self.check.end(self.ran, "good" if self.found == "stuck" else self.found)
-            self.due = max(self.due, world.now)
-            if self.due > world.now:
-                return
+                state.end(now, None if self.found == "good" else "refused")
+        self.check.end(self.ran, self.found, self.stood - self.stood_before)
+        self.due = world.now + state.pause(self.began_running, now)
 
 
 class Stream:
@@ -376,6 +401,7 @@ class World:
             self.stalled = True
             self.run(chance.uniform(0, 60))
             self.stalled = False
+            self.goes_on()
 
     def do_faults(self, chance: random.Random) -> None:
         kinds = ["broken", "lost", "reply lost", "slow", "refused"]
@@ -411,12 +437,39 @@ class World:
         seconds = chance.choice([chance.uniform(0, self.budget), 3600.0])
         self.promises.outage(self.now, seconds)
         self.now += seconds
-        if self.main is not None and not self.stalled:
-            self.main.run(seconds)
-            self.ran_at = self.now
+        self.goes_on()
         if chance.random() < 0.5 and self.heart and not self.stalled:
             self.tell()
         self.reset_if_due()
+        self.run(SETTLE)
+
+    def goes_on(self) -> None:
+        """The main process, after a standstill."""
+        if self.main is not None and not self.stalled:
+            self.main.run(self.now - self.ran_at, stood=True)
+            self.ran_at = self.now
+
+    def do_freeze_in_the_middle_of_a_look(self, chance: random.Random) -> None:
+        """Whatever is checked answers all the time, and whoever looks stands still: that says nothing."""
+        for _ in range(100):
+            if self.main is None or self.heart is None:
+                return
+            if self.main.check.begun is not None:
+                break
+            self.run(0.5)
+        alone = chance.random() < 0.5
+        for _ in range(chance.randint(1, 4)):
+            seconds = chance.uniform(0.2, self.budget)
+            if alone:
+                self.stalled = True
+                self.run(seconds)
+                self.stalled = False
+            else:
+                self.promises.outage(self.now, seconds)
+                self.now += seconds
+            self.goes_on()
+            self.reset_if_due()
+            self.run(chance.uniform(0, 3))
         self.run(SETTLE)
 
     def do_crash(self, chance: random.Random) -> None:
