@@ -17,9 +17,7 @@ from exporter.ha.running_clock import TICK, RunningClock
 Probe = Callable[[float], str | None]
 """One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
 
-SHORTAGES = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.EADDRNOTAVAIL}
-)
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
 """What the system says when this process, or the machine, has run out of something: no word on what is checked."""
 
 

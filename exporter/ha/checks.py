@@ -21,13 +21,15 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.ha.check_runner import SHORTAGES, NotKnownYet, OwnFault, Probe
+from exporter.ha.connect import connect
 from exporter.ha.pattern import NO_MATCH
+from exporter.ha.program import run
 from exporter.machine import isolated
 
 BODY = 1 << 16
 """Bytes of a reply's body that a pattern is looked for in."""
-KILL_LIMIT = 1.0
-"""Seconds for a killed command to be gone; one that the kernel holds on to is left to it."""
+NOT_ACTIVE, NO_SUCH_UNIT = 3, 4
+"""Exit status of ``systemctl is-active``, by systemctl(1)."""
 ORPHAN = 1.0
 """Seconds beyond its limit after which a search ends itself: whoever would end it may have been killed."""
 
@@ -69,8 +71,8 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
     left = deadline - time.monotonic()
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = make(parts.hostname or "", parts.port, timeout=left)
-    address = (connection.host, connection.port)
-    with socket.create_connection(address, left) as plain, plain.dup() as outside:
+    with connect(connection.host, connection.port, left) as plain, plain.dup() as outside:
+        plain.settimeout(left)
         secured = _secured(plain, connection.host) if parts.scheme == "https" else None
         connection.sock = secured or plain
         # A limit for each read does not stop a peer that sends a byte at a time. So the socket is shut down from outside.
@@ -141,7 +143,7 @@ def tcp(host: str, port: int) -> Probe:
 
     def probe(limit: float) -> str | None:
         try:
-            socket.create_connection((host, port), limit).close()
+            connect(host, port, limit).close()
         except TimeoutError:
             return f"{host}:{port} did not take a connection within {limit:g} s"
         except OSError as error:
@@ -159,29 +161,13 @@ def command(arguments: Sequence[str]) -> Probe:
     groups: set[int] = set()
 
     def probe(limit: float) -> str | None:
-        _reap(groups)
         try:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # A group of its own: to be killed as a whole, and out of reach of the terminal's Ctrl-C.
-                start_new_session=True,
-            )
+            status, _ = run(arguments, limit, groups)
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
             return f"{name} can't be started: {error.strerror}"
-        groups.add(process.pid)
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            # Not reaped yet, so the group is still this one and no other.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(KILL_LIMIT)
+        if status is None:
             return f"{name} took longer than {limit:g} s and was killed"
         if status == 0:
             return None
@@ -195,27 +181,31 @@ def command(arguments: Sequence[str]) -> Probe:
     return probe
 
 
-def _reap(groups: set[int]) -> None:
-    """Take the exit status of what earlier looks left behind.
-
-    As the first process of a container this one inherits every orphan, and those of a check are in a group of their own:
-    no other child's status is taken.
-    """
-    for group in list(groups):
-        try:
-            while os.waitpid(-group, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            groups.discard(group)
-
-
 def systemd(unit: str) -> Probe:
-    """The service manager has ``unit`` as active."""
-    ask = command(["systemctl", "is-active", "--quiet", "--", unit])
+    """The service manager has ``unit`` as active, in its own words.
+
+    Nothing but such words, with the status that belongs to them, is a word on the unit. systemctl(1): 3 is "unit is not
+    active", 4 "no such unit"; 1 is any failure of its own, no bus for one, and in a chroot it does nothing and ends with 0.
+    """
+    groups: set[int] = set()
 
     def probe(limit: float) -> str | None:
-        problem = ask(limit)
-        return problem and f"unit {unit} is not active ({problem})"
+        try:
+            status, words = run(["systemctl", "is-active", "--", unit], limit, groups, subprocess.PIPE)
+        except OSError as error:
+            raise OwnFault(
+                f"the exporter could not look: systemctl can't be started: {error.strerror}"
+            ) from error
+        if status is None:
+            raise OwnFault(
+                f"the exporter could not look: systemctl took longer than {limit:g} s and was killed"
+            )
+        state = " ".join(words.split())
+        if not state or status not in {0, NOT_ACTIVE, NO_SUCH_UNIT}:
+            raise OwnFault(
+                f"the exporter could not look: systemctl ended with status {status}, and does not know {unit}"
+            )
+        return None if status == 0 else f"unit {unit} is not active ({state})"
 
     return probe
 

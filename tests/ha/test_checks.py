@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.ha import checks
+from exporter.ha import checks, program
 from exporter.ha.check_runner import NotKnownYet, OwnFault, Probe, look
 from exporter.machine import isolated
 
@@ -181,11 +181,11 @@ def test_tcp_is_good_where_something_listens(serve: Serve, closed_port: int) -> 
 
 
 def test_tcp_keeps_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(address: tuple[str, int], timeout: float) -> socket.socket:
-        assert (address, timeout) == (("shop", 80), 5.0)
+    def never(*asked: object) -> socket.socket:
+        assert asked == ("shop", 80, 5.0)
         raise TimeoutError
 
-    monkeypatch.setattr(socket, "create_connection", never)
+    monkeypatch.setattr(checks, "connect", never)
     assert checks.tcp("shop", 80)(5.0) == "shop:80 did not take a connection within 5 s"
 
 
@@ -249,6 +249,8 @@ def test_a_command_that_the_kernel_holds_on_to_is_left(monkeypatch: pytest.Monke
     class Held:
         pid = 12345
 
+        stdout = None
+
         def __init__(self, arguments: object, **options: object) -> None:
             assert options["start_new_session"] is True
 
@@ -264,26 +266,69 @@ def test_a_command_that_the_kernel_holds_on_to_is_left(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "killpg", killpg)
     assert checks.command(["probe"])(5.0) == "probe took longer than 5 s and was killed"
     assert killed == [12345]
-    assert waits == [5.0, checks.KILL_LIMIT]
+    assert waits == [5.0, program.KILL_LIMIT]
 
 
 # systemd
 
 
 @pytest.fixture
-def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service manager that has shop.service as active, and nothing else."""
-    program = tmp_path / "systemctl"
-    program.write_text('#!/bin/sh\n[ "$*" = "is-active --quiet -- shop.service" ] || exit 3\n')
-    program.chmod(0o755)
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a program of these lines into the place of systemctl, and nothing else beside it."""
+
+    def make(script: str) -> None:
+        program = tmp_path / "systemctl"
+        program.write_text(f'#!/bin/sh\n[ "$*" = "is-active -- shop.service" ] || exit 99\n{script}\n')
+        program.chmod(0o755)
+
     monkeypatch.setenv("PATH", str(tmp_path))
+    return make
 
 
-@pytest.mark.usefixtures("systemctl")
-def test_a_unit_must_be_active() -> None:
-    assert checks.systemd("shop.service")(PATIENCE) is None
-    problem = checks.systemd("mail.service")(PATIENCE)
-    assert problem == "unit mail.service is not active (systemctl ended with status 3)"
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("echo active", None),
+        ("echo reloading", None),
+        ("echo inactive; exit 3", "unit shop.service is not active (inactive)"),
+        ("echo failed; exit 3", "unit shop.service is not active (failed)"),
+        ("echo unknown; exit 3", "unit shop.service is not active (unknown)"),
+        ("echo inactive; exit 4", "unit shop.service is not active (inactive)"),
+    ],
+)
+def test_a_unit_must_be_active(systemctl: Callable[[str], None], script: str, problem: str | None) -> None:
+    systemctl(script)
+    assert look(checks.systemd("shop.service"), PATIENCE) == problem
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo Failed to connect to bus >&2; exit 1",
+        "echo Running in chroot, ignoring command >&2",
+        "exit 3",
+        "exit 4",
+        "echo inactive; exit 1",
+        "echo inactive; kill -TERM $$",
+        "kill -KILL $$",
+    ],
+)
+def test_what_systemctl_can_not_say_is_no_word_on_the_unit(
+    systemctl: Callable[[str], None], script: str
+) -> None:
+    systemctl(script)
+    with pytest.raises(OwnFault, match="could not look: systemctl ended with status"):
+        look(checks.systemd("shop.service"), PATIENCE)
+
+
+def test_a_systemctl_that_hangs_or_is_missing_is_no_word_on_the_unit(
+    systemctl: Callable[[str], None],
+) -> None:
+    with pytest.raises(OwnFault, match="systemctl can't be started: No such file"):
+        look(checks.systemd("shop.service"), PATIENCE)
+    systemctl("while :; do :; done")
+    with pytest.raises(OwnFault, match=r"systemctl took longer than 0\.2 s"):
+        look(checks.systemd("shop.service"), SHORT)
 
 
 # file
@@ -431,9 +476,7 @@ def test_a_handshake_that_drips_ends_with_the_limit(serve: Serve) -> None:
     assert checks.http(url)(SHORT) == f"{url} did not answer within {SHORT:g} s"
 
 
-@pytest.mark.parametrize(
-    "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL]
-)
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS])
 @pytest.mark.parametrize("name", ["http", "tcp", "command", "systemd", "file"])
 def test_a_shortage_of_the_exporters_own_is_no_failure_of_a_check(
     monkeypatch: pytest.MonkeyPatch, name: str, number: int
@@ -449,10 +492,10 @@ def test_a_shortage_of_the_exporters_own_is_no_failure_of_a_check(
     def short(*_: object, **__: object) -> None:
         raise OSError(number, "short")
 
-    monkeypatch.setattr(socket, "create_connection", short)
+    monkeypatch.setattr(socket, "socket", short)
     monkeypatch.setattr(subprocess, "Popen", short)
     monkeypatch.setattr(Path, "stat", short)
-    with pytest.raises(OwnFault, match="could not look: short"):
+    with pytest.raises(OwnFault, match=r"could not look: .*short"):
         look(probe, PATIENCE)
 
 
@@ -470,7 +513,7 @@ def test_the_children_of_a_check_are_reaped_by_their_group(monkeypatch: pytest.M
     assert probe(PATIENCE) is None
     monkeypatch.setattr(os, "waitpid", waitpid)
     groups = {12345}
-    checks._reap(groups)
+    program.reap(groups)
     assert asked == [-12345, -12345]
     assert groups == set()
 
