@@ -23,7 +23,7 @@ NO_WAY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH})
 NO_ANSWER = frozenset({socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY})
 """The name servers did not say whether there is such a name."""
 
-Address = tuple[int, int, int, str, Any]
+Candidate = tuple[int, int, int, str, Any]
 
 
 def connect(host: str, port: int, limit: float) -> socket.socket:
@@ -71,11 +71,11 @@ def _has_source(family: int, address: Any) -> bool:
     return False
 
 
-def _resolve(host: str, port: int, limit: float) -> Sequence[Address]:
+def _resolve(host: str, port: int, limit: float) -> Sequence[Candidate]:
     """The addresses of ``host``. In a thread that is left behind: the system's resolver heeds no limit."""
     with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    answer: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[Sequence[Candidate] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
