@@ -26,14 +26,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import fleet_answers as answers
-from benchmarks.fleet_answers import INTERVAL, SHIFT, WINDOW
+from benchmarks.fleet_answers import INTERVAL, SHIFT, WINDOW, Loss
 from benchmarks.fleet_site import (
     FILES,
     OVER,
@@ -56,6 +56,8 @@ LIMIT = 32 * 60
 """Seconds after which a run has to end; with what is under way then, it has ended within 35 minutes."""
 UNDER_WAY = 12
 """Seconds in which a scrape has ended, well or badly: its time limit is 10 s."""
+ARRIVED, SEEN = 60, 240
+"""Seconds in which what was sent has arrived, if it ever does, and in which rules have brought it to where it is asked for."""
 FOR_GOOD = float("inf")
 
 
@@ -281,22 +283,33 @@ def replicated(
         with step(outcome, "the node for the whole fleet"):
             whole_fleet(outcome, site, whole)
         truth, end, back = counted(site, clock)
-        agent.end()
         with step(outcome, "losses"):
-            stored: dict[str, float] = {}
-            failed: dict[str, float] = {}
-            times: dict[str, set[float]] = {}
-            for node in alive:
-                node.flush()
-                for kept, found in (
-                    (stored, answers.stored_pages(node, end, back)),
-                    (failed, answers.failed_scrapes(node, end, back, truth)),
-                ):
-                    kept |= {name: max(number, kept.get(name, 0.0)) for name, number in found.items()}
-                for name, moments in node.times('up{job="vmguest"}').items():
-                    times.setdefault(name, set()).update(moments)
-            gaps = answers.gaps({name: sorted(each) for name, each in times.items()}, INTERVAL)
-            outcome.losses = [answers.loss(pages(truth), stored, failed, gaps)]
+
+            def found() -> Loss:
+                return kept_by(alive, truth, end, back)
+
+            # Not stopped before: at its end vmagent leaves in its queue what it has not sent.
+            with suppress(TimeoutError):
+                wait("all pages to arrive", lambda: not found().lost, ARRIVED)
+            outcome.losses = [found()]
+
+
+def kept_by(nodes: Sequence[Store], truth: dict[str, Any], end: float, back: int) -> Loss:
+    """Of pages before ``end``, those that any of ``nodes`` has."""
+    stored: dict[str, float] = {}
+    failed: dict[str, float] = {}
+    times: dict[str, set[float]] = {}
+    for node in nodes:
+        node.flush()
+        for kept, found in (
+            (stored, answers.stored_pages(node, end, back)),
+            (failed, answers.failed_scrapes(node, end, back, truth)),
+        ):
+            kept |= {name: max(number, kept.get(name, 0.0)) for name, number in found.items()}
+        for name, moments in node.times('up{job="vmguest"}').items():
+            times.setdefault(name, set()).update(moments)
+    gaps = answers.gaps({name: sorted(each) for name, each in times.items()}, INTERVAL)
+    return answers.loss(pages(truth), stored, failed, gaps)
 
 
 def copies_of(outcome: Outcome, site: Site, nodes: Sequence[Store], vmauth: Program) -> None:
@@ -309,7 +322,7 @@ def copies_of(outcome: Outcome, site: Site, nodes: Sequence[Store], vmauth: Prog
         return [sum(name in vms for vms in own) for name in seen]
 
     # From vmagent's queue into a node, and from there into view.
-    wait("two copies of every VM's series", lambda: min(copies()) >= 2)
+    wait("two copies of every VM's series", lambda: min(copies()) >= 2, SEEN)
     found = copies()
     outcome.notes.append(f"each VM's series are on {min(found)} to {max(found)} nodes")
     through = json.loads(get(f"{vmauth.url}/api/v1/query", {"query": f"count({up})"}))["data"]["result"]
@@ -325,7 +338,7 @@ def whole_fleet(outcome: Outcome, site: Site, whole: Store) -> None:
     def running() -> int:
         return sum(bool(vm["host"]) for vm in site.truth()["vms"].values())
 
-    wait("every VM on the node for the whole fleet", lambda: whole.one(seen) >= running())
+    wait("every VM on the node for the whole fleet", lambda: whole.one(seen) >= running(), SEEN)
     outcome.notes.append(
         f"the node for the whole fleet sees {int(whole.one(seen))} VMs; {running()} of {site.count} run"
     )
