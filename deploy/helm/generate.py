@@ -86,6 +86,8 @@ NARROWER: dict[str, dict[str, Any]] = {
     },
     **dict.fromkeys(("podAnnotations", "nodeSelector", "dashboards.annotations"), TEXTS),
     **{f"{name}.labels": TEXTS for name in ("podMonitor", "serviceMonitor", "prometheusRule", "dashboards")},
+    # It is made of seccomp.
+    "podSecurityContext": {"propertyNames": {"not": {"enum": ["seccompProfile"]}}},
     "extraEnv": entries("name", optional="value valueFrom"),
     "extraEnvFrom": entries(optional="configMapRef secretRef prefix"),
     "tolerations": entries(optional="key operator value effect tolerationSeconds"),

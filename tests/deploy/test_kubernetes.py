@@ -279,6 +279,7 @@ def test_values_fit_their_schema_and_mistakes_do_not() -> None:
         {"extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readonly": True}]},
         {"resources": {"limit": {"memory": "1Gi"}}},
         {"updateStrategy": {"typ": "OnDelete"}},
+        {"podSecurityContext": {"seccompProfile": {"type": "Unconfined"}}},
         {"tolerations": [{"operator": "Exists", "efect": "NoSchedule"}]},
     ):
         with pytest.raises(jsonschema.ValidationError):
@@ -338,6 +339,49 @@ def test_every_value_has_an_effect(helm: str, tmp_path: Path) -> None:
         if template(helm, tmp_path, turned).stdout == before:
             idle.append(".".join(path))
     assert not idle
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses what Kubernetes refuses: a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.real
+def test_a_label_set_twice_is_there_once(helm: str, tmp_path: Path) -> None:
+    labels = {"team": "monitors"}
+    values: dict[str, Any] = {"extraLabels": {"team": "all"}, "podLabels": {"team": "pods"}}
+    values |= {
+        name: {"enabled": True, "labels": labels}
+        for name in ("podMonitor", "serviceMonitor", "prometheusRule", "dashboards")
+    }
+    done = template(helm, tmp_path, values)
+    found = [each for each in yaml.load_all(done.stdout, _Strict) if each]
+    assert {
+        each["metadata"]["labels"]["team"]
+        for each in found
+        if each["kind"] in ("PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap")
+    } == {"monitors"}
+    (pods,) = (each["spec"]["template"] for each in found if each["kind"] == "DaemonSet")
+    assert pods["metadata"]["labels"]["team"] == "pods"
+
+
+@pytest.mark.real
+def test_pods_start_anew_with_their_files(helm: str, tmp_path: Path) -> None:
+    def annotations(**values: Any) -> dict[str, str]:
+        done = template(helm, tmp_path, values)
+        (found,) = (each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] == "DaemonSet")
+        made: dict[str, str] = found["spec"]["template"]["metadata"].get("annotations", {})
+        return made
+
+    assert not annotations()
+    first = annotations(settingsFile="log.level = 'info'", podAnnotations={"a": "b"})
+    second = annotations(settingsFile="log.level = 'debug'", podAnnotations={"a": "b"})
+    assert first.keys() == second.keys() == {"a", "checksum/files"}
+    assert first != second
 
 
 @pytest.mark.real

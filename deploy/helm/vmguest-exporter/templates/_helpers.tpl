@@ -17,6 +17,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{- /* The chart's labels and further ones, which win: a key twice would be refused. The arguments are everything and the further ones. */}}
+{{- define "vmguest.labelled" -}}
+{{- toYaml (merge (deepCopy (last .)) (include "vmguest.labels" (first .) | fromYaml)) }}
+{{- end }}
+
 {{- /* "true" where pages are served; empty where settings or arguments switch that off. */}}
 {{- define "vmguest.web" -}}
 {{- $said := get .Values.settings "web" | toString | lower -}}
