@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from exporter.config import Settings
-from exporter.errors import NotVMwareError, VMGuestError
+from exporter.errors import ConfigError, NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
@@ -95,6 +95,12 @@ def start(
         log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
         published.add(Idle(judge.judge).families)
         return
+    if os.getpid() == 1 and simulated is None and not ha.dry_run:
+        raise ConfigError(
+            "--ha.enabled: heartbeats need an init as the first process of this container (docker run --init, or the "
+            "shipped image, which has one): the kernel drops a SIGTERM that comes in the first moments of a first process "
+            "without one, and a stop that is lost ends in a reset of this VM"
+        )
     problems: list[str] = []
 
     def give_up(problem: str) -> None:

@@ -164,6 +164,20 @@ def test_a_dry_run_needs_no_host(fake: list[FakeHeartbeat]) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_the_first_process_of_a_container_sends_no_heartbeats(
+    fake: list[FakeHeartbeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by force: without an init a SIGTERM in its first moments is lost, and SIGKILL after it would be a reset."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    host = GuestRpc(socket="/host")
+    with ExitStack() as parts, pytest.raises(ConfigError, match="docker run --init"):
+        compose(Settings(guestrpc=host, ha=Ha(enabled=True)), parts)
+    assert fake == []
+    with ExitStack() as parts:
+        compose(Settings(guestrpc=host, ha=Ha(enabled=True, dry_run=True)), parts)
+    assert fake[0].settings.dry_run
+
+
 def test_what_happens_in_a_dry_run_is_told_as_such(fake: list[FakeHeartbeat]) -> None:
     told: list[str] = []
     with ExitStack() as parts:
