@@ -75,6 +75,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.reference": VALUES | {"config", "doctor", "ha", "markdown", "simulator"},
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
+    "commands.ha_desk": VALUES | {"ha", "protocol"},
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "machine", "masking"},
     "commands.simulate": VALUES | {"config", "fleet", "simulator"},

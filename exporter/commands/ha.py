@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from exporter.commands import ha_maintenance
+from exporter.commands.ha_desk import Desk
 from exporter.config import Settings
 from exporter.config.values import Duration
 from exporter.errors import (
@@ -41,7 +42,11 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
     (NOT_SUPPORTED, "the host has no such command: not ESXi, or no HA Application Monitoring", "4"),
     (NOT_VMWARE, "this machine is not a VMware guest", "2"),
     (NO_CHANNEL, "the host does not answer: no vsock, no library, no channel", "3"),
-    (HELD, "an exporter sends the heartbeats of this VM: stop it first, or it did not react", "-"),
+    (
+        HELD,
+        "an exporter sends the heartbeats of this VM: stop it first, or it did not react, or it can't be seen from here",
+        "-",
+    ),
     (NOBODY, "no exporter is there to send heartbeats; --unattended overrides", "-"),
     (NOT_NOTED, "the host did as asked, but the lock's directory takes no note of it", "-"),
 )
@@ -98,7 +103,7 @@ def run(
     seconds = _duration(getattr(args, "seconds", None))
     try:
         with _monitor(settings, path, vmware) as monitor:
-            desk = ha_maintenance.Desk(path, monitor, sleep, clock)
+            desk = Desk(path, monitor, sleep, clock, _unseen(settings, path))
             match args.call:
                 case "enable":
                     return ha_maintenance.enable(desk, unattended=args.unattended)
@@ -157,6 +162,16 @@ def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Itera
         yield monitor
     finally:
         monitor.close()
+
+
+def _unseen(settings: Settings, path: str) -> str:
+    """Why the machine's lock can't be seen from here; empty where it can."""
+    if settings.guestrpc.socket is None:
+        try:
+            lock.check_shared(path)
+        except ConfigError as error:
+            return str(error)
+    return ""
 
 
 def _mark_active(path: str, monitor: AppMonitor) -> int:

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.errors import ConfigError, VMGuestError
+from exporter.commands.ha_desk import HELD, NO, NOBODY, NOT_NOTED, OK, Desk, complain, not_noted, off
+from exporter.errors import ConfigError
 from exporter.ha import lock
-from exporter.ha.base import AppMonitor
-from exporter.ha.hand_back import HandedBack, hand_back
-from exporter.ha.host_state import CallResult
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
-
-OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
 
 DISABLE_LIMIT = 5.0
 """Seconds for the host to confirm that monitoring is off."""
@@ -34,36 +28,11 @@ HEART_PATIENCE = 2.0
 the host's 30 s, so that Disable is sent without it then."""
 HEART_LIMIT = 12.0
 """Seconds for a heart to do what was asked, and to say so: a call takes 2 s at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where the calls are made from: the lock that says who beats, the host, and a way to wait."""
-
-    path: str
-    monitor: AppMonitor
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-
-    @property
-    def heart(self) -> str:
-        return f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
-
-    @property
-    def leftover(self) -> Leftover:
-        """What may be left at the host, by the lock's file."""
-        return lock.record(self.path).leftover
-
-    def heart_is_done(self) -> bool:
-        """By its own word it has handed monitoring back."""
-        return self.leftover is Leftover.NOTHING
-
-    def wait(self, true: Callable[[], bool], limit: float) -> bool:
-        """Whether it became true in time."""
-        deadline = self.clock() + limit
-        while not (found := true()) and self.clock() < deadline:
-            self.sleep(0.1)
-        return found
+UNSEEN = (
+    "monitoring was on, and {path} names nobody who switched it on: somebody whom this command can't see may send "
+    "heartbeats, and switch it on again. Look for an exporter with another --ha.lock-file, in a container, or started "
+    "from another mount namespace, and stop that one"
+)
 
 
 def disable(desk: Desk, seconds: float | None) -> int:
@@ -76,19 +45,20 @@ def disable(desk: Desk, seconds: float | None) -> int:
     """
     maintenance = Maintenance(desk.path)
     beats = lock.holder(desk.path) is not None
+    stranger = desk.stranger()
     problem = ""
-    if beats or seconds is not None:
+    if beats or (seconds is not None and not desk.unseen):
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
         except ConfigError as error:
             problem = str(error)
     heard = not beats or (not problem and desk.wait(desk.heart_is_done, HEART_PATIENCE))
-    status = _off(desk, DISABLE_LIMIT)
+    status = off(desk, DISABLE_LIMIT)
     if status != OK:
         return status
     if not heard and not problem:
         heard = desk.wait(desk.heart_is_done, HEART_LIMIT - HEART_PATIENCE)
-        if desk.monitor.is_enabled() and (status := _off(desk, DISABLE_LIMIT)) != OK:
+        if desk.monitor.is_enabled() and (status := off(desk, DISABLE_LIMIT)) != OK:
             return status
     forgotten = _forget(desk.path)
     if not problem and maintenance.left() is None and lock.holder(desk.path) is not None:
@@ -96,24 +66,27 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
     if problem:
-        _complain(
+        complain(
             f"{problem}. Without that note an exporter that runs, or starts, switches monitoring on again within seconds: "
             "stop it, or make room and repeat this"
         )
         return NOT_NOTED
+    if desk.unseen or stranger:
+        complain(desk.unseen or UNSEEN.format(path=desk.path))
+        return HELD
     if maintenance.left() is None:
         print(
-            "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that"
+            f"no exporter holds {desk.path}; one that starts switches monitoring on again, and --for keeps it from that"
         )
     else:
         print(f"maintenance: {_until(maintenance)}; `vmguest-exporter ha enable` ends it")
     if not heard:
-        _complain(
+        complain(
             f"{desk.heart} has not confirmed it: it stands still, or does not see {maintenance.path}, and may switch "
             "monitoring on again. Stop that exporter"
         )
         return HELD
-    return OK if forgotten else _not_noted(desk)
+    return OK if forgotten else not_noted(desk)
 
 
 def enable(desk: Desk, *, unattended: bool) -> int:
@@ -123,21 +96,27 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         ConfigError: maintenance can't be ended.
         VMGuestError: the host does not answer.
     """
+    if desk.unseen:
+        raise ConfigError(desk.unseen)
     maintenance = Maintenance(desk.path)
+    stranger = desk.stranger()
     held = lock.acquire(desk.path)
     if held is None:
         maintenance.end()
         if desk.wait(lambda: not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT):
             print(f"monitoring is on: {desk.heart} sends the heartbeats")
             return OK
-        _complain(
+        complain(
             f"maintenance is over, and monitoring is not on yet: {desk.heart} switches it on once health is good (look at "
             "vmguest_ha_check_healthy and the exporter's log)"
         )
         return NO
     try:
+        if stranger:
+            complain(UNSEEN.format(path=desk.path))
+            return HELD
         if not unattended:
-            _complain(
+            complain(
                 "no exporter is there to send heartbeats: 30 s after this vSphere HA would reset the machine. Start the "
                 "exporter with --ha.enabled; it switches monitoring on by itself. --unattended does it all the same"
             )
@@ -149,7 +128,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     finally:
         held.release()
     if code is not Code.OK:
-        _complain(f"the host answered {code.words}")
+        complain(f"the host answered {code.words}")
         return NO
     print("monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one")
     return OK
@@ -159,11 +138,13 @@ def status(desk: Desk) -> int:
     """Print who beats, what the host expects, and whether this is maintenance."""
     maintenance = Maintenance(desk.path)
     pid = lock.holder(desk.path)
-    print(f"exporter: {'none sends heartbeats' if pid is None else desk.heart}")
+    print(f"exporter: {f'none holds {desk.path}' if pid is None else desk.heart}")
     print(f"maintenance: {'none' if maintenance.left() is None else _until(maintenance)}")
     enabled = desk.monitor.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
     print(f"application status: {desk.monitor.get_app_status().value}")
+    if desk.unseen or (enabled and desk.stranger()):
+        complain(desk.unseen or UNSEEN.format(path=desk.path))
     return OK if enabled else NO
 
 
@@ -183,7 +164,7 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
     if not cut_short():
         if desk.leftover is Leftover.NOTHING or lock.holder(desk.path) is not None or note.has_room():
             return OK
-        _complain(
+        complain(
             f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
             "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
         )
@@ -194,8 +175,8 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         if lock.holder(desk.path) is not None:
             raise
         # A directory that is read-only by now. Nobody holds the lock, and nobody can take it.
-        status = _off(desk, STOP_LIMIT)
-        return _not_noted(desk) if status == OK else status
+        status = off(desk, STOP_LIMIT)
+        return not_noted(desk) if status == OK else status
     # Whoever holds it beats, or is finishing the stop.
     if held is None:
         return OK
@@ -203,13 +184,13 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         # Once more: an exporter may have begun and ended since.
         if not cut_short():
             return OK
-        status = _off(desk, STOP_LIMIT)
+        status = off(desk, STOP_LIMIT)
         if status != OK:
             return status
         noted = held.note(Leftover.NOTHING)
         noted &= note.clear()
         print("the stop is finished: monitoring is off, confirmed by the host")
-        return OK if noted else _not_noted(desk)
+        return OK if noted else not_noted(desk)
     finally:
         held.release()
 
@@ -222,37 +203,6 @@ def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
     """
     ended = (environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
     return tuple(ended) == ("success", "killed", "TERM")
-
-
-def _off(desk: Desk, limit: float) -> int:
-    """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
-
-    Raises:
-        VMGuestError: the host's last word, where it was an error.
-    """
-    found = hand_back(desk.monitor, desk.leftover, limit, sleep=desk.sleep, clock=desk.clock)
-    if found.confirmed:
-        return OK
-    if found.pending:
-        _complain(
-            f"a request for a reset of this VM is NOT taken back ({_words(found.to_take_back)}), and vSphere HA may still "
-            "act on it: repeat this, or `vmguest-exporter ha post-app-state ok`"
-        )
-    return _still_on(found, limit)
-
-
-def _still_on(found: HandedBack, limit: float) -> int:
-    if found.off:
-        _complain("monitoring is off, confirmed by the host")
-    elif isinstance(found.last, VMGuestError):
-        raise found.last
-    else:
-        _complain(f"monitoring is still on after {limit:g} s; to Disable {_words(found.to_disable)}")
-    return NO
-
-
-def _words(result: CallResult) -> str:
-    return f"the host answered {result.words}" if isinstance(result, Code) else str(result)
 
 
 def _forget(path: str) -> bool:
@@ -271,14 +221,6 @@ def _forget(path: str) -> bool:
         held.release()
 
 
-def _not_noted(desk: Desk) -> int:
-    _complain(
-        f"{desk.path} and what is beside it can't be written, so what stood there before still does: an exporter that starts "
-        "asks the host once more"
-    )
-    return NOT_NOTED
-
-
 def _until(maintenance: Maintenance) -> str:
     left = maintenance.left()
     if left is None or left == math.inf:
@@ -286,7 +228,3 @@ def _until(maintenance: Maintenance) -> str:
     return (
         f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"
     )
-
-
-def _complain(sentence: str) -> None:
-    print(f"vmguest-exporter: {sentence}", file=sys.stderr)

@@ -62,10 +62,12 @@ class LockFile(Location):
     larger than a lock is somebody's data.
     """
 
-    expects = "the path of a lock file"
+    expects = "the whole path of a lock file"
 
     def parse(self, text: str) -> str:
         path = super().parse(text)
+        if not path.startswith("/"):
+            raise ValueError("by a relative one, exporters of different directories would not see each other")
         try:
             files.check_kind(path, files.LOCK)
         except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -24,6 +24,7 @@ from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, RpcError
 from exporter.library.loader import file_version, tools_folder
 from exporter.library.process import LibraryProcess
+from exporter.machine import container
 from exporter.machine.hypervisor import DETECT_VIRT, Hypervisor, detect
 from exporter.machine.system import System, architecture, named, windows_release
 from exporter.outputs.otlp.settings import PushSettings, resolve
@@ -167,25 +168,7 @@ class World:
     @cached_property
     def container(self) -> str:
         """Name of the container engine; empty outside of containers."""
-        if self.environ.get("KUBERNETES_SERVICE_HOST"):
-            return "Kubernetes"
-        for path, name in (("run/.containerenv", "Podman"), (".dockerenv", "Docker")):
-            if self.exists(path):
-                return name
-        said = [self.read("run/systemd/container"), *self.read("proc/1/environ").split("\0")]
-        for word in said:
-            name = word.removeprefix("container=")
-            if name and (word.startswith("container=") or word == said[0]):
-                return name
-        groups = self.read("proc/self/cgroup")
-        known = {
-            "kubepods": "Kubernetes",
-            "docker": "Docker",
-            "libpod": "Podman",
-            "containerd": "containerd",
-            "lxc": "LXC",
-        }
-        return next((name for word, name in known.items() if word in groups), "")
+        return container.engine(self.root, self.environ)
 
     @cached_property
     def symbols(self) -> frozenset[str]:

@@ -39,6 +39,38 @@ LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
 CALL_LIMIT = 2.0
 """Seconds for one call. The guide's heartbeat may be late, not absent: well below the slack of 10 s."""
+LOST_PATIENCE = 6.0
+"""Seconds for which another process may hold the lock's file that has come in the place of this heart's: a command that
+asks who holds it, or makes one call, lets go of it sooner."""
+
+
+class LockKeeper:
+    """Looks after the file of ``held``. ``tell`` takes what people have to know, once."""
+
+    def __init__(
+        self, held: lock.Lock, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._held = held
+        self._tell = tell
+        self._clock = clock
+        self._since: float | None = None
+        self._lost = False
+
+    def lost(self) -> bool:
+        """Another process has the lock now, its file having been removed or replaced: the heartbeats are that one's."""
+        if self._lost or self._held.keep():
+            self._since = None
+            return self._lost
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        if now - self._since >= LOST_PATIENCE:
+            self._lost = True
+            self._tell(
+                "The lock's file was removed or replaced, and another process holds it now: two would mask each other. "
+                "This exporter hands monitoring back; the other one switches it on for itself."
+            )
+        return self._lost
 
 
 def run(heart: Heart, link: Link, wakeup: int) -> int:
@@ -112,11 +144,12 @@ def main(argv: list[str]) -> int:
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
+    keeper = LockKeeper(held, lambda text: link.send(LogLine("critical", text)))
     heart = Heart(
         monitor_for(settings),
         Policy(rules, time.monotonic(), *taken_over(before, settings)),
         link,
-        stop=lambda: bool(stops),
+        stop=lambda: bool(stops) or keeper.lost(),
         note=note,
         maintenance=Maintenance(settings.lock_file).left,
     )

@@ -264,7 +264,7 @@ class Heartbeat:
                 self._confirmed = True
                 self._over.set()
             log.warning(
-                "heartbeats were stopped by a signal, and monitoring is off; restart the exporter to begin again"
+                "heartbeats have been stopped, and monitoring is off; restart the exporter to begin again"
             )
             return False
         with self._life:

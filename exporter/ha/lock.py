@@ -14,20 +14,20 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from exporter.errors import ConfigError
 from exporter.ha.rules import Leftover
+from exporter.machine import container
 
 if sys.platform != "win32":
     import fcntl
 
 DEFAULT_PATH = "/run/vmguest-exporter/ha.lock"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/var/run/secrets/kubernetes.io"))
-"""Files of container engines: Docker, Podman, Kubernetes."""
-MOUNTS = Path("/proc/self/mountinfo")
+MOUNTS = "proc/self/mountinfo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,16 @@ class Record:
 class Lock:
     """A lock that this process holds until :meth:`release` or its end. ``before``: what the last holder left."""
 
-    def __init__(self, descriptor: int, boot_id: str, before: Record) -> None:
+    def __init__(self, descriptor: int, path: str, boot_id: str, before: Record) -> None:
         self.before = before
         self._descriptor = descriptor
+        self._path = path
         self._boot_id = boot_id
         self.note(before.leftover, before.bad_for)
 
     def note(self, leftover: Leftover, bad_for: float = 0.0) -> bool:
         """Write down what a successor would have to take over from now on; False: it could not be written."""
+        self._noted = leftover, bad_for
         lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
@@ -58,6 +60,24 @@ class Lock:
             os.ftruncate(self._descriptor, len(lines))
         except OSError:
             return False
+        return True
+
+    def keep(self) -> bool:
+        """Take the lock again where its file was removed or replaced. False: another process holds what lies there now.
+
+        Where no file can be made (a full disk, a directory that is gone) nobody else can take the lock either.
+        """
+        if _is_at(self._descriptor, self._path):
+            return True
+        try:
+            descriptor = _locked(self._path)
+        except ConfigError:
+            return True
+        if descriptor is None:
+            return False
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self.note(*self._noted)
         return True
 
     def release(self) -> None:
@@ -71,18 +91,8 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None
         ConfigError: the file can't be had, or its directory is no place for it.
     """
     here = boot(boot_id)
-    while True:
-        descriptor = _open(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        if _is_at(descriptor, path):
-            break
-        # Somebody removed the file between open and lock: what was locked keeps nobody out.
-        os.close(descriptor)
-    return Lock(descriptor, here, _record(_lines(descriptor), here))
+    descriptor = _locked(path)
+    return None if descriptor is None else Lock(descriptor, path, here, _record(_lines(descriptor), here))
 
 
 def holder(path: str = DEFAULT_PATH) -> int | None:
@@ -113,30 +123,29 @@ def record(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Record:
     return _record(lines, boot(boot_id))
 
 
-def check_shared(path: str, *, containers: tuple[Path, ...] = CONTAINERS, mounts: Path = MOUNTS) -> None:
+def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> None:
     """Refuse a lock that only this container can see: another container's heartbeats would not be kept out by it.
 
+    ``root``: where the files are that tell of containers and mounts.
+
     Raises:
-        ConfigError: the directory is not mounted from the machine; says what to mount.
+        ConfigError: the directory is not the machine's; says what to mount.
     """
-    if not any(each.exists() for each in containers):
+    engine = container.engine(root, environ)
+    if not engine:
         return
     folder = Path(path).parent.resolve()
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+        mounts = (root / MOUNTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    for line in lines:
-        # "36 35 98:0 /mnt1 /mnt2 rw,noatime …": what of the file system is mounted, and where (proc(5)).
-        root, point = line.split(" ")[3:5]
-        own = root == "/" or "empty-dir" in root
-        if not own and point != "/" and folder.is_relative_to(point):
-            return
-    raise ConfigError(
-        f"{path}: this is a container, and {folder} is its own: heartbeats of another container, or of the machine, would "
-        f"not be kept out. Mount that directory from the machine (docker run -v {folder}:{folder}; Kubernetes: a "
-        "hostPath volume of type DirectoryOrCreate)"
-    )
+        mounts = ""
+    if not container.is_the_machines(PurePosixPath(folder), mounts):
+        raise ConfigError(
+            f"{path}: this is a container ({engine}), and {folder} is its own or a volume, not the machine's directory of that "
+            "path: heartbeats of another container, or of the machine, would be neither seen nor kept out. Mount it from the "
+            f"machine, at the same path (docker run -v {folder}:{folder}; Kubernetes: a hostPath volume of type "
+            "DirectoryOrCreate)"
+        )
 
 
 def boot(boot_id: Path = BOOT_ID) -> str:
@@ -147,7 +156,27 @@ def boot(boot_id: Path = BOOT_ID) -> str:
         return "-"
 
 
+def _locked(path: str) -> int | None:
+    """The file at ``path``, locked; None when another process holds it."""
+    while True:
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if _is_at(descriptor, path):
+            return descriptor
+        # Somebody removed the file between open and lock: what was locked keeps nobody out.
+        os.close(descriptor)
+
+
 def _open(path: str) -> int:
+    if not Path(path).is_absolute():
+        raise ConfigError(
+            f"{path}: the lock of the heartbeats needs a whole path: by a relative one, exporters that were started in "
+            "different directories would each hold one of their own"
+        )
     folder = Path(path).parent
     try:
         found = folder.stat()

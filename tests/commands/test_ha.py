@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.commands import ha as command
-from exporter.commands import ha_maintenance
+from exporter.commands import ha_desk, ha_maintenance
 from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
@@ -29,10 +29,13 @@ from exporter.ha import lock
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
+from exporter.ha.wire import WireAppMonitor
 from exporter.protocol.appmonitor import Code
+from exporter.session.wire import Channel
 from exporter.simulator.ha import Monitor, MonitorOptions
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
+from exporter.transport.unix import UnixConnector
 
 
 class Desk:
@@ -99,6 +102,9 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
     ]:
         assert desk.run(*words.split()) == status, words
         said.append(capsys.readouterr())
+    holder = (
+        "no exporter holds {}; one that starts switches monitoring on again, and --for keeps it from that\n"
+    )
     assert [text.out for text in said] == [
         "not enabled\n",
         "gray\n",
@@ -108,10 +114,7 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
         "heartbeat taken\n",
         "green\n",
         "application state: ok\n",
-        (
-            "monitoring is off, confirmed by the host\n"
-            "no exporter sends heartbeats; one that starts switches monitoring on again, and --for keeps it from that\n"
-        ),
+        ("monitoring is off, confirmed by the host\n" + holder.format(desk.lock_file)),
         "not enabled\n",
     ]
     assert said[2].err == "vmguest-exporter: the host answered 2 (monitoring is not enabled)\n"
@@ -252,7 +255,7 @@ def test_maintenance_with_an_end(desk: Desk, capsys: pytest.CaptureFixture[str])
     assert "another 30 min" in capsys.readouterr().out
     assert desk.run("status") == command.NO
     out = capsys.readouterr().out
-    assert "exporter: none sends heartbeats\nmaintenance: until " in out
+    assert f"exporter: none holds {desk.lock_file}\nmaintenance: until " in out
     assert "monitoring: off\napplication status: gray\n" in out
 
 
@@ -428,6 +431,7 @@ OK = Code.OK
 
 
 def test_disable_is_repeated_until_the_host_confirms_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    note(desk, Leftover.MONITORING)
     monitor = stubborn(monkeypatch, OK, OK, True, RefusedError("no"), OK, False)
     assert desk.run("disable") == command.OK
     assert monitor.calls == [
@@ -445,12 +449,14 @@ def test_disable_is_repeated_until_the_host_confirms_it(desk: Desk, monkeypatch:
 def test_disable_that_is_never_confirmed_is_said_so(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    note(desk, Leftover.MONITORING)
     stubborn(monkeypatch, OK, *[Code.INTERNAL_ERROR, True] * 20)
     assert desk.run("disable") == command.NO
     assert "still on after 5 s; to Disable the host answered 1" in capsys.readouterr().err
 
 
 def test_disable_without_a_host_ends_after_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    note(desk, Leftover.MONITORING)
     monitor = stubborn(monkeypatch, *[RefusedError("no")] * 20)
     assert desk.run("disable") == command.NO_CHANNEL
     assert monitor.calls.count("disable") == 6
@@ -461,6 +467,7 @@ def test_disable_without_a_host_ends_after_its_time(desk: Desk, monkeypatch: pyt
 def test_disable_is_not_repeated_where_nothing_will_change(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: VMGuestError
 ) -> None:
+    note(desk, Leftover.MONITORING)
     monitor = stubborn(monkeypatch, error, error)
     assert desk.run("disable") in {command.NOT_SUPPORTED, command.NOT_VMWARE}
     assert monitor.calls == ["post_app_state", "disable", "close"]
@@ -493,7 +500,8 @@ def test_a_request_for_a_reset_is_taken_back_with_monitoring(
     asked(desk)
     note(desk, noted)
     StopNote(desk.lock_file).write()
-    assert desk.run(*call.split()) == command.OK
+    seen = noted is Leftover.REQUEST or call == "finish-stop"
+    assert desk.run(*call.split()) == (command.OK if seen else command.HELD)
     assert desk.monitor.seconds_left() is None
     assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
     assert "confirmed by the host" in capsys.readouterr().out
@@ -541,6 +549,73 @@ def test_enabling_by_hand_forgets_no_request(desk: Desk) -> None:
     asked(desk)
     assert desk.run("enable", "--unattended") == command.OK
     assert lock.record(desk.lock_file).leftover is Leftover.REQUEST
+
+
+# Somebody whom the command can't see
+
+
+@pytest.mark.parametrize("words", ["disable", "disable --for 30m", "enable", "enable --unattended", "status"])
+def test_monitoring_that_nobody_here_left_on_is_somebodys(
+    desk: Desk, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Found by force: another mount namespace, and "no exporter sends heartbeats" beside one that beat on."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    status = desk.run(*words.split())
+    assert status == (command.OK if words == "status" else command.HELD)
+    assert desk.monitor.enabled is not words.startswith("disable"), "the host is told all the same"
+    assert "somebody whom this command can't see may send heartbeats" in capsys.readouterr().err
+
+
+def test_what_a_dead_exporter_left_on_is_nobodys(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    note(desk, Leftover.MONITORING)
+    assert desk.run("disable") == command.OK
+    assert "can't see" not in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def from_a_container(desk: Desk) -> Iterator[ha_desk.Desk]:
+    with contextlib.closing(WireAppMonitor(Channel(UnixConnector(str(desk.socket)), 2.0))) as monitor:
+        yield ha_desk.Desk(
+            desk.lock_file,
+            monitor,
+            desk.sleep,
+            lambda: desk.slept,
+            "this is a container, and /run/x is its own",
+        )
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_disable_from_a_container_without_the_machines_lock_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], seconds: float | None
+) -> None:
+    desk.run("enable", "--unattended")
+    with from_a_container(desk) as inside:
+        assert ha_maintenance.disable(inside, seconds) == command.HELD
+    assert not desk.monitor.enabled
+    said = capsys.readouterr()
+    assert "this is a container" in said.err
+    assert "maintenance" not in said.out, "nobody would see it"
+    assert Maintenance(desk.lock_file).left() is None
+
+
+def test_enable_from_such_a_container_is_refused(desk: Desk) -> None:
+    with from_a_container(desk) as inside, pytest.raises(ConfigError, match="this is a container"):
+        ha_maintenance.enable(inside, unattended=True)
+    assert not desk.monitor.enabled
+
+
+def test_a_command_looks_whether_it_can_see_the_machines_lock(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_path: str) -> None:
+        raise ConfigError("this is a container")
+
+    monkeypatch.setattr(lock, "check_shared", refuse)
+    desk.settings = Settings(ha=Ha(lock_file=desk.lock_file))
+    stubborn(monkeypatch, False, OK, OK, False)
+    assert desk.run("disable", vmware=True) == command.HELD
+    assert "this is a container" in capsys.readouterr().err
 
 
 # A lock's directory that takes nothing

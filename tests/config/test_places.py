@@ -49,6 +49,8 @@ def test_a_lock_file_need_not_be_there_and_is_a_file(tmp_path: Path) -> None:
     file.write_bytes(bytes(5000))
     with pytest.raises(ValueError, match="larger than 4,096 bytes, so it must be something else"):
         LockFile().parse(str(file))
+    with pytest.raises(ValueError, match="would not see each other"):
+        LockFile().parse("ha.lock")
     file.unlink()
     os.mkfifo(file)
     for path, why in (

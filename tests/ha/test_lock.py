@@ -135,6 +135,46 @@ def test_a_file_that_was_removed_keeps_nobody_out(
     held.release()
 
 
+def test_one_whose_file_is_removed_under_it_takes_it_again(path: str, boot: Path) -> None:
+    """Found by force: a second exporter started, and beat beside the first."""
+    held = taken(path, boot)
+    held.note(Leftover.REQUEST, 7.0)
+    Path(path).unlink()
+    assert holder(path) is None
+    assert held.keep()
+    assert holder(path) == os.getpid()
+    assert acquire(path, boot_id=boot) is None
+    assert lock.record(path, boot_id=boot) == lock.Record(Leftover.REQUEST, 7.0)
+    inode = Path(path).stat().st_ino
+    assert held.keep()
+    assert Path(path).stat().st_ino == inode
+    held.release()
+    assert holder(path) is None
+
+
+def test_one_whose_file_is_replaced_takes_that_one_unless_another_has_it(path: str, boot: Path) -> None:
+    held = taken(path, boot)
+    held.note(Leftover.MONITORING)
+    Path(path).unlink()
+    second = taken(path, boot)
+    assert not held.keep()
+    second.release()
+    assert held.keep()
+    assert lock.record(path, boot_id=boot).leftover is Leftover.MONITORING
+    held.release()
+
+
+def test_where_no_file_can_be_made_nobody_else_has_it_either(path: str, boot: Path) -> None:
+    held = taken(path, boot)
+    folder = Path(path).parent
+    folder.rename(folder.with_name("elsewhere"))
+    assert held.keep()
+    folder.mkdir()
+    assert held.keep()
+    assert holder(path) == os.getpid()
+    held.release()
+
+
 def test_a_word_that_can_not_be_written_is_no_error(path: str, boot: Path) -> None:
     held = taken(path, boot)
     held.release()
@@ -210,29 +250,84 @@ RUN = "/run/vmguest-exporter"
 OVERLAY = "10 1 0:50 / / rw - overlay overlay rw\n"
 
 
+def machine(tmp_path: Path, mounts: str, mark: str = ".dockerenv") -> Path:
+    """A root with the mounts, and the file ``mark`` of a container engine."""
+    table = tmp_path / "proc/self/mountinfo"
+    table.parent.mkdir(parents=True)
+    table.write_text(mounts)
+    if mark:
+        (tmp_path / mark).touch()
+    return tmp_path
+
+
+VOLUMES = [
+    "/var/lib/docker/volumes/0123456789abcdef/_data",
+    "/var/lib/docker/volumes/vmguest-exporter/_data",
+    "/docker/volumes/vmguest-exporter/_data",
+    "/var/lib/containers/storage/volumes/vmguest-exporter/_data",
+    "/var/lib/kubelet/pods/11-22/volumes/kubernetes.io~empty-dir/vmguest-exporter",
+    "/var/lib/kubelet/pods/11-22/volumes/kubernetes.io~csi/pvc-1/mount",
+    "/pods/11-22/volume-subpaths/run/exporter/0",
+    "/var/lib/containerd/io.containerd.grpc.v1.cri/containers/11/volumes/22",
+    "/opt/local-path-provisioner/pvc-11_default_run",
+    "/srv/somewhere-else",
+]
+"""What container engines and Kubernetes mount for volumes of their own, as mountinfo names it."""
+
+
 @pytest.mark.parametrize(
     "mounts",
     [
+        "",
+        "nonsense\n",
         OVERLAY,
         OVERLAY + f"11 10 0:51 / {RUN} rw - tmpfs tmpfs rw\n",
         OVERLAY + "11 10 0:51 / /run rw - tmpfs tmpfs rw\n",
-        OVERLAY + f"11 10 8:1 /kubelet/kubernetes.io~empty-dir/run {RUN} rw - ext4 /dev/sda1 rw\n",
         OVERLAY + "11 10 0:22 /vmguest /run/vmguest rw - tmpfs tmpfs rw\n",
+        OVERLAY
+        + f"11 10 0:22 /vmguest-exporter {RUN} rw - tmpfs tmpfs rw\n12 11 0:51 / {RUN} rw - tmpfs tmpfs rw\n",
+        *[OVERLAY + f"11 10 8:1 {volume} {RUN} rw - ext4 /dev/sda1 rw\n" for volume in VOLUMES],
     ],
 )
 def test_a_container_without_the_machines_directory_is_refused(tmp_path: Path, mounts: str) -> None:
-    mark, table = tmp_path / "mark", tmp_path / "mountinfo"
-    table.write_text(mounts)
-    lock.check_shared(f"{RUN}/ha.lock", containers=(mark,), mounts=table)
-    mark.touch()
+    """Found by force: a volume counted as the machine's directory, and two exporters each held a lock of their own."""
+    root = machine(tmp_path, mounts)
     with pytest.raises(ConfigError, match=f"docker run -v {RUN}:{RUN}"):
-        lock.check_shared(f"{RUN}/ha.lock", containers=(mark,), mounts=table)
+        lock.check_shared(f"{RUN}/ha.lock", root=root, environ={})
 
 
-def test_a_container_with_the_machines_directory_is_taken(tmp_path: Path) -> None:
-    table = tmp_path / "mountinfo"
-    table.write_text(OVERLAY + f"11 10 0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw\n")
-    lock.check_shared(f"{RUN}/ha.lock", containers=(tmp_path,), mounts=table)
+def test_no_container_needs_no_mount(tmp_path: Path) -> None:
+    lock.check_shared(f"{RUN}/ha.lock", root=machine(tmp_path, OVERLAY, ""), environ={})
+
+
+def test_a_pod_without_a_token_is_a_container(tmp_path: Path) -> None:
+    """As the project's own DaemonSet makes them, under containerd: no engine's file is there."""
+    root = machine(tmp_path, OVERLAY, "")
+    with pytest.raises(ConfigError, match="Kubernetes"):
+        lock.check_shared(f"{RUN}/ha.lock", root=root, environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("mount", "folder"),
+    [
+        (f"0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw", RUN),
+        (f"8:1 {RUN} {RUN} rw - ext4 /dev/sda1 rw", RUN),
+        (f"0:22 /vmguest-exporter {RUN} rw - tmpfs tmpfs rw", f"{RUN}/below"),
+        ("0:40 /@/var/lib/x /var/lib/x rw - btrfs /dev/sda1 rw", "/var/lib/x"),
+        ("8:1 /lib/x\\040y /var/lib/x\\040y rw - xfs /dev/sda2 rw", "/var/lib/x y"),
+    ],
+)
+def test_a_container_with_the_machines_directory_is_taken(tmp_path: Path, mount: str, folder: str) -> None:
+    root = machine(tmp_path, f"{OVERLAY}11 10 {mount}\n")
+    lock.check_shared(f"{folder}/ha.lock", root=root, environ={})
+
+
+def test_a_relative_path_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by force: from two directories, two exporters each held a lock of their own."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="needs a whole path"):
+        acquire("ha.lock")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root only: files of another user")

@@ -1,0 +1,102 @@
+"""Where the single calls of ``vmguest-exporter ha`` are made from: what they see, ask, and say."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.errors import VMGuestError
+from exporter.ha import lock
+from exporter.ha.base import AppMonitor
+from exporter.ha.hand_back import HandedBack, hand_back
+from exporter.ha.host_state import CallResult
+from exporter.ha.rules import Leftover
+from exporter.protocol.appmonitor import Code
+
+OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where the calls are made from: the lock that says who beats, the host, and a way to wait."""
+
+    path: str
+    monitor: AppMonitor
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    unseen: str = ""
+    """Why the machine's lock can't be seen from here, as in a container that has its directory not mounted."""
+
+    @property
+    def heart(self) -> str:
+        return f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
+
+    @property
+    def leftover(self) -> Leftover:
+        """What may be left at the host, by the lock's file."""
+        return lock.record(self.path).leftover
+
+    def stranger(self) -> bool:
+        """Monitoring is on, and nobody who can be seen from here sends heartbeats or has left it on."""
+        if lock.holder(self.path) is not None or self.leftover is not Leftover.NOTHING:
+            return False
+        try:
+            return self.monitor.is_enabled()
+        except VMGuestError:
+            return False
+
+    def heart_is_done(self) -> bool:
+        """By its own word it has handed monitoring back."""
+        return self.leftover is Leftover.NOTHING
+
+    def wait(self, true: Callable[[], bool], limit: float) -> bool:
+        """Whether it became true in time."""
+        deadline = self.clock() + limit
+        while not (found := true()) and self.clock() < deadline:
+            self.sleep(0.1)
+        return found
+
+
+def off(desk: Desk, limit: float) -> int:
+    """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
+
+    Raises:
+        VMGuestError: the host's last word, where it was an error.
+    """
+    found = hand_back(desk.monitor, desk.leftover, limit, sleep=desk.sleep, clock=desk.clock)
+    if found.confirmed:
+        return OK
+    if found.pending:
+        complain(
+            f"a request for a reset of this VM is NOT taken back ({_words(found.to_take_back)}), and vSphere HA may still "
+            "act on it: repeat this, or `vmguest-exporter ha post-app-state ok`"
+        )
+    return _still_on(found, limit)
+
+
+def _still_on(found: HandedBack, limit: float) -> int:
+    if found.off:
+        complain("monitoring is off, confirmed by the host")
+    elif isinstance(found.last, VMGuestError):
+        raise found.last
+    else:
+        complain(f"monitoring is still on after {limit:g} s; to Disable {_words(found.to_disable)}")
+    return NO
+
+
+def _words(result: CallResult) -> str:
+    return f"the host answered {result.words}" if isinstance(result, Code) else str(result)
+
+
+def not_noted(desk: Desk) -> int:
+    complain(
+        f"{desk.path} and what is beside it can't be written, so what stood there before still does: an exporter that starts "
+        "asks the host once more"
+    )
+    return NOT_NOTED
+
+
+def complain(sentence: str) -> None:
+    print(f"vmguest-exporter: {sentence}", file=sys.stderr)
