@@ -189,7 +189,9 @@ class History:
     def boot(self) -> None:
         """The exporter starts."""
         world = self.world
-        reader = ExtendedReader(self.extended, clock=world.clock, wall=world.wall) if self.extended else None
+        self.rounds = (
+            ExtendedReader(self.extended, clock=world.clock, wall=world.wall) if self.extended else None
+        )
         self.oracle = Readings()
         if (known := self.memory.known) is not None:
             self.oracle.recalled = Recalled(*known)
@@ -198,7 +200,7 @@ class History:
             INTERVAL,
             clock=world.clock,
             wall=world.wall,
-            extended=reader,
+            extended=self.rounds,
             memory=self.memory,  # type: ignore[arg-type]
         )
         self.published = Once(
@@ -359,6 +361,9 @@ class History:
         """
         world, shown = self.world, self.shown
         if (self.told or 0) < 1e9 or shown is None or shown.session_id != world.session:
+            return False
+        if self.rounds is None or self.rounds.state.snapshot is not shown:
+            # One that waited is shown since this poll.
             return False
         return all(
             told.generation == world.generation and told.counters[key] > 1e5
