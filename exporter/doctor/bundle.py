@@ -125,7 +125,7 @@ class BundleContents:
         return ran.out + "\n"
 
     def _log_of_winsw(self) -> str:
-        """By ``logpath`` in deploy/windows/vmguest-exporter.xml, and docs/windows.md."""
+        """By ``logpath`` in the configuration of the Windows service, and docs/windows.md."""
         folder = self.world.environ.get("ProgramData", r"C:\ProgramData")
         file = Path(folder, UNIT, f"{UNIT}.err.log")
         try:
