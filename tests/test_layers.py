@@ -36,6 +36,7 @@ RULES: dict[str, frozenset[str]] = {
     "advice": frozenset({"errors", "machine"}),
     "markdown": frozenset(),
     "once": frozenset(),
+    "urls": frozenset(),
     # What this machine is.
     "machine": VALUES,
     # Bytes and values: knows of no I/O.
@@ -49,7 +50,7 @@ RULES: dict[str, frozenset[str]] = {
     "poller": VALUES | {"session", "advice"},
     "insight": frozenset({"catalogue", "snapshot"}),
     "metrics": VALUES | {"machine", "insight"},
-    "outputs": VALUES | {"files", "metrics", "insight", "machine", "once"},
+    "outputs": VALUES | {"files", "metrics", "insight", "machine", "once", "urls"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
     "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice"},
     # The far side, with the production codec.
@@ -57,7 +58,7 @@ RULES: dict[str, frozenset[str]] = {
     # The exporters of a simulated fleet: puts parts together, as app does.
     "fleet": VALUES | {"session", "poller", "insight", "metrics", "outputs", "simulator"},
     # What an operator touches.
-    "config": VALUES | {"files", "machine"},
+    "config": VALUES | {"files", "machine", "urls"},
     "log": VALUES,
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES

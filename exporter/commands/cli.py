@@ -107,6 +107,9 @@ def _run(argv: Sequence[str]) -> int:
         return USAGE
     if command is SERVE:
         for word in line.rest:
+            if word in line.hidden:
+                line.problems.append("serve takes settings only; put a value that has spaces in quotes")
+                continue
             hint = did_you_mean(word.partition("=")[0], flags.flags()) if word.startswith("--") else ""
             line.problems.append(f"{word}: serve takes settings only{hint}")
         return app.serve(settings(), os.environ)
@@ -122,7 +125,7 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
         foreign = (f"{each.where} has no effect on {command.name}{needed}" for each in line.given)
         raise ConfigError(*line.problems, *foreign)
     # The parser of the command, or of one of its own commands, prints the help.
-    reader = parser.of(command)
+    reader = parser.of(command, line.hidden)
     try:
         args = reader.parse_args([*line.rest, "--help"] if line.help else line.rest)
     except SystemExit as end:

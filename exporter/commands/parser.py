@@ -143,12 +143,16 @@ class _HelpfulParser(ArgumentParser):
 class _OwnParser(_HelpfulParser):
     """Of a command, or of one of its own commands. Takes no abbreviation, and says which flag or word was meant.
 
-    ``settings``: the flags that were taken out before and may have been meant too.
+    ``settings``: the flags that were taken out before and may have been meant too. ``hidden``: words that no message
+    may repeat.
     """
 
-    def __init__(self, *args: Any, settings: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, settings: Sequence[str] = (), hidden: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._settings = settings
+        self._hidden = hidden
         self._has_commands = False
         self.problem = ""
         """What was wrong, once parsing has ended in SystemExit."""
@@ -156,7 +160,7 @@ class _OwnParser(_HelpfulParser):
     def add_subparsers(self, **kwargs: Any) -> Any:
         self._has_commands = True
         return super().add_subparsers(
-            parser_class=partial(_OwnParser, settings=self._settings),  # type: ignore[call-overload]
+            parser_class=partial(_OwnParser, settings=self._settings, hidden=self._hidden),  # type: ignore[call-overload]
             **kwargs,
         )
 
@@ -176,6 +180,8 @@ class _OwnParser(_HelpfulParser):
     def error(self, message: str) -> NoReturn:
         if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
             message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
+        for word in self._hidden:
+            message = message.replace(word, "<hidden>")
         self.problem = message
         super().error(message)
 
@@ -200,7 +206,7 @@ class _Short(RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def of(command: Command) -> _OwnParser:
+def of(command: Command, hidden: Sequence[str] = ()) -> _OwnParser:
     """The parser of a command's own arguments; imports its module."""
     parser = _OwnParser(
         prog=f"{PROGRAM} {command.name}",
@@ -208,6 +214,7 @@ def of(command: Command) -> _OwnParser:
         formatter_class=_Short,
         add_help=False,
         settings=flags() if command.settings else (),
+        hidden=hidden,
     )
     settings = f"; {PROGRAM} --help has settings" if command.settings else ""
     parser.add_argument(*HELP, action="help", help=f"this{settings}")

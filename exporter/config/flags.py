@@ -29,6 +29,8 @@ class CommandLine:
     help: bool = False
     version: bool = False
     broken: bool = False
+    hidden: list[str] = field(default_factory=list)
+    """Words that may be the rest of a secret, for want of quotes; not to be repeated."""
 
 
 def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
@@ -76,6 +78,8 @@ def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
         help=args.help,
         version=args.version,
     )
+    stray = _after_secrets(argv, commands)
+    line.hidden = [*stray]
     known = [*flags(), *HELP, *VERSION]
     flag = ""
     while left and not line.command:
@@ -86,10 +90,31 @@ def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
             line.problems.append(f"{name}: no such flag{did_you_mean(name, known)}")
         elif flag and "=" not in flag and word not in commands:
             flag = ""  # Most likely the value of the flag that isn't known.
+        elif word in stray:
+            line.problems.append(
+                f"{stray[word]}: a word that is no command stands after it; put its value in quotes"
+            )
+            break
         else:
             line.command = word
     line.rest = left
     return line
+
+
+def _after_secrets(argv: Sequence[str], commands: Sequence[str]) -> dict[str, str]:
+    """Words that follow the value of a secret setting and are no command's name, each with the flag before it."""
+    secrets = {row.flag for row in OPTIONS if row.kind.secret}
+    found = {}
+    flag, value = "", False
+    for word in argv:
+        if value:
+            value = False
+        elif word.startswith("-"):
+            name, equals, _ = word.partition("=")
+            flag, value = (name, not equals) if name in secrets else ("", False)
+        elif flag and word not in commands:
+            found[word] = flag
+    return found
 
 
 class _Collect(Action):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from exporter.config.options import Option
 from exporter.config.places import Endpoint
-
-_LOGIN = re.compile(r"((?:https?://)?)[^\s\"]*@", re.IGNORECASE)
-"""Name and password in a URL, which are refused and must not be repeated while saying so."""
+from exporter.urls import without_secrets
 
 _SHOWN = 200
 """Characters of a value that a message repeats; paths are long."""
@@ -28,10 +25,11 @@ class Given(NamedTuple):
     def problem(self, why: str) -> str:
         """A sentence: where, what was given, what was expected, and why this is not it."""
         given = self.where
-        if not self.option.kind.secret:
-            text = _literal(self.raw) if self.native else str(self.raw)
-            if isinstance(self.option.kind, Endpoint):
-                text = _LOGIN.sub(r"\1<hidden>@", text)
+        raw = self.raw
+        if url := isinstance(self.option.kind, Endpoint):
+            raw = without_secrets(raw if isinstance(raw, str) else _literal(raw))
+        if url or not self.option.kind.secret:
+            text = _literal(raw) if self.native else str(raw)
             given += f" = {text[:_SHOWN]}" if self.native else f"={text[:_SHOWN]}"
         return f"{given}: expected {self.option.kind.expects}" + (f"; {why}" if why else "")
 

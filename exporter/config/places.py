@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from exporter import files
 from exporter.config.values import ValueKind
+from exporter.urls import without_secrets
 
 
 class Location(ValueKind):
@@ -130,6 +131,7 @@ class Endpoint(ValueKind):
 
     placeholder = "URL"
     expects = "http://HOST:PORT, https://HOST:PORT or HOST:PORT"
+    secret = True
 
     def parse(self, text: str) -> str:
         if not text or re.search(r"\s", text):
@@ -137,6 +139,9 @@ class Endpoint(ValueKind):
         if "@" in text.partition("?")[0]:
             raise ValueError("a name or password in a URL ends up in logs; use a header")
         return text
+
+    def show(self, value: object) -> str:
+        return without_secrets(str(value))
 
 
 class Header(ValueKind):

@@ -25,7 +25,7 @@ class ValueKind:
     repeatable = False
     """Whether several values make one setting; then :meth:`parse` and :meth:`native` return one of them."""
     secret = False
-    """Whether the value may be one; it is then in no message and no ``repr``."""
+    """Whether the value may be or hold one; it is then in no ``repr``, and in a message as :meth:`show` has it, or not at all."""
 
     def __init__(self, placeholder: str = "") -> None:
         if placeholder:

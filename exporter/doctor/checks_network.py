@@ -109,9 +109,9 @@ def otlp_endpoint(world: World) -> Diagnosis:
     if push is None:
         return skip("No OTLP receiver is configured.")
     if push.proxied:
-        return skip(f"The OTLP receiver {push.endpoint} is not tried: a proxy may stand between.")
+        return skip(f"The OTLP receiver {push.receiver} is not tried: a proxy may stand between.")
     if push.endpoint.startswith(GRPC_NAMES):
-        return skip(f"The OTLP receiver {push.endpoint} is not tried: gRPC resolves that name itself.")
+        return skip(f"The OTLP receiver {push.receiver} is not tried: gRPC resolves that name itself.")
     url = urlsplit(push.endpoint if "://" in push.endpoint else f"//{push.endpoint}")
     host, port = url.hostname or "", url.port or (443 if push.secure else 80)
     where = f"{host}:{port}"

@@ -109,7 +109,7 @@ class FleetPush:
         if why and not self._failing:
             log.warning(
                 "the OTLP receiver takes no exports, which wait",
-                extra={"endpoint": self._settings.endpoint, "reason": why},
+                extra={"endpoint": self._settings.receiver, "reason": why},
             )
         elif self._failing and not why:
             log.info("the OTLP receiver takes exports again")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.commands.cli import main
 from exporter.config import Address, Settings, flags, load
 from exporter.errors import ConfigError
 
@@ -113,6 +114,41 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, login: 
     for problem in found:
         assert f"{scheme}<hidden>@collector:4318" in problem
         assert "cret" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h h:1/v1?api-key=s3cret", "https://u:s3cret@h/v1?api-key=s3cret", "u:s3?cret@h:1", "h h#s3cret"],
+)
+def test_a_key_in_a_url_is_not_repeated(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f'[otlp]\nendpoint = "{url}"\nmetrics-endpoint = ["{url}"]\n')
+    found = problems(f"--otlp.endpoint={url}", f"--config.file={path}", VMGUEST_OTLP_METRICS_ENDPOINT=url)
+    if "?cret" not in url:  # which is a host without "@", so far as this can tell
+        assert len(found) == 4
+    for problem in found:
+        assert "s3" not in problem
+        assert "cret" not in problem
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["doctor"], ["check"], ["ha", "status"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--otlp.headers=authorization=Bearer", "S3CR3T"],
+        ["--otlp.headers", "authorization=Bearer", "S3CR3T"],
+        ["--otlp.metrics-endpoint=http://h/v1?key=Bearer", "S3CR3T", "S3CR3T2"],
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_the_rest_of_a_secret_without_quotes_is_not_repeated(
+    command: list[str], words: list[str], first: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, *command] if first else [*command, *words]) in {2, 3}
+    said = capsys.readouterr()
+    assert "S3CR3T" not in said.out + said.err
+    if not command or first:
+        assert "put its value in quotes" in said.out + said.err
 
 
 def test_headers_from_flags_and_from_a_table(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_settings_are_frozen_values() -> None:
 
 def test_secrets_are_not_in_any_text_of_the_settings() -> None:
     settings = Settings(
-        otlp=Otlp(endpoint="localhost:1", headers=(("authorization", "hush"), ("x", "hush2")))
+        otlp=Otlp(endpoint="localhost:1/?key=hush", headers=(("authorization", "hush"), ("x", "hush2")))
     )
     assert "hush" not in repr(settings)
     assert "hush" not in str(shown(settings))

@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from exporter.outputs.otlp.client import MISADDRESSED_LIMIT, ExportResult, Outcome
+from exporter.urls import without_secrets
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """The specification's."""
@@ -54,7 +55,8 @@ def judge(answer: HttpAnswer, now: float | None = None) -> ExportResult:
     reason = f"HTTP {status} {answer.reason}".strip()
     if 300 <= status < 400:
         reason += (
-            f", a redirect to {answer.headers.get('location', 'nowhere')}: an endpoint must be the final URL"
+            f", a redirect to {without_secrets(answer.headers.get('location', 'nowhere'))}:"
+            " an endpoint must be the final URL"
         )
     elif message := _message(answer):
         reason += f": {message}"

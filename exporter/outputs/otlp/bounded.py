@@ -1,7 +1,7 @@
 """``requests`` with a time limit over all of an answer, which notices where one is cut in its head.
 
 Alone, ``http.client`` grants each byte the whole limit, takes the end of the stream for the end of the headers, and
-reads lines without end. This uses the documented extension points: transport adapters of requests, connection
+reads without end. This uses the documented extension points: transport adapters of requests, connection
 classes of urllib3, ``response_class`` and ``fp`` of http.client.
 """
 
@@ -21,8 +21,8 @@ from urllib3.util.ssltransport import SSLTransport
 
 from exporter.outputs.otlp.client import MAX_ANSWER
 
-MAX_LINE = 64 * 1024
-"""Bytes, as http.client has it."""
+MAX_READ = MAX_ANSWER + 64 * 1024
+"""Bytes of an answer as it is sent: its head, and the sizes of its chunks, beside the body."""
 
 
 class CutAnswer(ConnectionError):
@@ -36,13 +36,17 @@ class AnswerTooLarge(ConnectionError):
 
 
 class _Stream(io.RawIOBase):
-    """What a socket gives until its time limit, as it stands now, is over."""
+    """What a socket gives of one answer until its time limit, as it stands now, is over; :data:`MAX_READ` at most.
+
+    Counted here, beneath http.client, which reads to the end of the stream where a chunk's size is negative.
+    """
 
     def __init__(self, sock: Any) -> None:
         limit = sock.gettimeout()
         self._deadline = None if limit is None else time.monotonic() + limit
         self._socket = sock
         self._stream = sock.makefile("rb", buffering=0)
+        self._read = 0
 
     def readable(self) -> bool:
         return True
@@ -54,6 +58,9 @@ class _Stream(io.RawIOBase):
                 raise TimeoutError("timed out")
             self._socket.settimeout(left)
         read: int | None = self._stream.readinto(buffer)
+        self._read += read or 0
+        if self._read > MAX_READ:
+            raise AnswerTooLarge
         return read
 
     def close(self) -> None:
@@ -67,14 +74,10 @@ class _Reader(io.BufferedReader):
     _begun = False
 
     def readline(self, size: int | None = -1) -> bytes:
-        limit = size if size is not None and size >= 0 else MAX_LINE + 1
-        line = super().readline(limit)
-        # Of a long line http.client says itself what is wrong, and of a connection without any answer.
-        if not line.endswith(b"\n") and (line or self._begun):
-            if len(line) < limit:
-                raise CutAnswer
-            if limit != size:
-                raise AnswerTooLarge
+        line = super().readline(size)
+        # Of a line as long as was asked for http.client says itself what is wrong, and of a connection without answer.
+        if not line.endswith(b"\n") and len(line) != size and (line or self._begun):
+            raise CutAnswer
         self._begun = True
         return line
 

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from exporter.outputs.otlp.variables import NamedValue, log
+from exporter.urls import without_secrets
 
 GRPC, HTTP = "grpc", "http/protobuf"
 
@@ -43,11 +44,13 @@ def target(
         expected = "http://HOST:PORT, https://HOST:PORT or HOST:PORT"
         if protocol == GRPC:
             expected += ", or a target of gRPC (dns:///HOST:PORT, unix:PATH)"
-        problems.append(f"{where}={shown(text)}: expected {expected}")
+        problems.append(f"{where}={without_secrets(text)[:120]}: expected {expected}")
         return Target(text, secure=False)
     scheme, host, port, path = (match[1] or "").lower(), match[2], match[3], match[4] or ""
     if not scheme and path.strip("/") and protocol != GRPC:
-        problems.append(f"{where}={shown(text)}: expected http:// or https:// before a host with a path")
+        problems.append(
+            f"{where}={without_secrets(text)[:120]}: expected http:// or https:// before a host with a path"
+        )
     if scheme:
         secure = scheme == "https"
     elif insecure is not None:
@@ -58,7 +61,7 @@ def target(
         secure = tls or not (flag and _LOOPBACK.fullmatch(host))
     if protocol == GRPC:
         if path.strip("/"):
-            problems.append(f"{where}={shown(text)}: gRPC knows no path; expected HOST:PORT")
+            problems.append(f"{where}={without_secrets(text)[:120]}: gRPC knows no path; expected HOST:PORT")
         return Target(f"{host}:{port or (443 if secure else 80)}", secure)
     if port == "4317":
         log.warning("%s: port 4317 is commonly gRPC's; if exports fail, try --otlp.protocol=grpc", where)
@@ -73,13 +76,8 @@ def _path(endpoint: NamedValue, path: str, problems: list[str]) -> str:
         return path or "/"
     if "?" in path:
         problems.append(
-            f"{endpoint.where}={shown(endpoint.text)}: a base URL has no query; the whole one is --otlp.metrics-endpoint"
+            f"{endpoint.where}={without_secrets(endpoint.text)[:120]}: a base URL has no query; the whole one is --otlp.metrics-endpoint"
         )
     # People copy the whole URL from their vendor's page into the setting.
     base = path.rstrip("/")
     return base if base.endswith(_PATH) else base + _PATH
-
-
-def shown(text: str) -> str:
-    """Without a password, and without a query, where keys are put."""
-    return re.sub(r"^(\w+://)?.*@", r"\1<hidden>@", text.partition("?")[0])[:120]

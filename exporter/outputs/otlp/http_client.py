@@ -156,14 +156,15 @@ def beginning(raw: urllib3.BaseHTTPResponse) -> bytes:
     match _encoding(raw):
         case "" | "identity":
             return body
-        case "gzip" | "x-gzip":
+        case "gzip":
             with suppress(zlib.error):
                 return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, _ERROR)
     return b""
 
 
 def _encoding(raw: urllib3.BaseHTTPResponse) -> str:
-    return raw.headers.get("content-encoding", "").strip().lower()
+    encoding = raw.headers.get("content-encoding", "").strip().lower()
+    return "gzip" if encoding == "x-gzip" else encoding  # RFC 9110, 8.4.1.3
 
 
 def cause(error: BaseException) -> str:

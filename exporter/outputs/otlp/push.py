@@ -65,7 +65,7 @@ class Push:
         self._reader = Reader(published)
         self._queue = Queue(settings.capacity)
         self._tally = _Tally()
-        self._outage = Outage(settings.endpoint, clock)
+        self._outage = Outage(settings.receiver, clock)
         self._stopping = threading.Event()
         self._over = False
         self._threads: list[threading.Thread] = []
@@ -86,7 +86,7 @@ class Push:
         log.info(
             "pushing",
             extra={
-                "endpoint": self._settings.endpoint,
+                "endpoint": self._settings.receiver,
                 "protocol": self._settings.protocol,
                 "tls": self._settings.secure,
                 "interval": self._settings.interval,

@@ -25,6 +25,7 @@ from exporter.outputs.otlp.certificates import check_certificates
 from exporter.outputs.otlp.endpoint import GRPC, HTTP, target
 from exporter.outputs.otlp.headers import attributes, headers
 from exporter.outputs.otlp.variables import NamedValue, Variables, by_flag, ignored, log
+from exporter.urls import without_secrets
 
 INTERVAL, TIMEOUT = 60.0, 10.0
 """Seconds; the specification's defaults."""
@@ -90,7 +91,7 @@ class OtlpSettings(Protocol):
 class PushSettings:
     """Everything decided. Durations in seconds."""
 
-    endpoint: str
+    endpoint: str = field(repr=False)
     """The whole URL for HTTP; for gRPC, HOST:PORT or a target that gRPC itself understands."""
     protocol: str = HTTP
     secure: bool = False
@@ -110,6 +111,11 @@ class PushSettings:
     """Of the resource, as the operator set them."""
     proxied: bool = False
     """Whether a proxy may stand between: one of its variables is set."""
+
+    @property
+    def receiver(self) -> str:
+        """The endpoint, as messages may show it."""
+        return without_secrets(self.endpoint)
 
 
 def resolve(given: OtlpSettings, environ: Mapping[str, str]) -> PushSettings | None:

@@ -214,6 +214,15 @@ ENDLESS: dict[str, Callable[[], Serve]] = {
         OK + b"Transfer-Encoding: chunked\r\n\r\n", again=b"100000\r\n" + MIB + b"\r\n"
     ),
     "chunk-size": lambda: endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", again=MIB),
+    "chunk-below-0": lambda: endless(OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", again=MIB),
+    "chunk-of-64-bits": lambda: endless(
+        OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", again=MIB
+    ),
+    "small-chunks": lambda: endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", again=b"1\r\nx\r\n" * 1000),
+    "length-below-0": lambda: endless(OK + b"Content-Length: -1\r\n\r\n", again=MIB),
+    "length-of-64-bits": lambda: endless(OK + b"Content-Length: 18446744073709551615\r\n\r\n", again=MIB),
+    "continue": lambda: endless(again=b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "trailers": lambda: endless(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", again=b"X: y\r\n" * 1000),
     "header": lambda: endless(OK + b"X: ", again=MIB),
     "status": lambda: endless(b"HTTP/1.1 200 ", again=MIB),
     "error": lambda: endless(b"HTTP/1.1 500 Oh\r\n\r\n", again=MIB),
@@ -235,11 +244,20 @@ def test_no_answer_is_read_without_end(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
-def test_an_answer_that_is_compressed_although_nobody_asked_is_read() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_head_counts_as_part_of_the_answer(way: str, files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """http.client takes a hundred lines of 64 KiB."""
+    head = (b"X: " + b"x" * 60_000 + b"\r\n") * 90
+    result = export(way, answer(OK + head + b"Content-Length: 0\r\n\r\n"), files, monkeypatch)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "the answer is larger than 256 KiB")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip"])
+def test_an_answer_that_is_compressed_although_nobody_asked_is_read(encoding: str) -> None:
     told = ExportMetricsServiceResponse(
         partial_success=ExportMetricsPartialSuccess(rejected_data_points=2, error_message="old")
     ).SerializeToString()
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": encoding}
     with HttpReceiver(Reply(200, headers, gzip.compress(told))).running() as receiver:
         client = HttpClient(settings(receiver.url))
         assert client.export(data()) == ExportResult(Outcome.PARTIAL, "partial", "old", refused_points=2)

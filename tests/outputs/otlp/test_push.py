@@ -80,7 +80,7 @@ class FakeClient:
 def push(client: FakeClient, published: Any = None, **more: Any) -> Push:
     given = {"interval": 0.02, "capacity": 100, "timeout": 1.0, **more}
     return Push(
-        PushSettings("http://receiver/v1/metrics", **given),
+        PushSettings("http://receiver/v1/metrics?api-key=hush", **given),
         published or Host(),
         attributes={"host.name": "vm1"},
         client=lambda settings: client,
@@ -233,6 +233,8 @@ def test_an_outage_is_told_once_by_its_cause_and_its_end_once(caplog: pytest.Log
     with running(push(client)):
         client.wait_for(lambda: len(client.taken) >= 4)
     told = [(each.getMessage(), each.__dict__.get("reason")) for each in caplog.records]
+    endpoints = {each.__dict__["endpoint"] for each in caplog.records if "endpoint" in each.__dict__}
+    assert endpoints == {"http://receiver/v1/metrics?<hidden>"}
     assert told == [
         ("pushing", None),
         ("the OTLP receiver takes no exports, which wait", "Connection refused"),

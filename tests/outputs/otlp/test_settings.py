@@ -175,7 +175,7 @@ def test_grpc_by_variable_is_secure_unless_it_says_otherwise(target: str, secure
         ({METRICS: "ftp://c"}, {}, f"{METRICS}=ftp://c: expected http://HOST:PORT"),
         ({BASE: "http://me:secret@c"}, {}, f"{BASE}=http://<hidden>@c: expected"),
         ({BASE: "http://me:se/secret@c"}, {}, f"{BASE}=http://<hidden>@c: expected"),
-        ({BASE: "http://c/?key=secret"}, {}, f"{BASE}=http://c/: a base URL has no query"),
+        ({BASE: "http://c/?key=secret"}, {}, f"{BASE}=http://c/?<hidden>: a base URL has no query"),
         ({}, {"endpoint": "http://c:0"}, "--otlp.endpoint=http://c:0: expected"),
         ({}, {"endpoint": "http://c/p", "protocol": "grpc"}, "--otlp.endpoint=http://c/p: gRPC knows no path"),
         ({BASE: "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, {}, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json"),
