@@ -90,6 +90,18 @@ def get(url: str, parameters: Mapping[str, str] | None = None, timeout: float = 
     return body
 
 
+def patiently(what: str, url: str) -> bytes:
+    """As :func:`get`, again and again: for what everything else needs."""
+    found: list[bytes] = []
+
+    def ask() -> bool:
+        found.append(get(url))
+        return True
+
+    wait(what, ask)
+    return found[0]
+
+
 def free_port() -> int:
     """Given out once, and below those that outgoing connections take: it stays free while its program is down."""
     least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -185,9 +197,8 @@ class Store(Program):
     def own(self) -> dict[str, float]:
         """Its own metrics, summed over all labels but ``type``, which stands behind the name."""
         sums: dict[str, float] = {}
-        for name, labels, value in re.findall(
-            r"^(\w+)(\{[^}]*\})? ([-+.\deE]+)$", get(f"{self.url}/metrics").decode(), re.MULTILINE
-        ):
+        text = patiently(f"{self.name}'s metrics", f"{self.url}/metrics").decode()
+        for name, labels, value in re.findall(r"^(\w+)(\{[^}]*\})? ([-+.\deE]+)$", text, re.MULTILINE):
             kind = re.search(r'\btype="([^"]*)"', labels)
             for key in (name, *([f"{name}/{kind[1]}"] if kind else [])):
                 sums[key] = sums.get(key, 0.0) + float(value)
@@ -252,14 +263,7 @@ class Site:
         return self.programs["fleet"]
 
     def truth(self) -> dict[str, Any]:
-        found: list[bytes] = []
-
-        def ask() -> bool:
-            found.append(get(f"{self.fleet.url}/truth"))
-            return True
-
-        wait("the fleet's truth", ask)
-        told: dict[str, Any] = json.loads(found[0])
+        told: dict[str, Any] = json.loads(patiently("the fleet's truth", f"{self.fleet.url}/truth"))
         return told
 
     def add(self, program: Program) -> Program:
@@ -283,7 +287,7 @@ class Site:
         command = [
             str(PROGRAMS / "victoria-metrics"), f"-storageDataPath={self.folder / name}",
             f"-httpListenAddr=127.0.0.1:{port}", "-inmemoryDataFlushInterval=1s", "-search.latencyOffset=0s",
-            "-memory.allowedBytes=512MB", "-search.maxUniqueTimeseries=2000000", *flags,
+            "-memory.allowedBytes=512MB", "-search.maxUniqueTimeseries=2000000", "-search.maxQueryDuration=2m", *flags,
         ]  # fmt: skip
         made = Store(name, command, port, self.folder / f"{name}.log")
         self.add(made)
