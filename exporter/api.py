@@ -20,6 +20,7 @@ from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGues
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.wire import WireAppMonitor
+from exporter.insight.observer import Observer
 from exporter.library.appmonitor_process import LibraryAppMonitor
 from exporter.metrics.published import Published
 from exporter.outputs.prometheus import VMGuestCollector
@@ -152,7 +153,9 @@ class Statistics(_Closing):
 
 
 class Collector(VMGuestCollector, _Closing):
-    """Everything that the exporter publishes, for any registry of prometheus_client.
+    """What the exporter publishes of the VM and of its polls, for any registry of prometheus_client.
+
+    Not ``process_*``, ``python_*`` and what comes with its other parts: web server, OTLP push, heartbeats.
 
     A thread of its own polls the host every ``interval`` seconds until :meth:`close`; a scrape never reaches the host.
     Arguments and errors as :class:`Statistics`.
@@ -169,8 +172,16 @@ class Collector(VMGuestCollector, _Closing):
         file: str | None = None,
     ) -> None:
         host = _host(source, socket, library, scenario, file)
-        self._poller = Poller(host.source, interval, extended=ExtendedReader(max(interval, 15.0)))
-        super().__init__(Published(lambda: self._poller.state, guest=host.guest).collect)
+        observer = Observer(host.guest)
+        self._poller = Poller(
+            host.source, interval, on_state=observer.polled, extended=ExtendedReader(max(interval, 15.0))
+        )
+        published = Published(
+            lambda: self._poller.state,
+            guest=lambda: observer.insight.guest,
+            insight=lambda: observer.insight,
+        )
+        super().__init__(published.collect)
         self._poller.start()
 
     def close(self) -> None:

@@ -116,6 +116,22 @@ def test_a_collector_in_a_registry_of_its_own() -> None:
     assert b"vmguest_memory_ballooned_bytes " in page
 
 
+def test_a_collector_tells_what_is_worked_out_too() -> None:
+    registry = CollectorRegistry()
+    with api.Collector("simulated", interval=0.1) as collector:
+        registry.register(collector)
+        # The second poll begins when the first has been told to everybody.
+        while (registry.get_sample_value("vmguest_polls_total") or 0) < 2:
+            pass
+        told = {family.name for family in registry.collect()}
+    assert told >= {
+        "vmguest_cpu_lost_seconds",
+        "vmguest_cpu_limit_state",
+        "vmguest_memory_limit_state",
+        "vmguest_setting_changes",
+    }
+
+
 def test_a_wrong_scenario_is_told() -> None:
     with pytest.raises(api.ConfigError, match="ballooning"):
         api.Statistics("simulated", scenario="baloning")

@@ -99,7 +99,18 @@ RULES: dict[str, frozenset[str]] = {
     "ha.check_types": VALUES | {"config", "ha"},
     # For programs: puts parts together, as app does.
     "api": VALUES
-    | {"config", "session", "poller", "metrics", "outputs", "ha", "library", "protocol", "simulator"},
+    | {
+        "config",
+        "session",
+        "poller",
+        "insight",
+        "metrics",
+        "outputs",
+        "ha",
+        "library",
+        "protocol",
+        "simulator",
+    },
     "__main__": frozenset({"commands"}),
     "__init__": frozenset(),
 }

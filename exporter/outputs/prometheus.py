@@ -38,8 +38,8 @@ GZIP_LEVEL = 6
 def as_metric(family: Family) -> Metric:
     """``family`` as one of prometheus_client's. State sets are gauges with a label of their own name here."""
     name, text, unit = family.name, family.metric.help, family.metric.unit.prometheus
-    if family.histograms:
-        labels = [label for label, _ in family.histograms[0][0]]
+    if family.metric.kind is Kind.HISTOGRAM:
+        labels = [label for label, _ in family.histograms[0][0]] if family.histograms else []
         metric = HistogramMetricFamily(name, text, labels=labels, unit=unit)
         for words, histogram in family.histograms:
             metric.add_metric([value for _, value in words], _buckets(histogram), histogram.sum)
@@ -77,7 +77,11 @@ class VMGuestCollector(Collector):
         self._families = families
 
     def describe(self) -> Iterator[Metric]:
-        """Every metric that the catalogue names: a registry then finds names that are taken already."""
+        """Every metric that the catalogue names: a registry then finds names that are taken already.
+
+        Names that follow from the host's own (``vmguest_disk_…``) are not among them, and a restricted registry
+        (``name[]``) does not find those.
+        """
         return (as_metric(Family(metric, ())) for metric in dict.fromkeys(catalogue.METRICS))
 
     def collect(self) -> Iterator[Metric]:

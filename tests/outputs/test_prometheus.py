@@ -234,6 +234,21 @@ class TestRegistration:
         assert b"vmguest_polls_total 3.0" in generate_latest(restricted)
         assert b"vmguest_up" not in generate_latest(restricted)
 
+    @pytest.mark.parametrize("ending", ["_bucket", "_sum", "_count"])
+    def test_the_series_of_a_histogram_are_found_and_taken(self, ending: str) -> None:
+        name = f"vmguest_poll_duration_seconds{ending}"
+        registry = registry_of(collector_of(STATES["ones"]))
+        assert f"\n{name}".encode() in generate_latest(registry.restricted_registry([name]))
+        with pytest.raises(ValueError, match=name):
+            Gauge(name, "Somebody else's.", registry=registry)
+
+    def test_what_is_described_is_of_the_kind_that_is_collected(self) -> None:
+        collector = VMGuestCollector(collector_of(polled("ballooning")).collect)
+        kinds = {metric.name: metric.type for metric in collector.describe()}
+        assert {
+            each.name: each.type for each in collector.collect() if each.name in kinds
+        }.items() <= kinds.items()
+
     def test_what_is_described_is_all_that_can_be_collected_but_for_the_hosts_own_names(self) -> None:
         collector = VMGuestCollector(collector_of(polled("ballooning")).collect)
         described = {metric.name for metric in collector.describe()}
