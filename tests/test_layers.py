@@ -373,8 +373,27 @@ def own_names(trees: Iterator[ast.AST]) -> frozenset[str]:
     return frozenset(found)
 
 
+ENDINGS = frozenset({"_total", "_timestamp", "_timestamp_seconds", "_hertz", "_seconds_total"})
+"""Of the names of metrics, which no attribute has for a name."""
+
+
+def root_of(node: ast.AST) -> str | None:
+    """The name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def names_private(text: str, own: frozenset[str]) -> bool:
+    """Whether ``text`` may be given to ``getattr``, ``import_module`` and the like to reach a private name."""
+    if not re.fullmatch(r"_?[a-z]\w*(\.\w+)*", text) or text.startswith("exporter.") or text in ENDINGS:
+        return False
+    parts = text.split(".")
+    return any(map(is_private, parts)) and (len(parts) > 1 or text not in own)
+
+
 def foreign_privates(tree: ast.AST, own: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """Private names of others: imported, taken from a module or an object, by ``super()``, or by ``getattr``."""
+    """Private names of others: imported, taken from a module or an object, by ``super()``, or written as text."""
     modules_of_others = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -386,26 +405,23 @@ def foreign_privates(tree: ast.AST, own: frozenset[str]) -> Iterator[tuple[int, 
             dotted = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             dotted = [f"{node.module}.{name.name}" for name in node.names]
+            if not (node.module or "").startswith("exporter"):
+                modules_of_others |= {name.asname or name.name for name in node.names}
         else:
             continue
         for name in dotted:
             if not name.startswith("exporter.") and any(map(is_private, name.split("."))):
                 yield node.lineno, name
     for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and root_of(node.value) in modules_of_others:
+            modules_of_others |= {each.id for each in node.targets if isinstance(each, ast.Name)}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
-            root = node.value
-            while isinstance(root, ast.Attribute):
-                root = root.value
-            of_a_module = isinstance(root, ast.Name) and root.id in modules_of_others
+            of_a_module = root_of(node.value) in modules_of_others
             if of_a_module or node.attr not in own:
                 yield node.lineno, ast.unparse(node)
         elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in {"getattr", "setattr", "hasattr", "delattr"}
-            and isinstance(node.args[1], ast.Constant)
-            and is_private(str(node.args[1].value))
-            and node.args[1].value not in own
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and names_private(node.value, own)
         ):
             yield node.lineno, ast.unparse(node)
 
@@ -465,6 +481,13 @@ def test_no_private_name_of_another_package_is_used() -> None:
         "x._theirs",
         "getattr(x, '_theirs')",
         "super()._theirs()",
+        "from a import c; c._b",
+        "import a as g; h = g; h._b",
+        "import_module('a._b')",
+        "__import__('a._b')",
+        "attrgetter('_theirs')",
+        "vars(x)['_theirs']",
+        "NAME = '_theirs'; getattr(x, NAME)",
         "self._theirs",
     ],
 )

@@ -171,6 +171,11 @@ class TestBasicStatistics:
         families = named(collect(state_with(), MONOTONIC))
         assert families["vmguest_memory_used_bytes"].time == READ
         assert families["vmguest_session"].time == READ
+        assert (
+            families["vmguest_memory_used_bytes"].monotonic
+            == families["vmguest_session"].monotonic
+            == MONOTONIC
+        )
         assert families["vmguest_polls"].time == 0.0
 
     def test_deprecated_ones_take_a_flag(self) -> None:
@@ -336,6 +341,12 @@ class TestExtended:
 
         assert labels(Options()) == {"cpu_model": "Xeon"}
         assert labels(EVERYTHING) == {"uuid": "4c4c", "name": "esx1", "cpu_model": "Xeon"}
+
+    def test_words_of_the_host_have_a_bound_in_length_and_number(self) -> None:
+        groups = {"host": tuple(ExtendedValue(f"host.w{number}", "x" * 200) for number in range(100))}
+        extended = ExtendedSnapshot(0x4EC2F01AE4A0FE2, groups, READ, MONOTONIC)
+        (point,) = named(collect(self.state(extended=extended), MONOTONIC))["vmguest_host"].points
+        assert point.labels == tuple((f"w{number}", "x" * 128) for number in range(32))
 
     def test_a_stale_snapshot_takes_them_with_it(self) -> None:
         found = page(self.state(), age=16.0)
