@@ -175,6 +175,17 @@ def test_bad_data_and_a_partial_success_hold_up_nothing(caplog: pytest.LogCaptur
     )
 
 
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.PARTIAL, Outcome.REJECTED])
+def test_a_rejection_is_no_success(outcome: Outcome) -> None:
+    it = push(FakeClient())
+    it.stop()
+    it.collect_batches()  # the last one
+    it.send(lambda batch: ExportResult(outcome, "", "so it is"))
+    assert counts(it)[outcome.value] == 1
+    told = "vmguest_otlp_last_success_timestamp_seconds" in {each.name for each in it.families()}
+    assert told is (outcome is not Outcome.REJECTED)
+
+
 def test_what_blames_address_or_credentials_is_not_kept_longer_than_it_may() -> None:
     """A rotated secret is back within minutes; for a wrong address nothing is kept for a day."""
     now = 0.0
