@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import select
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -123,6 +124,8 @@ def _too_large(path: str | Path, largest: int) -> OSError:
 
 
 def _read_pipe(path: str | Path, deadline: float) -> bytes:
+    if sys.platform == "win32":
+        raise OSError(errno.EINVAL, "a pipe can't be read on Windows", str(path))
     data = b""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
