@@ -34,6 +34,8 @@ class Wish:
     healthy_once: bool
     well: bool
     grace_left: float
+    silent_until: float = float("-inf")
+    """No heartbeat before, while that phase is to beat."""
 
 
 @dataclass(frozen=True, slots=True)

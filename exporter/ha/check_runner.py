@@ -10,11 +10,32 @@ import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
 
-Probe = Callable[[float], str | None]
+Memory = tuple[int, ...]
+"""What a probe has to know from one look to the next; empty where that is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a successor has to know of a check. ``failures``: looks in a row, at most as many as make it bad."""
+
+    failures: int = 0
+    memory: Memory = ()
+
+
+class Remembering(Protocol):
+    """A probe that compares a look with those before it."""
+
+    memory: Memory
+
+    def __call__(self, limit: float) -> str | None: ...
+
+
+Probe = Callable[[float], str | None] | Remembering
 """One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
@@ -100,6 +121,17 @@ class CheckState:
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.timing = timing
         self._seen = _Seen(None, now, now)
+
+    def failures(self, now: float) -> int:
+        """For a successor: looks that have failed in a row, all that it takes where the check is bad."""
+        seen, enough = self._seen, self.timing.failures
+        if Health.BAD in {seen.health, self.judge(now)[0]}:
+            return enough
+        return min(seen.failures + self._missed(seen, now, GRACE), enough)
+
+    def goes_on(self, failures: int) -> None:
+        """``failures`` of a predecessor count on, and are a verdict only with a fresh look that fails too."""
+        self._seen = replace(self._seen, failures=min(failures, self.timing.failures - 1))
 
     def begin(self, now: float) -> None:
         seen = self._seen
@@ -202,6 +234,16 @@ class CheckRunner:
 
     def judge(self, now: float) -> tuple[Health, str]:
         return self._state.judge(now)
+
+    def kept(self, now: float) -> Kept:
+        """For a successor of this process."""
+        return Kept(self._state.failures(now), getattr(self._probe, "memory", ()))
+
+    def goes_on(self, kept: Kept) -> None:
+        """Before :meth:`start`: what a predecessor has found counts on."""
+        self._state.goes_on(kept.failures)
+        if kept.memory and hasattr(self._probe, "memory"):
+            self._probe.memory = kept.memory
 
     def _run(self) -> None:
         while not self._stop.is_set():

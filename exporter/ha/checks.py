@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.ha.check_runner import SHORTAGES, NotKnownYet, OwnFault, Probe
+from exporter.ha.check_runner import SHORTAGES, Memory, NotKnownYet, OwnFault, Probe
 from exporter.ha.connect import connect
 from exporter.ha.pattern import NO_MATCH
 from exporter.ha.program import run
@@ -221,36 +222,48 @@ def file(
     Judged by change over the steady clock: a wall clock that is set makes no file fresh or stale. Its age by that clock
     counts at the first look alone, and there only in its favour.
     """
-    state: tuple[int, int, int] | None = None
-    changed = clock()
-    seen = False
-    """A change was seen, or the file was fresh at the first look."""
+    return _File(Path(path), max_age, clock, wall)
 
-    def probe(limit: float) -> str | None:  # noqa: ARG001  a file system that hangs heeds no limit
-        nonlocal state, changed, seen
+
+@dataclass(slots=True)
+class _File:
+    path: Path
+    max_age: float | None
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    memory: Memory = ()
+    """Seconds for which it was seen not to change; 1 if it was seen to change, or fresh at the first look; its state."""
+    changed: float | None = None
+
+    def __call__(self, limit: float) -> str | None:  # noqa: ARG002  a file system that hangs heeds no limit
+        path, max_age = self.path, self.max_age
         try:
-            now = Path(path).stat()
+            now = path.stat()
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
             return f"{path}: {error.strerror}"
         if max_age is None:
             return None
-        before, state = state, (now.st_mtime_ns, now.st_size, now.st_ino)
-        if before is None:
-            age = wall() - now.st_mtime
+        state = (now.st_mtime_ns, now.st_size, now.st_ino)
+        if len(self.memory) != 2 + len(state):
+            age = self.wall() - now.st_mtime
             seen = 0 <= age <= max_age
-            changed = clock() - (age if seen else 0.0)
-        elif before != state:
-            changed, seen = clock(), True
-        unchanged = clock() - changed
+            self.changed = self.clock() - (age if seen else 0.0)
+        elif self.memory[2:] != state:
+            seen, self.changed = True, self.clock()
+        else:
+            seen = bool(self.memory[1])
+            if self.changed is None:
+                # A predecessor has looked until then.
+                self.changed = self.clock() - self.memory[0]
+        unchanged = self.clock() - self.changed
+        self.memory = (int(unchanged), int(seen), *state)
         if unchanged > max_age:
             return f"{path} has not changed for {unchanged:.0f} s, {max_age:g} s at most are allowed"
         if not seen:
             raise NotKnownYet(f"{path} was old at the first look, and has not changed since")
         return None
-
-    return probe
 
 
 def web(responds: Callable[[float], bool]) -> Probe:

@@ -95,13 +95,14 @@ class Conversation:
             if wish.well or self.armed:
                 return Call(Verb.ENABLE)
             return Wait(now + max(wish.grace_left, self._rules.retry))
-        if now >= due.beat:
+        beat = max(due.beat, wish.silent_until)
+        if now >= beat:
             return Call(Verb.MARK_ACTIVE)
         if not host.confirmed and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if now >= due.status:
             return Call(Verb.GET_APP_STATUS)
-        times = [due.beat, due.status]
+        times = [beat, due.status]
         times += [] if host.confirmed and not host.unsure else [due.ask]
         # It shrinks with verdicts alone: the last of it is not waited for in a spin.
         times += [] if wish.well else [now + max(wish.grace_left, 0.1)]

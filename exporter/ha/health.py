@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner, CheckTiming, Kept
 from exporter.ha.checks import web
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
@@ -22,6 +22,8 @@ class HealthSummary:
     health: Health
     reason: str
     checks: Mapping[str, bool]
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """The user's checks by name, for a successor of this process."""
 
 
 class HealthJudge:
@@ -51,6 +53,11 @@ class HealthJudge:
         self._clock = clock
         self._born = clock()
 
+    def goes_on(self, kept: Mapping[str, Kept]) -> None:
+        """Before :meth:`start`: what the checks of a predecessor have found counts on."""
+        for runner in self._checks:
+            runner.goes_on(kept.get(runner.name, Kept()))
+
     def start(self) -> None:
         self._running.start()
         for runner in self._runners():
@@ -76,6 +83,7 @@ class HealthJudge:
                 if health is not Health.GOOD
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
+            {runner.name: runner.kept(now) for runner in self._checks},
         )
 
     def _runners(self) -> list[CheckRunner]:

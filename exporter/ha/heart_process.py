@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from exporter.ha.messages import MASKED
+from exporter.ha.messages import MASKED, LineReader, Message, decode
 
 HUNG = 8.0
 """Seconds without a report from a heart that is to stop, after which another one has to do it: it reports every second."""
@@ -36,6 +36,20 @@ def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
     if process.stdin is not None:
         os.set_blocking(process.stdin.fileno(), False)
     return process
+
+
+def reports(process: subprocess.Popen[bytes]) -> Iterator[Message]:
+    """What it says, until it ends."""
+    reader = LineReader()
+    while process.stdout is not None and (data := process.stdout.read(65536)):
+        yield from map(decode, reader.feed(data))
+
+
+def close(process: subprocess.Popen[bytes]) -> None:
+    """Its pipes."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def end(

@@ -1,9 +1,7 @@
 """The exporter's side of the heartbeats: start the heart, tell it about health, restart it, stop it.
 
 Two threads, neither of which the heart ever waits for: one gives it news, one takes its reports and starts it again
-whenever it dies. A process and not a thread, because a thread shares the interpreter's lock: a call that holds it,
-a garbage collection or a regular expression for one, stalls every thread for as long as it takes
-(``benchmarks/heartbeat.py`` measures that).
+whenever it dies. A process: a thread is stalled by whoever holds the interpreter's lock (``benchmarks/heartbeat.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +19,8 @@ from exporter.ha import heart_process, messages, metrics
 from exporter.ha.happened import Happened
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
+from exporter.ha.kept_checks import KeptChecks
+from exporter.ha.messages import HealthUpdate, HeartReport, LogLine, Message, Refusal
 from exporter.ha.stop_note import StopNote
 from exporter.machine import isolated
 from exporter.metrics.families import Family
@@ -36,22 +35,19 @@ STOP_MARGIN = 5.0
 """Seconds beyond the heart's own limit for an orderly stop."""
 RESTART_PAUSE = 1.0
 """Seconds between starts when the heart dies each time; the first start is immediate."""
-
 SIGNAL_GAP = 0.5
 """Seconds by which the exporter may hear of a stop after its heart: systemd and terminals signal both."""
 
 PROGRAM = tuple(isolated.command("exporter.ha.heart"))
 """``vmguest-exporter ha`` knows a heart by the module's name in it."""
 
-_LEVELS = logging.getLevelNamesMapping()
-
 
 class Heartbeat:
     """Owns the heart's process.
 
     ``judge`` gives the verdict on health and ``session_changes`` the number of new session ids so far; neither may
-    wait. ``required``: :meth:`start` fails where heartbeats are not possible, and ``fatal`` is told when that shows
-    later, before the first heartbeat. ``tell`` takes what happened, a sentence each.
+    wait. ``required``: :meth:`start` fails where heartbeats are not possible, and ``fatal`` is told when that shows later,
+    before the first heartbeat. ``tell`` takes what happened, a sentence each.
     """
 
     def __init__(
@@ -75,6 +71,7 @@ class Heartbeat:
         self._happened = Happened(tell)
         self._program = tuple(program)
         self._stop_note = StopNote(settings.lock_file)
+        self._kept = KeptChecks(settings.lock_file)
         self._clock = clock
         self._created = wall()
         self._lock = threading.Lock()
@@ -141,6 +138,8 @@ class Heartbeat:
         self._join()
         if self._confirmed:
             self._stop_note.clear()
+            if not self._settings.dry_run:
+                self._kept.clear()
         return self._confirmed
 
     def _hand_back(self, deadline: float) -> bool:
@@ -194,9 +193,9 @@ class Heartbeat:
 
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
-        first = self._newborn and not self._threads
         last, settings = self._report, self._settings
-        if not first:
+        # Without a word from any heart the lock's file knows better.
+        if last.phase:
             settings = replace(settings, bad_for=last.bad_for, leftover=last.leftover)
         try:
             process = heart_process.spawn([*self._program, settings.argument])
@@ -217,6 +216,9 @@ class Heartbeat:
             self._summary = self._judge()
             self._update = self._latest()
             self._tell(self._update)
+            # Once the heart has the lock. A dry run leaves nothing behind.
+            if not self._newborn and not self._settings.dry_run:
+                self._kept.write(self._summary.kept)
 
     def _latest(self) -> HealthUpdate:
         summary = self._summary
@@ -236,8 +238,7 @@ class Heartbeat:
             if process is not None and not self._attend(process):
                 return
             died_young = self._clock() - begun < 10 * RESTART_PAUSE
-            if self._over.wait(RESTART_PAUSE if died_young else 0):
-                return
+            self._over.wait(RESTART_PAUSE if died_young else 0)
             with self._life:
                 if self._over.is_set():
                     return
@@ -245,16 +246,11 @@ class Heartbeat:
 
     def _attend(self, process: subprocess.Popen[bytes]) -> bool:
         """Take a heart's reports until it ends; whether another one is wanted."""
-        reader = LineReader()
-        pipe = process.stdout
-        while pipe is not None and (data := pipe.read(65536)):
-            for line in reader.feed(data):
-                self._take(messages.decode(line))
+        for message in heart_process.reports(process):
+            self._take(message)
         status = process.wait()
         with self._lock:
-            for each in (process.stdin, process.stdout):
-                if each is not None:
-                    each.close()
+            heart_process.close(process)
         if self._over.wait(SIGNAL_GAP if status == messages.STOPPED else 0):
             return False
         if status == messages.STOPPED:
@@ -270,9 +266,8 @@ class Heartbeat:
         with self._life:
             if not self._over.is_set():
                 self._process = None
-        log.critical(
-            "the heart has ended and is started again", extra={"status": status, "why": self._refusal}
-        )
+        why = {"status": status, "why": self._refusal}
+        log.critical("the heart has ended and is started again", extra=why)
         self._happened.tell("The process that sends heartbeats has ended and is started again.")
         return True
 
@@ -293,7 +288,11 @@ class Heartbeat:
                     self._required = False
                     self._fatal(message.problem)
             case LogLine():
-                log.log(_LEVELS.get(message.level.upper(), logging.ERROR), "%s", message.text)
+                log.log(
+                    logging.getLevelNamesMapping().get(message.level.upper(), logging.ERROR),
+                    "%s",
+                    message.text,
+                )
             case Refusal():
                 self._refusal = message.reason
         with self._heard:

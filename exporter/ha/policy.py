@@ -22,6 +22,9 @@ from exporter.ha.host_state import CallResult
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.ha.transitions import AIM, PhaseCause
 
+FIRST_VERDICT = 7.0
+"""Seconds without a heartbeat, at most, after the restart of an exporter that had found health to be bad for the whole grace
+period: a check's first look has come back by then. Else each restart would begin with a heartbeat."""
 UNWELL = frozenset({Health.BAD, Health.FAULT})
 
 
@@ -37,6 +40,7 @@ class Policy:
     ) -> None:
         self.rules = rules
         self.phase = Phase.WAITING
+        self._born = now
         self.conversation = Conversation(rules, now, leftover)
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for)
@@ -89,7 +93,15 @@ class Policy:
 
     @property
     def _wish(self) -> Wish:
-        return Wish(self.phase, self._healthy_once, self._health not in UNWELL, self._grace_left)
+        spent = self.bad_time.checks > 0 and self.bad_time.checks >= self.rules.grace
+        waits = spent and self._health is Health.UNKNOWN
+        return Wish(
+            self.phase,
+            self._healthy_once,
+            self._health not in UNWELL,
+            self._grace_left,
+            self._born + FIRST_VERDICT if waits else float("-inf"),
+        )
 
     @property
     def _grace_left(self) -> float:

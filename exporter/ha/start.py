@@ -19,6 +19,7 @@ from exporter.ha.health import HealthJudge
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
@@ -76,6 +77,9 @@ def start(
         None if server is None else server.responds,
         running=running,
     )
+    lock_file = ha.lock_file or _lock_file(simulated, parts)
+    if not ha.dry_run:
+        judge.goes_on(KeptChecks(lock_file).read())
     judge.start()
     parts.callback(judge.stop)
     try:
@@ -86,7 +90,7 @@ def start(
             source=ha.source,
             socket=None if ha.dry_run else _heart_socket(settings, simulated, parts),
             library=None,
-            lock_file=ha.lock_file or _lock_file(simulated, parts),
+            lock_file=lock_file,
             dry_run=ha.dry_run,
         )
     except NotVMwareError as error:

@@ -93,6 +93,16 @@ class Check:
     """Seconds until ``mark`` for which a clear result was waited for, without those in which the exporter could not look."""
     mark: float = 0.0
 
+    def handed_over(self, at: float) -> int:
+        """Failed looks in a row, for the check of a process that follows a killed one: all it takes where it is bad."""
+        if "bad" in {self.known, self.verdict(at)}:
+            return self.failures
+        return min(self.in_a_row.count("bad") + self._late(at, 2.0), self.failures)
+
+    def goes_on(self, failed: int) -> None:
+        """A fresh look decides: what was handed over is no verdict by itself."""
+        self.in_a_row = ["bad"] * min(failed, self.failures - 1)
+
     def begin(self, at: float) -> None:
         if not (self.blind or self.spoiled):
             self.waited += at - self.mark

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.ha.check_runner import AGAIN, GRACE, SPOILED, CheckRunner, CheckState, CheckTiming, OwnFault
+from exporter.ha.check_runner import (
+    AGAIN,
+    GRACE,
+    SPOILED,
+    CheckRunner,
+    CheckState,
+    CheckTiming,
+    Kept,
+    OwnFault,
+)
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
 
@@ -417,3 +426,71 @@ def test_a_shortage_of_a_moment_is_no_fault_for_a_whole_interval() -> None:
     state.end(63, None)
     assert state.judge(63)[0] is Health.GOOD
     assert state.pause(62, 63) == 59
+
+
+# Over a restart
+
+
+@pytest.mark.parametrize("failed", [3, 2, 1, 0])
+def test_failures_of_before_a_restart_count_on_with_a_fresh_one(failed: int) -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, None, None, *["down"] * failed)
+    assert state.failures(now) == failed
+    after = CheckState(TIMING, 0)
+    after.goes_on(state.failures(now))
+    assert after.judge(0)[0] is Health.UNKNOWN, "it is no verdict"
+    for more in range(1, 4):
+        results(after, 10 * more, "down")
+        assert (after.judge(10 * more + 1)[0] is Health.BAD) is (more >= max(1, 3 - failed)), more
+
+
+def test_a_good_look_after_a_restart_clears_what_was_before(time: Time) -> None:
+    after = CheckState(TIMING, 0)
+    after.goes_on(3)
+    assert after.failures(0) == 2
+    now = results(after, 0, None, "down", "down")
+    assert after.judge(now)[0] is Health.UNKNOWN
+    assert after.failures(now) == 2
+
+
+def test_a_look_that_hangs_after_a_restart_is_a_fresh_failure() -> None:
+    after = CheckState(TIMING, 0)
+    after.goes_on(3)
+    after.begin(0)
+    assert after.judge(5 + GRACE)[0] is Health.UNKNOWN
+    assert after.judge(5.1 + GRACE)[0] is Health.BAD
+    assert after.failures(5.1 + GRACE) == 3
+
+
+def test_bad_health_is_handed_over_though_the_last_look_was_good() -> None:
+    state = CheckState(TIMING, 0)
+    now = results(state, 0, "down", "down", "down", None)
+    assert state.judge(now)[0] is Health.BAD
+    assert state.failures(now) == 3
+
+
+def test_a_spoiled_look_and_an_own_fault_leave_what_is_handed_over() -> None:
+    state = CheckState(TIMING, 0)
+    state.goes_on(2)
+    state.begin(0)
+    assert state.spoils(1, 8.0)
+    state.begin(1)
+    state.not_looked(2, "no files")
+    assert state.failures(2) == 2
+
+
+def test_what_a_probe_remembers_is_handed_over(time: Time) -> None:
+    class Probe:
+        memory: tuple[int, ...] = ()
+
+        def __call__(self, limit: float) -> None:
+            raise AssertionError
+
+    probe = Probe()
+    runner = CheckRunner("backup", probe, TIMING, time.running)
+    runner.goes_on(Kept(1, (7, 8)))
+    assert probe.memory == (7, 8)
+    assert runner.kept(time.running()) == Kept(1, (7, 8))
+    runner = CheckRunner("shop", lambda _: None, TIMING, time.running)
+    runner.goes_on(Kept(1, (7, 8)))
+    assert runner.kept(time.running()) == Kept(1)

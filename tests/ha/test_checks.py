@@ -409,6 +409,34 @@ def test_a_file_that_is_old_at_the_first_look_is_neither_good_nor_bad_until_it_i
     assert probe(PATIENCE) is None
 
 
+def test_a_file_s_age_goes_on_over_restarts_by_what_was_seen(watched: tuple[Path, Times, Probe]) -> None:
+    """Each of them dies before ``max_age`` has passed; the time between them is none in which anybody looked."""
+    path, times, first = watched
+    times.wall += 3600
+    memory: tuple[int, ...] = ()
+    with pytest.raises(NotKnownYet):
+        first(PATIENCE)
+    memory = getattr(first, "memory", ())
+    problems: list[str | None] = []
+    for _ in range(4):
+        times.steady = 0.0
+        probe = checks.file(str(path), 60.0, lambda: times.steady, lambda: times.wall)
+        setattr(probe, "memory", memory)  # noqa: B010  what a plain function has not
+        for _ in range(3):
+            try:
+                problems.append(probe(PATIENCE))
+            except NotKnownYet:
+                problems.append(None)
+            times.steady += 10
+        memory = getattr(probe, "memory", ())
+        times.wall += 600
+    assert problems[:9] == [None] * 9
+    assert problems[9:] == [None, f"{path} has not changed for 70 s, 60 s at most are allowed", problems[11]]
+    times.wall += 1
+    write(path, times)
+    assert probe(PATIENCE) is None
+
+
 # web
 
 

@@ -15,10 +15,12 @@ import pytest
 
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, heartbeat, lock
+from exporter.ha.check_runner import Kept
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM, Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Health, Rules
 from exporter.ha.stop_note import StopNote
 from exporter.outputs.prometheus import as_metric
@@ -269,6 +271,30 @@ def test_its_successor_is_told_for_how_long_health_was_bad(subject: Subject) -> 
     beat.start()
     wait_until(lambda: beat._report.bad_for >= 100.0)
     assert beat._report.bad_for == 125.0
+
+
+def test_a_first_heart_that_dies_before_its_first_word_loses_nothing_that_the_lock_knows(
+    subject: Subject,
+) -> None:
+    beat = subject.make(
+        "if not born(): os._exit(1)\nreport(problem=f'told {settings.bad_for}')\nsignal.pause()"
+    )
+    beat.start()
+    wait_until(lambda: beat._report.problem != "")
+    assert beat._report.problem == "told None"
+
+
+def test_what_checks_have_found_is_kept_while_a_heart_has_the_lock_and_ends_with_a_stop(
+    subject: Subject,
+) -> None:
+    subject.verdict = HealthSummary(Health.BAD, "check db: refused", {}, {"db": Kept(3)})
+    kept = KeptChecks(subject.settings.lock_file)
+    beat = subject.make("heard(); heard(); heard()\nreport()\nsignal.pause()")
+    assert kept.read() == {}
+    beat.start()
+    wait_until(lambda: kept.read() == {"db": Kept(3)})
+    assert beat.stop()
+    assert not kept.path.exists()
 
 
 def test_a_heart_that_dies_is_started_again_and_its_counters_go_on(

@@ -17,10 +17,11 @@ import pytest
 
 from exporter.errors import ConnectionLost, RefusedError, TimeoutExpired
 from exporter.ha import lock
-from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming
+from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import CALL_LIMIT, taken_over
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
@@ -62,6 +63,12 @@ class Looked(CheckRunner):
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.name, self.state = "check", CheckState(timing, now)
 
+    def kept(self, now: float) -> Kept:
+        return Kept(self.state.failures(now))
+
+    def goes_on(self, kept: Kept) -> None:
+        self.state.goes_on(kept.failures)
+
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
 
@@ -85,7 +92,9 @@ class Main:
         self.judge = HealthJudge(
             [self.looked], lambda: world.now, 30.0, clock=lambda: world.now, running=self.running
         )
+        self.judge.goes_on(world.kept.read())
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
+        self.check.goes_on(world.handed_over)
         self.ran = self.stood = self.stood_before = self.counted_before = 0.0
         """Seconds for which it ran (a standstill looks like 0.1 of them) and stood still, the latter until the look too, as
         the world and as the program know it."""
@@ -209,6 +218,7 @@ class World:
                 CheckTiming(1.0, 5.0, 1, 1),
                 CheckTiming(1.0, 5.0, 1, 1),
                 CheckTiming(5.0, 5.0, 3, 1),
+                CheckTiming(10.0, 5.0, 3, 1),
                 CheckTiming(10.0, 5.0, 3, 2),
             ]
         )
@@ -218,6 +228,8 @@ class World:
         self.boots = self.moves = self.number = self.sessions = 0
         self.boot.write_text("boot-0")
         self.maintenance = Maintenance(self.path, boot_id=self.boot, clock=lambda: self.now)
+        self.kept, self.handed_over = KeptChecks(self.path, boot_id=self.boot), 0
+        """What a killed main process leaves of its check, as the program and as the second model have it."""
         self.faults: list[str] = []
         self.aimed_at, self.losses = "", 0
         """The command whose next replies are lost, and how many."""
@@ -331,6 +343,8 @@ class World:
         assert self.main is not None
         summary = self.main.judge.judge()
         self.promises.verdict(self.now, self.main.check.verdict(self.main.ran))
+        self.kept.write({} if self.full else summary.kept)
+        self.handed_over = 0 if self.full else self.main.check.handed_over(self.main.ran)
         self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
 
     def reset_if_due(self) -> None:
@@ -347,6 +361,7 @@ class World:
         self.unwritten = False
         self.boots += 1
         self.boot.write_text(f"boot-{self.boots}")
+        self.handed_over = 0
         self.finds, self.lasting_since = "good", None
         self.host.forget()
         self.promises.clear()
@@ -501,6 +516,28 @@ class World:
             self.start()
         self.run(SETTLE)
 
+    def do_restarts_every_20_s(self, chance: random.Random) -> None:
+        """Of the exporter, too often for a first verdict, while what is checked is dead for good: as if there were none."""
+        self.unknown_until, self.finds = self.now, "good"
+        self.maintenance.end()
+        self.run(SETTLE + self.known_after * self.timing.successes)
+        if self.heart is None or not self.host.enabled or self.rules.on_unhealthy is OnUnhealthy.DISABLE:
+            return
+        self.finds, boots, begun = "bad", self.boots, self.now
+        while boots == self.boots and self.now < begun + 400:
+            self.run(20.0)
+            if boots == self.boots and self.heart is not None:
+                self.end(stopped=False)
+                self.run(chance.uniform(0.1, 2.0))
+            if self.heart is None:
+                self.main = None
+                self.start()
+        if boots == self.boots:
+            self.promises.missed.append(
+                f"restarted every 20 s since {begun:.1f}, {self.rules}, {self.timing}"
+            )
+        self.run(SETTLE)
+
     def do_freeze_while_bad(self, chance: random.Random) -> None:
         """An hour of standstill is no hour of bad health."""
         self.finds = "bad"
@@ -529,6 +566,8 @@ class World:
         assert not self.host.enabled
         assert self.host.asked is None
         self.promises.handed_back()
+        self.kept.clear()
+        self.handed_over = 0
         return True
 
     def do_stop(self, chance: random.Random) -> None:
@@ -618,6 +657,7 @@ def play(seed: int, folder: Path) -> World:
     folder.mkdir(exist_ok=True)
     (folder / "ha.lock").unlink(missing_ok=True)
     (folder / "ha.maintenance").unlink(missing_ok=True)
+    (folder / "ha.checks").unlink(missing_ok=True)
     world = World(random.Random(seed), folder)
     try:
         for _ in range(STEPS):

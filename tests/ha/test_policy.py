@@ -816,6 +816,44 @@ def test_bad_time_of_before_a_restart_withholds_nothing_without_a_fresh_bad_verd
     assert run.policy.phase is Phase.WITHHOLDING, "an own fault that lasts has a grace period, and an end"
 
 
+def restarted(bad_for: float, rules: Rules | None = None) -> Run:
+    run = Run(rules, on=True)
+    run.policy = Policy(run.policy.rules, run.now, Leftover.MONITORING, bad_for)
+    run.health = UNKNOWN
+    return run
+
+
+def beats(calls: list[tuple[float, Verb | Call]]) -> list[float]:
+    return [at for at, call in calls if call is M]
+
+
+def test_a_restart_after_bad_health_for_the_whole_grace_period_begins_with_no_heartbeat() -> None:
+    """Else one that is restarted again and again beats again and again."""
+    run = restarted(30.0)
+    assert beats(run.pass_time(3)) == []
+    run.health = BAD
+    assert beats(run.pass_time(60)) == []
+
+
+@pytest.mark.parametrize("moment", [0.0, 1.0, 6.0])
+def test_good_health_after_such_a_restart_is_a_heartbeat_at_once(moment: float) -> None:
+    run = restarted(900.0)
+    run.pass_time(moment)
+    run.health = GOOD
+    assert beats(run.pass_time(1))[0] <= 0.1
+
+
+def test_what_is_not_known_for_long_after_such_a_restart_holds_heartbeats_back_for_a_moment_alone() -> None:
+    run = restarted(900.0)
+    assert beats(run.pass_time(30)) == [7.0, 17.0, 27.0]
+
+
+@pytest.mark.parametrize(("bad_for", "grace"), [(0.0, 0.0), (0.0, 30.0), (29.0, 30.0)])
+def test_other_restarts_begin_with_a_heartbeat(bad_for: float, grace: float) -> None:
+    run = restarted(bad_for, Rules(grace=grace))
+    assert beats(run.pass_time(1)) == [0.0]
+
+
 @pytest.mark.parametrize("bad_for", [0, 10, 20, 28])
 def test_a_stall_of_60_s_is_no_reset_however_bad_health_was_before_it(bad_for: float) -> None:
     """The first 10 s of a stall are those in which its last word is not old yet."""

@@ -1,0 +1,85 @@
+"""What checks have found, for the exporter that follows a killed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.ha.check_runner import Kept
+from exporter.ha.kept_checks import KeptChecks
+
+FOUND = {"shop": Kept(2), "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711))}
+
+
+@pytest.fixture
+def boot(tmp_path: Path) -> Path:
+    path = tmp_path / "boot_id"
+    path.write_text("boot-1\n")
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path, boot: Path) -> KeptChecks:
+    return KeptChecks(str(tmp_path / "ha.lock"), boot_id=boot)
+
+
+def test_a_successor_of_the_same_boot_finds_it(kept: KeptChecks, boot: Path) -> None:
+    assert kept.read() == {}
+    kept.write(FOUND)
+    assert kept.read() == FOUND
+    boot.write_text("boot-2\n")
+    assert kept.read() == {}
+
+
+def test_it_is_written_where_it_is_new_alone(kept: KeptChecks) -> None:
+    kept.write(FOUND)
+    kept.path.write_text("of somebody else")
+    kept.write(dict(FOUND))
+    assert kept.path.read_text() == "of somebody else"
+    kept.write({})
+    assert kept.path.read_text() == '{"boot": "boot-1", "checks": {}}'
+
+
+def test_an_orderly_stop_leaves_nothing(kept: KeptChecks, tmp_path: Path) -> None:
+    kept.write(FOUND)
+    kept.clear()
+    kept.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["boot_id"]
+    kept.write(FOUND)
+    assert kept.read() == FOUND
+
+
+def test_where_it_can_not_be_written_nothing_old_stays(
+    kept: KeptChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    kept.write(FOUND)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        kept.write({"shop": Kept(3)})
+    assert kept.read() == {}
+    kept.write({"shop": Kept(3)})
+    assert kept.read() == {"shop": Kept(3)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "7",
+        "{}",
+        '{"boot": "boot-1"}',
+        '{"boot": "boot-1", "checks": 7}',
+        '{"boot": "boot-1", "checks": {"shop": 3}}',
+        '{"boot": "boot-1", "checks": {"shop": ["many", []]}}',
+        '{"boot": "boot-1", "checks": {"shop": [1, ["x"]]}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_file_says_nothing(kept: KeptChecks, content: str) -> None:
+    kept.path.write_text(content)
+    assert kept.read() == {}
