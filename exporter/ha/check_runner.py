@@ -15,7 +15,7 @@ from typing import Protocol
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
 
-Remembered = tuple[int, ...]
+LookMemory = tuple[int, ...]
 """What a probe has to know from one look to the next; empty where that is nothing."""
 
 
@@ -24,13 +24,13 @@ class Kept:
     """What a successor has to know of a check. ``failures``: looks in a row, at most as many as make it bad."""
 
     failures: int = 0
-    memory: Remembered = ()
+    memory: LookMemory = ()
 
 
 class Remembering(Protocol):
     """A probe that compares a look with those before it."""
 
-    memory: Remembered
+    memory: LookMemory
 
     def __call__(self, limit: float) -> str | None: ...
 

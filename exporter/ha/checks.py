@@ -21,7 +21,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.ha.check_runner import SHORTAGES, NotKnownYet, OwnFault, Probe, Remembered
+from exporter.ha.check_runner import SHORTAGES, LookMemory, NotKnownYet, OwnFault, Probe
 from exporter.ha.connect import connect
 from exporter.ha.pattern import NO_MATCH
 from exporter.ha.program import run
@@ -231,7 +231,7 @@ class _File:
     max_age: float | None
     clock: Callable[[], float]
     wall: Callable[[], float]
-    memory: Remembered = ()
+    memory: LookMemory = ()
     """Seconds for which it was seen not to change; 1 if it was seen to change, or fresh at the first look; its state."""
     changed: float | None = None
 
