@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from exporter import __version__
 from exporter.config import Settings, push_wanted
-from exporter.errors import ConfigError, VMGuestError
+from exporter.errors import ConfigError, Problems, VMGuestError
 from exporter.insight import start as meaning
 from exporter.machine.signals import FAILED, RELOAD, STOP, Signals
 from exporter.machine.systemd import Notifier
@@ -45,13 +45,15 @@ class Part(NamedTuple):
 
     module: str
     wanted: Callable[[Settings, Mapping[str, str]], bool] = lambda _settings, _environ: True
+    switch: str = ""
+    """The setting that turns it on, where its others can be checked without."""
 
     def load(self) -> Any:
         return import_module(self.module)
 
 
 PUSH = Part("exporter.outputs.otlp.start", push_wanted)
-HEARTBEATS = Part("exporter.ha.start", lambda settings, _environ: settings.ha.enabled)
+HEARTBEATS = Part("exporter.ha.start", lambda settings, _environ: settings.ha.enabled, "ha.enabled")
 
 PARTS = (
     Part("exporter.session.hosts"),
@@ -81,21 +83,27 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
                 raise
             status = supervise(poller, settings, signals, notifier)
     except ConfigError as error:
-        raise ConfigError(*dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))) from error
+        found = dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))
+        raise ConfigError(*found) from error
     log.info("stopped")
     return status
 
 
-def wrong_settings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """What each part would find wrong with its settings, asked for when one of them did: all are told at once."""
-    found: list[str] = []
-    for part in PARTS:
-        if not part.wanted(settings, environ):
-            continue
-        try:
-            part.load().check(settings, environ)
-        except ConfigError as error:
-            found += error.problems
+def wrong_settings(
+    settings: Settings,
+    environ: Mapping[str, str],
+    unread: Collection[str] = (),
+    parts: Iterable[Part] = PARTS,
+) -> list[str]:
+    """What each part would find wrong with its settings, asked for when something is: all is told at once.
+
+    ``unread``: names of settings whose value can't be known; what depends on one is not looked at.
+    """
+    found = Problems()
+    for part in parts:
+        if part.wanted(settings, environ) or part.switch in unread:
+            with found.gather():
+                part.load().check(settings, environ, unread)
     return found
 
 

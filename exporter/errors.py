@@ -27,6 +27,8 @@ cause (``raise … from``) and the number that came with it (errno, VMware's sta
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -66,6 +68,23 @@ class ConfigError(VMGuestError):
     def passing(self) -> bool:
         """Whether the same settings may be good later: each of the problems may pass by itself."""
         return all(isinstance(problem, Passing) for problem in self.problems)
+
+
+class Problems(list[str]):
+    """One list that every stage of reading a command line adds to, so that all is told at once."""
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """What the block raises as ConfigError is added, and the next stage has its turn."""
+        try:
+            yield
+        except ConfigError as error:
+            self += error.problems
+
+    def tell(self) -> None:
+        """Raise ConfigError with each of them once, if there are any."""
+        if self:
+            raise ConfigError(*dict.fromkeys(self))
 
 
 class NotVMwareError(VMGuestError):

@@ -24,6 +24,7 @@ from exporter.config import Settings
 from exporter.config.given import did_you_mean
 from exporter.errors import ConfigError, VMGuestError
 from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import open_reading, quiet
 
 EXAMPLES = """\
@@ -123,15 +124,27 @@ def misused(words: Sequence[str], why: str) -> None:
     print(form(_unknown(why), ""))
 
 
-def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
-    quiet(settings)
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be together."""
+    found = place_contradictions(args)
     if args.profile is not None and args.only:
-        raise ConfigError(
+        found.append(
             "--only has no effect with --profile: leave it out, or give --profile a TOML file with the rules that you want"
         )
-    given = dict.fromkeys(name for name, _ in (*args.warning, *args.critical))
-    if args.only and (others := [name for name in given if name not in args.only]):
-        raise ConfigError(*(f"a threshold for {name} has no effect: add --only={name}" for name in others))
+    given = dict.fromkeys(each[0] for each in (*args.warning, *args.critical) if each is not None)
+    if args.only and None not in args.only:
+        found += [
+            f"a threshold for {name} has no effect: add --only={name}"
+            for name in given
+            if name not in args.only
+        ]
+    return found
+
+
+def _check(args: Namespace, settings: Settings) -> tuple[Summary, str]:
+    quiet(settings)
+    if found := contradictions(args):
+        raise ConfigError(*found)
     promised = contract.load(args.profile) if args.profile is not None else None
     reading = open_reading(args, settings, strict=True)
     try:

@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from exporter.advice import explain
 from exporter.commands import parser
 from exporter.commands.parser import PROGRAM, SERVE, Command
 from exporter.config import Settings, flags, load
-from exporter.config.given import did_you_mean
-from exporter.errors import ConfigError, VMGuestError
+from exporter.config.given import did_you_mean, in_order, nearest
+from exporter.config.load import PartsCheck
+from exporter.errors import ConfigError, Problems, VMGuestError
 from exporter.machine import signals
 from exporter.machine.system import HERE
 
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except ConfigError as error:
-        _complain(*error.problems, f"try {PROGRAM} --help")
+        _complain(*in_order(error.problems), f"try {PROGRAM} --help")
         return FAILED if error.passing else USAGE
     except VMGuestError as error:
         _complain(explain(error))
@@ -120,19 +122,45 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
     if command.needs in HERE.lacks and not line.help:
         raise ConfigError(f"{command.name}: {HERE.lacks[command.needs]}")
     without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
-    if (without or not command.settings) and (line.given or line.problems) and not line.help:
+    alone = without or not command.settings
+    if alone and not line.help:
         needed = f" without {command.only_with}" if without else ""
-        foreign = (f"{each.where} has no effect on {command.name}{needed}" for each in line.given)
-        raise ConfigError(*line.problems, *foreign)
+        line.problems += [f"{each.where} has no effect on {command.name}{needed}" for each in line.given]
     # The parser of the command, or of one of its own commands, prints the help.
     reader = parser.of(command, line.hidden)
+    mistakes = reader.mistakes
+    args = None
     try:
         args = reader.parse_args([*line.rest, "--help"] if line.help else line.rest)
     except SystemExit as end:
-        return _misused(command, line.rest, reader.problem) if end.code else OK
+        if not end.code:
+            return OK
     module = import_module(command.module)
+    found = Problems()
+    if args is not None and hasattr(module, "contradictions"):
+        found += module.contradictions(args)
+    if args is None or mistakes.words or found or (alone and line.problems):
+        for flag in mistakes.unknown:
+            line.guess(nearest(flag, flags.flags()))
+        line.problems += found
+        found = Problems(line.problems)
+        if not alone:
+            with found.gather():
+                settings()
+        mistakes.print()
+        told = in_order(found)
+        if told and (mistakes.words or command.usage == USAGE):
+            _complain(*told, *(() if mistakes.words else (f"try {PROGRAM} --help",)))
+        return _misused(command, line.rest, "; ".join((*mistakes.words, *told)))
     status: int = module.run(args, settings) if command.settings else module.run(args)
     return status
+
+
+def _check_of(command: Command) -> PartsCheck | None:
+    """What the parts that the command consists of find wrong with their settings."""
+    if command is SERVE:
+        return app.wrong_settings
+    return partial(app.wrong_settings, parts=app.PARTS[:1]) if command.reads else None
 
 
 def _misused(command: Command, words: Sequence[str], why: str) -> int:
@@ -142,7 +170,8 @@ def _misused(command: Command, words: Sequence[str], why: str) -> int:
 
 
 def _settings(line: flags.CommandLine, command: Command | None) -> Settings:
-    loaded = load(line.given, os.environ, line.problems, () if command is None else command.uses)
+    uses, check = ((), None) if command is None else (command.uses, _check_of(command))
+    loaded = load(line.given, os.environ, line.problems, uses, meant=line.meant, check=check)
     log.set_up(loaded.log.level, loaded.log.format)
     return loaded
 

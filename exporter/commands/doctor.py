@@ -48,8 +48,8 @@ def run(
     Raises:
         ConfigError: the bundle can't be written.
     """
-    if args.unmasked and args.bundle is None:
-        raise ConfigError("--unmasked has no effect without --bundle=FILE")
+    if found := contradictions(args):
+        raise ConfigError(*found)
     world = world or World(environ=environ)
     try:
         world.settings = load()
@@ -60,6 +60,11 @@ def run(
         return _report(args, world, source, environ)
     finally:
         world.close()
+
+
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be together."""
+    return ["--unmasked has no effect without --bundle=FILE"] if args.unmasked and args.bundle is None else []
 
 
 def _report(args: Namespace, world: World, source: str, environ: Mapping[str, str]) -> int:

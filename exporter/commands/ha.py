@@ -21,6 +21,7 @@ from exporter.errors import (
     LibraryNotFound,
     LibraryStatus,
     NotVMwareError,
+    Problems,
     RpcError,
     TransportError,
     VMGuestError,
@@ -134,6 +135,14 @@ def run(
     except VMGuestError as error:
         _complain(explain(error))
         return _status(error)
+
+
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be used."""
+    found = Problems()
+    with found.gather():
+        _duration(getattr(args, "seconds", None))
+    return found
 
 
 @contextmanager

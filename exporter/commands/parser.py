@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from argparse import Action, ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
@@ -10,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
 from exporter import __version__
+from exporter.commands.arguments import HelpfulParser, OwnParser
 from exporter.config.flags import HELP, VERSION, add_settings, flags
-from exporter.config.given import did_you_mean
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
 from exporter.machine.system import HEARTBEATS, VSOCK
@@ -36,7 +35,7 @@ class Command(NamedTuple):
     command line that can't be read; where it is not 2, the module's ``misused(words, why)`` says so in its own way.
     ``only_with``: the flag of the command without which settings have no effect.
     ``needs``: what a system may lack, without which the command can't be. ``uses``: settings that have an effect on it
-    without what they need elsewhere.
+    without what they need elsewhere. ``reads``: whether it reads the host that the settings name.
     """
 
     name: str
@@ -47,6 +46,7 @@ class Command(NamedTuple):
     only_with: str = ""
     needs: str = ""
     uses: tuple[str, ...] = ()
+    reads: bool = False
 
 
 SERVE = Command(
@@ -62,12 +62,25 @@ COMMANDS: tuple[Command, ...] = (
         True,
         uses=("library.path", "guestrpc.socket", "ha.lock-file"),
     ),
-    Command("top", "exporter.commands.top", "Watch live, as esxtop does on the host.", True),
-    Command("show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True),
+    Command("top", "exporter.commands.top", "Watch live, as esxtop does on the host.", True, reads=True),
     Command(
-        "check", "exporter.commands.check", "Be a monitoring plugin: one line, exit status 0 to 3.", True, 3
+        "show", "exporter.commands.show", "Show one reading: verdict, tables, metrics.", True, reads=True
     ),
-    Command("report", "exporter.commands.report", "Write a report for the people who run vSphere.", True),
+    Command(
+        "check",
+        "exporter.commands.check",
+        "Be a monitoring plugin: one line, exit status 0 to 3.",
+        True,
+        3,
+        reads=True,
+    ),
+    Command(
+        "report",
+        "exporter.commands.report",
+        "Write a report for the people who run vSphere.",
+        True,
+        reads=True,
+    ),
     Command(
         "ha",
         "exporter.commands.ha",
@@ -102,7 +115,7 @@ def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
     it is told which words a setting takes, and that commands take settings too. A command line is read by
     :func:`exporter.config.flags.read`.
     """
-    parser = _HelpfulParser(
+    parser = HelpfulParser(
         prog=PROGRAM,
         usage=USAGE,
         description=DESCRIPTION,
@@ -134,67 +147,6 @@ def _describe_settings(parser: ArgumentParser, files: object) -> None:
             vars(action)["complete"] = files
 
 
-class _HelpfulParser(ArgumentParser):
-    def print_help(self, file: Any = None) -> None:
-        """As argparse does, which passes over a full disk, though."""
-        print(self.format_help(), end="", file=file)
-
-
-class _OwnParser(_HelpfulParser):
-    """Of a command, or of one of its own commands. Takes no abbreviation, and says which flag or word was meant.
-
-    ``settings``: the flags that were taken out before and may have been meant too. ``hidden``: words that no message
-    may repeat.
-    """
-
-    def __init__(
-        self, *args: Any, settings: Sequence[str] = (), hidden: Sequence[str] = (), **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self._settings = settings
-        self._hidden = hidden
-        self._has_commands = False
-        self.problem = ""
-        """What was wrong, once parsing has ended in SystemExit."""
-
-    def add_subparsers(self, **kwargs: Any) -> Any:
-        self._has_commands = True
-        return super().add_subparsers(
-            parser_class=partial(_OwnParser, settings=self._settings, hidden=self._hidden),  # type: ignore[call-overload]
-            **kwargs,
-        )
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does; before, so that its value is not taken for something else, a flag that isn't there."""
-        words = list(args)
-        own = self._flags()
-        if "--help" not in words and "-h" not in words:
-            for word in words:
-                if word == "--" or (self._has_commands and not word.startswith("-")):
-                    break
-                name = word.partition("=")[0]
-                if name.startswith("--") and name not in own:
-                    self.error(f"{name}: no such flag{did_you_mean(name, (*own, *self._settings))}")
-        return super().parse_known_args(words, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-            message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
-        for word in self._hidden:
-            message = message.replace(word, "<hidden>")
-        self.problem = message
-        super().error(message)
-
-    def _flags(self) -> list[str]:
-        """As the whole help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
-        short, self.formatter_class = self.formatter_class, HelpFormatter
-        columns = [line.strip().split("  ")[0] for line in self.format_help().splitlines()]
-        self.formatter_class = short
-        return [
-            flag for each in columns if each.startswith("-") for flag in re.findall(r"(?<!\S)--[\w.-]+", each)
-        ]
-
-
 class _Short(RawDescriptionHelpFormatter):
     """For a screen of 24 lines: what is aside stands in the manual page and in the flag that it belongs to."""
 
@@ -206,9 +158,9 @@ class _Short(RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def of(command: Command, hidden: Sequence[str] = ()) -> _OwnParser:
+def of(command: Command, hidden: Sequence[str] = ()) -> OwnParser:
     """The parser of a command's own arguments; imports its module."""
-    parser = _OwnParser(
+    parser = OwnParser(
         prog=f"{PROGRAM} {command.name}",
         description=command.help,
         formatter_class=_Short,

@@ -20,6 +20,7 @@ from exporter.masking import Masker
 from exporter.reading.base import Place
 from exporter.reading.host import recorded
 from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import open_reading, quiet
 from exporter.report import html, markdown
 from exporter.report.content import FindingWords, build
@@ -59,10 +60,10 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         ConfigError: arguments that contradict each other, or a file that can't be read or written.
         VMGuestError: there is nothing to read.
     """
+    if found := contradictions(args):
+        raise ConfigError(*found)
     settings = load()
     quiet(settings)
-    if args.recording is None and (args.vcpus or args.memory):
-        raise ConfigError("--vcpus and --memory are for a recording; a host's guest tells them itself")
     reading = _reading(args, settings)
     try:
         document = reading.document()
@@ -93,6 +94,14 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
             file=sys.stderr,
         )
     return 0 if document["up"] else 1
+
+
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be together."""
+    found = place_contradictions(args) if args.recording is None else []
+    if args.recording is None and (args.vcpus or args.memory):
+        found.append("--vcpus and --memory are for a recording; a host's guest tells them itself")
+    return found
 
 
 def _reading(args: Namespace, settings: Settings) -> Place:

@@ -17,6 +17,7 @@ from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
 from exporter.reading.base import NoAnswer, Place
 from exporter.reading.host import silence
 from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.show import tables, textfile
 
@@ -68,7 +69,8 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         ConfigError: arguments that contradict each other.
         VMGuestError: there is nothing to read.
     """
-    _contradictions(args)
+    if found := contradictions(args):
+        raise ConfigError(*found)
     settings = load()
     quiet(settings)
     if isinstance(args.watch, str):
@@ -87,18 +89,19 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         reading.close()
 
 
-def _contradictions(args: Namespace) -> None:
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be together."""
+    found = place_contradictions(args)
     metrics = args.what == "metrics"
-    if args.output is not None and not metrics:
-        raise ConfigError("--output goes with metrics: vmguest-exporter show metrics --output=FILE")
+    if args.output is not None and args.what == "reading":
+        found.append("--output goes with metrics: vmguest-exporter show metrics --output=FILE")
     if metrics and args.format in {"table", "json"}:
-        raise ConfigError(
-            f"--format={args.format} has no effect on metrics; leave it out, or leave metrics out"
-        )
+        found.append(f"--format={args.format} has no effect on metrics; leave it out, or leave metrics out")
     if args.raw and (metrics or args.format in {"prometheus", "openmetrics"}):
-        raise ConfigError("--raw goes with --format=table or json")
+        found.append("--raw goes with --format=table or json")
     if args.watch is not None and args.output is not None:
-        raise ConfigError("--watch and --output exclude each other; a timer runs the command again")
+        found.append("--watch and --output exclude each other; a timer runs the command again")
+    return found
 
 
 def _metrics(args: Namespace, settings: Settings) -> int:

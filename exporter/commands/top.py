@@ -17,6 +17,7 @@ from exporter.outputs.api import Document
 from exporter.reading.base import Place
 from exporter.reading.host import HostReading
 from exporter.reading.where import add_arguments as add_place
+from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import duration, open_reading, quiet
 from exporter.top import batch
 from exporter.top.frame import Frame
@@ -76,6 +77,11 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         return 0
     finally:
         reading.close()
+
+
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be together."""
+    return place_contradictions(args)
 
 
 def _live(args: Namespace, reading: Place) -> int:

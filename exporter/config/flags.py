@@ -8,7 +8,7 @@ from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from exporter.config.given import Given, did_you_mean
+from exporter.config.given import Given, did_you_mean, nearest
 from exporter.config.options import Option
 from exporter.config.settings import CHAPTERS, OPTIONS, chapter
 from exporter.config.values import Switch
@@ -31,6 +31,12 @@ class CommandLine:
     broken: bool = False
     hidden: list[str] = field(default_factory=list)
     """Words that may be the rest of a secret, for want of quotes; not to be repeated."""
+    meant: set[str] = field(default_factory=set)
+    """Names of settings that were misspelled, as far as one can guess."""
+
+    def guess(self, near: str) -> None:
+        """Note which setting is most likely meant, by its flag."""
+        self.meant |= {row.name for row in OPTIONS if near in {row.flag, row.negative}}
 
 
 def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
@@ -88,6 +94,7 @@ def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
             flag = word
             name = word.partition("=")[0]
             line.problems.append(f"{name}: no such flag{did_you_mean(name, known)}")
+            line.guess(nearest(name, known))
         elif flag and "=" not in flag and word not in commands:
             flag = ""  # Most likely the value of the flag that isn't known.
         elif word in stray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -36,11 +37,31 @@ class Given(NamedTuple):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean …?``, or nothing where no known word is near."""
+    near = nearest(word, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is near, empty where none is."""
     by_plain: dict[str, str] = {}
     for each in known:
         by_plain.setdefault(_plain(each), each)
     near = get_close_matches(_plain(word), by_plain, 1, 0.75)
-    return f"; did you mean {by_plain[near[0]]}?" if near else ""
+    return by_plain[near[0]] if near else ""
+
+
+def in_order(problems: Iterable[str]) -> list[str]:
+    """By where they come from: the command line, variables by name, files line by line; each once."""
+
+    def place(problem: str) -> tuple[int, str, int]:
+        if not problem.startswith("-"):
+            if variable := re.match(r"[A-Z][A-Z0-9_]*_[A-Z0-9_]+(?=[=: ])", problem):
+                return 1, variable[0], 0
+            if line := re.match(r"(.*?):(\d+): ", problem):
+                return 2, line[1], int(line[2])
+        return 0, "", 0
+
+    return sorted(dict.fromkeys(problems), key=place)
 
 
 def _plain(word: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from exporter.config import rules, toml, variables
-from exporter.config.given import Given
+from exporter.config.given import Given, in_order
 from exporter.config.settings import BY_NAME, GROUPS, RawTable, Settings
 from exporter.errors import ConfigError, passing
+
+PartsCheck = Callable[[Settings, Mapping[str, str], Collection[str]], Iterable[str]]
 
 
 def load(
@@ -16,43 +18,63 @@ def load(
     environ: Mapping[str, str] | None = None,
     problems: Sequence[str] = (),
     used: Collection[str] = (),
+    *,
+    meant: Collection[str] = (),
+    check: PartsCheck | None = None,
 ) -> Settings:
     """Build the settings: ``flags`` win over ``environ``, that wins over the file that either names.
 
-    ``problems`` are those that reading the command line has already found; ``used`` names settings that have an effect
-    without what they need elsewhere.
+    ``problems`` are those that reading the command line has already found, and ``meant`` the settings that flags which
+    don't exist may have meant; ``used`` names settings that have an effect without what they need elsewhere. ``check``
+    tells what the parts of the program would find wrong; it is asked where something else is, and given the names of
+    the settings whose values can't be known.
 
     Raises:
-        ConfigError: with every problem of every source, the outvoted ones too.
+        ConfigError: with every problem of every source, the outvoted ones too, in the order of where they come from.
     """
     environ = environ or {}
-    found = [*problems]
-    from_environ, more = variables.read(environ)
-    found += more
-    values, more = _parse([*flags])
-    found += more
-    outer, more = _parse(from_environ)
-    found += more
-    values = outer | values
+    found = _Sources(problems)
+    found.add(flags, (), meant)
+    found.add(*variables.read(environ))
     tables: Mapping[str, tuple[RawTable, ...]] = {}
-    file = values.get("config.file")
-    if isinstance(file, str):
+    if "config.file" in found.unread:
+        found.add((), (), BY_NAME)  # It may say anything.
+    elif isinstance(file := found.values.get("config.file"), str):
         contents = toml.read(file)
-        inner, more = _parse(contents.given)
-        found += [*contents.problems, *more]
-        values = inner | values
+        found.add(contents.given, contents.problems, contents.meant)
         tables = contents.tables
-    settings = _build(values, tables)
-    # Contradictions between values make sense only where each value does.
-    found += [] if found else rules.contradictions(settings, environ, {*values, *tables}, used=used)
-    if found:
-        raise ConfigError(*found)
+    settings = _build(found.values, tables)
+    given = {*found.values, *tables} - found.unread
+    found.problems += rules.contradictions(settings, environ, given, used=used, unread=found.unread)
+    if found.problems and check is not None:
+        found.problems += check(settings, environ, found.unread)
+    if found.problems:
+        raise ConfigError(*in_order(found.problems))
     return settings
 
 
-def _parse(given: Iterable[Given]) -> tuple[dict[str, object], list[str]]:
-    """Values by dotted name, and problems. Of a setting given twice the last one counts; repeatable ones add up."""
+class _Sources:
+    """What the sources give, the strongest first."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.values: dict[str, object] = {}
+        self.problems = [*problems]
+        self.unread: set[str] = set()
+        """Names of those whose value can't be known: what follows from it is neither right nor wrong."""
+
+    def add(self, given: Iterable[Given], problems: Iterable[str], meant: Iterable[str]) -> None:
+        values, wrong, more = _parse(given)
+        self.problems += [*problems, *more]
+        self.unread |= (wrong | {*meant}) - {*self.values}
+        self.values = values | self.values
+
+
+def _parse(given: Iterable[Given]) -> tuple[dict[str, object], set[str], list[str]]:
+    """Values by dotted name, names of what can't be read, and problems. Of a setting given twice the last one counts;
+    repeatable ones add up.
+    """
     values: dict[str, object] = {}
+    wrong = set()
     problems = []
     for each in given:
         kind = each.option.kind
@@ -67,11 +89,12 @@ def _parse(given: Iterable[Given]) -> tuple[dict[str, object], list[str]]:
                 else [kind.parse(part) for part in kind.split(str(each.raw)) or [""]]
             )
         except ValueError as error:
+            wrong.add(each.option.name)
             problems.append(passing(each.problem(str(error)), error.__cause__))
             continue
         before = values.get(each.option.name, ())
         values[each.option.name] = (*before, *items) if isinstance(before, tuple) else tuple(items)
-    return values, problems
+    return values, wrong, problems
 
 
 def _build(values: Mapping[str, object], tables: Mapping[str, tuple[RawTable, ...]]) -> Settings:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from exporter import files
-from exporter.config.given import Given, did_you_mean
+from exporter.config.given import Given, did_you_mean, nearest
 from exporter.config.places import Header
 from exporter.config.settings import BY_NAME, RawTable
 from exporter.errors import passing
@@ -28,6 +28,8 @@ class Contents:
         self.given: list[Given] = []
         self.tables: dict[str, tuple[RawTable, ...]] = {}
         self.problems: list[str] = []
+        self.meant: set[str] = set()
+        """Names of settings that can't be had from the file and were meant to be in it, as far as one can guess."""
 
 
 def read(path: str) -> Contents:
@@ -39,8 +41,10 @@ def read(path: str) -> Contents:
         document = files.parse_toml(text)
     except OSError as error:
         contents.problems.append(passing(f"{path}: {error.strerror}", error))
+        contents.meant = {*BY_NAME}
     except ValueError as error:
         contents.problems.append(_syntax_problem(path, str(error), text))
+        contents.meant = {*BY_NAME}
     else:
         _Walk(path, key_lines(text), contents).table((), document)
         if (more := len(contents.problems) - MOST_PROBLEMS) > 0:
@@ -82,6 +86,7 @@ class _Walk:
                     items = _items(row.kind, value)
                 except ValueError as error:
                     self._contents.problems.append(Given(row, value, where, native=True).problem(str(error)))
+                    self._contents.meant.add(name)
                     return
                 self._contents.given += [Given(row, each, where, native=True) for each in items]
             else:
@@ -98,6 +103,8 @@ class _Walk:
         else:
             few = len(self._contents.problems) < MOST_PROBLEMS  # looking for a near name takes its time
             hint = did_you_mean(name, (*BY_NAME, *TABLES)) if few else ""
+            if hint:
+                self._contents.meant.add(nearest(name, (*BY_NAME, *TABLES)))
             self._contents.problems.append(f"{where}: no such setting{hint}")
 
     def _raw(self, path: tuple[str, ...], where: str, value: object) -> None:

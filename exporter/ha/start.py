@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -38,7 +38,7 @@ class Listening(Protocol):
     def responds(self, limit: float) -> bool: ...
 
 
-def check(settings: Settings, _environ: Mapping[str, str]) -> None:
+def check(settings: Settings, _environ: Mapping[str, str], _unread: Collection[str] = ()) -> None:
     """Raise ConfigError for checks that can't be used."""
     check_types.read(settings.ha.checks, RunningClock(time.monotonic))
 

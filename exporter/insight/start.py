@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ FILE = "last-seen.json"
 """In systemd's StateDirectory: settings and session as last seen, since most settings change while the VM is off."""
 
 
-def check(_settings: Settings, _environ: Mapping[str, str]) -> None:
+def check(_settings: Settings, _environ: Mapping[str, str], _unread: Collection[str] = ()) -> None:
     """Nothing that could be wrong."""
 
 

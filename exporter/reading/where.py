@@ -90,6 +90,26 @@ def open_reading(
     return followed(settings, interval) if interval is not None else measured(settings, args.seconds)
 
 
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments about the place that can't be together."""
+    found = []
+    if args.url is not None and args.place == "host":
+        found.append("--url has no effect with --from=host")
+    if args.url is None:
+        for flag, value in (
+            ("--user", args.user),
+            ("--password-file", args.password_file),
+            ("--ca", args.ca),
+        ):
+            if value is not None:
+                found.append(f"{flag} has no effect without --url")
+        if args.place == "exporter" and UNIX_SOCKETS in HERE.lacks:
+            found.append(
+                f"--from=exporter: {HERE.lacks[UNIX_SOCKETS]}; name it instead: --url=http://localhost:10052"
+            )
+    return found
+
+
 def _file(text: str) -> Path:
     if not text:
         raise ArgumentTypeError("a path has at least one character")
@@ -98,17 +118,10 @@ def _file(text: str) -> Path:
 
 def _exporter(args: Namespace, settings: Settings, unit: Path) -> Place | None:
     """The exporter to ask; None: the host is to be read."""
+    if found := contradictions(args):
+        raise ConfigError(*found)
     if args.url is not None:
-        if args.place == "host":
-            raise ConfigError("--url has no effect with --from=host")
         return at_url(args.url, args.user, args.password_file, args.ca)
-    for flag, value in (("--user", args.user), ("--password-file", args.password_file), ("--ca", args.ca)):
-        if value is not None:
-            raise ConfigError(f"{flag} has no effect without --url")
-    if args.place == "exporter" and UNIX_SOCKETS in HERE.lacks:
-        raise ConfigError(
-            f"--from=exporter: {HERE.lacks[UNIX_SOCKETS]}; name it instead: --url=http://localhost:10052"
-        )
     if args.place == "host" or UNIX_SOCKETS in HERE.lacks:
         return None
     path = settings.api.socket or SOCKET

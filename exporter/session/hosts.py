@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 
 from exporter.config import Settings
@@ -34,9 +34,10 @@ def find_host(settings: Settings) -> Host:
     return Host(source(settings), guest.read)
 
 
-def check(settings: Settings, _environ: Mapping[str, str]) -> None:
+def check(settings: Settings, _environ: Mapping[str, str], unread: Collection[str] = ()) -> None:
     """Raise ConfigError for a scenario or recording that can't be used."""
-    if settings.source in PLAYED:
+    missing = settings.source == "replay" and settings.replay.file is None
+    if settings.source in PLAYED and "source" not in unread and not missing:
         find_host(settings).source.close()
 
 

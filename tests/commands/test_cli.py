@@ -426,3 +426,101 @@ def test_standard_output_that_was_closed_before_is_no_mistake(words: tuple[str, 
     )
     assert "Traceback" not in done.stderr
     assert done.returncode == 0
+
+
+class TestEveryProblemAtOnce:
+    """Whichever stage finds it: reading the words, the values, what they mean together, or the part concerned."""
+
+    @pytest.mark.parametrize(
+        ("line", "found"),
+        [
+            (
+                "--source=simulated --poll.interval=9x --replay.loop --simulated.scenario=stead --otlp.endpoint=h --nonsense",
+                ["--poll.interval=9x:", "--replay.loop has no effect", "did you mean steady?", "--otlp.endpoint=h:", "--nonsense:"],
+            ),
+            (
+                "doctor --sorce=x --nonsense --poll.interval=9x",
+                ["--sorce: no such flag; did you mean --source?", "--nonsense: no such flag", "--poll.interval=9x:"],
+            ),
+            (
+                "show --nonsense --poll.interval=9x --format=htm --for=x --user=me --replay.loop",
+                ["--nonsense:", "--poll.interval=9x:", "--format: invalid choice: 'htm'", "--for: 'x':", "--user has no effect", "--replay.loop has no effect"],
+            ),
+            (
+                "show --poll.interval=9x --source=simulated --simulated.scenario=stead --user=me",
+                ["--poll.interval=9x:", "did you mean steady?", "--user has no effect"],
+            ),
+            ("top --nonsense --poll.interval=9x --iterations=0", ["--nonsense:", "--poll.interval=9x:", "--iterations: '0'"]),
+            ("report --nonsense --poll.interval=9x --vcpus=0", ["--nonsense:", "--poll.interval=9x:", "--vcpus: '0'"]),
+            ("record --nonsense --poll.interval=9x --for=1", ["--nonsense:", "--poll.interval=9x:", "--for: '1'", "required: FILE"]),
+            ("record --nonsense x --poll.interval=9x", ["--nonsense:", "--poll.interval=9x:"]),
+            ("simulate --nonsense --poll.interval=9x", ["--nonsense:", "--poll.interval has no effect on simulate without --fleet"]),
+            ("simulate --nonsense --poll.interval=9x --fleet=y", ["--nonsense:", "--poll.interval=9x:", "--fleet: invalid int value: 'y'"]),
+            ("reference --nonsense --poll.interval=9x", ["--nonsense:", "--poll.interval has no effect on reference"]),
+            ("ha --nonsense status --poll.interval=9x", ["--nonsense:", "--poll.interval=9x:"]),
+            ("ha disable --nonsense --poll.interval=9x --for=x", ["--nonsense:", "--poll.interval=9x:", "--for=x:"]),
+            ("doctor --unmasked --poll.interval=9x", ["--unmasked has no effect", "--poll.interval=9x:"]),
+        ],
+    )  # fmt: skip
+    def test_on_the_command_line(
+        self, line: str, found: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(line.split()) == 2
+        said = [
+            each
+            for each in capsys.readouterr().err.splitlines()
+            if each.startswith("vmguest-exporter") and not each.endswith("--help")
+        ]
+        for each in found:
+            assert len([sentence for sentence in said if each in sentence]) == 1, each
+        assert len(said) == len(found)
+
+    def test_a_monitoring_plugin_says_them_in_its_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["check", "--nonsense", "--poll.interval=9x", "--only=x", "--warning=stolen"]) == 3
+        (line,) = capsys.readouterr().out.splitlines()
+        for each in ("--nonsense: no such flag", "--poll.interval=9x:", "--only: 'x'", "--warning: 'stolen'"):
+            assert each in line
+
+    def test_in_order_of_where_they_come_from(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "settings.toml"
+        path.write_text(
+            '[[ha.check]]\nname = "a"\ntype = "tpc"\n\n[[ha.check]]\nname = "b"\ntype = "tcp"\n\n'
+            '[poll]\nintervl = "1s"\n'
+        )
+        monkeypatch.setenv("VMGUEST_EXTENDED_INTERVAL", "9x")
+        argv = f"--config.file={path} --ha.enabled --source=simulated --nonsense --replay.loop"
+        assert cli.main(argv.split()) == 2
+        said = [line.removeprefix("vmguest-exporter: ") for line in capsys.readouterr().err.splitlines()]
+        assert [line[: len(str(path)) + 3] for line in said if line.startswith(str(path))] == [
+            f"{path}:3:",
+            f"{path}:5:",  # no host
+            f"{path}:5:",  # no port
+            f"{path}:10",
+        ]
+        assert [line.split(":")[0].split(" ")[0].split("=")[0] for line in said[:3]] == [
+            "--nonsense",
+            "--replay.loop",
+            "VMGUEST_EXTENDED_INTERVAL",
+        ]
+
+    @pytest.mark.parametrize(
+        ("line", "alone"),
+        [
+            ("--source=simulatd --simulated.scenario=steady", "--source=simulatd:"),
+            ("--sorce=simulated --simulated.scenario=steady", "--sorce:"),
+            ("--config.file=/nonexistent.toml --replay.loop", "/nonexistent.toml:"),
+            ("--source=replay --replay.file=/nonexistent.rec", "--replay.file=/nonexistent.rec:"),
+            ("--source=simulated --no-web --otlp.endpint=http://localhost", "--otlp.endpint:"),
+            ("--source=simulated --otlp.protocol=grcp --otlp.endpoint=localhost:4317", "--otlp.protocol=grcp:"),
+            ("--source=simulated --ha.enabled --poll.interval=1x --ha.max-poll-age=1s", "--poll.interval=1x:"),
+        ],
+    )  # fmt: skip
+    def test_nothing_is_concluded_from_what_is_wrong(
+        self, line: str, alone: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(line.split()) in {1, 2}
+        said = [each for each in capsys.readouterr().err.splitlines() if not each.endswith("--help")]
+        assert len(said) == 1
+        assert alone in said[0]

@@ -74,13 +74,13 @@ def test_every_problem_of_every_source_is_reported_at_once(tmp_path: Path) -> No
     )
     assert [problem.replace(f"{tmp_path}/", "") for problem in found] == [
         "--bogus: no such flag",
-        "VMGUEST_LOG_LEVL: no such setting; did you mean VMGUEST_LOG_LEVEL?",
         "--poll.interval=1ms: expected a duration between 100ms and 1h",
         "--web.config.file=/nonexistent.yml: expected a readable file; No such file or directory",
         "VMGUEST_LOG_LEVEL=loud: expected one of debug, info, warn, error",
-        "vmguest.toml:5: extended.x: no such setting",
+        "VMGUEST_LOG_LEVL: no such setting; did you mean VMGUEST_LOG_LEVEL?",
         'vmguest.toml:2: poll.interval = 5: expected a duration between 100ms and 1h; it needs quotes and a unit: "5s"',
         'vmguest.toml:4: extended.unknown = "off": expected true or false; write it without quotes',
+        "vmguest.toml:5: extended.x: no such setting",
     ]
 
 

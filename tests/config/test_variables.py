@@ -6,7 +6,7 @@ from exporter.config import variables
 
 
 def test_each_setting_has_its_variable() -> None:
-    given, problems = variables.read(
+    given, problems, _ = variables.read(
         {"VMGUEST_POLL_INTERVAL": "1s", "PATH": "/bin", "VMGUEST_WEB_ENABLED": "false"}
     )
     assert [(each.option.name, each.raw, each.where) for each in given] == [
@@ -17,7 +17,7 @@ def test_each_setting_has_its_variable() -> None:
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    assert variables.read({"VMGUEST_OTLP_ENDPOINT": ""}) == ([], [])
+    assert variables.read({"VMGUEST_OTLP_ENDPOINT": ""}) == ([], [], set())
 
 
 def test_an_unknown_variable_with_our_prefix_is_a_mistake() -> None:
@@ -40,4 +40,4 @@ def test_an_unknown_variable_with_our_prefix_is_a_mistake() -> None:
     ],
 )
 def test_what_kubernetes_puts_into_every_pod_is_not_meant_for_us(name: str) -> None:
-    assert variables.read({name: "tcp://10.0.0.1:10052"}) == ([], [])
+    assert variables.read({name: "tcp://10.0.0.1:10052"}) == ([], [], set())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 
 from exporter.config import Settings
@@ -14,9 +15,13 @@ from exporter.outputs.otlp.push import Push
 from exporter.outputs.otlp.settings import PushSettings, resolve
 
 
-def check(settings: Settings, environ: Mapping[str, str]) -> None:
+def check(settings: Settings, environ: Mapping[str, str], unread: Collection[str] = ()) -> None:
     """Raise ConfigError for settings of the push, standard variables among them, that can't be used."""
-    _resolved(settings, environ)
+    # Which endpoints there are hangs on the protocol, and nearly all else on the endpoint.
+    if not {"otlp.endpoint", "otlp.metrics-endpoint", "otlp.protocol", "otlp.insecure"} & set(unread):
+        pair = {"otlp.cert", "otlp.key"} & set(unread)
+        otlp = replace(settings.otlp, cert=None, key=None) if pair else settings.otlp
+        _resolved(replace(settings, otlp=otlp), environ)
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str]) -> PushSettings | None:

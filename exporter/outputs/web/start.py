@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from exporter.config import Settings
-from exporter.errors import ConfigError
+from exporter.errors import Problems
 from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.metrics.published import Published
 from exporter.outputs.api import PATH, Api
@@ -32,21 +32,18 @@ NAME = "api.sock"
 """In systemd's RuntimeDirectory."""
 
 
-def check(settings: Settings, environ: Mapping[str, str]) -> None:
+def check(settings: Settings, environ: Mapping[str, str], unread: Collection[str] = ()) -> None:
     """Raise ConfigError for an address that can't be listened on, or a web configuration that can't be used."""
-    problems: list[str] = []
-    for attempt in (_try_to_bind, _try_to_secure) if settings.web.enabled else ():
-        try:
-            attempt(settings)
-        except ConfigError as error:
-            problems += error.problems
-    if (path := socket_path(settings, environ)) is not None:
-        try:
+    problems = Problems()
+    for attempt, needed in (_try_to_bind, "web.listen-address"), (_try_to_secure, "web.config.file"):
+        if settings.web.enabled and not {"web.enabled", needed} & set(unread):
+            with problems.gather():
+                attempt(settings)
+    path = socket_path(settings, environ)
+    if path is not None and not {"api.enabled", "api.socket"} & set(unread):
+        with problems.gather():
             check_path(path)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(*problems)
+    problems.tell()
 
 
 def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path | None:

@@ -1,0 +1,154 @@
+"""The parser of a command's own arguments: as argparse's, but all that is wrong is told, and not the first alone."""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import Action, ArgumentParser, ArgumentTypeError, HelpFormatter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+from exporter.config.given import did_you_mean
+
+
+class HelpfulParser(ArgumentParser):
+    def print_help(self, file: Any = None) -> None:
+        """As argparse does, which passes over a full disk, though."""
+        print(self.format_help(), end="", file=file)
+
+
+class Mistakes:
+    """Of a command line: the first parser that found one, whose usage helps, and the words for all."""
+
+    def __init__(self) -> None:
+        self.where: ArgumentParser | None = None
+        self.words: list[str] = []
+        self.unknown: set[str] = set()
+        """Flags that don't exist."""
+
+    def add(self, where: ArgumentParser, words: str) -> None:
+        self.where = self.where or where
+        self.words.append(words)
+
+    def print(self) -> None:
+        """As argparse does."""
+        if self.where is not None:
+            self.where.print_usage(sys.stderr)
+            for each in self.words:
+                print(f"{self.where.prog}: error: {each}", file=sys.stderr)
+
+
+class OwnParser(HelpfulParser):
+    """Of a command, or of one of its own commands. Takes no abbreviation, says which flag or word was meant, and goes on
+    after a mistake: all are in ``mistakes``.
+
+    ``settings``: the flags that were taken out before and may have been meant too. ``hidden``: words that no message
+    may repeat.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        settings: Sequence[str] = (),
+        hidden: Sequence[str] = (),
+        mistakes: Mistakes | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._settings = settings
+        self._hidden = hidden
+        self._commands: Any = None
+        self._unsure = False
+        self.mistakes = Mistakes() if mistakes is None else mistakes
+        super().__init__(*args, **kwargs)
+
+    def add_subparsers(self, **kwargs: Any) -> Any:
+        own = partial(OwnParser, settings=self._settings, hidden=self._hidden, mistakes=self.mistakes)
+        self._commands = super().add_subparsers(parser_class=own, **kwargs)  # type: ignore[call-overload]
+        return self._commands
+
+    def add_argument(self, *names: Any, **kwargs: Any) -> Any:
+        """As argparse does; a value that can't be used is noted, and None."""
+        action = super().add_argument(*names, **kwargs)
+        if action.type is not None or action.choices is not None:
+            self._note_wrong_values(action)
+        return action
+
+    def _note_wrong_values(self, action: Action) -> None:
+        convert: Any = action.type or str
+        choices = action.choices
+        name = "/".join(action.option_strings) or action.metavar or action.dest
+        if choices is not None and action.metavar is None:
+            action.metavar = f"{{{','.join(map(str, choices))}}}"
+        action.choices = None
+
+        def read(text: str) -> Any:
+            try:
+                value = convert(text)
+            except ArgumentTypeError as error:
+                why = str(error)
+            except (TypeError, ValueError):
+                why = f"invalid {getattr(convert, '__name__', 'value')} value: {text!r}"
+            else:
+                if choices is None or value in choices:
+                    return value
+                words = [*map(str, choices)]
+                why = f"invalid choice: {text!r} (choose from {', '.join(words)}){did_you_mean(text, words)}"
+            self._mistake(f"argument {name}: {why}")
+            return None
+
+        action.type = read
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; flags that aren't there are taken out before, each with what seems to be its value."""
+        words = list(args)
+        if "--help" not in words and "-h" not in words:
+            words = self._without_unknown(words)
+        return super().parse_known_args(words, namespace)
+
+    def _without_unknown(self, words: list[str]) -> list[str]:
+        own = self._flags()
+        kept: list[str] = []
+        rest = iter(words)
+        loose = False
+        for word in rest:
+            command = self._commands is not None and word in self._commands.choices
+            if (
+                word == "--"
+                or command
+                or (self._commands is not None and not word.startswith("-") and not loose)
+            ):
+                return [*kept, word, *rest]
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in own:
+                self.mistakes.unknown.add(name)
+                self._mistake(f"{name}: no such flag{did_you_mean(name, (*own, *self._settings))}")
+                loose = "=" not in word
+            elif loose and not word.startswith("-"):
+                self._unsure, loose = True, False
+            else:
+                loose = False
+                kept.append(word)
+        return kept
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
+        # What was taken for the value of an unknown flag may be what is missing.
+        if not (self._unsure and "arguments are required" in message):
+            self._mistake(message)
+        raise SystemExit(2)
+
+    def _mistake(self, message: str) -> None:
+        for word in self._hidden:
+            message = message.replace(word, "<hidden>")
+        self.mistakes.add(self, message)
+
+    def _flags(self) -> list[str]:
+        """As the whole help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
+        short, self.formatter_class = self.formatter_class, HelpFormatter
+        columns = [line.strip().split("  ")[0] for line in self.format_help().splitlines()]
+        self.formatter_class = short
+        return [
+            flag for each in columns if each.startswith("-") for flag in re.findall(r"(?<!\S)--[\w.-]+", each)
+        ]
