@@ -14,6 +14,7 @@ from pathlib import Path
 from exporter.commands.ha_desk import HELD, NO, NOBODY, NOT_NOTED, OK, Desk, complain, not_noted, off
 from exporter.errors import ConfigError
 from exporter.ha import lock
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
@@ -103,6 +104,10 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     held = lock.acquire(desk.path)
     if held is None:
         maintenance.end()
+        settings = HeartSettings.of(lock.holder(desk.path))
+        if settings and settings.dry_run:
+            complain(f"maintenance is over; {desk.heart} is a dry run, which never switches monitoring on")
+            return NO
         if desk.wait(lambda: not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT):
             print(f"monitoring is on: {desk.heart} sends the heartbeats")
             return OK

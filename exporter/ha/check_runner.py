@@ -6,13 +6,12 @@ check in a thread of its own. A check that hangs is a failed check: nobody waits
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from exporter.ha.rules import Health
+from exporter.ha.rules import SHORTAGES, Health
 from exporter.ha.running_clock import TICK, RunningClock
 
 LookMemory = tuple[int, ...]
@@ -37,9 +36,6 @@ class Remembering(Protocol):
 
 Probe = Callable[[float], str | None] | Remembering
 """One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
-
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
-"""What the system says when this process, or the machine, has run out of something: no word on what is checked."""
 
 
 class OwnFault(Exception):

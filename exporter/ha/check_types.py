@@ -98,8 +98,10 @@ def _statuses(value: object) -> list[int]:
 def _pattern(value: object) -> str:
     try:
         re.compile(_text(value).encode())
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"expected a regular expression: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("expected a regular expression: this one is nested too deeply") from error
     return str(value)
 
 

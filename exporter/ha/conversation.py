@@ -145,6 +145,8 @@ class Conversation:
             wanted.append(Verb.MARK_ACTIVE)
         if wanted:
             return Call(due.least_recent(wanted))
+        if phase in {Phase.OFF, Phase.MAINTENANCE} and now >= due.status:
+            return Call(Verb.GET_APP_STATUS)
         return Wait(due.ask if host.unsure else now + self._rules.interval)
 
     # What a reply changes

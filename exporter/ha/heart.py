@@ -151,7 +151,7 @@ def main(argv: list[str]) -> int:
         link,
         stop=lambda: bool(stops) or keeper.lost(),
         note=note,
-        maintenance=Maintenance(settings.lock_file).left,
+        maintenance=Maintenance(settings.lock_file, tell=lambda text: link.send(LogLine("error", text))).left,
     )
     try:
         return run(heart, link, wakeup)

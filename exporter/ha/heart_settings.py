@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from exporter.ha.rules import Leftover, OnUnhealthy, Rules
 
@@ -31,6 +32,17 @@ class HeartSettings:
     @classmethod
     def parse(cls, argument: str) -> HeartSettings:
         return cls(**json.loads(argument))
+
+    @classmethod
+    def of(cls, pid: int | None, processes: Path = Path("/proc")) -> HeartSettings | None:
+        """Those of the heart that is the process ``pid``; None where that can't be told."""
+        try:
+            words = (
+                (processes / str(pid) / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+            )
+            return cls.parse(next(word for word in words if word.startswith("{")))
+        except (OSError, ValueError, TypeError, StopIteration):
+            return None
 
     @property
     def argument(self) -> str:

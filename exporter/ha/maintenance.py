@@ -15,6 +15,7 @@ from pathlib import Path
 
 from exporter.errors import ConfigError
 from exporter.ha.lock import BOOT_ID, boot
+from exporter.ha.rules import SHORTAGES
 
 
 def boottime() -> float:
@@ -26,33 +27,68 @@ class Maintenance:
     """That of the exporter whose lock is ``lock_file``."""
 
     def __init__(
-        self, lock_file: str, *, boot_id: Path = BOOT_ID, clock: Callable[[], float] = boottime
+        self,
+        lock_file: str,
+        *,
+        boot_id: Path = BOOT_ID,
+        clock: Callable[[], float] = boottime,
+        tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.path = Path(lock_file).with_suffix(".maintenance")
         self._boot_id = boot_id
         self._clock = clock
+        self._tell = tell
+        self._end: float | None = math.inf
+        """By the last look; None: there is no maintenance. Before the first nobody knows better."""
+        self._short = False
 
     def left(self) -> float | None:
         """Seconds until its end, infinite where it has none; None outside of maintenance.
 
         A file that can't be read or understood is a maintenance without an end: nobody knows better, and a missed
-        heartbeat resets the machine where a missed Enable does not.
+        heartbeat resets the machine where a missed Enable does not. Where only files or memory are short, what was
+        known last goes on to hold.
+        """
+        try:
+            self._end, self._short = self._look(), False
+        except OSError as error:
+            if not self._short:
+                self._tell(
+                    f"{self.path}: whether this is maintenance can't be read: {error.strerror}. What was known last holds."
+                )
+            self._short = True
+        left = None if self._end is None else self._end - self._clock()
+        return None if left is None or left <= 0 else left
+
+    def _look(self) -> float | None:
+        """The end by the file.
+
+        Raises:
+            OSError: a shortage.
         """
         try:
             lines = self.path.read_text(encoding="ascii", errors="replace").split("\n")
         except FileNotFoundError:
             return None
-        except OSError:
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
             return math.inf
-        if lines[0] != boot(self._boot_id) and len(lines) > 1:
+        if lines[0] != self._here() and len(lines) > 1:
             return None
         try:
-            left = float(lines[1]) - self._clock()
+            end = float(lines[1])
         except (IndexError, ValueError):
             return math.inf
-        if math.isnan(left):
-            return math.inf
-        return None if left <= 0 else left
+        return math.inf if math.isnan(end) else end
+
+    def _here(self) -> str:
+        try:
+            return self._boot_id.read_text().strip()
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
+            return boot(self._boot_id)
 
     def begin(self, seconds: float) -> None:
         """From now on, for ``seconds`` or without an end (``math.inf``).

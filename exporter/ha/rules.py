@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,6 +10,9 @@ from exporter.errors import ConfigError
 
 WINDOW = 30.0
 """Seconds without a heartbeat after which the host may call the application dead (programming guide)."""
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+"""What the system says when this process, or the machine, has run out of something: no word on anything else."""
 
 
 class Health(Enum):

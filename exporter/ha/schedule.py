@@ -57,7 +57,7 @@ class Schedule:
 
     def everything_now(self, now: float) -> None:
         """A stop does not wait for what was planned."""
-        self.retry = self.ask = self.post = now
+        self.retry = self.ask = self.post = self.status = now
 
     def another_host(self, now: float) -> None:
         """Ask how it sees the application, and try again what another one refused."""

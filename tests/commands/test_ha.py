@@ -26,6 +26,7 @@ from exporter.errors import (
     VMGuestError,
 )
 from exporter.ha import lock
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
@@ -216,6 +217,17 @@ def test_disable_beside_a_heart_is_a_maintenance_that_enable_ends(
         assert maintenance.left() is None
         assert "not on yet" in capsys.readouterr().err
     assert not desk.monitor.enabled
+
+
+def test_enable_beside_a_dry_run_says_at_once_that_it_switches_nothing_on(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, desk.lock_file, dry_run=True)
+    monkeypatch.setattr(HeartSettings, "of", lambda pid: settings if pid else None)
+    monkeypatch.setattr(ha_maintenance, "HEART_LIMIT", -1.0)
+    with heart(desk.lock_file):
+        assert desk.run("enable") == command.NO
+    assert "is a dry run, which never switches monitoring on" in capsys.readouterr().err
 
 
 def test_an_exporter_that_starts_beside_disable_is_kept_from_switching_it_on_again(

@@ -135,6 +135,14 @@ HEAD = '[[ha.check]]\nname = "x"\ntype = "{}"\n'
         (HEAD.format("http") + 'url = "http://x/"\nstatus = [200, 99]', "5: status: expected a status"),
         (HEAD.format("http") + 'url = "http://x/"\nstatus = true', "5: status: expected a status"),
         (HEAD.format("http") + 'url = "http://x/"\nbody = "("', "5: body: expected a regular expression: "),
+        (
+            HEAD.format("http") + 'url = "http://x/"\nbody = "a{99999999999999999999}"',
+            "5: body: expected a regular expression: ",
+        ),
+        (
+            HEAD.format("http") + f'url = "http://x/"\nbody = "{"(" * 5000}{")" * 5000}"',
+            "5: body: expected a regular expression: this one is nested too deeply",
+        ),
         (HEAD.format("tcp") + 'host = ""\nport = 1', "4: host: expected text in quotes"),
         (HEAD.format("tcp") + 'host = "x"\nport = 0', "5: port: expected a whole number between 1 and 65535"),
         (HEAD.format("command") + 'arguments = "ls -l"', "4: arguments: expected a list, program first"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.rules import OnUnhealthy, Rules
 
@@ -21,3 +23,13 @@ def test_orders_survive_the_command_line() -> None:
 
 def test_rules_follow_from_orders() -> None:
     assert ORDERS.rules == Rules(5.0, 20.0, OnUnhealthy.REQUEST_RESET)
+
+
+def test_those_of_a_heart_that_runs_are_read_from_its_command_line(tmp_path: Path) -> None:
+    settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, "/run/x/ha.lock", dry_run=True)
+    for pid, line in ((7, f"python\0-c\0import x\0{settings.argument}\0"), (8, "sh\0"), (9, "a\0{}\0")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").write_text(line)
+    assert HeartSettings.of(7, tmp_path) == settings
+    for other in (8, 9, 10, 0, None):
+        assert HeartSettings.of(other, tmp_path) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 
@@ -55,6 +56,51 @@ def test_it_is_ended_by_hand_and_with_a_reboot(machine: Machine) -> None:
 def test_a_damaged_file_fails_towards_no_heartbeats(machine: Machine, content: str) -> None:
     machine.maintenance().path.write_text(content)
     assert machine.maintenance().left() == math.inf
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("which", ["maintenance", "boot_id"])
+@pytest.mark.parametrize("seconds", [None, 1800.0, math.inf])
+def test_a_shortage_changes_nothing_that_was_known_and_is_told_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, number: int, which: str, seconds: float | None
+) -> None:
+    told: list[str] = []
+    maintenance = Maintenance(machine.lock, boot_id=machine.boot, clock=lambda: machine.now, tell=told.append)
+    if seconds is not None:
+        maintenance.begin(seconds)
+    assert maintenance.left() == seconds
+    read = Path.read_text
+
+    def short(self: Path, *rest: str, **more: str) -> str:
+        if which in self.name:
+            raise OSError(number, "short of it")
+        return read(self, *rest, **more)
+
+    for _ in range(2):
+        told.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_text", short)
+            for _ in range(3):
+                machine.now += 100
+                if seconds is not None:
+                    seconds -= 100
+                assert maintenance.left() == seconds
+        noticed = which == "maintenance" or seconds is not None
+        assert ["short of it" in text for text in told] == [True] * noticed
+        assert maintenance.left() == seconds
+
+
+def test_a_shortage_before_anything_is_known_enables_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object, **__: object) -> str:
+        raise OSError(errno.ENFILE, "short of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", short)
+        maintenance = machine.maintenance()
+        assert maintenance.left() == math.inf
+    assert maintenance.left() is None
 
 
 def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
