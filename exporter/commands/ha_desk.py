@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from exporter.errors import VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.hand_back import HandedBack, hand_back
 from exporter.ha.host_state import CallResult
+from exporter.ha.maintenance import Maintenance, boottime
 from exporter.ha.rules import Leftover
+from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
 
 OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
@@ -29,6 +32,25 @@ class Desk:
     unseen: str = ""
     """Why the machine's lock can't be seen from here, as in a container that has its directory not mounted."""
 
+    boot_id: Path = lock.BOOT_ID
+    boottime: Callable[[], float] = boottime
+
+    @property
+    def maintenance(self) -> Maintenance:
+        return Maintenance(self.path, boot_id=self.boot_id, clock=self.boottime)
+
+    @property
+    def stop_note(self) -> StopNote:
+        return StopNote(self.path, boot_id=self.boot_id)
+
+    def acquire(self) -> lock.Lock | None:
+        """Take the lock; None when another process holds it.
+
+        Raises:
+            ConfigError: it can't be had.
+        """
+        return lock.acquire(self.path, boot_id=self.boot_id)
+
     @property
     def heart(self) -> str:
         return f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
@@ -36,7 +58,7 @@ class Desk:
     @property
     def leftover(self) -> Leftover:
         """What may be left at the host, by the lock's file."""
-        return lock.record(self.path).leftover
+        return lock.record(self.path, boot_id=self.boot_id).leftover
 
     def stranger(self) -> bool:
         """Monitoring is on, and nobody who can be seen from here sends heartbeats or has left it on."""

@@ -17,7 +17,6 @@ from exporter.ha import lock
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
-from exporter.ha.stop_note import StopNote
 from exporter.protocol.appmonitor import Code
 
 DISABLE_LIMIT = 5.0
@@ -44,13 +43,14 @@ def disable(desk: Desk, seconds: float | None) -> int:
     Raises:
         VMGuestError: the host does not answer.
     """
-    maintenance = Maintenance(desk.path)
+    maintenance = desk.maintenance
     beats = lock.holder(desk.path) is not None
     stranger = desk.stranger()
-    problem = ""
+    problem, noted = "", False
     if beats or (seconds is not None and not desk.unseen):
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
+            noted = True
         except ConfigError as error:
             problem = str(error)
     heard = not beats or (not problem and desk.wait(desk.heart_is_done, HEART_PATIENCE))
@@ -61,8 +61,8 @@ def disable(desk: Desk, seconds: float | None) -> int:
         heard = desk.wait(desk.heart_is_done, HEART_LIMIT - HEART_PATIENCE)
         if desk.monitor.is_enabled() and (status := off(desk, DISABLE_LIMIT)) != OK:
             return status
-    forgotten = _forget(desk.path)
-    if not problem and maintenance.left() is None and lock.holder(desk.path) is not None:
+    forgotten = _forget(desk)
+    if not problem and not noted and lock.holder(desk.path) is not None:
         # An exporter was starting meanwhile, and knows of nothing.
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
@@ -75,7 +75,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
     if desk.unseen or stranger:
         complain(desk.unseen or UNSEEN.format(path=desk.path))
         return HELD
-    if maintenance.left() is None:
+    if not noted:
         print(
             f"no exporter holds {desk.path}; one that starts switches monitoring on again, and --for keeps it from that"
         )
@@ -99,9 +99,9 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     """
     if desk.unseen:
         raise ConfigError(desk.unseen)
-    maintenance = Maintenance(desk.path)
+    maintenance = desk.maintenance
     stranger = desk.stranger()
-    held = lock.acquire(desk.path)
+    held = desk.acquire()
     if held is None:
         maintenance.end()
         settings = HeartSettings.of(lock.holder(desk.path))
@@ -141,7 +141,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
 
 def status(desk: Desk) -> int:
     """Print who beats, what the host expects, and whether this is maintenance."""
-    maintenance = Maintenance(desk.path)
+    maintenance = desk.maintenance
     pid = lock.holder(desk.path)
     print(f"exporter: {f'none holds {desk.path}' if pid is None else desk.heart}")
     print(f"maintenance: {'none' if maintenance.left() is None else _until(maintenance)}")
@@ -161,7 +161,7 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
     Raises:
         VMGuestError: the host does not answer.
     """
-    note = StopNote(desk.path)
+    note = desk.stop_note
 
     def cut_short() -> bool:
         return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
@@ -175,7 +175,7 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         )
         return NOT_NOTED
     try:
-        held = lock.acquire(desk.path)
+        held = desk.acquire()
     except ConfigError:
         if lock.holder(desk.path) is not None:
             raise
@@ -210,14 +210,14 @@ def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
     return tuple(ended) == ("success", "killed", "TERM")
 
 
-def _forget(path: str) -> bool:
+def _forget(desk: Desk) -> bool:
     """Nothing is left for a later exporter to take over; False: that could not be noted."""
-    if not Path(path).exists():
+    if not Path(desk.path).exists():
         return True
     try:
-        held = lock.acquire(path)
+        held = desk.acquire()
     except ConfigError:
-        return lock.record(path).leftover is Leftover.NOTHING
+        return desk.leftover is Leftover.NOTHING
     if held is None:
         return True
     try:
@@ -228,7 +228,9 @@ def _forget(path: str) -> bool:
 
 def _until(maintenance: Maintenance) -> str:
     left = maintenance.left()
-    if left is None or left == math.inf:
+    if left is None:
+        return "over by now"
+    if left == math.inf:
         return "without an end"
     return (
         f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"

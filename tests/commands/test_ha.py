@@ -408,7 +408,7 @@ def test_disable_needs_no_lock_file_and_leaves_none(desk: Desk) -> None:
 
 def test_disable_goes_on_while_another_takes_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.run("enable", "--unattended")
-    monkeypatch.setattr(lock, "acquire", lambda _path: None)
+    monkeypatch.setattr(lock, "acquire", lambda _path, **_: None)
     assert desk.run("disable") == command.OK
 
 
@@ -749,3 +749,14 @@ def test_the_help_has_the_table_of_statuses() -> None:
     for status, meaning, theirs in command.STATUSES:
         assert f"  {status}  {meaning}  [{theirs}]\n" in text
     assert [status for status, _, _ in command.STATUSES] == list(range(9))
+
+
+def test_a_maintenance_shorter_than_the_command_ends(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by random histories: it began anew each time that it was over, for ever."""
+    desk.run("enable", "--unattended")
+    monkeypatch.setattr(Maintenance, "left", lambda _: None)
+    with heart(desk.lock_file, "on"):
+        assert desk.run("disable", "--for", "5s") == command.HELD
+    assert "maintenance: over by now" in capsys.readouterr().out
