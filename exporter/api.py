@@ -6,16 +6,17 @@ What ``__all__`` names is public and changes only as the changelog promises; not
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from exporter.catalogue import BY_KEY, BasicStatistic
 from exporter.config import Settings
-from exporter.config.settings import GuestRpc, Library, Replay, Simulated
+from exporter.config.rules import contradictions
+from exporter.config.settings import BY_NAME, POLL_INTERVAL, GuestRpc, Library, Replay, Simulated
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
@@ -53,6 +54,16 @@ __all__ = [
 SourceName = Literal["auto", "guestrpc", "library", "simulated", "replay"]
 """Where statistics come from, as ``--source``."""
 
+_SENDERS = Literal["guestrpc", "library", "simulated"]
+
+_SETTINGS = {
+    "socket": "guestrpc.socket",
+    "library": "library.path",
+    "scenario": "simulated.scenario",
+    "file": "replay.file",
+}
+"""Argument -> the setting that it is."""
+
 CALL_LIMIT = 2.0
 """Seconds for one call to the host."""
 
@@ -75,8 +86,8 @@ class Statistic:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the host said at one time. ``reading["memory.ballooned"]`` is a :class:`Statistic`.
+class Reading(Mapping[str, Statistic]):
+    """What the host said at one time: a mapping, ``reading["memory.ballooned"]`` is a :class:`Statistic`.
 
     Names are those of OTLP without ``vmguest.`` in front. What the host does not give is absent.
     """
@@ -91,8 +102,11 @@ class Reading:
         """Raises KeyError where the host does not give the statistic, or there is none of this name."""
         return self.statistics[name]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.statistics
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.statistics)
+
+    def __len__(self) -> int:
+        return len(self.statistics)
 
 
 class _Closing:
@@ -101,9 +115,7 @@ class _Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -120,7 +132,7 @@ class Statistics(_Closing):
     Raises:
         NotVMwareError: this machine is no VMware guest.
         LibraryNotFound: the library was asked for, and there is none that can be loaded.
-        ConfigError: a scenario or recording that can't be used.
+        ConfigError: a scenario or recording that can't be used, or an argument that has no effect on this source.
     """
 
     def __init__(
@@ -129,17 +141,21 @@ class Statistics(_Closing):
         *,
         socket: str | None = None,
         library: str | None = None,
-        scenario: str = "steady",
+        scenario: str | None = None,
         file: str | None = None,
     ) -> None:
-        self._source = _host(source, socket, library, scenario, file).source
+        self._closed = False
+        self._source = _host(source, socket=socket, library=library, scenario=scenario, file=file).source
 
     def read(self) -> Reading:
         """Ask the host.
 
         Raises:
             VMGuestError: it does not answer, or refuses; ``kind`` is a stable word for the reason.
+            ValueError: after :meth:`close`.
         """
+        if self._closed:
+            raise ValueError("read() after close()")
         snapshot = self._source.read()
         statistics = {
             row.metric.name: _statistic(row, snapshot.values[key])
@@ -149,6 +165,7 @@ class Statistics(_Closing):
         return Reading(statistics, snapshot.session_id, time.time())
 
     def close(self) -> None:
+        self._closed = True
         self._source.close()
 
 
@@ -157,7 +174,8 @@ class Collector(VMGuestCollector, _Closing):
 
     Not ``process_*``, ``python_*`` and what comes with its other parts: web server, OTLP push, heartbeats.
 
-    A thread of its own polls the host every ``interval`` seconds until :meth:`close`; a scrape never reaches the host.
+    A thread of its own polls the host every ``interval`` seconds (0.1 to 3600) until :meth:`close`; a scrape never reaches
+    the host.
     Arguments and errors as :class:`Statistics`.
     """
 
@@ -168,10 +186,14 @@ class Collector(VMGuestCollector, _Closing):
         interval: float = 5.0,
         socket: str | None = None,
         library: str | None = None,
-        scenario: str = "steady",
+        scenario: str | None = None,
         file: str | None = None,
     ) -> None:
-        host = _host(source, socket, library, scenario, file)
+        try:
+            POLL_INTERVAL.bounded(interval)
+        except ValueError:
+            raise ConfigError(f"interval={interval}: expected {POLL_INTERVAL.expects}, in seconds") from None
+        host = _host(source, socket=socket, library=library, scenario=scenario, file=file)
         observer = Observer(host.guest)
         self._poller = Poller(
             host.source, interval, on_state=observer.polled, extended=ExtendedReader(max(interval, 15.0))
@@ -190,7 +212,7 @@ class Collector(VMGuestCollector, _Closing):
 
 @contextmanager
 def heartbeats(
-    source: Literal["guestrpc", "library", "simulated"] = "guestrpc",
+    source: _SENDERS = "guestrpc",
     *,
     socket: str | None = None,
     library: str | None = None,
@@ -203,8 +225,12 @@ def heartbeats(
 
     Raises:
         NotVMwareError: this machine is no VMware guest.
-        ConfigError: another process sends the heartbeats of this VM: two would mask each other.
+        ConfigError: another process sends the heartbeats of this VM: two would mask each other. Or an argument that has no
+            effect on this source.
     """
+    _settings(source, get_args(_SENDERS), socket=socket, library=library)
+    if source == "simulated" and lock_file is not None:
+        raise ConfigError('lock_file has no effect on source="simulated"; leave it out')
     with ExitStack() as parts:
         if source != "simulated":
             path = lock_file or lock.DEFAULT_PATH
@@ -227,18 +253,37 @@ def _monitor(source: str, socket: str | None, library: str | None) -> AppMonitor
     )
 
 
-def _host(
-    source: SourceName, socket: str | None, library: str | None, scenario: str, file: str | None
-) -> Host:
-    return find_host(
-        Settings(
-            source=source,
-            guestrpc=GuestRpc(socket=socket),
-            library=Library(path=library),
-            simulated=Simulated(scenario=scenario),
-            replay=Replay(file=file),
-        )
+def _host(source: SourceName, **arguments: str | None) -> Host:
+    try:
+        return find_host(_settings(source, get_args(SourceName), **arguments))
+    except ConfigError as error:
+        raise ConfigError(*map(_by_argument, error.problems)) from error
+
+
+def _settings(source: str, sources: tuple[str, ...], **arguments: str | None) -> Settings:
+    """The settings that the arguments are, held against the rules of the command line."""
+    if source not in sources:
+        raise ConfigError(f"source={source!r}: expected one of {', '.join(sources)}")
+    given = {_SETTINGS[name]: value for name, value in arguments.items() if value is not None}
+    if empty := [name for name, value in arguments.items() if value == ""]:
+        raise ConfigError(*(f"{name}: it is empty" for name in empty))
+    settings = Settings(
+        source=source,
+        guestrpc=GuestRpc(socket=given.get("guestrpc.socket")),
+        library=Library(path=given.get("library.path")),
+        simulated=Simulated(scenario=given.get("simulated.scenario", Simulated().scenario)),
+        replay=Replay(file=given.get("replay.file")),
     )
+    if wrong := contradictions(settings, {}, given):
+        raise ConfigError(*map(_by_argument, wrong))
+    return settings
+
+
+def _by_argument(problem: str) -> str:
+    """A sentence about flags, with the names of the arguments in their place."""
+    for argument, setting in _SETTINGS.items():
+        problem = problem.replace(BY_NAME[setting].flag, argument)
+    return re.sub(r"--source=(\w+)", r'source="\1"', problem)
 
 
 def _statistic(row: BasicStatistic, value: int | str) -> Statistic:

@@ -93,7 +93,14 @@ class Poller:
         self._source.close()
 
     def run(self) -> None:
-        """The loop itself, until :meth:`stop`."""
+        """The loop itself, until :meth:`stop`. Ended by a mistake in this program, it leaves no state that looks good."""
+        try:
+            self._loop()
+        except Exception as error:
+            log.exception("the polls have ended by a mistake in this program; restart it")
+            self._state = self._failed(self._state, "internal", f"{type(error).__name__}: {error}")
+
+    def _loop(self) -> None:
         deadline = self._clock()
         while not self._stop.is_set():
             self.poll(deadline)

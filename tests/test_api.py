@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,65 @@ def test_what_the_host_does_not_give_is_absent() -> None:
     assert "host.memory.used" not in reading
     with pytest.raises(KeyError):
         reading["host.memory.used"]
+
+
+def test_a_reading_is_a_mapping() -> None:
+    with api.Statistics("simulated") as vm:
+        reading = vm.read()
+    assert isinstance(reading, Mapping)
+    assert dict(reading) == dict(reading.items()) == dict(reading.statistics)
+    assert len(reading) == len([*reading]) == len(reading.values()) > 20
+    assert reading.get("no.such") is None
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1e-9, 0.099, 3600.1, float("inf"), float("nan")])
+def test_an_interval_out_of_the_command_lines_bounds_is_refused(interval: float) -> None:
+    with pytest.raises(api.ConfigError, match=r"interval=.*between 100ms and 1h"):
+        api.Collector("simulated", interval=interval)
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "told"),
+    [
+        ("simulated", {"socket": "/x"}, 'socket has no effect without source="guestrpc"; add it, or leave socket out'),
+        ("simulated", {"library": "/y"}, 'library has no effect without source="library"'),
+        ("simulated", {"file": "/z"}, 'file has no effect without source="replay"'),
+        ("guestrpc", {"scenario": "steady"}, 'scenario has no effect without source="simulated"'),
+        ("replay", {}, 'source="replay" needs file=FILE, the recording to play'),
+        ("guestrpc", {"socket": ""}, "socket: it is empty"),
+        ("bogus", {}, "source='bogus': expected one of auto, guestrpc, library, simulated, replay"),
+        ("simulated", {"scenario": "nope"}, "scenario: "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("what", [api.Statistics, api.Collector])
+def test_arguments_without_effect_are_refused_by_their_names(
+    what: Callable[..., object], source: str, arguments: dict[str, str], told: str
+) -> None:
+    with pytest.raises(api.ConfigError, match=f"^{re.escape(told)}") as caught:
+        what(source, **arguments)
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "told"),
+    [
+        ("bogus", {}, "source='bogus': expected one of guestrpc, library, simulated"),
+        ("simulated", {"socket": "/x"}, "socket has no effect"),
+        ("guestrpc", {"library": "/y"}, "library has no effect"),
+        ("simulated", {"lock_file": "/z"}, "lock_file has no effect"),
+    ],
+)
+def test_heartbeats_refuse_them_too(source: str, arguments: dict[str, str], told: str) -> None:
+    sender: Callable[..., AbstractContextManager[object]] = api.heartbeats
+    with pytest.raises(api.ConfigError, match=f"^{re.escape(told)}"), sender(source, **arguments):
+        pass
+
+
+def test_nothing_is_read_after_the_end() -> None:
+    with api.Statistics("simulated") as vm:
+        vm.read()
+    with pytest.raises(ValueError, match=r"read\(\) after close\(\)"):
+        vm.read()
 
 
 def test_a_simulated_host_on_a_socket(short_path: Path) -> None:

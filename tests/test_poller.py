@@ -171,6 +171,19 @@ def test_a_mistake_in_this_program_is_an_internal_error(caplog: pytest.LogCaptur
     assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
+def test_a_loop_that_ends_by_a_mistake_leaves_nothing_that_looks_good(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    # No thread can wait until then.
+    polling = poller(Host(snapshot()), clock, interval=float("inf"))
+    polling.run()
+    assert polling.state.snapshot is not None
+    assert not polling.state.up(clock.now)
+    assert polling.state.errors["internal"] == 1
+    assert "the polls have ended by a mistake" in caplog.text
+
+
 def test_one_log_line_a_change_of_state(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     lost, off = ConnectionLost("gone"), RpcError("disabled")

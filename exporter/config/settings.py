@@ -42,10 +42,13 @@ class RawTable(NamedTuple):
         return f"{self.file}:{self.lines.get(key, self.line)}"
 
 
+POLL_INTERVAL = Duration(0.1, HOUR)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Poll:
     interval: float = option(
-        Duration(0.1, HOUR), "Time between two polls. A scrape never asks the host.", default="5s"
+        POLL_INTERVAL, "Time between two polls. A scrape never asks the host.", default="5s"
     )
 
 

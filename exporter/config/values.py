@@ -106,7 +106,12 @@ class Duration(ValueKind):
                 f"it needs a unit: {text}s" if bare else "it is written like 5s, 100ms, 1h or 1m30s"
             )
         # Rounded to the microsecond, so that 100ms is the 0.1 that the bounds are written in.
-        seconds = round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)), 6)
+        return self.bounded(
+            round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)), 6)
+        )
+
+    def bounded(self, seconds: float) -> float:
+        """``seconds`` themselves; ValueError where they are out of bounds, or no number."""
         if not self._minimum <= seconds <= self._maximum:
             raise ValueError(self._reason)
         return seconds
