@@ -27,6 +27,7 @@ cause (``raise … from``) and the number that came with it (errno, VMware's sta
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -39,7 +40,7 @@ class VMGuestError(Exception):
 
 
 class Passing(str):
-    """A problem that time may mend: a file on a disk that is not mounted yet, a port that somebody still has."""
+    """A problem that time may mend: a disk that is not mounted yet, a port still taken, a name server not up yet."""
 
     __slots__ = ()
 
@@ -52,7 +53,10 @@ _PASSING = frozenset(
 
 def passing(problem: str, cause: BaseException | None) -> str:
     """``problem``, as :class:`Passing` where ``cause`` is the system's word for something that may pass."""
-    return Passing(problem) if isinstance(cause, OSError) and cause.errno in _PASSING else problem
+    # A name that can't be resolved has the resolver's numbers (EAI_…), and at boot they are the same for a name that is
+    # wrong and for one that nobody can be asked about yet.
+    passes = isinstance(cause, socket.gaierror) or (isinstance(cause, OSError) and cause.errno in _PASSING)
+    return Passing(problem) if passes else problem
 
 
 class ConfigError(VMGuestError):

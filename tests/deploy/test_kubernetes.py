@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from dashboards import runbook
-from exporter.config import OPTIONS
+from exporter.config import OPTIONS, flags, load
 from exporter.ha.heartbeat import STOP_MARGIN
 from exporter.ha.rules import Rules
 
@@ -387,7 +387,7 @@ def test_pods_start_anew_with_their_files(helm: str, tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize(
     "values",
-    [{"settings": {"web": False}}, {"settings": {"web": "off"}}, {"extraArgs": ["--no-web"]}],
+    [{"settings": {"web": False}}, {"settings": {"web": "off"}}],
     ids=str,
 )
 def test_without_pages_nothing_asks_for_one(helm: str, tmp_path: Path, values: dict[str, Any]) -> None:
@@ -400,6 +400,29 @@ def test_without_pages_nothing_asks_for_one(helm: str, tmp_path: Path, values: d
     assert found["NetworkPolicy"]["spec"]["ingress"] == []
     for document in found.values():
         kubernetes_validate.validate(document, "1.31", strict=True)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("web", [True, False])
+def test_what_the_chart_knows_of_the_pages_no_hidden_file_or_variable_changes(
+    helm: str, tmp_path: Path, web: bool
+) -> None:
+    """A flag wins over what it can't look into: extraEnvFrom, a settings file in a volume."""
+    pushed = {"otlp.endpoint": "http://collector:4318"}
+    done = template(helm, tmp_path, {"settings": pushed if web else pushed | {"web": False}})
+    (found,) = (each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] == "DaemonSet")
+    (container,) = pod(found)["containers"]
+    assert {f"--web={str(web).lower()}", "--web.telemetry-path=/metrics"} <= set(container["args"])
+    hidden = {"VMGUEST_WEB_ENABLED": str(not web).lower(), "VMGUEST_WEB_TELEMETRY_PATH": "/z"}
+    settings = load(flags.read(container["args"]).given, hidden)
+    assert (settings.web.enabled, settings.web.telemetry_path) == (web, "/metrics")
+
+
+@pytest.mark.real
+def test_words_that_only_begin_like_web_are_no_settings_of_it(helm: str, tmp_path: Path) -> None:
+    checks = '[[ha.check]]\nname = "web"\ntype = "tcp"\naddress = "web:80"\n'
+    done = template(helm, tmp_path, {"settingsFile": checks, "extraArgs": ["--no-extended"]})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.real
@@ -434,6 +457,39 @@ def test_numbers_and_the_path_arrive_as_they_are_meant(helm: str, tmp_path: Path
         ),
         ({"updateStrategy": {"type": "Recreate"}}, "updateStrategy"),
         ({"fullnameOverride": "A_b"}, "fullnameOverride"),
+        ({"extraArgs": ["--no-web"]}, "extraArgs: --no-web: the Service, the probes"),
+        ({"extraArgs": ["--web=false"]}, "extraArgs: --web=false: "),
+        ({"extraArgs": ["--web.config.file", "/y"]}, "extraArgs: --web.config.file: "),
+        ({"extraArgs": ["--web.telemetry-path=/z"]}, "extraArgs: --web.telemetry-path=/z: "),
+        (
+            {"extraEnv": [{"name": "VMGUEST_WEB_ENABLED", "value": "false"}]},
+            "extraEnv: VMGUEST_WEB_ENABLED: ",
+        ),
+        ({"settingsFile": "[poll]\ninterval = '1s'\n[web]\nenabled = false"}, "settingsFile: web: "),
+        ({"settingsFile": "web.config.file = '/y'"}, "settingsFile: web: "),
+        ({"settingsFile": "web = {enabled = false}"}, "settingsFile: web: "),
+        ({"settingsFile": "[web.config]\nfile = '/y'"}, "settingsFile: web: "),
+        ({"settingsFile": "[poll]", "settings": {"config.file": "/y"}}, "is made of settingsFile"),
+        ({"webConfigSecret": "a", "settings": {"web.config.file": "/y"}}, "is made of webConfigSecret"),
+        (
+            {"webConfigSecret": "a", "extraConfigMaps": {"web": {"web.yml": ""}}},
+            "/etc/vmguest-exporter/web: two volumes",
+        ),
+        (
+            {"settingsFile": "[poll]", "extraConfigMaps": {"settings": {"settings.toml": ""}}},
+            "extraConfigMaps: settings is the name",
+        ),
+        (
+            {"webConfigSecret": "a", "extraVolumes": [{"name": "web-config", "emptyDir": {}}]},
+            "a volume web-config of the chart's own",
+        ),
+        (
+            {
+                "extraConfigMaps": {"more": {"a": ""}},
+                "extraVolumeMounts": [{"name": "x", "mountPath": "/etc/vmguest-exporter/more/"}],
+            },
+            "/etc/vmguest-exporter/more: two volumes",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_sentence(

@@ -385,6 +385,27 @@ def test_the_drop_in_for_heartbeats_names_the_program_where_it_is(
 
 
 @runs_ansible
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_machines_that_are_no_guests_are_left_alone_and_the_play_goes_on_there(
+    tmp_path: Path, state: str
+) -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text())
+    after: dict[str, Any] = {"ansible.builtin.debug": {"msg": "a later role"}}
+    variables = {
+        "ansible_facts": {"virtualization_type": "kvm"},
+        "vmguest_exporter_everywhere": False,
+        "vmguest_exporter_state": state,
+    }
+    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": variables}]
+    play[0]["tasks"] = [*tasks, after]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    done = run_ansible("ansible-playbook", "--inventory=localhost,", tmp_path / "play.yml", folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "a later role" in done.stdout
+    assert "skipped=2" in done.stdout
+
+
+@runs_ansible
 def test_a_state_that_is_none_is_refused(tmp_path: Path) -> None:
     done = check_of_the_role(tmp_path, vmguest_exporter_state="abesnt")
     assert done.returncode != 0

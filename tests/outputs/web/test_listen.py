@@ -56,6 +56,27 @@ def test_an_empty_host_is_ipv4_where_ipv6_is_switched_off(code: int, monkeypatch
         assert bound.family == socket.AF_INET
 
 
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL])
+def test_a_name_that_nobody_can_be_asked_about_yet_may_pass(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot, before the name server: the service has to try again, and does not at exit status 2."""
+
+    def unresolved(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(code, "as glibc says")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    with pytest.raises(ConfigError, match=r"vm[.]example:80: this host name can't be resolved") as caught:
+        bind([("vm.example", 80)])
+    assert caught.value.passing
+
+
+def test_a_name_that_can_be_none_does_not_pass() -> None:
+    with pytest.raises(ConfigError, match="this host name can't be resolved") as caught:
+        bind([("a" * 64 + ".example", 80)])
+    assert not caught.value.passing
+
+
 def test_an_empty_host_is_ipv4_where_the_system_never_had_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     (bound,) = bind([("", 0)])

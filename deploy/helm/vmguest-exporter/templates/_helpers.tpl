@@ -22,10 +22,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- toYaml (merge (deepCopy (last .)) (include "vmguest.labels" (first .) | fromYaml)) }}
 {{- end }}
 
-{{- /* "true" where pages are served; empty where settings or arguments switch that off. */}}
+{{- /* "true" where pages are served; empty where settings switch that off. Nothing else can: vmguest.check refuses it, and a
+flag, which wins over files and variables, is given in any case. */}}
 {{- define "vmguest.web" -}}
 {{- $said := get .Values.settings "web" | toString | lower -}}
-{{- if not (or (has $said (list "false" "no" "off" "0")) (has "--no-web" .Values.extraArgs)) }}true{{ end }}
+{{- if not (has $said (list "false" "no" "off" "0")) }}true{{ end }}
 {{- end }}
 
 {{- /* "true" where TLS or a password may keep the kubelet out. */}}
@@ -53,6 +54,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "vmguest.check" -}}
 {{- if hasKey .Values.settings "web.listen-address" }}
 {{- fail "settings: web.listen-address is made of the value port, which the Service and the probes need too; set port instead" }}
+{{- end }}
+{{- $told := "the Service, the probes and the monitors have to know it; use the value settings (web: false, web.telemetry-path), port or webConfigSecret" }}
+{{- range .Values.extraArgs }}
+{{- if regexMatch "^--(no-)?web([.=]|$)" . }}
+{{- fail (printf "extraArgs: %s: %s" . $told) }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if hasPrefix "VMGUEST_WEB_" .name }}
+{{- fail (printf "extraEnv: %s: %s" .name $told) }}
+{{- end }}
+{{- end }}
+{{- if regexMatch `(?m)^\s*\[?\s*["']?web["']?\s*[].=]` .Values.settingsFile }}
+{{- fail (printf "settingsFile: web: %s" $told) }}
+{{- end }}
+{{- if and .Values.webConfigSecret (hasKey .Values.settings "web.config.file") }}
+{{- fail "settings: web.config.file is made of webConfigSecret, and both are set; choose one" }}
+{{- end }}
+{{- if and .Values.settingsFile (hasKey .Values.settings "config.file") }}
+{{- fail "settings: config.file is made of settingsFile, and both are set; choose one" }}
+{{- end }}
+{{- if and .Values.settingsFile (hasKey .Values.extraConfigMaps "settings") }}
+{{- fail "extraConfigMaps: settings is the name of the ConfigMap that settingsFile is in; choose another" }}
+{{- end }}
+{{- $volumes := list }}
+{{- range include "vmguest.volumes" . | fromYamlArray }}
+{{- if has .name $volumes }}
+{{- fail (printf "extraVolumes: there is a volume %s of the chart's own; choose another name" .name) }}
+{{- end }}
+{{- $volumes = append $volumes .name }}
+{{- end }}
+{{- $places := list }}
+{{- range include "vmguest.mounts" . | fromYamlArray }}
+{{- $place := trimSuffix "/" .mountPath }}
+{{- if has $place $places }}
+{{- fail (printf "%s: two volumes would be mounted there; webConfigSecret, settingsFile, extraConfigMaps (by name) and extraVolumeMounts need a path each" $place) }}
+{{- end }}
+{{- $places = append $places $place }}
 {{- end }}
 {{- range $kind := list "podMonitor" "serviceMonitor" }}
 {{- $monitor := get $.Values $kind }}
