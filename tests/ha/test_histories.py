@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from exporter.errors import ConnectionLost, RefusedError, TimeoutExpired
+from exporter.commands import ha_maintenance
+from exporter.commands.ha_desk import Desk
+from exporter.errors import ConfigError, ConnectionLost, RefusedError, TimeoutExpired, VMGuestError
 from exporter.ha import lock
 from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
@@ -29,6 +33,7 @@ from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, M
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
+from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.session.wire import Channel
@@ -40,6 +45,8 @@ STEPS = 25
 PREFIX = "GuestAppMonitor.Cmd."
 NEED_RESET = "PostAppState appStateNeedReset"
 APP_STATE_OK = "PostAppState appStateOk"
+BY_HAND = 0
+"""Who sends a command of ``vmguest-exporter ha``; hearts are counted from 1."""
 
 
 class Quiet(Link):
@@ -179,9 +186,16 @@ class Stream:
             self.reply = rpci.reply(b"Permission denied", ok=False)
             return
         text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
+        by_hand = self.number == BY_HAND
         if text == "Enable":
             world.promises.enabling(world.now)
-        if text == "Disable" and world.host.enabled and not world.stop and not world.forgotten:
+        if (
+            text == "Disable"
+            and not by_hand
+            and world.host.enabled
+            and not world.stop
+            and not world.forgotten
+        ):
             world.promises.disabling(world.now, wanted=world.in_maintenance() is None)
         answer = world.host.command(world.now, self.number, text)
         if text == "Enable":
@@ -201,6 +215,24 @@ class Stream:
 
     def close(self) -> None:
         pass
+
+
+class FullDesk(Desk):
+    """In whose lock's directory nothing new can be written."""
+
+    @property
+    def maintenance(self) -> Maintenance:
+        found = super().maintenance
+        found.begin = refuse  # type: ignore[method-assign, assignment]
+        return found
+
+
+def refuse(_: object = None) -> NoReturn:
+    raise ConfigError("No space left on device")
+
+
+class Rebooted(BaseException):
+    """What ends a command in the middle, as everything else."""
 
 
 class World:
@@ -240,7 +272,7 @@ class World:
         self.finds = "good"
         """What a look finds: good, bad, fault, or stuck: it does not come back for as long as that is so."""
         self.main: Main | None = None
-        self.maintained = self.unwritten = self.forgotten = False
+        self.maintained = self.unwritten = self.forgotten = self.in_a_command = False
         self.stalled = self.full = self.stop = False
         self.told = self.begun = self.ran_at = 0.0
         self.stopped = True
@@ -259,7 +291,7 @@ class World:
 
     def in_maintenance(self) -> float | None:
         # Most of the time there is none, and no file to look for.
-        left = self.maintenance.left() if self.maintained else None
+        left = self.maintenance.left() if self.maintained or self.in_a_command else None
         self.maintained = left is not None
         return left
 
@@ -366,6 +398,8 @@ class World:
         self.host.forget()
         self.promises.clear()
         self.promises.handed_back()
+        if self.in_a_command:
+            raise Rebooted
         self.start()
 
     def watch_for_missed(self) -> None:
@@ -630,6 +664,103 @@ class World:
             self.run(20 + SETTLE)
             self.losses = 0
 
+    def by_hand(self, command: Callable[[Desk], int]) -> int | None:
+        """The exit status of a command of ``vmguest-exporter ha``, for which the world goes on; None: the host did not answer."""
+        begun, self.in_a_command = self.now, True
+        monitor = WireAppMonitor(Channel(Stream(self, BY_HAND), CALL_LIMIT, clock=lambda: self.now))
+        try:
+            return command(
+                (FullDesk if self.full else Desk)(
+                    self.path,
+                    monitor,
+                    self.run_in_a_command,
+                    lambda: self.now,
+                    boot_id=self.boot,
+                    boottime=lambda: self.now,
+                )
+            )
+        except VMGuestError:
+            return None
+        except Rebooted:
+            self.start()
+            return None
+        finally:
+            self.in_a_command = False
+            self.promises.outage(begun, self.now - begun)
+            self.maintained = True
+            self.reset_if_due()
+
+    def run_in_a_command(self, seconds: float) -> None:
+        self.run(seconds)
+
+    def is_handed_back(self, resets: int) -> None:
+        """Promised by a command that ended well: nothing is expected, and nothing asked for."""
+        if len(self.host.resets) == resets:
+            assert not self.host.enabled, self.steps[-6:]
+            assert self.host.asked is None, self.steps[-6:]
+            # Maintenance may be over by now, and all have begun anew; or so soon that a verdict of before it still counts.
+            if self.heart is None or (self.in_maintenance() or 0.0) > SETTLE:
+                self.promises.clear()
+                self.promises.handed_back()
+            self.stopped |= self.heart is None
+
+    def get_into_trouble(self, chance: random.Random) -> None:
+        """Bad health, perhaps for so long that a reset is asked for; perhaps a crash; calls that will fail."""
+        if chance.random() < 0.5:
+            self.finds = "bad"
+            self.run(self.known_after + self.rules.grace + chance.uniform(0, 15))
+        kinds = ["", "broken", "lost", "reply lost", "slow", "refused"]
+        self.faults = [chance.choice(kinds) for _ in range(chance.randint(0, 4))]
+
+    def do_disable_by_hand(self, chance: random.Random) -> None:
+        """Beside a heart, or after a crash; a full disk keeps nobody from it."""
+        self.get_into_trouble(chance)
+        if self.heart and chance.random() < 0.4:
+            self.end(stopped=False)
+            self.main = None
+        self.full = chance.random() < 0.2
+        seconds = chance.choice([None, 5.0, 120.0])
+        resets = len(self.host.resets)
+        if self.heart and not self.full:
+            self.promises.clear()
+        status = self.by_hand(lambda desk: ha_maintenance.disable(desk, seconds))
+        self.faults, self.full = [], False
+        if status == 0:
+            self.is_handed_back(resets)
+            resets = len(self.host.resets)
+            self.run(min(40.0, self.in_maintenance() or 0.0))
+            assert len(self.host.resets) == resets, self.steps[-6:]
+        if chance.random() < 0.5 or self.in_maintenance() == float("inf"):
+            self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
+            self.maintenance.end()
+        self.finds = "good"
+        self.run(SETTLE)
+
+    def do_cut_a_stop_short(self, chance: random.Random) -> None:
+        """The heart and its main process are killed in the middle of it, and ``ExecStopPost=`` finishes it."""
+        if self.heart is None:
+            return
+        self.get_into_trouble(chance)
+        resets = len(self.host.resets)
+        if self.heart is None:
+            return
+        StopNote(self.path, boot_id=self.boot).write()
+        self.promises.clear()
+        self.stop = True
+        self.run(chance.choice([0.0, 0.5, 3.0]))
+        if len(self.host.resets) != resets:
+            return
+        if self.held:
+            self.end(stopped=False)
+        self.main = None
+        status = self.by_hand(lambda desk: ha_maintenance.finish_stop(desk, {}))
+        self.faults = []
+        if len(self.host.resets) == resets:
+            assert status == 0, self.steps[-6:]
+            self.is_handed_back(resets)
+            self.run(chance.choice([1.0, 100.0]))
+        StopNote(self.path, boot_id=self.boot).clear()
+
     def do_full_disk(self, chance: random.Random) -> None:
         self.full = True
         self.run(chance.uniform(0, 20))
@@ -658,6 +789,7 @@ def play(seed: int, folder: Path) -> World:
     (folder / "ha.lock").unlink(missing_ok=True)
     (folder / "ha.maintenance").unlink(missing_ok=True)
     (folder / "ha.checks").unlink(missing_ok=True)
+    (folder / "ha.stopping").unlink(missing_ok=True)
     world = World(random.Random(seed), folder)
     try:
         for _ in range(STEPS):
