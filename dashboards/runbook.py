@@ -43,8 +43,10 @@ def _with_query(section: str, alerts: dict[str, list[dict[str, Any]]]) -> str:
     section = _BLOCK.sub("", section)
     if name not in alerts:
         return section
-    queries = [f"# {rule['labels']['severity']}\n{rule['expr'].strip()}" for rule in alerts[name]]
-    block = "\n```promql\n" + "\n".join(queries) + "\n```\n"
+    # One query a block: two in one do not parse when pasted.
+    block = "".join(
+        f"\n```promql\n# {rule['labels']['severity']}\n{rule['expr'].strip()}\n```\n" for rule in alerts[name]
+    )
     heading, first, rest = re.split(r"\n\n", section.rstrip("\n") + "\n\n", maxsplit=2)
     return f"{heading}\n\n{first.rstrip()}\n{block}\n{rest.strip()}".rstrip() + "\n\n"
 

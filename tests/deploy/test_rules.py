@@ -131,6 +131,17 @@ def test_runbook_has_a_section_for_each_alert_and_no_other() -> None:
         assert re.search(r"\bask\b", body, re.IGNORECASE), f"{alert}: what to ask the vSphere administrator"
 
 
+@pytest.mark.real
+def test_each_query_of_the_runbook_parses_as_it_is_pasted(each_promtool: str, tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"^```promql\n(.*?)^```$", (FOLDER / "RUNBOOK.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) == len(ALERTS)
+    rules = [{"record": f"pasted:{number}", "expr": block} for number, block in enumerate(blocks)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "pasted", "rules": rules}]}))
+    run(each_promtool, "check", "rules", tmp_path / "rules.yml")
+
+
 def test_the_runbook_shows_what_each_alert_asks() -> None:
     text = (FOLDER / "RUNBOOK.md").read_text(encoding="utf-8")
     assert runbook.with_queries(text).rstrip("\n") + "\n" == text, "make dashboards"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from deploy.packages import __main__ as packages
 from exporter.config import OPTIONS, Settings, flags, load
 from exporter.config.places import InputFile
 
@@ -275,7 +276,6 @@ def check_of_the_role(tmp_path: Path, **variables: Any) -> subprocess.CompletedP
         "vmguest_exporter_package": str(package),
         "vmguest_exporter_everywhere": True,
         "vmguest_exporter_unit_folder": str(units),
-        "vmguest_exporter_settings_file": str(tmp_path / "settings"),
         "ansible_python_interpreter": sys.executable,
     }
     play = [{"hosts": "localhost", "connection": "local", "vars": given | variables, "roles": [str(ROLE)]}]
@@ -291,7 +291,7 @@ def test_a_check_before_the_first_installation_ends_well(tmp_path: Path, heartbe
     done = check_of_the_role(tmp_path, vmguest_exporter_ha=heartbeats)
     assert done.returncode == 0, done.stdout
     assert "RUNNING HANDLER" in done.stdout
-    assert not (tmp_path / "settings").exists()
+    assert not any((tmp_path / "units").iterdir())
 
 
 @runs_ansible
@@ -340,15 +340,13 @@ def test_what_the_role_writes_it_takes_away() -> None:
     places = re.findall(r"^ +(?:dest|creates): (?!>-)\"?([^\"\n]+)\"?$", written, re.MULTILINE)
     assert len(places) >= 6
     for place in places:
+        if place.endswith("'/etc/default') }}/vmguest-exporter"):
+            continue
         folder = place.replace("/var/tmp/{{ vmguest_exporter_package | basename }}", "/var/tmp")
         folder = re.sub(r"(/opt/vmguest-exporter|[.]service[.]d)/.*", r"\1", folder)
         folder = folder.replace("{{ vmguest_exporter_seccomp_folder }}", "")
         assert folder in taken, place
-    for kept in (
-        "/etc/default/vmguest-exporter",
-        "/etc/sysconfig/vmguest-exporter",
-        "vmguest_exporter_settings_file",
-    ):
+    for kept in ("/etc/default/vmguest-exporter", "/etc/sysconfig/vmguest-exporter"):
         assert kept in taken
     assert "/var/lib/private/vmguest-exporter" in taken, "the unit's StateDirectory"
 
@@ -488,6 +486,62 @@ def test_role_ends_well_only_where_the_host_gives_statistics(
         process.wait(10)
     assert (done.returncode == 0) is given, done.stdout
     assert given or "vmguest_up 0" in done.stdout
+
+
+def run_tasks(
+    tmp_path: Path, tasks: list[dict[str, Any]], variables: dict[str, Any], *words: str
+) -> subprocess.CompletedProcess[str]:
+    given = {"ansible_python_interpreter": sys.executable} | variables
+    play = [
+        {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": given, "tasks": tasks}
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
+    return run_ansible(
+        "ansible-playbook", "--inventory=localhost,", *words, tmp_path / "play.yml", folder=tmp_path
+    )
+
+
+@runs_ansible
+@pytest.mark.parametrize("setting", ["config.file", "web.config.file"])
+def test_the_role_asks_no_page_of_which_a_file_decides(tmp_path: Path, setting: str) -> None:
+    """Nobody listens at this port: asking would fail."""
+    (*_, last) = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    settings = {"web.listen-address": "127.0.0.1:1", setting: "/etc/vmguest-exporter/file"}
+    task = {**last, "retries": 1, "delay": 1}
+    done = run_tasks(tmp_path, [task], {"vmguest_exporter_settings": settings})
+    assert done.returncode == 0, done.stdout
+    assert "skipped=1" in done.stdout
+
+
+@runs_ansible
+@pytest.mark.parametrize(
+    ("package", "unit"), [("x.rpm", "etc/sysconfig"), ("x.deb", "etc/default"), ("x.whl", "")]
+)
+def test_settings_are_written_where_the_unit_looks(tmp_path: Path, package: str, unit: str) -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text())
+    (task,) = (each for each in tasks if each["name"] == "Settings")
+    text = packages.unit(unit) if unit else (DEPLOY / "systemd" / "vmguest-exporter.service").read_text()
+    (looked,) = re.findall(r"^EnvironmentFile=-(.+)$", text, re.MULTILINE)
+    tell = {"ansible.builtin.debug": {"msg": f"<{task['ansible.builtin.template']['dest']}>"}}
+    done = run_tasks(tmp_path, [tell], {"vmguest_exporter_package": package})
+    assert f"<{looked}>" in done.stdout, done.stdout
+
+
+@runs_ansible
+@pytest.mark.parametrize("installed", [True, False])
+def test_only_a_seccomp_profile_of_the_role_s_own_is_taken_away(tmp_path: Path, installed: bool) -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "absent.yml").read_text())
+    (task,) = (each for each in tasks if each["name"] == "No files")
+    tell = {"ansible.builtin.debug": {"msg": "<{{ item }}>"}, "loop": task["loop"], "vars": task["vars"]}
+    variables = {
+        "vmguest_exporter_seccomp_folder": "/srv/seccomp" if installed else "",
+        "vmguest_exporter_unit_folder": "/etc/systemd/system",
+        "vmguest_exporter_copies": {"files": []},
+    }
+    done = run_tasks(tmp_path, [tell], variables)
+    assert "</opt/vmguest-exporter>" in done.stdout, done.stdout
+    assert ("</srv/seccomp/vmguest-exporter.json>" in done.stdout) is installed
+    assert ("vmguest-exporter.json" in done.stdout) is installed
 
 
 def test_files_that_the_role_copies_exist_and_its_variables_are_documented() -> None:
