@@ -301,6 +301,28 @@ def test_what_stands_in_for_a_rate_goes_on_as_the_same_line(uid: str) -> None:
             assert after == " + 0", expr
 
 
+def test_only_the_panels_that_the_readme_names_need_the_recording_rules() -> None:
+    """Elsewhere a recorded series stands in for a rate (``or``), or marks jobs that others share (``unless``)."""
+    optional = re.compile(
+        r" or vmguest:\w+:\w+{[^}]*} [+] 0| unless on \(job\) max_over_time\(vmguest:strangers:count{"
+    )
+    needing = [
+        panel
+        for board in BOARD.values()
+        for panel in board["panels"]
+        if any("vmguest:" in optional.sub("", target["expr"]) for target in panel.get("targets", ()))
+    ]
+    assert {panel["title"] for panel in needing} == {
+        "Stolen CPU across VMs",
+        "Failed polls by kind",
+        "Failed heartbeats by kind",
+    }
+    readme = " ".join((FOLDER / "README.md").read_text().split())
+    for panel in needing:
+        assert f"*{panel['title']}*" in readme
+        assert "the recording rules are not loaded" in panel["fieldConfig"]["defaults"]["noValue"]
+
+
 def test_titles_speak_of_session_changes_not_of_vmotion() -> None:
     for board in BOARD.values():
         for panel in board["panels"]:

@@ -389,7 +389,7 @@ def test_machines_that_are_no_guests_are_left_alone_and_the_play_goes_on_there(
 ) -> None:
     tasks = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text())
     after: dict[str, Any] = {"ansible.builtin.debug": {"msg": "a later role"}}
-    variables = {
+    variables: dict[str, Any] = {
         "ansible_facts": {"virtualization_type": "kvm"},
         "vmguest_exporter_everywhere": False,
         "vmguest_exporter_state": state,
@@ -533,7 +533,7 @@ def test_only_a_seccomp_profile_of_the_role_s_own_is_taken_away(tmp_path: Path, 
     tasks = yaml.safe_load((ROLE / "tasks" / "absent.yml").read_text())
     (task,) = (each for each in tasks if each["name"] == "No files")
     tell = {"ansible.builtin.debug": {"msg": "<{{ item }}>"}, "loop": task["loop"], "vars": task["vars"]}
-    variables = {
+    variables: dict[str, Any] = {
         "vmguest_exporter_seccomp_folder": "/srv/seccomp" if installed else "",
         "vmguest_exporter_unit_folder": "/etc/systemd/system",
         "vmguest_exporter_copies": {"files": []},
