@@ -5,9 +5,10 @@ that asks for the end while they are waits until somebody is there who can stop 
 that crashed would leave vSphere's monitoring on, and nobody would beat.
 """
 
-import errno
 import sys
 from io import TextIOWrapper
+
+from exporter.shortage import shortage
 
 FAILED, INTERRUPTED = 1, 130
 """The second is 128 + SIGINT, as shells say it."""
@@ -31,8 +32,10 @@ def entry() -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except Exception as error:
-        if not (words := _shortage(error)):
+        if not (words := shortage(error)):
             raise
+        # What was half made when it ran out may complain of that at its end: nothing that the line below does not say.
+        sys.unraisablehook = lambda _: None
         print(f"vmguest-exporter: {words}", file=sys.stderr)
         status = FAILED
     sys.exit(status)
@@ -51,24 +54,6 @@ def _speak_utf_8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _shortage(error: BaseException | None, *, windows: bool = sys.platform == "win32") -> str:
-    """What the system has too little of, where that is what ``error`` comes from; else nothing."""
-
-    def words(what: str, limits: str) -> str:
-        # Windows has no such limits: the machine itself is short of it.
-        return what if windows else f"{what}: raise {limits}"
-
-    while error is not None:
-        if isinstance(error, MemoryError):
-            return words("out of memory", "MemoryMax=, or ulimit -v")
-        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-            return words(str(error.strerror), "LimitNOFILE=, or ulimit -n")
-        if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
-            return words(str(error), "TasksMax= and MemoryMax=, or ulimit -u and -v")
-        error = error.__context__
-    return ""
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from exporter.session.base import Source
 from exporter.session.epoch import SessionClock
 from exporter.session.memory import SessionFile
 from exporter.session.rounds import ExtendedReader
+from exporter.shortage import shortage
 from exporter.snapshot import PollState, Snapshot
 
 log = logging.getLogger("exporter.poller")
@@ -132,9 +133,11 @@ class Poller:
             what = None if self._source.info.source == "replay" else advice(error)
             state = self._failed(before, error.kind, str(error), what)
         except Exception as error:
-            if before.last_error != "internal":
+            # Short of descriptors, threads or memory is no mistake, and the line that tells of it says what to raise.
+            short = shortage(error)
+            if not short and before.last_error != "internal":
                 log.exception("a poll failed by a mistake in this program")
-            state = self._failed(before, "internal", f"{type(error).__name__}: {error}")
+            state = self._failed(before, "internal", short or f"{type(error).__name__}: {error}")
         else:
             state = self._succeeded(before, snapshot)
         now = self._clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ FOREIGN = {
     *("--now", "--unit"),  # systemctl, systemd-run
 }
 """Flags of other programs."""
+
+READS = {"nox": "noxfile.py", "pre-commit": ".pre-commit-config.yaml"}
+"""The file of its own that a program of the contributors' reads."""
 
 each_page = pytest.mark.parametrize(("name", "text"), TOLD.items(), ids=[*TOLD])
 
@@ -93,6 +97,22 @@ def test_every_link_leads_somewhere(name: str, text: str) -> None:
 def test_every_file_that_is_named_exists(name: str, text: str) -> None:
     for target in re.findall(r"`((?:exporter|deploy|dashboards|docs|tests)/[\w/.-]+)`", text):
         assert (ROOT / target).exists(), target
+
+
+def test_every_file_that_contributors_need_is_in_the_source_distribution() -> None:
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "Makefile")]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / ".ci").rglob("*") if path.is_file()]
+    paths = [path.split("/") for text in texts for path in re.findall(r"[\w.-][\w./-]*", text)]
+    words = {path[0] for path in paths}
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
+    named = {word for word in words - ignored if (ROOT / word).exists()} - {".", "..", ".git"}
+    named |= {file for program, file in READS.items() if any(program in path for path in paths)}
+    # Always there: packaging.python.org, Source distribution format.
+    named -= {"pyproject.toml", "PKG-INFO"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert named >= {"tests", "exporter", "noxfile.py"}
+    assert not [name for name in sorted(named) if not any(fnmatch(name, each) for each in included)]
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -23,7 +23,7 @@ from exporter.simulator.server import Server, serve_unix
 
 ROOT = Path(exporter.__file__).parent
 
-VALUES = frozenset({"errors", "catalogue", "snapshot", "clock"})
+VALUES = frozenset({"errors", "shortage", "catalogue", "snapshot", "clock"})
 """What everybody may know."""
 
 RULES: dict[str, frozenset[str]] = {
@@ -31,6 +31,7 @@ RULES: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "clock": frozenset(),
     "files": frozenset(),
+    "shortage": frozenset(),
     "snapshot": frozenset({"clock"}),
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors", "machine"}),
@@ -111,7 +112,7 @@ RULES: dict[str, frozenset[str]] = {
         "protocol",
         "simulator",
     },
-    "__main__": frozenset({"commands"}),
+    "__main__": frozenset({"commands", "shortage"}),
     "__init__": frozenset(),
 }
 """Top-level name -> top-level names that it may import, beside its own. A module's whole name goes first;

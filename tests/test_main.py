@@ -79,6 +79,30 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_what_was_half_made_at_a_shortage_does_not_complain() -> None:
+    program = """
+from errno import EMFILE
+from exporter import __main__
+from exporter.commands import cli
+
+class Half:
+    def __del__(self):
+        raise AttributeError("fd")
+
+def short():
+    half = Half()
+    raise OSError(EMFILE, "Too many open files")
+
+cli.entry = short
+__main__.entry()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert done.stderr == "vmguest-exporter: Too many open files: raise LimitNOFILE=, or ulimit -n\n"
+
+
 def test_nothing_is_masked_in_what_serves_nor_in_its_children(tmp_path: Path) -> None:
     settings, seen = tmp_path / "settings.toml", tmp_path / "seen"
     settings.write_text(

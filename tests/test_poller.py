@@ -1,5 +1,6 @@
 """The fixed-interval loop, on a fake clock."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -169,6 +170,24 @@ def test_a_mistake_in_this_program_is_an_internal_error(caplog: pytest.LogCaptur
     assert state.errors["internal"] == 2
     assert state.last_error == ""
     assert sum(record.exc_info is not None for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files: raise LimitNOFILE=, or ulimit -n"),
+        (RuntimeError("can't start new thread"), "can't start new thread: raise TasksMax= and MemoryMax=, or ulimit -u and -v"),
+        (MemoryError(), "out of memory: raise MemoryMax=, or ulimit -v"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_reached_is_no_mistake_in_this_program(
+    error: Exception, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = polls(2, Host(error, error))
+    assert state.errors["internal"] == 2
+    assert state.last_error_text == told
+    assert caplog.messages == ["no statistics from the host"]
+    assert caplog.records[0].exc_info is None
 
 
 def test_a_loop_that_ends_by_a_mistake_leaves_nothing_that_looks_good(

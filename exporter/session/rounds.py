@@ -23,6 +23,7 @@ from exporter.catalogue.extended_names import accept, category, rising, usable
 from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
+from exporter.shortage import shortage
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
 log = logging.getLogger("exporter.extended")
@@ -70,8 +71,7 @@ class ExtendedReader:
         """Group -> the encoding in which it was understood last."""
         self._groups: tuple[str, ...] = ()
         self._unlisted = False
-        self._listed = float("-inf")
-        self._due = float("-inf")
+        self._listed = self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
         self._lost: VMGuestError | None = None
@@ -115,9 +115,9 @@ class ExtendedReader:
             self._fail(error.kind, str(error))
         except Exception as error:
             # A mistake in this program must not end the thread that polls the basic statistics.
-            if self._failed != "internal":
+            if not (short := shortage(error)) and self._failed != "internal":
                 log.exception("a round of extended statistics failed by a mistake in this program")
-            self._fail("internal", f"{type(error).__name__}: {error}")
+            self._fail("internal", short or f"{type(error).__name__}: {error}")
         return self.state
 
     def _forget(self, session_id: int, epoch: int) -> None:

@@ -16,6 +16,7 @@ from exporter.errors import (
     TimeoutExpired,
     TransportError,
 )
+from exporter.shortage import shortage
 
 CHUNK = 65536
 """Bytes asked of the kernel at once."""
@@ -37,7 +38,7 @@ _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT}
 def connect_error(error: OSError, peer: str) -> TransportError:
     """What a failed ``socket``, ``bind`` or ``connect`` towards ``peer`` means to the operator."""
     number = error.errno
-    reason = error.strerror or str(error)
+    reason = shortage(error) or error.strerror or str(error)
     if isinstance(error, TimeoutError):
         return TimeoutExpired(f"{peer} did not take the connection in time", number)
     if number in _REFUSED:
