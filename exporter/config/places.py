@@ -136,6 +136,8 @@ class Endpoint(ValueKind):
     def parse(self, text: str) -> str:
         if not text or re.search(r"\s", text):
             raise ValueError
+        if re.fullmatch(r"\d{1,5}", text, re.ASCII):
+            raise ValueError(f"put the receiver's name before the port: localhost:{text}")
         if "@" in text.partition("?")[0]:
             raise ValueError("a name or password in a URL ends up in logs; use a header")
         return text

@@ -192,13 +192,17 @@ def _open(path: str) -> int:
                 "to the exporter's user, with write permission for the owner alone"
             )
         # Whoever may read it could lock it, and keep the heartbeats out.
-        return os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ConfigError(
             f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. The systemd unit makes "
             "/run/vmguest-exporter; without it: install -d -m 0755 -o USER /run/vmguest-exporter, with the exporter's user. It "
             "is one file for every exporter of this machine"
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{path}: the lock of the heartbeats can't be here: this is not a regular file")
+    return descriptor
 
 
 def _lines(descriptor: int) -> list[str]:

@@ -175,3 +175,8 @@ def test_any_text_gives_a_value_or_a_value_error(text: str) -> None:
 def test_a_port_alone_is_shown_how_to_be_written() -> None:
     with pytest.raises(ValueError, match='write it as text: ":9100"'):
         ListenAddress().native(9100)
+
+
+def test_a_receiver_by_its_port_alone_is_told_what_is_missing() -> None:
+    with pytest.raises(ValueError, match="put the receiver's name before the port: localhost:4318"):
+        Endpoint().parse("4318")

@@ -193,6 +193,12 @@ def test_a_link_is_not_followed(tmp_path: Path, path: str) -> None:
         acquire(path)
 
 
+def test_what_is_no_regular_file_is_no_lock(path: str) -> None:
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="this is not a regular file"):
+        acquire(path)
+
+
 def test_a_file_that_may_not_be_read_is_somebodys(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError
