@@ -107,4 +107,4 @@ def _build(values: Mapping[str, object], tables: Mapping[str, tuple[RawTable, ..
         groups.setdefault(group, {})[f"{last}s"] = rows
     fields: dict[str, Any] = groups.pop("", {})
     fields |= {name: GROUPS[name](**inner) for name, inner in groups.items()}
-    return Settings(**fields)
+    return Settings(**fields, given=frozenset(values))

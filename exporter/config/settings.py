@@ -322,6 +322,8 @@ class Settings:
     ha: Ha = field(default_factory=Ha)
     log: Log = field(default_factory=Log)
     config: ConfigFile = field(default_factory=ConfigFile)
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Names of those that a flag, a variable or the file gives, be it the default."""
 
 
 GROUPS: dict[str, type] = {

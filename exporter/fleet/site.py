@@ -40,7 +40,7 @@ class Site:
                 b"Only GET and HEAD\n", status="405 Method Not Allowed", headers=(("Allow", "GET, HEAD"),)
             )
         elif path == "/sd":
-            response = _json(self.targets(environ["HTTP_HOST"]))
+            response = _json(self.targets(_reached_at(environ)))
         elif path == "/truth":
             response = _json(self._fleet.truth())
         elif path == "/-/healthy":
@@ -78,6 +78,11 @@ class Site:
             for name, vm in self._fleet.vms.items()
             if name not in self._pushing
         ]
+
+
+def _reached_at(environ: Environ) -> str:
+    """Host and port as the client names them; where it does not (HTTP/1.0, an empty Host), those listened at."""
+    return environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
 
 
 def _json(document: object) -> Response:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from exporter.config import Settings, push_wanted
-from exporter.config.settings import OPTIONS, shown
+from exporter.config.settings import OPTIONS
 from exporter.errors import ConfigError
 from exporter.fleet.fleet import Fleet
 from exporter.fleet.site import Site
@@ -67,11 +67,10 @@ def check(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> lis
     problems = []
     if not 1 <= wanted.count <= MOST:
         problems.append(f"--fleet={wanted.count}: expected a number of VMs from 1 to {MOST}")
-    default = shown(Settings())
     problems += [
         f"{row.flag} has no effect on simulate --fleet; leave it out"
         for row in OPTIONS
-        if shown(settings)[row.name] != default[row.name] and not row.name.startswith(_TAKEN)
+        if row.name in settings.given and not row.name.startswith(_TAKEN)
     ]
     if wanted.share is not None:
         if not 0 <= wanted.share <= 1:
@@ -127,11 +126,12 @@ def serving(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> I
 
 
 def _pushing(settings: Settings, environ: Mapping[str, str], wanted: Wanted, names: list[str]) -> list[str]:
-    """The VMs that push: every so many-th."""
+    """The VMs that push: every so many-th, but one at least where a share is wanted."""
     share = SHARE if wanted.share is None else wanted.share
     if not share or not push_wanted(settings, environ):
         return []
-    return [name for place, name in enumerate(names) if int((place + 1) * share) > int(place * share)]
+    pushing = [name for place, name in enumerate(names) if int((place + 1) * share) > int(place * share)]
+    return pushing or names[-1:]
 
 
 def _of_this_process(ends: ExitStack) -> None:

@@ -255,7 +255,12 @@ def test_a_fleet_is_served_where_the_settings_say(capsys: pytest.CaptureFixture[
                 "--mix: steady is named twice",
             ],
         ),
-        (["--fleet=5", "--mix=steady=0"], [], ["--mix=steady=0: expected one weight or more above 0"]),
+        (
+            ["--fleet=5", "--mix=steady=1e308,noisy=1e308"],
+            [],
+            ["--mix=steady=1e308,noisy=1e308: expected weights that sum up to more than 0 and at most 1e+09"],
+        ),
+        (["--fleet=5", "--mix=steady=0"], [], ["--mix=steady=0: expected weights that sum up to more than 0 and at most 1e+09"]),
         (
             ["--fleet=5", "--push-share=0.5"],
             [],
@@ -275,6 +280,8 @@ def test_a_fleet_is_served_where_the_settings_say(capsys: pytest.CaptureFixture[
                 "--web.telemetry-path has no effect on simulate --fleet; leave it out",
             ],
         ),
+        # Its default, given all the same: the fleet does not go by it.
+        (["--fleet=5"], ["--poll.interval=5s"], ["--poll.interval has no effect on simulate --fleet; leave it out"]),
         (["--fleet=5"], ["--ha.enabled"], ["--ha.enabled has no effect on simulate --fleet; leave it out"]),
         (
             ["--socket=/x", "--mix=steady=1", "--calm", "--push-share=1"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 
@@ -21,11 +23,14 @@ class Receiver:
         self.taken: list[MetricsData] = []
         self.asked = 0
         self.closed = False
+        self.came = threading.Event()
+        """Set once something was taken."""
 
     def export(self, data: MetricsData) -> ExportResult:
         self.asked += 1
         if self.result.outcome is Outcome.SUCCESS:
             self.taken.append(data)
+            self.came.set()
         return self.result
 
     def close(self) -> None:
@@ -120,8 +125,11 @@ def test_one_thread_pushes_for_all(make_fleet: MakeFleet, clock: Time) -> None:
     fleet, receiver = make_fleet(2), Receiver()
     turn(fleet, clock)
     push = FleetPush(fleet, [*fleet.vms], SETTINGS, client=lambda _: receiver, clock=clock)
+    before = {*threading.enumerate()}
     # The clock stands: the first turn is due at once, the second never.
     push.start()
+    assert [each.name for each in {*threading.enumerate()} - before] == ["fleet-push"]
+    assert receiver.came.wait(60)
     push.stop()
     assert receiver.closed
-    assert receiver.asked <= 1
+    assert [attribute(data, "host.name") for data in receiver.taken] == [next(iter(fleet.vms))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import replace
@@ -97,6 +98,25 @@ def test_a_vm_that_is_off_is_no_page(make_fleet: MakeFleet, clock: Time) -> None
 )
 def test_what_else_is_asked(make_fleet: MakeFleet, path: str, method: str, status: int) -> None:
     assert ask(Site(make_fleet(1)), path, method)[0] == status
+
+
+@pytest.mark.parametrize("host", ["", "Host:\r\n", "Host: \r\n"])
+def test_who_does_not_say_which_host_gets_the_address_that_is_listened_at(
+    make_fleet: MakeFleet, host: str
+) -> None:
+    """HTTP/1.0 has no Host (RFC 9112, 3.2: an empty one is allowed where there is no authority)."""
+    server = WebServer(Site(make_fleet(1)), [("127.0.0.1", 0)])
+    server.start()
+    try:
+        ((_, port),) = server.addresses
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(f"GET /sd HTTP/1.0\r\n{host}\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    finally:
+        server.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.partition(b"\r\n")[0]
+    assert [group["targets"] for group in json.loads(body)] == [[f"127.0.0.1:{port}"]]
 
 
 def test_by_http(make_fleet: MakeFleet, clock: Time) -> None:

@@ -49,6 +49,16 @@ def of_the_process() -> tuple[object, ...]:
     return (*levels, sys.getswitchinterval(), resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
+@pytest.mark.parametrize(("share", "count"), [(None, 1), (0.1, 1), (0.5, 2), (1, 5), (0, 0)])
+def test_one_at_least_pushes_where_a_receiver_is_named(share: float | None, count: int) -> None:
+    given = settings("--web.listen-address=127.0.0.1:0", "--otlp.endpoint=http://127.0.0.1:9")
+    with (
+        serving(given, {}, Wanted(5, seed=4, plan=CALM, share=share)) as server,
+        urllib.request.urlopen(f"{server.urls[0]}sd", timeout=20) as answer,
+    ):
+        assert len(json.load(answer)) == 5 - count
+
+
 def test_served_by_few_threads_with_a_share_that_pushes() -> None:
     given = settings("--web.listen-address=127.0.0.1:0", "--otlp.endpoint=http://127.0.0.1:9")
     before = set(threading.enumerate())

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import select
+import socket
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from waitress.task import WSGITask
 from exporter import catalogue
 from exporter.metrics.families import Family, Point
 from exporter.outputs.web.application import WSGI, Environ
+from exporter.outputs.web.listen import EVERYWHERE, shown
 
 if sys.platform != "win32":
     import resource
@@ -179,6 +181,9 @@ class Listener(TcpWSGIServer):
         self.refusals = refusals
         self._files = files
         super().__init__(*arguments, **settings)
+        # WSGI's SERVER_NAME: for applications whose client does not say by which name it came.
+        host: str = self.getsockname()[0]
+        self.server_name = socket.gethostname() if host in EVERYWHERE else shown(host)
 
     def accept(self) -> Any:
         try:

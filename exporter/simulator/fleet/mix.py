@@ -47,6 +47,9 @@ DEFAULT: Mapping[str, float] = {
 }
 """By weight."""
 
+MOST = 1e9
+"""What weights may sum up to: whatever a fleet's VMs are counted in, it is less."""
+
 _SIZES = ((2, 4096), (4, 8192), (4, 8192), (4, 16384), (8, 16384))
 """vCPUs and MB of VMs whose scenario is about nothing else."""
 _DISKS = ("scsi0:0", "scsi0:1", "scsi0:2", "scsi0:3")
@@ -73,8 +76,9 @@ def parse(text: str) -> dict[str, float]:
         else:
             weights[name] = weight
             problems += [f"--mix: {each}" for each in _unknown(name)]
-    if not problems and not sum(weights.values()):
-        problems.append(f"--mix={text}: expected one weight or more above 0")
+    whole = sum(weights.values())
+    if not problems and not 0 < whole <= MOST:
+        problems.append(f"--mix={text}: expected weights that sum up to more than 0 and at most {MOST:g}")
     if problems:
         raise ConfigError(*problems)
     return weights
