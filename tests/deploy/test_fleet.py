@@ -182,6 +182,68 @@ def test_each_node_has_its_rules_and_the_whole_one_makes_one_of_two() -> None:
     assert "-evaluationInterval=15s" in found["rules-0"]["command"]
 
 
+def per_target(expression: str) -> bool:
+    """Whether each aggregation in it keeps apart what different targets say."""
+    for kind, labels in re.findall(
+        r"\b(?:sum|count|min|max|avg|group|stddev|quantile|topk|bottomk)\b\s*(?:(by|without)\s*\(([^)]*)\)|\()",
+        expression,
+    ):
+        named = {label.strip() for label in labels.split(",")}
+        if not ({"job", "instance"} <= named if kind == "by" else kind and not {"job", "instance"} & named):
+            return False
+    return True
+
+
+def test_nodes_record_target_by_target() -> None:
+    """A node has some of the VMs only: a sum over those would overwrite the other nodes' sums on the node for the whole."""
+    assert not per_target("count by (job) (up)")
+    assert not per_target("sum(up)")
+    assert not per_target("count without (instance) (up)")
+    assert per_target(
+        "sum without (kind) (rate(x[5m])) / count by (job, instance) (up) / count_over_time(up[10m])"
+    )
+    loaded = [flag for flag in services("vmagent")["rules-0"]["command"] if flag.startswith("-rule=/rules/")]
+    assert loaded
+    files = [DEPLOY / "prometheus" / "rules" / flag.rpartition("/")[2] for flag in loaded]
+    rules = [
+        rule
+        for file in (*files, FLEET / "vmagent" / "fleet-board.yml")
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    ]
+    assert [rule["record"] for rule in rules if not per_target(rule["expr"])] == []
+
+
+def test_rules_on_recorded_series_run_where_those_are() -> None:
+    """vmalert asks -datasource.url, and what it records goes to -remoteWrite.url alone."""
+    found = services("vmagent")
+    command = found["rules-whole"]["command"]
+    assert "-datasource.url=http://whole:8428" in command
+    assert "-remoteWrite.url=http://whole:8428" in command
+    nodes = {flag for flag in found["rules-0"]["command"] if flag.startswith("-rule=/rules/")}
+    assert nodes <= {*command}
+
+
+def test_nothing_balances_over_nodes_that_hold_different_vms() -> None:
+    """vmauth goes on where a node is down, not where it answers that it has nothing."""
+    found = services("vmagent")
+    assert not [name for name, service in found.items() if "vmauth" in service.get("image", "")]
+    # One VM's board asks a node: each can be asked from outside.
+    assert (
+        len({found[f"node-{number}"]["ports"][0] for number in range(3)} | {found["whole"]["ports"][0]}) == 4
+    )
+    assert "vmguest-vmauth" not in {document["metadata"]["name"] for document in MANIFESTS}
+
+
+def test_manifests_say_which_of_composes_parts_they_leave_out() -> None:
+    for name in ("prometheus", "vmagent"):
+        head = (FLEET / name / "kubernetes.yaml").read_text().partition("apiVersion")[0]
+        assert "Not in this file" in head
+        for missing in ("store", "vmalert", "rules", "fleet"):
+            assert missing in head, (name, missing)
+
+
 def test_the_whole_fleets_node_gets_all_that_the_board_asks_for() -> None:
     asked: set[str] = set()
     texts = [target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())]

@@ -116,3 +116,13 @@ def test_series_of_a_disk_and_of_a_network_card(make_fleet: MakeFleet, clock: Ti
     assert len(found) == 6
     for (disks, cards), count in found.items():
         assert count - found[2, 2] == PER_DISK * (disks - 2) + PER_CARD * (cards - 2)
+
+
+def test_none_begin_while_nothing_moves_but_one_that_waits(make_fleet: MakeFleet, clock: Time) -> None:
+    fleet = make_fleet(54, mix.DEFAULT)
+    turn(fleet, clock, 2)
+    before = {name: series_of(fleet.exporter(name)) for name in fleet.vms}
+    turn(fleet, clock, 14)
+    begun = set().union(*(series_of(fleet.exporter(name)) - before[name] for name in fleet.vms))
+    assert begun == {"vmguest_guest_steal_accounting"}
+    assert "`vmguest_guest_steal_accounting`" in SUMS
