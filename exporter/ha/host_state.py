@@ -76,12 +76,13 @@ class HostState:
         self.request = ResetRequest.ASKED if leftover is Leftover.REQUEST else ResetRequest.NONE
         self.enabled_at = float("-inf")
         self.silent_since: float | None = None
-        """Since when it has heard neither Enable nor a heartbeat."""
+        """Since when it has heard neither Enable nor a heartbeat. An Enable whose reply was lost may have been heard."""
         self.last_beat: float | None = None
         """When the last heartbeat that it took was sent."""
         self._window = window
         self._sent = float("-inf")
-        self._before = (self.ours, self.request)
+        self._before: tuple[bool, ResetRequest, float | None] = (self.ours, self.request, None)
+        """What a call that a clear no answers leaves as it was."""
 
     @property
     def may_be_on(self) -> bool:
@@ -113,8 +114,11 @@ class HostState:
     def sent(self, now: float, verb: Verb, state: AppState | None) -> None:
         """A call goes out: from here on the host may act on it, whether or not its reply arrives."""
         self._sent = now
-        self._before = (self.ours, self.request)
+        self._before = (self.ours, self.request, self.silent_since)
         if verb is Verb.ENABLE:
+            if not self.may_be_on or self.overdue(now):
+                # What it counted before is over, one way or the other: with this one it may begin anew.
+                self.silent_since = now
             self.ours = self.unsure = True
         elif state is AppState.NEED_RESET and not self.request.pending:
             self.request = ResetRequest.ASKED
@@ -159,7 +163,7 @@ class HostState:
             self.silent_since = self.enabled_at = self._sent
         elif isinstance(result, REFUSALS):
             # It did nothing. What was, or may have been, on before still is; a question without an answer stands.
-            self.ours = self._before[0]
+            self.ours, _, self.silent_since = self._before
             self.unsure = self.ours or self.unanswered
 
     def _marked(self, result: CallResult) -> None:

@@ -350,7 +350,8 @@ class World:
                 self.now += step
             else:
                 assert self.main is not None
-                if not self.stalled:
+                # One that has just died gives no verdict any more: its heart ends in this turn and counts nothing of it.
+                if not self.stalled and not self.link.closed:
                     self.main.run(self.now - self.ran_at)
                     self.ran_at = self.now
                     if self.now - self.told >= 1.0:

@@ -67,6 +67,21 @@ def test_a_clear_no_does_not_undo_an_enable_before_it_whose_reply_was_lost() -> 
         assert lost.leftover is Leftover.MONITORING
 
 
+def test_an_enable_counts_as_heard_where_nothing_else_may_have_been() -> None:
+    enabled = host()
+    enabled.sent(1.0, Verb.ENABLE, None)
+    enabled.answered(1.0, Verb.ENABLE, None, Code.OK)
+    enabled.sent(20.0, Verb.ENABLE, None)
+    assert enabled.overdue(31.0), "it does not begin anew what has begun"
+    enabled.sent(32.0, Verb.ENABLE, None)
+    enabled.answered(34.0, Verb.ENABLE, None, TimeoutExpired("no answer"))
+    assert not enabled.overdue(61.0)
+    assert enabled.overdue(62.0)
+    enabled.sent(70.0, Verb.ENABLE, None)
+    enabled.answered(70.0, Verb.ENABLE, None, RpcError("busy"))
+    assert enabled.overdue(70.0), "a clear no changes nothing"
+
+
 @pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("busy")])
 def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: CallResult) -> None:
     asked = host()

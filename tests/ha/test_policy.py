@@ -525,6 +525,30 @@ def test_a_lost_reply_to_enable_is_asked_about() -> None:
     assert run.verbs(0)[:2] == [A, M]
 
 
+@pytest.mark.parametrize("pause", ["maintenance", "a host that forgot"])
+def test_a_lost_enable_long_after_the_last_heartbeat_begins_the_hosts_patience_anew(pause: str) -> None:
+    """The host may count its 30 s from there: a refusal in them is not the end of it."""
+    run = beating()
+    refusal = RpcError("Permission denied")
+    if pause == "maintenance":
+        run.maintenance = True
+        run.verbs(60)
+        run.maintenance = False
+    else:
+        run.answers = dict.fromkeys((A, E, M, S), refusal)
+        run.verbs(60)
+        run.on, run.answers = False, {M: Code.NOT_ENABLED}
+        while run.step() != Call(M):
+            run.now += 1
+    run.on, run.answers = True, {E: TimeoutExpired("no answer"), A: refusal}
+    while run.step() != Call(E):
+        run.now += 1
+    run.answers[E] = refusal
+    run.verbs(3)
+    run.answers.clear()
+    assert M in run.verbs(2)
+
+
 def test_a_host_that_refuses_from_the_start_is_left_alone_for_minutes() -> None:
     run = Run()
     refusal = RpcError("Permission denied", "GuestAppMonitor.Cmd.IsEnabled")
