@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from exporter.advice import Advice, advice
 from exporter.catalogue.extended_names import uptime as session_uptime
@@ -235,33 +236,35 @@ class Poller:
         now = Instant(self._wall(), self._clock())
         last = before.snapshot
         self._session.read(snapshot, now)
+        lives = self._session.lives
+        elapsed = snapshot.values.get("elapsed")
+        new_session = lives.session.number != before.lives.session.number
+        changes: dict[str, Any]
+        if new_session:
+            self._probes_left = self._probes
+            # What was read of the session before is nobody's any more.
+            changes = {
+                "session_changes": before.session_changes + (last is not None),
+                "extended": None,
+                "extended_up": None,
+                "snapshot_before": None,
+                "extended_before": None,
+            }
+        elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
+            changes = {"unchanged": before.unchanged + 1}
+        else:
+            changes = {"snapshot_before": last}
         state = replace(
             before,
+            snapshot=snapshot,
             last_error="",
             last_error_text="",
             last_error_advice="",
             read_time=now.wall,
             read_monotonic=now.monotonic,
-            lives=self._session.lives,
+            lives=lives,
+            **changes,
         )
-        elapsed = snapshot.values.get("elapsed")
-        new_session = state.lives.session.number != before.lives.session.number
-        if new_session:
-            self._probes_left = self._probes
-            # What was read of the session before is nobody's any more.
-            changes = before.session_changes + (last is not None)
-            state = replace(
-                state,
-                session_changes=changes,
-                extended=None,
-                extended_up=None,
-                snapshot_before=None,
-                extended_before=None,
-            )
-        elif elapsed is not None and last is not None and elapsed == last.values.get("elapsed"):
-            state = replace(state, unchanged=before.unchanged + 1)
-        else:
-            state = replace(state, snapshot_before=last)
         if last is None:
             info = self._source.info
             log.info(
@@ -280,4 +283,4 @@ class Poller:
             )
         if before.last_error:
             log.info("statistics from the host are back", extra={"after": before.last_error})
-        return replace(state, snapshot=snapshot)
+        return state

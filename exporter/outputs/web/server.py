@@ -36,6 +36,9 @@ from exporter.outputs.web.restarts import PAUSE, Restarts, drop_connections
 
 log = logging.getLogger("exporter.web")
 
+SILENCE_LOOK = 30
+"""Seconds from one look at connections that are only silent to the next: waitress's own ``cleanup_interval``."""
+
 Decide = Callable[[WSGI | None], None]
 """Takes what answers a request instead of the application, or None: it may ask the application."""
 Admit = Callable[[Mapping[str, str], str, Decide], None]
@@ -222,9 +225,7 @@ class WebServer:
         next_look = 0.0
         channels: list[BoundedChannel] = []
         while not self._stopping.is_set():
-            # Nobody connected: nothing to look after, so nothing to wake up for.
-            timeout = 1.0 if channels or self._files.waiting else None
-            wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
+            wasyncore.loop(timeout=self._pause(channels), use_poll=True, map=self._map, count=1)  # type: ignore[arg-type]
             self._dispatcher.run()
             channels = [one for one in self._map.values() if isinstance(one, BoundedChannel)]
             if self._files.waiting:
@@ -237,3 +238,9 @@ class WebServer:
                 room = True
             if room:
                 self._files.waiting = False
+
+    def _pause(self, channels: Sequence[BoundedChannel]) -> float | None:
+        """Seconds until there is something to look after though nothing comes in; None: with nobody connected, never."""
+        if self._files.waiting or any(one.unfinished is not None for one in channels):
+            return 1.0
+        return SILENCE_LOOK if channels else None
