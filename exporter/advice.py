@@ -146,6 +146,12 @@ NO_LIBRARY = Advice(
     "install the package open-vm-tools, or name the file with --library.path; --source=guestrpc needs "
     "no library",
 )
+NAMED_LIBRARY = Advice(
+    "library-present",
+    Where.GUEST,
+    "the file that library.path names (by flag, variable or settings file) is no library that this Python can load: name "
+    "another, or none, and the one of open-vm-tools is looked for; --source=guestrpc needs no library",
+)
 LIBRARY_BROKEN = Advice(
     "library-answer",
     Where.GUEST,
@@ -161,6 +167,10 @@ _ON_WINDOWS = {
     NO_LIBRARY: NO_LIBRARY._replace(
         text="install VMware Tools, or repair them (Settings, Apps, VMware Tools, Modify): they bring vmGuestLib.dll; or "
         "name the file with --library.path"
+    ),
+    NAMED_LIBRARY: NAMED_LIBRARY._replace(
+        text="the file that library.path names (by flag, variable or settings file) is no library that this Python can "
+        "load: name another, or none, and vmGuestLib.dll of VMware Tools is looked for"
     ),
     LIBRARY_BROKEN: LIBRARY_BROKEN._replace(
         text="update VMware Tools; where it goes on, `vmguest-exporter doctor` says more"
@@ -203,6 +213,8 @@ def _advice(error: VMGuestError) -> Advice | None:
             return NONSENSE
         case RpcError():
             return _refused(error)
+        case LibraryNotFound(named=True):
+            return NAMED_LIBRARY
         case LibraryNotFound():
             return NO_LIBRARY
         case LibraryStatus() | LibraryCrashed():

@@ -188,9 +188,10 @@ class LibraryError(VMGuestError):
 
 
 class LibraryNotFound(LibraryError):
-    """No library by any of the known names, or the file can't be loaded."""
+    """No library by any of the known names, or the file can't be loaded. ``named``: it is the one that the operator named."""
 
     kind = "library_not_found"
+    named = False
 
 
 class LibraryStatus(LibraryError):

@@ -23,9 +23,17 @@ from exporter.errors import (
     TransportError,
     VMGuestError,
 )
-from exporter.machine.system import WINDOWS
+from exporter.machine.system import LINUX, WINDOWS, System
 from exporter.poller import Poller
 from exporter.snapshot import Snapshot, SourceInfo
+
+
+def named_library() -> LibraryNotFound:
+    """Of the file that the operator named."""
+    error = LibraryNotFound("x")
+    error.named = True
+    return error
+
 
 CASES: list[tuple[VMGuestError, str, Where]] = [
     (NotVMwareError("x"), "hypervisor", Where.GUEST),
@@ -46,6 +54,7 @@ CASES: list[tuple[VMGuestError, str, Where]] = [
     (RpcError("NOT_ENABLED (3), which VMware's library answers"), "library-answer", Where.VM),
     (RpcError("Permission denied"), "privileged-port", Where.GUEST),
     (LibraryNotFound("x"), "library-present", Where.GUEST),
+    (named_library(), "library-present", Where.GUEST),
     (LibraryStatus(6, "VMGuestLib_UpdateInfo"), "library-answer", Where.GUEST),
     (LibraryCrashed("x"), "library-answer", Where.GUEST),
 ]
@@ -59,6 +68,16 @@ def test_every_failure_of_a_poll_has_an_advice(error: VMGuestError, code: str, w
     assert found.sentence.startswith(f"{where.phrase}: ")
     assert found.sentence.endswith(".")
     assert not found.text.endswith(".")
+
+
+@pytest.mark.parametrize("system", [LINUX, WINDOWS])
+def test_who_named_a_library_is_not_told_to_name_one(system: System) -> None:
+    unnamed, named = advice(LibraryNotFound("x"), system), advice(named_library(), system)
+    assert unnamed is not None
+    assert named is not None
+    assert "name the file with --library.path" in unnamed.text
+    assert "name another, or none" in named.text
+    assert "install" not in named.text
 
 
 def test_where_the_library_does_not_tell_no_single_cause_is_guessed_at() -> None:

@@ -6,7 +6,7 @@ import re
 
 from exporter.advice import Advice, Where
 from exporter.doctor.checks_kernel import module_state
-from exporter.doctor.finding import Diagnosis, Facts, ok, warn
+from exporter.doctor.finding import Diagnosis, Facts, ok, skip, warn
 from exporter.doctor.world import World
 
 MODULE = "vmw_balloon"
@@ -34,7 +34,7 @@ def driver(world: World) -> Diagnosis:
         ]
         return ok(f"The balloon driver {MODULE} is {state}.", *lines, **facts)
     if state == "unknown":
-        return ok(f"Whether the balloon driver {MODULE} is there can't be told from here.", **facts)
+        return skip(f"Whether the balloon driver {MODULE} is there can't be told from here.", **facts)
     if blocked:
         return warn(
             f"The balloon driver {MODULE} is not loaded, and /etc/modprobe.d forbids it: {_WITHOUT}.",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.advice import LIBRARY_BROKEN, NO_LIBRARY, Advice, Where, advice, on
+from exporter.advice import LIBRARY_BROKEN, NAMED_LIBRARY, NO_LIBRARY, Advice, Where, advice, on
 from exporter.doctor.checks_host import judge_missing
 from exporter.doctor.finding import Diagnosis, fail, ok, skip, warn
 from exporter.doctor.world import TIMED_OUT, World, version
@@ -62,7 +62,7 @@ def present(world: World) -> Diagnosis:
 def _not_loaded(world: World, error: LibraryNotFound) -> Diagnosis:
     file = _on_disk(world)
     if not file:
-        return fail("VMware's library is not installed.", NO_LIBRARY, str(error), library="", loads=False)
+        return fail(f"{_not_there(world)}.", _missing(world), str(error), library="", loads=False)
     world.library_file = file
     world.library_error = str(error)
     return ok(
@@ -74,10 +74,18 @@ def _not_loaded_on_windows(world: World, error: LibraryNotFound) -> Diagnosis:
     """The loader's words tell a file that is not there from one that can't be loaded, and why."""
     lines = str(error).partition("Tried: ")[2].split("; ")
     there = [line for line in lines if not any(f"({word})" in line for word in ABSENT)]
-    sentence = (
-        "VMware's library is there and can't be loaded." if there else "VMware's library is not installed."
-    )
-    return fail(sentence, on(world.system, NO_LIBRARY), *lines, library="", loads=False)
+    sentence = "VMware's library is there and can't be loaded" if there else _not_there(world)
+    return fail(f"{sentence}.", _missing(world), *lines, library="", loads=False)
+
+
+def _not_there(world: World) -> str:
+    named = world.settings.library.path
+    return f"There is no {named}, which library.path names" if named else "VMware's library is not installed"
+
+
+def _missing(world: World) -> Advice:
+    """What to do where no library can be loaded."""
+    return on(world.system, NAMED_LIBRARY if world.settings.library.path else NO_LIBRARY)
 
 
 def _on_disk(world: World) -> str:
@@ -108,11 +116,12 @@ def dependencies(world: World) -> Diagnosis:
         )
     if world.library_error:
         why = ": it has another number of bits than this Python" if "ELFCLASS" in world.library_error else ""
+        text = "install the package open-vm-tools of this architecture"
+        if world.settings.library.path:
+            text = _missing(world).text
         return fail(
             f"VMware's library is there and can't be loaded{why}.",
-            Advice(
-                "library-dependencies", Where.GUEST, "install the package open-vm-tools of this architecture"
-            ),
+            Advice("library-dependencies", Where.GUEST, text),
             world.library_error,
             missing=[],
         )
@@ -160,10 +169,9 @@ def library_version(world: World) -> Diagnosis:
     file = world.library_file
     if world.system.windows:
         number = world.file_version(file)
-        return ok(
-            f"The library is of version {number}." if number else "The library tells no version.",
-            version=number,
-        )
+        if not number:
+            return skip("The library tells no version.", version="")
+        return ok(f"The library is of version {number}.", version=number)
     real = str((world.root / file.lstrip("/")).resolve()) if world.exists(file.lstrip("/")) else file
     silent = ""
     for path in dict.fromkeys((file, real)):
@@ -179,8 +187,8 @@ def library_version(world: World) -> Diagnosis:
             return ok(f"The library is of {words}.", package=package, version=number)
         silent = next((ran.err for ran in (owner, asked) if ran.status == TIMED_OUT), silent)
     if silent:
-        return ok(f"The library's version can't be told: {silent}.", package="", version="")
-    return ok("The library belongs to no package: its version can't be told.", package="", version="")
+        return skip(f"The library's version can't be told: {silent}.", package="", version="")
+    return skip("The library belongs to no package: its version can't be told.", package="", version="")
 
 
 def symbols(world: World) -> Diagnosis:
@@ -229,15 +237,19 @@ def tools(world: World) -> Diagnosis:
     if world.system.windows:
         folder = world.tools_folder()
         number = world.file_version(f"{folder}\\vmtoolsd.exe") if folder else ""
+        if not folder:
+            return skip(
+                "VMware Tools are not installed here: the registry names no folder of theirs.", version=""
+            )
         if not number:
-            return ok("VMware Tools tell no version here.", version="")
+            return skip(f"VMware Tools tell no version: there is none in {folder}\\vmtoolsd.exe.", version="")
     else:
         number = _package_version(world, ("open-vm-tools",))
     if not number and world.may_ask and not world.socket_path:
         # VMware's own Tools are no package. Their program looks for the hypervisor, so only where it is VMware.
         number = world.run(["vmware-toolbox-cmd", "-v"]).out
     if not number:
-        return ok("VMware Tools are not installed here; --source=guestrpc does not need them.", version="")
+        return skip("VMware Tools are not installed here; --source=guestrpc does not need them.", version="")
     have = version(number)
     lacks = [f"{'.'.join(map(str, since))}: {what}" for since, what in TOOLS if have < since]
     if have < (11, 0):

@@ -59,7 +59,13 @@ def architecture(world: World) -> Diagnosis:
     if word in {"aarch64", "arm64"}:
         return warn(
             "ESXi on Arm has guest statistics too, but this exporter was never tried there.",
-            Advice("architecture", Where.GUEST, "send us a recording: vmguest-exporter record FILE --for 5m"),
+            Advice(
+                "architecture",
+                Where.GUEST,
+                "send us the findings: vmguest-exporter doctor --bundle FILE.tar.gz"
+                if VSOCK in world.system.lacks
+                else "send us a recording: vmguest-exporter record FILE --for 5m",
+            ),
             **facts,
         )
     return fail(

@@ -93,5 +93,5 @@ def fail(sentence: str, advice: Advice | None, *details: str, **facts: Fact) -> 
 
 
 def skip(sentence: str, **facts: Fact) -> Diagnosis:
-    """Of a check that finds that there is nothing to check."""
+    """Of a check that finds nothing to check, or can't see it: neither good nor bad was found."""
     return Diagnosis(Verdict.SKIPPED, sentence, None, (), facts)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, TypeVar
 
-from exporter.errors import LibraryCrashed, TimeoutExpired
+from exporter.errors import LibraryCrashed, LibraryNotFound, TimeoutExpired
 from exporter.library import answers, messages
 from exporter.library.answers import Loaded
 from exporter.library.expendable import Expendable
@@ -69,6 +69,7 @@ class LibraryProcess:
         start_limit: float = START_LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._named = bool(path)
         self._arguments = arguments or command(path)
         self._environ = environ
         self._timeout = timeout
@@ -172,6 +173,8 @@ class LibraryProcess:
             raise self._crashed("answered nonsense and was killed") from mistake
         if question["ask"] != "load":
             self._crashes = 0
+        if isinstance(error, LibraryNotFound):
+            error.named = self._named
         if error is not None:
             raise error
         return result

@@ -178,7 +178,7 @@ def test_a_library_of_no_package(guest: Guest) -> None:
     del guest.programs[f"dpkg-query -S {LIBRARY}"]
     guest.remove(LIBRARY[1:])
     found = guest.finding("library-version")
-    assert found.verdict is Verdict.OK
+    assert found.verdict is Verdict.SKIPPED
     assert "belongs to no package" in found.diagnosis.sentence
 
 
@@ -306,7 +306,7 @@ def test_no_tools(guest: Guest, vendor: str) -> None:
         # It looks for the hypervisor in its own ways, so it must not run here.
         guest.programs["vmware-toolbox-cmd -v"] = Ran(0, "12.0.0")
     found = guest.finding("tools-version")
-    assert found.verdict is Verdict.OK
+    assert found.verdict is Verdict.SKIPPED
     assert "not installed here" in found.diagnosis.sentence
 
 
@@ -332,7 +332,50 @@ def test_on_windows_a_file_may_tell_no_version(guest: Guest) -> None:
     on_windows(guest)
     found = guest.findings("library-version", "tools-version")
     assert found["library-version"].diagnosis.sentence == "The library tells no version."
-    assert found["tools-version"].diagnosis.sentence == "VMware Tools tell no version here."
+    tools = found["tools-version"].diagnosis
+    assert tools.sentence == r"VMware Tools tell no version: there is none in D:\Tools\vmtoolsd.exe."
+    assert {each.verdict for each in found.values() if each.code.endswith("-version")} == {Verdict.SKIPPED}
+
+
+def test_on_windows_without_vmware_tools_there_is_no_version_to_judge(guest: Guest) -> None:
+    on_windows(guest)
+    guest.world["tools_folder"] = lambda: ""
+    found = guest.finding("tools-version")
+    assert found.verdict is Verdict.SKIPPED
+    assert (
+        found.diagnosis.sentence
+        == "VMware Tools are not installed here: the registry names no folder of theirs."
+    )
+
+
+def test_a_named_library_that_is_wrong_is_not_to_be_named(guest: Guest) -> None:
+    guest.settings["library"] = Library(path="/opt/own.so")
+    not_loadable(guest, "/opt/own.so: invalid ELF header")
+    absent = guest.finding("library-present")
+    assert absent.diagnosis.sentence == "There is no /opt/own.so, which library.path names."
+    guest.write("opt/own.so", "")
+    broken = guest.finding("library-dependencies")
+    for found in absent, broken:
+        assert "name another, or none" in advice(found)
+        assert "install" not in advice(found)
+
+
+@pytest.mark.parametrize(
+    ("why", "sentence"),
+    [
+        ("no such file", r"There is no D:\own.dll, which library.path names."),
+        ("it is no DLL", "VMware's library is there and can't be loaded."),
+    ],
+)
+def test_on_windows_a_named_library_that_is_wrong_is_not_to_be_named(
+    guest: Guest, why: str, sentence: str
+) -> None:
+    on_windows(guest)
+    guest.settings["library"] = Library(path=r"D:\own.dll")
+    guest.library.loads = LibraryNotFound(f"VMware's library can't be loaded. Tried: D:\\own.dll ({why})")
+    found = guest.finding("library-present")
+    assert found.diagnosis.sentence == sentence
+    assert "name another, or none, and vmGuestLib.dll of VMware Tools is looked for" in advice(found)
 
 
 @pytest.mark.parametrize(

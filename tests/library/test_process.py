@@ -58,11 +58,11 @@ def clock() -> Clock:
 def make(clock: Clock) -> Iterator[Make]:
     made: list[LibraryProcess] = []
 
-    def build(program: str, timeout: float = 30.0) -> LibraryProcess:
+    def build(program: str, timeout: float = 30.0, path: str | None = None) -> LibraryProcess:
         code = PRELUDE + textwrap.dedent(program)
         made.append(
             LibraryProcess(
-                None,
+                path,
                 timeout,
                 arguments=[sys.executable, "-I", "-S", "-c", code],
                 start_limit=30.0,
@@ -366,6 +366,14 @@ def test_the_real_child_says_that_a_file_is_missing() -> None:
         assert subject.restarts == 0
     finally:
         subject.close()
+
+
+@pytest.mark.parametrize("path", ["/nowhere/none.so", None])
+def test_a_library_that_is_not_there_is_known_for_one_that_was_named(make: Make, path: str | None) -> None:
+    subject = make("ask(); answer(error=['LibraryNotFound', 'x']); ask()", path=path)
+    with pytest.raises(errors.LibraryNotFound) as caught:
+        subject.load()
+    assert caught.value.named is (path is not None)
 
 
 def test_signals_to_the_group_leave_the_real_child_alive_and_silent() -> None:
