@@ -122,6 +122,8 @@ class Windows:
         self.wine = wine
         self.folder = folder
         self._running: list[Program] = []
+        self._undo: list[tuple[str, ...]] = []
+        """Words for `reg`, the last change first."""
 
     @staticmethod
     def path(file: Path) -> str:
@@ -171,15 +173,37 @@ class Windows:
         """Run a piece of Python to its end."""
         return self.run("-c", code, *arguments, environ=environ)
 
-    def registry(self, key: str, **values: str) -> None:
-        """Set text values below ``key``."""
+    def registry(self, key: str, **values: str | None) -> None:
+        """Set text values below ``key`` until the test ends; None takes one away."""
         for name, value in values.items():
-            done = self.run("add", key, "/v", name, "/d", value, "/f", program="reg")
-            assert done.process.returncode == 0, done.text
+            before = self.value(key, name)
+            if value == before:
+                continue
+            self._undo.insert(0, _change(key, name, before))
+            self._reg(*_change(key, name, value))
+
+    def value(self, key: str, name: str) -> str | None:
+        """A text value below ``key``; None: there is none."""
+        asked = self.run("query", key, "/v", name, program="reg")
+        found = re.search(rf"^ +{re.escape(name)} +REG_SZ +(.*)$", asked.text, re.MULTILINE)
+        return found[1] if asked.process.returncode == 0 and found else None
+
+    def _reg(self, *words: str) -> None:
+        done = self.run(*words, program="reg")
+        assert done.process.returncode == 0, done.text
 
     def close(self) -> None:
         for program in self._running:
             program.kill()
+        for words in self._undo:
+            self._reg(*words)
+
+
+def _change(key: str, name: str, value: str | None) -> tuple[str, ...]:
+    """Words for `reg`, after which the value is this; None: there is none."""
+    if value is None:
+        return ("delete", key, "/v", name, "/f")
+    return ("add", key, "/v", name, "/d", value, "/f")
 
 
 def variables(more: Mapping[str, str]) -> dict[str, str]:
@@ -260,8 +284,10 @@ def windows(wine: str) -> Iterator[Windows]:
     folder.mkdir(parents=True)
     machine = Windows(wine, folder)
     yield machine
-    machine.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        machine.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 import signal
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -39,13 +39,14 @@ def built(wine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def folder(built: Path) -> Path:
+def folder(built: Path) -> Iterator[Path]:
     """Unpacked. Its programs leave compiled modules there."""
     target = DRIVE / "folder"
     shutil.rmtree(target, ignore_errors=True)
     with zipfile.ZipFile(built) as archive:
         archive.extractall(target)
-    return target / NAME
+    yield target / NAME
+    shutil.rmtree(target, ignore_errors=True)
 
 
 def test_the_folder_serves_and_ends(windows: Windows, folder: Path, build: Callable[..., Path]) -> None:

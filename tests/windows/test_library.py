@@ -58,9 +58,20 @@ def test_auto_goes_by_the_registry_and_finds_the_library_in_the_folder_of_vmware
     assert "modprobe" not in program.log
 
 
+def test_the_registry_is_as_it_was_when_a_test_is_over(wine: str, windows: Windows) -> None:
+    kept = {"SystemManufacturer": windows.value(BIOS, "SystemManufacturer"), "Ours": None}
+    windows.registry(BIOS, Ours="before")
+    other = Windows(wine, windows.folder)
+    other.registry(BIOS, SystemManufacturer="VMware, Inc.", Ours=None, Other="x")
+    other.registry(BIOS, SystemManufacturer=None, Ours="y")
+    assert [windows.value(BIOS, name) for name in (*kept, "Other")] == [None, "y", "x"]
+    other.close()
+    now = [windows.value(BIOS, name) for name in (*kept, "Other")]
+    assert now == [kept["SystemManufacturer"], "before", None]
+
+
 def test_an_incomplete_registry_is_no_hypervisor(windows: Windows) -> None:
-    for name in ("SystemManufacturer", "SystemProductName"):
-        windows.run("delete", BIOS, "/v", name, "/f", program="reg")
+    windows.registry(BIOS, SystemManufacturer=None, SystemProductName=None)
     done = windows.command("show")
     assert "its hypervisor is unknown (the registry says nothing)" in done.log
     assert "Traceback" not in done.log
@@ -106,3 +117,10 @@ def test_doctor_knows_the_system(
     done = windows.python(DOCTOR, environ={"WMI": "absent"})
     assert "FAIL library-present VMware's library is not installed." in re.sub(r"\s+", " ", done.text)
     assert done.process.returncode == 1
+    # Nothing that says VMware Tools are there either: that is no version to judge.
+    windows.registry(TOOLS, InstallPath=None)
+    done = windows.python(DOCTOR, environ={"WMI": "absent"})
+    text = re.sub(r"\s+", " ", done.text)
+    assert (
+        "- tools-version VMware Tools are not installed here: the registry names no folder of theirs." in text
+    )
