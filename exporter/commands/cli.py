@@ -94,7 +94,7 @@ def _run(argv: Sequence[str]) -> int:
     if command is not SERVE:
         signals.unmask()  # The others are ended by them at any moment.
     if line.help and (command in {None, SERVE}):
-        parser.whole().print_help()
+        parser.whole(system=HERE).print_help()
         return OK
     if line.version:
         print(parser.version())
@@ -119,7 +119,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Settings]) -> int:
-    if command.needs in HERE.lacks and not line.help:
+    if command.needs in HERE.lacks and not command.needing and not line.help:
         raise ConfigError(f"{command.name}: {HERE.lacks[command.needs]}")
     without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
     alone = without or not command.settings
@@ -127,7 +127,7 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
         needed = f" without {command.only_with}" if without else ""
         line.problems += [f"{each.where} has no effect on {command.name}{needed}" for each in line.given]
     # The parser of the command, or of one of its own commands, prints the help.
-    reader = parser.of(command, line.hidden)
+    reader = parser.of(command, line.hidden, HERE)
     mistakes = reader.mistakes
     args = None
     try:

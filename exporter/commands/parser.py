@@ -16,7 +16,7 @@ from exporter.commands.arguments import HelpfulParser, OwnParser
 from exporter.config.flags import HELP, VERSION, add_settings, flags
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
-from exporter.machine.system import HEARTBEATS, VSOCK
+from exporter.machine.system import HEARTBEATS, HERE, UNIX_SOCKETS, VSOCK, System
 
 PROGRAM = "vmguest-exporter"
 
@@ -34,8 +34,8 @@ class Command(NamedTuple):
     """``settings``: whether the module's ``run`` is given a loader of the settings. ``usage``: the exit status of a
     command line that can't be read; where it is not 2, the module's ``misused(words, why)`` says so in its own way.
     ``only_with``: the flag of the command without which settings have no effect.
-    ``needs``: what a system may lack, without which the command can't be. ``uses``: settings that have an effect on it
-    without what they need elsewhere. ``reads``: whether it reads the host that the settings name.
+    ``needs``: what a system may lack, without which the command can't be, or only its flag ``needing``. ``uses``: settings
+    that have an effect on it without what they need elsewhere. ``reads``: whether it reads the host that the settings name.
     """
 
     name: str
@@ -45,8 +45,13 @@ class Command(NamedTuple):
     usage: int = 2
     only_with: str = ""
     needs: str = ""
+    needing: str = ""
     uses: tuple[str, ...] = ()
     reads: bool = False
+
+    def told(self, system: System) -> str:
+        """Its help on ``system``."""
+        return system.told(self.help, self.needs, self.needing)
 
 
 SERVE = Command(
@@ -95,6 +100,8 @@ COMMANDS: tuple[Command, ...] = (
         "Play the hypervisor's side on a unix socket, or a fleet of VMs.",
         True,
         only_with="--fleet",
+        needs=UNIX_SOCKETS,
+        needing="--socket",
     ),
     Command(
         "record", "exporter.commands.record", "Write the host's raw replies to a file.", True, needs=VSOCK
@@ -108,12 +115,12 @@ def available() -> list[Command]:
     return [command for command in COMMANDS if find_spec(command.module) is not None]
 
 
-def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
+def whole(*, commands: bool = False, files: object = None, system: System = HERE) -> ArgumentParser:
     """The whole command line as one parser, for people and for tools that read a parser.
 
     ``commands``: with the arguments of each command. ``files``: what such a tool takes for "a file's name"; then
-    it is told which words a setting takes, and that commands take settings too. A command line is read by
-    :func:`exporter.config.flags.read`.
+    it is told which words a setting takes, and that commands take settings too. ``system``: the one that the help is
+    for. A command line is read by :func:`exporter.config.flags.read`.
     """
     parser = HelpfulParser(
         prog=PROGRAM,
@@ -124,21 +131,22 @@ def whole(*, commands: bool = False, files: object = None) -> ArgumentParser:
     )
     places = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command", prog=PROGRAM)
     parser.add_argument_group("Settings", SETTINGS)
-    _describe_settings(parser, files)
+    _describe_settings(parser, files, system)
     for command in available():
-        below = places.add_parser(command.name, help=command.help, description=command.help)
+        told = command.told(system)
+        below = places.add_parser(command.name, help=told, description=told)
         if commands and command is not SERVE:
             import_module(command.module).add_arguments(below)
         if files is not None and command.settings:
-            _describe_settings(below, files)
+            _describe_settings(below, files, system)
     others = parser.add_argument_group("Others")
     others.add_argument(*VERSION, action="version", version=version(), help="Print the version.")
     others.add_argument(*HELP, action="help", help="Print this.")
     return parser
 
 
-def _describe_settings(parser: ArgumentParser, files: object) -> None:
-    for row, action in add_settings(parser):
+def _describe_settings(parser: ArgumentParser, files: object, system: System) -> None:
+    for row, action in add_settings(parser, system):
         if isinstance(row.kind, Switch):
             action.nargs = 0  # --web, --no-web: how people write it
         elif files is not None and isinstance(row.kind, Choice):
@@ -158,11 +166,11 @@ class _Short(RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def of(command: Command, hidden: Sequence[str] = ()) -> OwnParser:
+def of(command: Command, hidden: Sequence[str] = (), system: System = HERE) -> OwnParser:
     """The parser of a command's own arguments; imports its module."""
     parser = OwnParser(
         prog=f"{PROGRAM} {command.name}",
-        description=command.help,
+        description=command.told(system),
         formatter_class=_Short,
         add_help=False,
         settings=flags() if command.settings else (),

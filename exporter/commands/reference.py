@@ -17,10 +17,12 @@ from exporter.catalogue import EXTENDED, STATISTICS, Metric
 from exporter.commands.parser import PROGRAM
 from exporter.config import CHAPTERS, chapter
 from exporter.config.options import Option
+from exporter.config.settings import need
 from exporter.config.values import Switch
 from exporter.doctor.rows import CHECKS
 from exporter.errors import ConfigError
 from exporter.ha import check_types
+from exporter.machine.system import WINDOWS
 from exporter.markdown import code, table
 from exporter.simulator.faults import KINDS
 from exporter.simulator.scenarios import SCENARIOS
@@ -104,7 +106,9 @@ def settings_table() -> str:
     """Every setting below its heading, in Markdown."""
     parts = []
     for title, groups in CHAPTERS:
-        rows = [(code(_flag(row)), code(row.variable), _default(row), row.help) for row in chapter(groups)]
+        rows = [
+            (code(_flag(row)), code(row.variable), _default(row), _meaning(row)) for row in chapter(groups)
+        ]
         parts.append(f"**{title}**\n\n" + table(("Flag", "Variable", "Default", "Meaning"), rows))
     return "\n" + "\n".join(parts) + "\n"
 
@@ -168,6 +172,13 @@ def _labelled(metric: Metric) -> str:
 
 def _flag(row: Option) -> str:
     return f"--[no-]{row.word}" if isinstance(row.kind, Switch) else row.flag
+
+
+def _meaning(row: Option) -> str:
+    needed = need(row.name)
+    if needed is None or needed.what not in WINDOWS.lacks:
+        return row.help
+    return f"{row.help} {f'{code(needed.value)}: ' if needed.value else ''}Linux only."
 
 
 def _default(row: Option) -> str:

@@ -15,6 +15,7 @@ from types import FrameType
 from exporter.config import Settings
 from exporter.errors import ConfigError
 from exporter.fleet.start import Wanted, check, serving
+from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.fleet import mix
 from exporter.simulator.fleet.operations import CALM, Plan
@@ -49,7 +50,11 @@ settings such as --otlp.endpoint, --no-extended or --expose-identity hold for th
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = _EPILOG, RawDescriptionHelpFormatter
-    parser.add_argument("--socket", metavar="PATH", help="unix socket to listen at, such as /tmp/host.sock")
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help=HERE.told("unix socket to listen at, such as /tmp/host.sock", UNIX_SOCKETS),
+    )
     parser.add_argument(
         "--scenario",
         metavar="NAME|FILE",
@@ -149,7 +154,8 @@ def _fleet(args: Namespace, load: Callable[[], Settings], stop: threading.Event 
         _say(f"{args.fleet} VMs, simulated, seed {seed}")
         for url in server.urls:
             _say(f"listening on {url}: service discovery at {url}sd, the truth at {url}truth")
-        stopped.wait()
+        while not stopped.wait(TICK):
+            pass  # On Windows a signal comes between two waits, and never ends one.
     _say("stopped")
     return 0
 
@@ -176,7 +182,12 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
     seed = secrets.randbits(32) if args.seed is None else args.seed
     speed = 1.0 if args.speed is None else args.speed
     hosts: list[SimulatedHost] = []
-    if not args.socket:
+    if UNIX_SOCKETS in HERE.lacks:
+        problems.append(
+            f"{'simulate without --fleet' if args.socket is None else '--socket'}: {HERE.lacks[UNIX_SOCKETS]}; use --fleet N, "
+            "or --source=simulated for one host"
+        )
+    elif not args.socket:
         problems.append(
             "--socket is missing: expected the path of a unix socket, such as /tmp/host.sock (or --fleet N)"
         )

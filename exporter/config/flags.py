@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from exporter.config.given import Given, did_you_mean, nearest
 from exporter.config.options import Option
-from exporter.config.settings import CHAPTERS, OPTIONS, chapter
+from exporter.config.settings import CHAPTERS, OPTIONS, chapter, need
 from exporter.config.values import Switch
+from exporter.machine.system import HERE, System
 
 HELP, VERSION = ("-h", "--help"), ("--version",)
 
@@ -39,8 +40,11 @@ class CommandLine:
         self.meant |= {row.name for row in OPTIONS if near in {row.flag, row.negative}}
 
 
-def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
-    """Declare the flag of every setting, below its heading; what is given gathers in ``args.given``."""
+def add_settings(parser: ArgumentParser, system: System = HERE) -> list[tuple[Option, Action]]:
+    """Declare the flag of every setting, below its heading; what is given gathers in ``args.given``.
+
+    ``system``: the one that the help is for.
+    """
     parser.set_defaults(given=[])
     made = []
     for title, groups in CHAPTERS:
@@ -54,10 +58,21 @@ def add_settings(parser: ArgumentParser) -> list[tuple[Option, Action]]:
                 nargs="?" if switch else None,
                 dest="given",
                 metavar="true|false" if switch else row.kind.placeholder,
-                help=f"{row.help} [{row.default}]".replace("%", "%%"),
+                help=_help(row, system).replace("%", "%%"),
             )
             made.append((row, action))
     return made
+
+
+def _help(row: Option, system: System) -> str:
+    """What the setting is and, in brackets, what holds without it; of one that ``system`` refuses, why."""
+    needed = need(row.name)
+    default = f" [{system.unset.get(row.name, row.default)}]"
+    if needed is None:
+        return row.help + default
+    if needed.value:
+        return system.told(row.help, needed.what, needed.value) + default
+    return system.told(row.help, needed.what) + ("" if needed.what in system.lacks else default)
 
 
 def flags() -> list[str]:

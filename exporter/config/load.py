@@ -9,6 +9,7 @@ from exporter.config import rules, toml, variables
 from exporter.config.given import Given, in_order
 from exporter.config.settings import BY_NAME, GROUPS, RawTable, Settings
 from exporter.errors import ConfigError, passing
+from exporter.machine.system import HERE, System
 
 PartsCheck = Callable[[Settings, Mapping[str, str], Collection[str]], Iterable[str]]
 
@@ -21,13 +22,14 @@ def load(
     *,
     meant: Collection[str] = (),
     check: PartsCheck | None = None,
+    system: System = HERE,
 ) -> Settings:
     """Build the settings: ``flags`` win over ``environ``, that wins over the file that either names.
 
     ``problems`` are those that reading the command line has already found, and ``meant`` the settings that flags which
     don't exist may have meant; ``used`` names settings that have an effect without what they need elsewhere. ``check``
     tells what the parts of the program would find wrong; it is asked where something else is, and given the names of
-    the settings whose values can't be known.
+    the settings whose values can't be known. ``system``: the one that may lack what a setting needs.
 
     Raises:
         ConfigError: with every problem of every source, the outvoted ones too, in the order of where they come from.
@@ -44,8 +46,8 @@ def load(
         found.add(contents.given, contents.problems, contents.meant)
         tables = contents.tables
     settings = _build(found.values, tables)
-    given = {*found.values, *tables} - found.unread
-    found.problems += rules.contradictions(settings, environ, given, used=used, unread=found.unread)
+    given = {*found.named, *tables}
+    found.problems += rules.contradictions(settings, environ, given, system, used, found.unread)
     if found.problems and check is not None:
         found.problems += check(settings, environ, found.unread)
     if found.problems:
@@ -58,11 +60,15 @@ class _Sources:
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.values: dict[str, object] = {}
+        self.named: set[str] = set()
+        """Names of those that were given, with whatever value."""
         self.problems = [*problems]
         self.unread: set[str] = set()
         """Names of those whose value can't be known: what follows from it is neither right nor wrong."""
 
     def add(self, given: Iterable[Given], problems: Iterable[str], meant: Iterable[str]) -> None:
+        given = [*given]
+        self.named |= {each.option.name for each in given}
         values, wrong, more = _parse(given)
         self.problems += [*problems, *more]
         self.unread |= (wrong | {*meant}) - {*self.values}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from exporter import files
 from exporter.config.values import ValueKind
+from exporter.machine.system import HERE, UNIX_SOCKETS, System
 from exporter.urls import without_secrets
 
 
@@ -67,7 +69,7 @@ class LockFile(Location):
 
     def parse(self, text: str) -> str:
         path = super().parse(text)
-        if not path.startswith("/"):
+        if not Path(path).is_absolute():
             raise ValueError("by a relative one, exporters of different directories would not see each other")
         try:
             files.check_kind(path, files.LOCK)
@@ -88,18 +90,27 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+_UNIX_SOCKET = "--api.socket=PATH serves the same pages on a unix socket"
+
+
 class ListenAddress(ValueKind):
-    """``HOST:PORT``, ``:PORT`` or ``[IPV6]:PORT``; repeatable."""
+    """``HOST:PORT``, ``:PORT`` or ``[IPV6]:PORT``; repeatable. ``system``: whose sockets there are."""
 
     placeholder = "HOST:PORT"
     expects = "HOST:PORT, :PORT or [IPV6]:PORT"
     repeatable = True
+
+    def __init__(self, system: System = HERE) -> None:
+        super().__init__()
+        self._system = system
 
     def parse(self, text: str) -> Address:
         match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^\s\[\]:/]*)):(\d{1,5})", text, re.ASCII)
         if not match:
             if re.fullmatch(r"\d{1,5}", text, re.ASCII):
                 raise ValueError(f"put a colon before the port: :{text}")
+            if re.match(r"unix(-abstract)?:|[/\\@.]", text):
+                raise ValueError(self._system.lacks.get(UNIX_SOCKETS, _UNIX_SOCKET))
             raise ValueError("put an IPv6 address in brackets" if text.count(":") > 1 else "")
         port = int(match[3])
         if port > 65535:

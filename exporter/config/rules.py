@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from exporter.config.settings import BY_NAME, Settings
-from exporter.machine.system import HEARTBEATS, HERE, UNIX_SOCKETS, VSOCK, System
+from exporter.config.settings import BY_NAME, Need, Settings, need
+from exporter.machine.system import HERE, System
 
 _ENDPOINTS = ("otlp.endpoint", "otlp.metrics-endpoint")
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
@@ -27,14 +27,14 @@ def contradictions(
 ) -> list[str]:
     """Every one, as a sentence that names the flags and a way out. ``given``: names of the settings and tables that were
     given; ``used``: of those that have an effect in any case, on the command that is run; ``unread``: of those whose value
-    can't be known, from which nothing follows.
+    can't be known, from which nothing follows but that ``system`` may have no use for any.
 
     What needs what ``system`` has not is told alone: nothing else can be right about it.
     """
     if lacking := [*_lacking(settings, given, system)]:
         return lacking
     return [
-        *_without_effect(settings, environ, sorted(set(given) - set(used)), unread),
+        *_without_effect(settings, environ, sorted(set(given) - set(used) - set(unread)), unread),
         *_sources(settings, unread),
         *_outputs(settings, environ, unread),
         *_heartbeats(settings, unread),
@@ -42,16 +42,23 @@ def contradictions(
 
 
 def _lacking(settings: Settings, given: Collection[str], system: System) -> Iterator[str]:
-    if settings.source == "guestrpc" and VSOCK in system.lacks:
-        yield f"--source=guestrpc: {system.lacks[VSOCK]}; use --source=library, or leave it out"
-    for name in ("guestrpc.socket", "api.socket"):
-        if name in given and UNIX_SOCKETS in system.lacks:
-            yield f"{_said(name)}: {system.lacks[UNIX_SOCKETS]}; leave it out"
-    asked = settings.ha.enabled or any(name.startswith("ha.") and name != "ha.enabled" for name in given)
-    if asked and HEARTBEATS in system.lacks:
-        names = (name for name in given if name.startswith("ha."))
-        flags = ", ".join(_said(name) for name in sorted(names)) or BY_NAME["ha.enabled"].flag
-        yield f"{flags}: {system.lacks[HEARTBEATS]}; leave it out"
+    asked: dict[Need, list[str]] = {}
+    for name in sorted(given):
+        needed = need(name)
+        if needed is not None and needed.what in system.lacks and _wanted(settings, name, needed):
+            asked.setdefault(needed, []).append(name)
+    for needed, names in asked.items():
+        flags = ", ".join(_said(name) + (f"={needed.value}" if needed.value else "") for name in names)
+        yield f"{flags}: {system.lacks[needed.what]}; {needed.instead}"
+
+
+def _wanted(settings: Settings, name: str, needed: Need) -> bool:
+    """A part that is switched off needs nothing; of some settings one value alone needs something."""
+    row = BY_NAME.get(name)
+    if row is None:
+        return True
+    value = getattr(getattr(settings, row.group) if row.group else settings, row.field)
+    return value == needed.value if needed.value else value is not False or row.field != "enabled"
 
 
 def _known(unread: Collection[str], *names: str) -> bool:

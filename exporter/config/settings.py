@@ -23,6 +23,7 @@ from exporter.config.places import (
     UrlPath,
 )
 from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
+from exporter.machine.system import HEARTBEATS, UNIX_SOCKETS, VSOCK
 
 HOUR = 3600.0
 
@@ -348,6 +349,30 @@ OPTIONS: tuple[Option, ...] = (
     *(row for name, group in GROUPS.items() for row in options(group, name)),
 )
 BY_NAME: dict[str, Option] = {row.name: row for row in OPTIONS}
+
+
+class Need(NamedTuple):
+    """``what`` a system may lack (:attr:`exporter.machine.system.System.lacks`). ``value``: the one that needs it; empty:
+    the setting as such. ``instead``: what to do.
+    """
+
+    what: str
+    value: str = ""
+    instead: str = "leave it out"
+
+
+NEEDS: Mapping[str, Need] = {
+    "source": Need(VSOCK, "guestrpc", "use --source=library, or leave it out"),
+    "guestrpc.socket": Need(UNIX_SOCKETS),
+    "api": Need(UNIX_SOCKETS),
+    "ha": Need(HEARTBEATS),
+}
+"""Settings and groups that not every system can have: what is refused there at start, and what the help says of it."""
+
+
+def need(name: str) -> Need | None:
+    """Of a setting or table by its dotted name."""
+    return NEEDS.get(name) or NEEDS.get(name.partition(".")[0])
 
 
 def chapter(groups: tuple[str, ...]) -> list[Option]:

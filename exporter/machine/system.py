@@ -31,11 +31,19 @@ class System:
     patience: float = 1.0
     """How many times as long as on Linux a process may take to begin."""
     lacks: Mapping[str, str] = field(default_factory=dict)
-    """What it has not, each with the sentence that says so."""
+    """What it has not, each with the sentence that says so: whatever needs it is refused, and the help says the same."""
+    unset: Mapping[str, str] = field(default_factory=dict)
+    """What happens without a setting, by its name, where that is not as on Linux."""
 
     @property
     def windows(self) -> bool:
         return self.name == "Windows"
+
+    def told(self, text: str, needs: str, what: str = "") -> str:
+        """The help of something that ``needs`` what a system may lack; ``what`` of it, where the rest does without."""
+        if needs not in self.lacks:
+            return text
+        return f"{text.rstrip('.')}. {f'{what} is refused' if what else 'Refused'}: {self.lacks[needs]}."
 
 
 LINUX = System(
@@ -65,6 +73,7 @@ WINDOWS = System(
         UNIX_SOCKETS: "Python has no unix sockets on Windows",
         HEARTBEATS: "heartbeats for vSphere HA are sent from Linux guests only",
     },
+    unset={"library.path": "vmGuestLib.dll in System32, else the one of VMware Tools"},
 )
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
         metavar="PLACE",
         choices=("auto", "exporter", "host"),
         default="auto",
-        help="exporter, host, or auto (an exporter if set up)",
+        help=HERE.told("exporter, host, or auto (an exporter if set up)", UNIX_SOCKETS, "exporter"),
     )
     if seconds is not None:
         parser.add_argument(

@@ -22,6 +22,7 @@ from exporter.commands import simulate as command
 from exporter.config import Settings, load
 from exporter.config.flags import read
 from exporter.errors import ConfigError, RpcError
+from exporter.machine.system import WINDOWS
 from exporter.protocol.appmonitor import Verb
 from exporter.protocol.appmonitor import command as beat
 from exporter.session.wire import Channel, WireSource
@@ -123,6 +124,20 @@ def test_every_wrong_argument_is_told_at_once() -> None:
         "fault delay: p = 2: ",
         "scenario 'stedy': no",
     ]
+
+
+@pytest.mark.parametrize(("words", "said"), [(["--socket=/x"], "--socket"), ([], "simulate without --fleet")])
+def test_where_there_are_no_unix_sockets_a_host_can_not_be_played(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "HERE", WINDOWS)
+    sentence = (
+        f"{said}: Python has no unix sockets on Windows; use --fleet N, or --source=simulated for one host"
+    )
+    with pytest.raises(ConfigError) as raised:
+        command.run(arguments(*words), Settings)
+    assert raised.value.problems == (sentence,)
+    assert command.run(arguments("--list-scenarios"), Settings) == 0
 
 
 @pytest.mark.parametrize("speed", ["-1", "1e9", "nan"])

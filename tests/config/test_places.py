@@ -18,6 +18,7 @@ from exporter.config.places import (
     UrlPath,
 )
 from exporter.config.values import Choice, Duration, Factor, Switch, ValueKind, Whole
+from exporter.machine.system import LINUX, WINDOWS, System
 
 
 def test_a_socket_path_may_not_exist_yet_but_must_fit() -> None:
@@ -180,3 +181,13 @@ def test_a_port_alone_is_shown_how_to_be_written() -> None:
 def test_a_receiver_by_its_port_alone_is_told_what_is_missing() -> None:
     with pytest.raises(ValueError, match="put the receiver's name before the port: localhost:4318"):
         Endpoint().parse("4318")
+
+
+@pytest.mark.parametrize(
+    ("system", "why"),
+    [(LINUX, "--api.socket=PATH serves the same pages"), (WINDOWS, "Python has no unix sockets on Windows")],
+)
+@pytest.mark.parametrize("text", ["unix:x", "unix:///run/x.sock", "/run/x.sock", r"\\.\pipe\x"])
+def test_a_unix_socket_is_no_address_to_listen_on(system: System, why: str, text: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        ListenAddress(system).parse(text)

@@ -244,6 +244,8 @@ def test_a_heartbeat_interval_that_leaves_no_room_for_a_lost_beat_is_refused() -
             ["ha.required", "ha.enabled"],
             r"--ha\.enabled, --ha\.required: heartbeats .* Linux guests only; leave it out",
         ),
+        (Settings(), ["api.enabled"], r"--api: Python has no unix sockets on Windows; leave it out"),
+        (Settings(), ["ha.check"], r"\[\[ha\.check\]\]: heartbeats .* Linux guests only; leave it out"),
         (Settings(), ["ha.required"], r"--ha\.required: heartbeats .* Linux guests only; leave it out"),
     ],
 )
@@ -255,5 +257,16 @@ def test_what_windows_lacks_is_refused_in_one_sentence(
     assert found not in contradictions(settings, {}, given, LINUX)
 
 
-def test_heartbeats_that_are_off_are_no_matter_on_windows() -> None:
-    assert contradictions(Settings(), {}, ["ha.enabled"], WINDOWS) == []
+def test_what_is_switched_off_is_no_matter_on_windows() -> None:
+    off = Settings(api=Api(enabled=False))
+    assert contradictions(off, {}, ["ha.enabled", "api.enabled"], WINDOWS) == []
+
+
+@pytest.mark.parametrize("value", ["--ha.lock-file=ha.lock", "--ha.interval=1", "--guestrpc.socket="])
+def test_a_value_that_can_not_be_read_is_refused_all_the_same(value: str) -> None:
+    line = flags.read([value])
+    flag = value.partition("=")[0]
+    with pytest.raises(ConfigError) as caught:
+        load(line.given, system=WINDOWS)
+    (refused,) = (each for each in caught.value.problems if each.startswith(f"{flag}: "))
+    assert refused.endswith("; leave it out")

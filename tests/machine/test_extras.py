@@ -9,6 +9,7 @@ import pytest
 
 from exporter.machine import extras
 from exporter.machine.extras import how_to_get
+from exporter.machine.system import WINDOWS
 
 APT, DNF = "apt-get install python3-yaml", "dnf install python3-pyyaml"
 
@@ -44,3 +45,8 @@ def test_a_distributions_second_python_needs_a_folder_of_its_own(
         "the distribution's package is for another Python than this; /usr/bin/python3.11 -m pip install"
         f" --target={folder} 'PyYAML>=6' and set PYTHONPATH={folder}, or use the .deb or .rpm, which bring it"
     )
+
+
+def test_windows_has_quotes_of_its_own() -> None:
+    """A redirection to its command line, where single quotes are none."""
+    assert how_to_get("bcrypt>=4.0,<6", APT, DNF, system=WINDOWS) == 'py -m pip install "bcrypt>=4.0,<6"'

@@ -134,10 +134,22 @@ REFUSALS = {
     "--api.socket=x": "--api.socket: Python has no unix sockets on Windows; leave it out",
     "--ha.enabled": "--ha.enabled: heartbeats for vSphere HA are sent from Linux guests only",
     "ha status": "ha: heartbeats for vSphere HA are sent from Linux guests only",
-    "simulate --socket=x": "x: this system has no unix sockets; use --source=simulated",
+    "--api": "--api: Python has no unix sockets on Windows; leave it out",
+    "--ha.lock-file=C:/x": "--ha.lock-file: heartbeats for vSphere HA are sent from Linux guests only",
+    "simulate --socket=x": "--socket: Python has no unix sockets on Windows; use --fleet N, or",
+    "simulate": "simulate without --fleet: Python has no unix sockets on Windows; use --fleet N, or",
     "record x.rec": "record: Python has no vsock on Windows",
     "show --from=exporter": "--from=exporter: Python has no unix sockets on Windows; name it",
-    "--web.listen-address=unix:x": "--web.listen-address=unix:x: expected HOST:PORT",
+    "--web.listen-address=unix:x": (
+        "--web.listen-address=unix:x: expected HOST:PORT, :PORT or [IPV6]:PORT; Python has no unix sockets on Windows"
+    ),
+}
+HELPS = {
+    "--help": "--ha.lock-file PATH Lock that keeps a second heartbeater out. Refused: heartbeats for vSphere HA",
+    "ha --help": "Refused: heartbeats for vSphere HA are sent from Linux guests only.",
+    "record --help": "Refused: Python has no vsock on Windows",
+    "simulate --help": "such as /tmp/host.sock. Refused: Python has no unix sockets on Windows.",
+    "show --help": "exporter is refused: Python has no unix sockets on Windows.",
 }
 EACH = """
 import contextlib, io, json, sys
@@ -145,7 +157,7 @@ from exporter.commands import cli
 done = []
 for line in json.loads(sys.argv[1]):
     out = io.StringIO()
-    with contextlib.redirect_stderr(out):
+    with contextlib.redirect_stderr(out), contextlib.redirect_stdout(out):
         status = cli.main(line.split())
     done.append([status, out.getvalue()])
 print(json.dumps(done))
@@ -161,6 +173,24 @@ def test_what_windows_lacks_is_refused_in_one_sentence(windows: Windows) -> None
         assert first.startswith(f"vmguest-exporter: {said}"), text
         assert rest == ["vmguest-exporter: try vmguest-exporter --help"]
         assert status == 2, text
+
+
+def test_the_help_says_what_is_refused(windows: Windows) -> None:
+    done = windows.python(EACH, json.dumps([*HELPS]), environ={"WMI": "absent"})
+    assert done.process.returncode == 0, done.log
+    for said, (status, text) in zip(HELPS.values(), json.loads(done.text), strict=True):
+        assert said in " ".join(text.split())
+        assert status == 0
+
+
+def test_a_simulated_fleet_ends_by_ctrl_c(windows: Windows) -> None:
+    program = windows.exporter("simulate", "--fleet=2", "--web.listen-address=127.0.0.1:0")
+    end = time.monotonic() + LIMIT
+    while "listening on" not in program.text and program.process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    program.process.send_signal(signal.SIGINT)
+    assert program.wait() == 0, program.log
+    assert program.text.endswith("stopped\n")
 
 
 def test_a_running_exporter_is_shown(windows: Windows) -> None:

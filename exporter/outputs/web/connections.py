@@ -25,6 +25,7 @@ from exporter import catalogue
 from exporter.metrics.families import Family, Point
 from exporter.outputs.web.application import WSGI, Environ
 from exporter.outputs.web.listen import EVERYWHERE, shown
+from exporter.shortage import shortage
 
 if sys.platform != "win32":
     import resource
@@ -212,9 +213,8 @@ class OpenFiles:
             # Once in the life of a process: the limit of connections is lowered then.
             self._said = True
             log.warning(
-                "no more open files, so idle connections are closed for new ones from now on; raise the limit"
-                " (LimitNOFILE=, ulimit -n)",
-                extra={"error": error.strerror},
+                "no more open files, so idle connections are closed for new ones from now on",
+                extra={"error": shortage(error) or error.strerror},
             )
 
 
