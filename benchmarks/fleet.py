@@ -265,14 +265,10 @@ def replicated(
     deaths: Sequence[Death] = (),
     flags: tuple[str, ...] = (),
 ) -> None:
-    """One vmagent, three nodes with two copies and a vmalert each, and a fourth node for the whole fleet."""
+    """One vmagent, three nodes with two copies and a vmalert each, and a fourth node for the whole fleet with its own."""
     with Site(folder, count, flags=flags) as site:
-        nodes = [site.store(f"node-{place}") for place in range(3)]
-        whole = site.store("whole", "-dedup.minScrapeInterval=15s")
-        agent = site.vmagent(nodes)
+        nodes, whole, agent, rules = three_nodes(site)
         clock = Clock()
-        for place, node in enumerate(nodes):
-            site.rules(f"vmalert-{place}", node, whole, FILES / "vmagent" / "fleet-board.yml")
         vmauth = site.vmauth(nodes)
         everyone_scraped(site)
         with step(outcome, "copies"):
@@ -283,6 +279,8 @@ def replicated(
         with step(outcome, "the node for the whole fleet"):
             whole_fleet(outcome, site, whole)
         truth, end, back = counted(site, clock)
+        with step(outcome, "rules that build on recorded series"):
+            building_rules(outcome, alive, whole, rules)
         with step(outcome, "losses"):
 
             def found() -> Loss:
@@ -292,6 +290,24 @@ def replicated(
             with suppress(TimeoutError):
                 wait("all pages to arrive", lambda: not found().lost, ARRIVED)
             outcome.losses = [found()]
+
+
+class ThreeNodes(NamedTuple):
+    nodes: list[Store]
+    whole: Store
+    agent: Program
+    rules: Program
+    """Of the node for the whole fleet."""
+
+
+def three_nodes(site: Site) -> ThreeNodes:
+    """What deploy/fleet/vmagent/compose.yaml starts beside the fleet."""
+    nodes = [site.store(f"node-{place}") for place in range(3)]
+    whole = site.store("whole", "-dedup.minScrapeInterval=15s")
+    agent = site.vmagent(nodes)
+    for place, node in enumerate(nodes):
+        site.rules(f"rules-{place}", node, whole, FILES / "vmagent" / "fleet-board.yml")
+    return ThreeNodes(nodes, whole, agent, site.rules("rules-whole", whole, whole))
 
 
 def kept_by(nodes: Sequence[Store], truth: dict[str, Any], end: float, back: int) -> Loss:
@@ -342,6 +358,49 @@ def whole_fleet(outcome: Outcome, site: Site, whole: Store) -> None:
     outcome.notes.append(
         f"the node for the whole fleet sees {int(whole.one(seen))} VMs; {running()} of {site.count} run"
     )
+
+
+def building_rules(outcome: Outcome, nodes: Sequence[Store], whole: Store, rules: Program) -> None:
+    """Rules that build on recorded series find them on the node for the whole fleet, and tell the right VMs.
+
+    Held against what the nodes answer from what was scraped; alerts that are to last for minutes are pending until then.
+    """
+    building = answers.building()
+    stolen = "rate(vmguest_cpu_stolen_seconds_total[5m]) / (rate(vmguest_elapsed_seconds_total[5m]) > 0) / vmguest_vcpus"
+
+    def on_nodes(expression: str) -> set[str]:
+        return {name for node in nodes for name in node.by_vm(expression)}
+
+    def told(alert: str) -> set[str]:
+        return set(whole.by_vm(f'last_over_time(ALERTS{{alertname="{alert}"}}[1m])'))
+
+    def idle() -> set[str]:
+        return building - evaluated(rules)
+
+    wait("rules that build on recorded series to find them", lambda: not idle(), SEEN)
+
+    def right() -> bool:
+        starved = told("VMGuestCPUStarved")
+        return (
+            told("VMGuestCPULimitBinding")
+            == on_nodes("vmguest_cpu_limit_hertz / vmguest_vcpus / vmguest_host_cpu_frequency_hertz < 0.98")
+            and starved >= on_nodes(f"{stolen} > 0.1 and vmguest_cpu_limit_hertz == Inf")
+            and not starved & on_nodes(f"{stolen} < 0.025")
+        )
+
+    wait("alerts about recorded ratios for the right VMs", right, SEEN)
+    outcome.notes.append(
+        f"{len(building)} rules build on recorded series and find them on the node for the whole fleet: CPU is stolen from "
+        f"{len(told('VMGuestCPUStarved'))} VMs, {len(told('VMGuestCPULimitBinding'))} have a CPU limit that binds"
+    )
+
+
+def evaluated(rules: Program) -> set[str]:
+    """Rules of which each expression was evaluated without an error and found series."""
+    groups = json.loads(get(f"{rules.url}/api/v1/rules"))["data"]["groups"]
+    found = [rule for group in groups for rule in group["rules"]]
+    bad = {rule["name"] for rule in found if rule.get("lastError") or not rule.get("lastSeriesFetched")}
+    return {rule["name"] for rule in found} - bad
 
 
 Part = tuple[Outcome, Callable[[Outcome], None]]

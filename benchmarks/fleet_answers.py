@@ -231,6 +231,24 @@ def rules(text: str) -> list[tuple[str, str]]:
     ]
 
 
+def building() -> set[str]:
+    """Rules that build on what others record of every VM."""
+    texts = [(RULES / name).read_text() for name in ("vmguest.yml", "vmguest-insight.yml")]
+    recorded = {
+        rule["record"]
+        for text in texts
+        for group in yaml.safe_load(text)["groups"]
+        if group["name"].endswith(".recording")
+        for rule in group["rules"]
+    }
+    return {
+        name
+        for text in texts
+        for name, expression in rules(text)
+        if recorded & set(re.findall(r"\bvmguest:\w+:\w+", expression))
+    }
+
+
 def ask(store: Store, name: str, expression: str, *, over_time: bool, at: float, span: float) -> Asked:
     """Three times for the time; once more for the samples, by the store's own trace."""
     parameters = {"query": expression, "nocache": "1"}

@@ -318,13 +318,13 @@ class Site:
         return self.add(Program("vmagent", command, port, self.folder / "vmagent.log"))
 
     def rules(self, name: str, source: Store, target: Store, *more: Path) -> Program:
-        """A vmalert with every rule."""
+        """A vmalert with every rule. Its delay has to be that of the stores, ``-search.latencyOffset``, which have none here."""
         port = free_port()
         files = (RULES / "vmguest.yml", RULES / "vmguest-insight.yml", *more)
         command = [
             str(PROGRAMS / "vmalert"), *(f"-rule={file}" for file in files), f"-datasource.url={source.url}",
             f"-remoteWrite.url={target.url}", f"-remoteRead.url={target.url}", "-evaluationInterval=15s",
-            "-notifier.blackhole", f"-httpListenAddr=127.0.0.1:{port}",
+            "-notifier.blackhole", "-rule.evalDelay=0s", f"-httpListenAddr=127.0.0.1:{port}",
         ]  # fmt: skip
         return self.add(Program(name, command, port, self.folder / f"{name}.log"))
 

@@ -14,6 +14,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from benchmarks import fleet
+from benchmarks.fleet_site import Program, Site
 from tests.receivers.conftest import PROGRAMS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -76,37 +78,9 @@ def test_every_engine_is_there_for_compose_and_for_kubernetes() -> None:
 
 def test_what_was_never_run_says_so_in_its_first_line() -> None:
     files = [file for file in (FLEET / "not-run").rglob("*") if file.is_file()]
-    assert len(files) == 7
+    assert len(files) == 10
     assert all(file.read_text().startswith("# NOT RUN") for file in files)
     assert [file for file in FLEET.glob("*/kubernetes.yaml") if "# Not run;" not in file.read_text()] == []
-
-
-@pytest.mark.parametrize("name", ["victoriametrics-cluster", "thanos"])
-def test_engines_have_the_same_flags_on_compose_and_on_kubernetes(name: str) -> None:
-    """But for addresses and paths, and what only one of both needs."""
-    folder = FLEET / "not-run" / name
-    composed = yaml.safe_load((folder / "compose.yaml").read_text())["services"].values()
-    pods = [
-        document["spec"]["template"]["spec"]["containers"][0]
-        for document in yaml.safe_load_all((folder / "kubernetes.yaml").read_text())
-        if document["kind"] in {"Deployment", "StatefulSet"}
-    ]
-
-    def flags(commands: list[tuple[str, list[str]]]) -> set[tuple[str, str, str]]:
-        """Of each program: the flag, and its value where that is no place."""
-        found = set()
-        for image, words in commands:
-            program = words[0] if not words[0].startswith("-") else image.rpartition("/")[2].partition(":")[0]
-            for word in words:
-                flag, _, value = word.partition("=")
-                number = value if re.fullmatch(r"\d+\w*", value) else ""
-                if flag.startswith("-") and not flag.endswith(("http-address", "-cacheDataPath")):
-                    found.add((program, flag, number))
-        return found
-
-    assert flags([(each["image"], each["command"]) for each in composed]) == flags(
-        [(pod["image"], pod["args"]) for pod in pods]
-    )
 
 
 def test_mimirs_files_are_one_configuration() -> None:
@@ -117,7 +91,7 @@ def test_mimirs_files_are_one_configuration() -> None:
     document = yaml.safe_load(text)
     assert document["multitenancy_enabled"] is False, "agents and boards send no tenant"
     service = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["mimir-0"]
-    (pods,) = (each for each in WORKLOADS if each["metadata"]["name"] == "vmguest-mimir")
+    (pods,) = (each for each in WORKLOADS if each["metadata"]["name"] == "mimir")
     (container,) = pods["spec"]["template"]["spec"]["containers"]
     assert wanted <= set(service["environment"])
     assert wanted == {each["name"] for each in container["env"]}
@@ -143,7 +117,7 @@ def test_every_shard_has_an_agent() -> None:
     assert [f"s/SHARD/{number}/" in service["command"][0] for number, service in enumerate(started)] == [
         True
     ] * shards
-    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-agent")
+    (pods,) = (each for each in WORKLOADS if "prom/prometheus" in str(each))
     assert pods["spec"]["replicas"] == shards
     # Nowhere else than where it is to be replaced, but for the comment that says so.
     assert len(re.findall("SHARD", text.partition("global:")[2])) == 1
@@ -154,19 +128,60 @@ def test_agents_may_take_longer_to_stop_than_they_flush() -> None:
     for name, service in services("prometheus").items():
         if name.startswith("agent-"):
             assert int(service["stop_grace_period"].removesuffix("s")) > 60
-    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-agent")
+    (pods,) = (each for each in WORKLOADS if "prom/prometheus" in str(each))
     assert pods["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 60
 
 
-def test_vmagent_is_started_alike_everywhere() -> None:
-    composed = [flag for flag in services("vmagent")["agent"]["command"] if flag.startswith("-remoteWrite")]
-    (pods,) = (each for each in MANIFESTS if each["metadata"]["name"] == "vmguest-vmagent")
-    args = pods["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert composed == [flag for flag in args if flag.startswith("-remoteWrite")]
-    benchmark = (DEPLOY.parent / "benchmarks" / "fleet_site.py").read_text()
-    for flag in composed:
-        if "url=" not in flag and "tmpDataPath" not in flag:
-            assert f'"{flag}"' in benchmark, flag
+PLACES = {"-promscrape.config", "-remoteWrite.tmpDataPath", "-storageDataPath"}
+"""Flags whose value is where something lies."""
+
+
+class Noted(Site):
+    """Starts nothing."""
+
+    def add(self, program: Program) -> Program:
+        self.programs[program.name] = program
+        return program
+
+
+@pytest.mark.parametrize("layout", ["prometheus", "vmagent"])
+def test_the_benchmark_starts_what_compose_does(layout: str, tmp_path: Path) -> None:
+    """Program by program with the same flags, but for addresses and folders; it adds some for its short time."""
+    site = Noted(tmp_path, 1)
+    site.add(Program("fleet", [], 1, tmp_path / "fleet.log"))
+    if layout == "vmagent":
+        fleet.three_nodes(site)
+    else:
+        store = site.store("store")
+        site.rules("rules", store, store)
+        for shard in range(2):
+            site.agent(shard, store)
+    composed = services(layout)
+    names = {site.programs[name].url: f"http://{name}:8428" for name in composed if name in site.programs}
+    del names[site.fleet.url]
+    renamed = {"agent": "vmagent"} if layout == "vmagent" else {}
+    assert {renamed.get(name, name) for name in composed} == set(site.programs)
+
+    def wanted(words: list[str]) -> set[str]:
+        found = set()
+        for word in words:
+            flag, _, value = word.partition("=")
+            for before, after in names.items():
+                value = value.replace(before, after)
+            if flag == "-rule":
+                value = Path(value).name
+            found.add(f"{flag}={'' if flag in PLACES else value}")
+        return found
+
+    for name, service in composed.items():
+        if layout == "prometheus" and name.startswith("agent-"):
+            (script,) = service["command"]
+            assert " --agent " in script
+            assert "--agent" in site.programs[name].command
+            continue
+        if name != "fleet":
+            there = wanted(site.programs[renamed.get(name, name)].command)
+            assert wanted(service["command"]) - there <= {"-retentionPeriod=90d"}, name
 
 
 def test_each_node_has_its_rules_and_the_whole_one_makes_one_of_two() -> None:
@@ -233,15 +248,7 @@ def test_nothing_balances_over_nodes_that_hold_different_vms() -> None:
     assert (
         len({found[f"node-{number}"]["ports"][0] for number in range(3)} | {found["whole"]["ports"][0]}) == 4
     )
-    assert "vmguest-vmauth" not in {document["metadata"]["name"] for document in MANIFESTS}
-
-
-def test_manifests_say_which_of_composes_parts_they_leave_out() -> None:
-    for name in ("prometheus", "vmagent"):
-        head = (FLEET / name / "kubernetes.yaml").read_text().partition("apiVersion")[0]
-        assert "Not in this file" in head
-        for missing in ("store", "vmalert", "rules", "fleet"):
-            assert missing in head, (name, missing)
+    assert not [each for each in WORKLOADS if "vmauth" in str(each)]
 
 
 def test_the_whole_fleets_node_gets_all_that_the_board_asks_for() -> None:

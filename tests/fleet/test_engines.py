@@ -6,6 +6,7 @@ Nothing here depends on how fast the machine is: pages are counted where they ar
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,11 @@ def test_a_killed_node_loses_nothing_where_vmagent_keeps_two_copies(tmp_path: Pa
     assert outcome.failed == []
     assert "each VM's series are on 2 to 2 nodes" in outcome.notes
     assert "the node for the whole fleet sees 50 VMs; 50 of 50 run" in outcome.notes
+    # What a node records is there and not on it: rules that build on it run at the node for the whole fleet.
+    assert re.search(
+        r"find them on the node for the whole fleet: CPU is stolen from [1-9]\d* VMs, [1-9]\d* have a CPU limit",
+        str(outcome.notes),
+    )
     (loss,) = outcome.losses
     assert loss.handed_over > 0
     assert loss.lost == 0

@@ -161,6 +161,23 @@ def test_every_query_of_board_and_rules_is_asked() -> None:
     assert sum(over_time for _, _, over_time in asked) > 5
 
 
+def test_rules_that_build_on_others_are_known() -> None:
+    found = fleet_answers.building()
+    assert {
+        "VMGuestCPUStarved",
+        "VMGuestMemoryContention",
+        "VMGuestCPUBursts",
+        "vmguest:cpu_at_limit:bool",
+    } <= found
+    # On what is scraped; on heartbeats; on the number of a job's targets.
+    assert not found & {
+        "VMGuestStatisticsDown",
+        "vmguest:cpu_used:ratio",
+        "VMGuestHAReset",
+        "VMGuestExporterDown",
+    }
+
+
 def measured(outcome: Outcome) -> None:
     with fleet.step(outcome, "growth"):
         outcome.growth = grown(7)
