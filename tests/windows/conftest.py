@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 from typing import IO
@@ -122,8 +122,8 @@ class Windows:
         self.wine = wine
         self.folder = folder
         self._running: list[Program] = []
-        self._undo: list[tuple[str, ...]] = []
-        """Words for `reg`, the last change first."""
+        self._before: list[tuple[str, Mapping[str, str | None]]] = []
+        """Keys and values of the registry as they were, the last change first."""
 
     @staticmethod
     def path(file: Path) -> str:
@@ -175,35 +175,34 @@ class Windows:
 
     def registry(self, key: str, **values: str | None) -> None:
         """Set text values below ``key`` until the test ends; None takes one away."""
-        for name, value in values.items():
-            before = self.value(key, name)
-            if value == before:
-                continue
-            self._undo.insert(0, _change(key, name, before))
-            self._reg(*_change(key, name, value))
+        before = self.values(key)
+        self._before.insert(0, (key, {name: before.get(name) for name in values}))
+        self._import([(key, values)])
 
-    def value(self, key: str, name: str) -> str | None:
-        """A text value below ``key``; None: there is none."""
-        asked = self.run("query", key, "/v", name, program="reg")
-        found = re.search(rf"^ +{re.escape(name)} +REG_SZ +(.*)$", asked.text, re.MULTILINE)
-        return found[1] if asked.process.returncode == 0 and found else None
+    def values(self, key: str) -> dict[str, str]:
+        """The text values below ``key``; none where there is no such key."""
+        asked = self.run("query", key, program="reg").text
+        return dict(re.findall(r"^ +(\S+) +REG_SZ *(.*)$", asked, re.MULTILINE))
 
-    def _reg(self, *words: str) -> None:
-        done = self.run(*words, program="reg")
-        assert done.process.returncode == 0, done.text
+    def _import(self, changes: Iterable[tuple[str, Mapping[str, str | None]]]) -> None:
+        """In order, and by one program: each takes its time to begin."""
+        file = self.folder / "changes.reg"
+        lines = ["REGEDIT4", ""]
+        for key, values in changes:
+            lines.append(f"[{key}]")
+            for name, value in values.items():
+                text = "-" if value is None else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+                lines.append(f'"{name}"={text}')
+            lines.append("")
+        file.write_text("\r\n".join(lines), encoding="ascii", newline="")
+        done = self.run("import", self.path(file), program="reg")
+        assert done.process.returncode == 0, done.text + done.log
 
     def close(self) -> None:
         for program in self._running:
             program.kill()
-        for words in self._undo:
-            self._reg(*words)
-
-
-def _change(key: str, name: str, value: str | None) -> tuple[str, ...]:
-    """Words for `reg`, after which the value is this; None: there is none."""
-    if value is None:
-        return ("delete", key, "/v", name, "/f")
-    return ("add", key, "/v", name, "/d", value, "/f")
+        if self._before:
+            self._import(self._before)
 
 
 def variables(more: Mapping[str, str]) -> dict[str, str]:
