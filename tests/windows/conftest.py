@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -26,6 +27,8 @@ DRIVE = PREFIX / "drive_c"
 HOW = "apt-get install wine64 gcc-mingw-w64-x86-64-win32 maven, then make wine"
 LIMIT = 300.0
 """Seconds for whatever has to happen; usually less than one."""
+PATIENCE = 30.0
+"""Seconds that a program has to end before it is killed."""
 LINGER = 300
 """Seconds for which Wine's server waits for another program; CI ends it when all tests are over."""
 PYTHON = r"C:\Python\python.exe"
@@ -109,7 +112,14 @@ class Program:
             reader.join(LIMIT)
         return status
 
-    def kill(self) -> None:
+    def end(self) -> None:
+        """By Ctrl-C; where that does not help, by force, after which Wine's server may keep its sockets and look at them
+        for ever, with a processor of its own.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
@@ -200,7 +210,7 @@ class Windows:
 
     def close(self) -> None:
         for program in self._running:
-            program.kill()
+            program.end()
         if self._before:
             self._import(self._before)
 

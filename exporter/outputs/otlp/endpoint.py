@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from exporter.machine.system import HERE, UNIX_SOCKETS, System
 from exporter.outputs.otlp.variables import NamedValue, log
 from exporter.urls import without_secrets
 
@@ -27,23 +28,35 @@ _URL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _GRPC_NAME = re.compile(r"(?:dns|ipv4|ipv6|unix|unix-abstract):\S+", re.ASCII)
-"""Targets that gRPC resolves itself (grpc/grpc: doc/naming.md)."""
+"""Targets that gRPC resolves itself (grpc/grpc: doc/naming.md); unix sockets on Unix systems only."""
 _LOOPBACK = re.compile(r"localhost|127(?:\.\d+){3}|\[::1\]", re.IGNORECASE | re.ASCII)
 _PATH = "/v1/metrics"
 
 
 def target(
-    endpoint: NamedValue, protocol: str, insecure: bool | None, *, tls: bool, problems: list[str]
+    endpoint: NamedValue,
+    protocol: str,
+    insecure: bool | None,
+    *,
+    tls: bool,
+    problems: list[str],
+    system: System = HERE,
 ) -> Target:
+    """Where it leads; what is wrong with it goes into ``problems``. ``system``: whose sockets there are."""
     text, where, flag = endpoint
     match = _URL.fullmatch(text)
+    unix_sockets = UNIX_SOCKETS not in system.lacks
     if protocol == GRPC and _GRPC_NAME.fullmatch(text):
         local = flag and text.startswith("unix")
+        if text.startswith("unix") and not unix_sockets:
+            problems.append(
+                f"{where}={without_secrets(text)[:120]}: gRPC has no unix sockets on {system.name}; name the receiver by HOST:PORT"
+            )
         return Target(text, secure=not insecure if insecure is not None else tls or not local)
     if match is None or not 0 < int(match[3] or 1) < 65536 or not (match[1] or match[3]):
         expected = "http://HOST:PORT, https://HOST:PORT or HOST:PORT"
         if protocol == GRPC:
-            expected += ", or a target of gRPC (dns:///HOST:PORT, unix:PATH)"
+            expected += f", or a target of gRPC (dns:///HOST:PORT{', unix:PATH' if unix_sockets else ''})"
         problems.append(f"{where}={without_secrets(text)[:120]}: expected {expected}")
         return Target(text, secure=False)
     scheme, host, port, path = (match[1] or "").lower(), match[2], match[3], match[4] or ""

@@ -15,7 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from exporter.config.settings import Otlp
 from exporter.errors import ConfigError
+from exporter.machine.system import LINUX, WINDOWS, System
+from exporter.outputs.otlp.endpoint import target
 from exporter.outputs.otlp.settings import MAX_QUEUE, PushSettings, Temporality, resolve
+from exporter.outputs.otlp.variables import NamedValue
 
 
 def settings(environ: Mapping[str, str] | None = None, **given: Any) -> PushSettings:
@@ -108,6 +111,25 @@ def test_flag_and_variable_take_the_same_forms_for_grpc(target: str, flag: bool)
     assert found.endpoint == target.removeprefix("https://")
     # A socket of this machine is in the clear, as its loopback is, where it is given to this program alone.
     assert found.secure is not (flag and target.startswith("unix"))
+
+
+@pytest.mark.parametrize("text", ["unix:/run/collector.sock", "unix:///run/x", "unix-abstract:x"])
+def test_a_unix_socket_is_refused_where_there_are_none(text: str) -> None:
+    refused, taken = list[str](), list[str]()
+    endpoint = NamedValue(text, BASE)
+    target(endpoint, "grpc", None, tls=False, problems=refused, system=WINDOWS)
+    target(endpoint, "grpc", None, tls=False, problems=taken, system=LINUX)
+    assert refused == [f"{BASE}={text}: gRPC has no unix sockets on Windows; name the receiver by HOST:PORT"]
+    assert taken == []
+
+
+@pytest.mark.parametrize("system", [LINUX, WINDOWS])
+def test_forms_that_a_system_has_not_are_not_expected(system: System) -> None:
+    problems = list[str]()
+    target(NamedValue("ftp://c", BASE), "grpc", None, tls=False, problems=problems, system=system)
+    (problem,) = problems
+    assert "dns:///HOST:PORT" in problem
+    assert ("unix:PATH" in problem) is (system is LINUX)
 
 
 def test_flag_and_variable_take_the_same_forms_for_http() -> None:
