@@ -222,7 +222,7 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestMemoryLimitReclaiming": "reclaiming is 1",
     "VMGuestMemoryMayRunOut": "2GiB more",
     "VMGuestBalloonStuck": "wanted 2GiB",
-    "VMGuestSettingChanged": "changed 1 times",
+    "VMGuestSettingChanged": "it was +Inf at most",
 }
 
 
