@@ -101,10 +101,24 @@ class OwnParser(HelpfulParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does; flags that aren't there are taken out before, each with what seems to be its value."""
-        words = list(args)
+        words = self._without_end(list(args))
         if "--help" not in words and "-h" not in words:
             words = self._without_unknown(words)
         return super().parse_known_args(words, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; words too many are noted, and the others are there all the same."""
+        found, more = self.parse_known_args(args, namespace)
+        if words := [word for word in more if word != "--"]:
+            self._mistake(f"unrecognized arguments: {' '.join(words)}")
+        return found
+
+    def _without_end(self, words: list[str]) -> list[str]:
+        """A ``--`` before a command ends nothing: the command has flags of its own."""
+        if self._commands is None:
+            return words
+        end = next((place for place, word in enumerate(words) if word in self._commands.choices), len(words))
+        return [*(word for word in words[:end] if word != "--"), *words[end:]]
 
     def _without_unknown(self, words: list[str]) -> list[str]:
         own = self._flags()

@@ -2,8 +2,9 @@
 
 No command means serve. The other commands are modules with ``add_arguments(parser)`` for their own arguments
 and ``run(args)``, or ``run(args, load)`` where they work on the settings: ``load()`` gives them, or raises
-ConfigError, which :func:`main` turns into words and exit status 2. A module is imported when its command is
-chosen, and not before.
+ConfigError, which :func:`main` turns into words and exit status 2. Where something is wrong a module is asked what
+else is: ``contradictions(args)`` among its arguments, ``wrong_settings(args, settings, environ, unread)`` of the
+settings (``args`` None: they can't be read). A module is imported when its command is chosen, and not before.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
+from types import ModuleType
 
 from exporter import app, log
 from exporter.advice import explain
@@ -100,25 +104,24 @@ def _run(argv: Sequence[str]) -> int:
         print(parser.version())
         return OK
 
-    def settings() -> Settings:
-        return _settings(line, command)
-
     if command is None:
         line.problems.append(f"{line.command}: no such command{did_you_mean(line.command, commands)}")
-        settings()  # which raises, with whatever else is wrong
+        _settings(line)  # which raises, with whatever else is wrong
         return USAGE
     if command is SERVE:
         for word in line.rest:
+            if word == "--":
+                continue
             if word in line.hidden:
                 line.problems.append("serve takes settings only; put a value that has spaces in quotes")
                 continue
             hint = did_you_mean(word.partition("=")[0], flags.flags()) if word.startswith("--") else ""
             line.problems.append(f"{word}: serve takes settings only{hint}")
-        return app.serve(settings(), os.environ)
-    return _other(command, line, settings)
+        return app.serve(_settings(line, app.wrong_settings, SERVE.uses), os.environ)
+    return _other(command, line)
 
 
-def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Settings]) -> int:
+def _other(command: Command, line: flags.CommandLine) -> int:
     if command.needs in HERE.lacks and not command.needing and not line.help:
         raise ConfigError(f"{command.name}: {HERE.lacks[command.needs]}")
     without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
@@ -131,11 +134,13 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
     mistakes = reader.mistakes
     args = None
     try:
-        args = reader.parse_args([*line.rest, "--help"] if line.help else line.rest)
+        words = [*takewhile(lambda word: word != "--", line.rest), "--help"] if line.help else line.rest
+        args = reader.parse_args(words)
     except SystemExit as end:
         if not end.code:
             return OK
     module = import_module(command.module)
+    settings = partial(_settings, line, _check_of(command, module, args), command.uses)
     found = Problems()
     if args is not None and hasattr(module, "contradictions"):
         found += module.contradictions(args)
@@ -146,21 +151,23 @@ def _other(command: Command, line: flags.CommandLine, settings: Callable[[], Set
         found = Problems(line.problems)
         if not alone:
             with found.gather():
-                settings()
+                settings(wrong=True)
+        if not mistakes.words and command.usage == USAGE:
+            raise ConfigError(*found)
         mistakes.print()
         told = in_order(found)
-        if told and (mistakes.words or command.usage == USAGE):
-            _complain(*told, *(() if mistakes.words else (f"try {PROGRAM} --help",)))
+        if mistakes.words:
+            _complain(*told)
         return _misused(command, line.rest, "; ".join((*mistakes.words, *told)))
     status: int = module.run(args, settings) if command.settings else module.run(args)
     return status
 
 
-def _check_of(command: Command) -> PartsCheck | None:
-    """What the parts that the command consists of find wrong with their settings."""
-    if command is SERVE:
-        return app.wrong_settings
-    return partial(app.wrong_settings, parts=app.PARTS[:1]) if command.reads else None
+def _check_of(command: Command, module: ModuleType, args: Namespace | None) -> PartsCheck | None:
+    """What the parts that the command consists of find wrong with their settings, or the command's own module."""
+    if command.reads:
+        return partial(app.wrong_settings, parts=app.PARTS[:1])
+    return partial(module.wrong_settings, args) if hasattr(module, "wrong_settings") else None
 
 
 def _misused(command: Command, words: Sequence[str], why: str) -> int:
@@ -169,9 +176,14 @@ def _misused(command: Command, words: Sequence[str], why: str) -> int:
     return command.usage
 
 
-def _settings(line: flags.CommandLine, command: Command | None) -> Settings:
-    uses, check = ((), None) if command is None else (command.uses, _check_of(command))
-    loaded = load(line.given, os.environ, line.problems, uses, meant=line.meant, check=check)
+def _settings(
+    line: flags.CommandLine,
+    check: PartsCheck | None = None,
+    uses: Sequence[str] = (),
+    *,
+    wrong: bool = False,
+) -> Settings:
+    loaded = load(line.given, os.environ, line.problems, uses, meant=line.meant, check=check, wrong=wrong)
     log.set_up(loaded.log.level, loaded.log.format)
     return loaded
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from exporter.commands import ha_maintenance
@@ -100,6 +100,8 @@ def run(
         ConfigError: settings that can't be used here.
     """
     settings = load()
+    if found := wrong_settings(args, settings):
+        raise ConfigError(*found)
     path = settings.ha.lock_file or lock.DEFAULT_PATH
     seconds = _duration(getattr(args, "seconds", None))
     try:
@@ -145,14 +147,22 @@ def contradictions(args: Namespace) -> list[str]:
     return found
 
 
+def wrong_settings(
+    _args: Namespace | None, settings: Settings, _environ: object = None, unread: Collection[str] = ()
+) -> list[str]:
+    """Settings with which there is nobody to call. ``unread``: names of those whose value can't be known."""
+    if settings.source not in {"simulated", "replay"} or "source" in unread:
+        return []
+    sentence = (
+        f"--source={settings.source} has no host for single calls; run `vmguest-exporter simulate --socket PATH` and "
+        "use --guestrpc.socket=PATH"
+    )
+    return [sentence]
+
+
 @contextmanager
 def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Iterator[AppMonitor]:
     ha, socket = settings.ha, settings.guestrpc.socket
-    if settings.source in {"simulated", "replay"}:
-        raise ConfigError(
-            f"--source={settings.source} has no host for single calls; run `vmguest-exporter simulate --socket PATH` and "
-            "use --guestrpc.socket=PATH"
-        )
     if ha.source == "guestrpc" and socket is None and not vmware():
         # Elsewhere the other end of a vsock would be somebody else's host.
         raise NotVMwareError("this machine is not a VMware guest")

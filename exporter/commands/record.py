@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from exporter.snapshot import Guest
 from exporter.transport.base import Connector
 
 _FOR = Duration(1.0, 7 * 86400.0)
+_EXISTS = "exists; a recording never replaces a file"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -58,10 +59,8 @@ def run(
         VMGuestError: there is no host to record.
     """
     settings = load()
-    if settings.source not in {"auto", "guestrpc"}:
-        raise ConfigError(
-            f"--source={settings.source} has no raw replies to record: they come over GuestRPC, leave --source out"
-        )
+    if found := wrong_settings(args, settings):
+        raise ConfigError(*found)
     host = connect(settings.guestrpc.socket or "")
     masker = Masker()
     change = (lambda exchange: masked(exchange, masker)) if args.masked else None
@@ -93,7 +92,7 @@ def run(
             recorder.end()
             size = file.tell()
     except FileExistsError as error:
-        raise ConfigError(f"{args.file}: exists; a recording never replaces a file") from error
+        raise ConfigError(f"{args.file}: {_EXISTS}") from error
     except OSError as error:
         raise ConfigError(f"{args.file}: {error.strerror}") from error
     except (NoDeviceError, RefusedError):
@@ -104,6 +103,29 @@ def run(
         f"play it with: vmguest-exporter --source=replay --replay.file={args.file}"
     )
     return 0 if done.polls > done.failed else 1
+
+
+def contradictions(args: Namespace) -> list[str]:
+    """Why the file can't be written, as far as one can tell beforehand."""
+    file: Path = args.file
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return [] if file.parent.is_dir() else [f"{file}: there is no folder {file.parent}"]
+    except OSError as error:
+        return [f"{file}: {error.strerror}"]
+    return [f"{file}: {_EXISTS}"]
+
+
+def wrong_settings(
+    _args: Namespace | None, settings: Settings, _environ: object = None, unread: Collection[str] = ()
+) -> list[str]:
+    """Settings with which there is nothing to record. ``unread``: names of those whose value can't be known."""
+    if settings.source in {"auto", "guestrpc"} or "source" in unread:
+        return []
+    return [
+        f"--source={settings.source} has no raw replies to record: they come over GuestRPC, leave --source out"
+    ]
 
 
 def _duration(text: str) -> float:

@@ -8,13 +8,14 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 from exporter.config import Settings
-from exporter.errors import ConfigError
-from exporter.fleet.start import Wanted, check, serving
+from exporter.config.values import Whole
+from exporter.errors import ConfigError, Problems
+from exporter.fleet.start import MOST, Wanted, check, serving
 from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.fleet import mix
@@ -78,7 +79,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fleet",
         metavar="N",
-        type=int,
         help="play N VMs on hosts that they share, and serve the exporter's page of each; instead of --socket",
     )
     parser.add_argument(
@@ -130,28 +130,12 @@ def _host(args: Namespace, stop: threading.Event | None) -> int:
 
 
 def _fleet(args: Namespace, load: Callable[[], Settings], stop: threading.Event | None) -> int:
-    problems = [
-        f"{_flag(name)} has no effect with --fleet; leave it out"
-        for name in _OF_A_HOST
-        if getattr(args, name) is not None
-    ]
-    mixed = mix.DEFAULT
-    settings = Settings()
-    try:
-        settings = load()
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        mixed = mix.DEFAULT if args.mix is None else mix.parse(args.mix)
-    except ConfigError as error:
-        problems += error.problems
-    seed = secrets.randbits(32) if args.seed is None else args.seed
-    wanted = Wanted(args.fleet, mixed, seed, CALM if args.calm else Plan(), args.push_share)
-    problems += check(settings, os.environ, wanted)
-    if problems:
-        raise ConfigError(*dict.fromkeys(problems))
+    wanted = _wanted(args)
+    settings = load()
+    if found := wrong_settings(args, settings, os.environ):
+        raise ConfigError(*found)
     with _stopped_by_signals(stop) as stopped, serving(settings, os.environ, wanted) as server:
-        _say(f"{args.fleet} VMs, simulated, seed {seed}")
+        _say(f"{wanted.count} VMs, simulated, seed {wanted.seed}")
         for url in server.urls:
             _say(f"listening on {url}: service discovery at {url}sd, the truth at {url}truth")
         while not stopped.wait(TICK):
@@ -164,20 +148,55 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def contradictions(args: Namespace) -> list[str]:
+    """Arguments that can't be used."""
+    found = Problems()
+    if not (args.list_scenarios or args.list_faults):
+        with found.gather():
+            _prepare(args) if args.fleet is None else _wanted(args)
+    return found
+
+
+def wrong_settings(
+    args: Namespace | None, settings: Settings, environ: Mapping[str, str], unread: Collection[str] = ()
+) -> list[str]:
+    """Settings that a fleet can't go by. ``unread``: names of those whose value can't be known."""
+    return check(settings, environ, unread, share=None if args is None else args.push_share)
+
+
+def _wanted(args: Namespace) -> Wanted:
+    """The fleet that the arguments ask for.
+
+    Raises:
+        ConfigError: everything that is wrong with them.
+    """
+    problems = Problems(
+        f"{_flag(name)} has no effect with --fleet; leave it out"
+        for name in _OF_A_HOST
+        if getattr(args, name) is not None
+    )
+    count, mixed, share = 0, mix.DEFAULT, args.push_share
+    try:
+        count = Whole(1, MOST).parse(args.fleet)
+    except ValueError:
+        problems.append(f"--fleet={args.fleet}: expected a number of VMs from 1 to {MOST}")
+    with problems.gather():
+        mixed = mix.DEFAULT if args.mix is None else mix.parse(args.mix)
+    if share is not None and not 0 <= share <= 1:
+        problems.append(f"--push-share={share:g}: expected a number from 0 to 1")
+    problems.tell()
+    seed = secrets.randbits(32) if args.seed is None else args.seed
+    return Wanted(count, mixed, seed, CALM if args.calm else Plan(), share)
+
+
 def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
+    """The host that the arguments ask for, and what is to go wrong with it. Errors as :func:`_wanted`."""
     faults: list[Fault] = []
-    problems = [
+    problems = Problems(
         f"{_flag(name)} has no effect without --fleet; add it, or leave {_flag(name)} out"
         for name in _OF_A_FLEET
         if getattr(args, name) not in (None, False)
-    ]
-
-    def collect(do: Callable[[], object]) -> None:
-        try:
-            do()
-        except ConfigError as error:
-            problems.extend(error.problems)
-
+    )
     # A host that restarts has a new session: with the same seed its counters would seem to fall.
     seed = secrets.randbits(32) if args.seed is None else args.seed
     speed = 1.0 if args.speed is None else args.speed
@@ -194,11 +213,12 @@ def _prepare(args: Namespace) -> tuple[SimulatedHost, list[Fault]]:
     if not 0 < speed <= MAX_SPEED:
         problems.append(f"--speed={speed:g}: expected more than 0 and at most {MAX_SPEED:g}")
     for rule in args.fault or ():
-        collect(lambda: faults.append(Fault.parse(rule)))  # noqa: B023  called at once
+        with problems.gather():
+            faults.append(Fault.parse(rule))
     scenario = "steady" if args.scenario is None else args.scenario
-    collect(lambda: hosts.append(SimulatedHost(scenario, time.monotonic, seed, speed=speed)))
-    if problems:
-        raise ConfigError(*problems)
+    with problems.gather():
+        hosts.append(SimulatedHost(scenario, time.monotonic, seed, speed=speed))
+    problems.tell()
     return hosts[0], faults
 
 

@@ -51,16 +51,13 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         ConfigError: arguments that contradict each other, or no Textual.
         VMGuestError: there is nothing to read.
     """
-    live = not args.batch and sys.stdout.isatty() and sys.stdin.isatty() and environ.get("TERM") != "dumb"
-    if live and find_spec("textual") is None:
-        raise ConfigError(
-            f"the live view needs Textual; {how_to_get('textual>=4,<9')}; --batch and TERM=dumb do without"
-        )
+    if found := contradictions(args, environ):
+        raise ConfigError(*found)
     settings = load()
     quiet(settings)
     reading = open_reading(args, settings, interval=args.interval)
     try:
-        if live:
+        if _on_screen(args, environ):
             return _live(args, reading)
         # An exporter knows them; a host must be read twice.
         rates = RATES if isinstance(reading, HostReading) else 0.0
@@ -79,9 +76,18 @@ def run(args: Namespace, load: Callable[[], Settings], *, environ: Mapping[str, 
         reading.close()
 
 
-def contradictions(args: Namespace) -> list[str]:
-    """Arguments that can't be together."""
-    return place_contradictions(args)
+def contradictions(args: Namespace, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Arguments that can't be together, or not here."""
+    found = place_contradictions(args)
+    if _on_screen(args, environ) and find_spec("textual") is None:
+        found.append(
+            f"the live view needs Textual; {how_to_get('textual>=4,<9')}; --batch and TERM=dumb do without"
+        )
+    return found
+
+
+def _on_screen(args: Namespace, environ: Mapping[str, str]) -> bool:
+    return not args.batch and sys.stdout.isatty() and sys.stdin.isatty() and environ.get("TERM") != "dumb"
 
 
 def _live(args: Namespace, reading: Place) -> int:

@@ -84,7 +84,20 @@ def flags() -> list[str]:
 
 
 def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
-    """Take the settings out of ``argv``. Before a command, what is no setting is a problem; after it, the rest."""
+    """Take the settings out of ``argv``. Before a command, what is no setting is a problem; after it, the rest.
+
+    As argparse has it, no flags stand behind a ``--`` but words: those of a command, or that and all that is its own.
+    """
+    if "--" in argv:
+        end = [*argv].index("--")
+        line, words = read(argv[:end], commands), [*argv[end + 1 :]]
+        if line.command:
+            line.rest += ["--", *words]
+        elif words and words[0] != "--" and words[0].startswith("-"):
+            line.command, *line.rest = words
+        elif not line.broken:
+            return read([*argv[:end], *words], commands)
+        return line
     parser = ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
     parser.add_argument(*HELP, action="store_true")
     parser.add_argument(*VERSION, action="store_true")

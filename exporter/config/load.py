@@ -22,14 +22,16 @@ def load(
     *,
     meant: Collection[str] = (),
     check: PartsCheck | None = None,
+    wrong: bool = False,
     system: System = HERE,
 ) -> Settings:
     """Build the settings: ``flags`` win over ``environ``, that wins over the file that either names.
 
     ``problems`` are those that reading the command line has already found, and ``meant`` the settings that flags which
     don't exist may have meant; ``used`` names settings that have an effect without what they need elsewhere. ``check``
-    tells what the parts of the program would find wrong; it is asked where something else is, and given the names of
-    the settings whose values can't be known. ``system``: the one that may lack what a setting needs.
+    tells what the parts of the program would find wrong; it is asked where something else is, here or (``wrong``) in what
+    the caller has found, and given the names of the settings whose values can't be known. ``system``: the one that may
+    lack what a setting needs.
 
     Raises:
         ConfigError: with every problem of every source, the outvoted ones too, in the order of where they come from.
@@ -48,7 +50,7 @@ def load(
     settings = _build(found.values, tables)
     given = {*found.named, *tables}
     found.problems += rules.contradictions(settings, environ, given, system, used, found.unread)
-    if found.problems and check is not None:
+    if (found.problems or wrong) and check is not None:
         found.problems += check(settings, environ, found.unread)
     if found.problems:
         raise ConfigError(*in_order(found.problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -62,26 +62,26 @@ class Wanted:
     """Of the VMs that push; None: :data:`SHARE` where a receiver is named."""
 
 
-def check(settings: Settings, environ: Mapping[str, str], wanted: Wanted) -> list[str]:
-    """Everything that is wrong, a sentence each."""
-    problems = []
-    if not 1 <= wanted.count <= MOST:
-        problems.append(f"--fleet={wanted.count}: expected a number of VMs from 1 to {MOST}")
-    problems += [
+def check(
+    settings: Settings,
+    environ: Mapping[str, str],
+    unread: Collection[str] = (),
+    *,
+    share: float | None = None,
+) -> list[str]:
+    """All settings that can't hold for a fleet, a sentence each. ``unread``: names of those whose value can't be known."""
+    problems = [
         f"{row.flag} has no effect on simulate --fleet; leave it out"
         for row in OPTIONS
         if row.name in settings.given and not row.name.startswith(_TAKEN)
     ]
-    if wanted.share is not None:
-        if not 0 <= wanted.share <= 1:
-            problems.append(f"--push-share={wanted.share:g}: expected a number from 0 to 1")
-        if not push_wanted(settings, environ):
-            problems.append("--push-share has no effect without --otlp.endpoint; add it, or leave it out")
     if push_wanted(settings, environ):
         try:
-            push.check(settings, environ)
+            push.check(settings, environ, unread)
         except ConfigError as error:
             problems += error.problems
+    elif share is not None and not {"otlp.endpoint", "otlp.metrics-endpoint"} & {*unread}:
+        problems.append("--push-share has no effect without --otlp.endpoint; add it, or leave it out")
     return problems
 
 

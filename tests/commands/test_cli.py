@@ -454,8 +454,28 @@ class TestEveryProblemAtOnce:
             ("report --nonsense --poll.interval=9x --vcpus=0", ["--nonsense:", "--poll.interval=9x:", "--vcpus: '0'"]),
             ("record --nonsense --poll.interval=9x --for=1", ["--nonsense:", "--poll.interval=9x:", "--for: '1'", "required: FILE"]),
             ("record --nonsense x --poll.interval=9x", ["--nonsense:", "--poll.interval=9x:"]),
-            ("simulate --nonsense --poll.interval=9x", ["--nonsense:", "--poll.interval has no effect on simulate without --fleet"]),
-            ("simulate --nonsense --poll.interval=9x --fleet=y", ["--nonsense:", "--poll.interval=9x:", "--fleet: invalid int value: 'y'"]),
+            ("simulate --nonsense --poll.interval=9x", ["--nonsense:", "--socket is missing", "--poll.interval has no effect on simulate without --fleet"]),
+            ("simulate --nonsense --poll.interval=9x --fleet=y", ["--nonsense:", "--poll.interval=9x:", "--fleet=y: expected a number of VMs"]),
+            (
+                "simulate --nonsense --speed=0 --mix=steady=1 --fault=x --scenario=stedy",
+                ["--nonsense:", "--socket is missing", "--speed=0:", "--mix has no effect", "fault 'x':", "did you mean steady?"],
+            ),
+            (
+                "simulate --fleet=5 --nonsense --push-share=2 --mix=stedy=1 --socket=/x --poll.interval=1s --log.level=loud",
+                ["--nonsense:", "--push-share=2:", "did you mean steady?", "--socket has no effect", "--poll.interval has no effect", "--log.level=loud:", "--push-share has no effect"],
+            ),
+            (
+                "simulate --fleet=5 --nonsense --push-share=0.5 --otlp.endpoint=ftp://x",
+                ["--nonsense:", "--otlp.endpoint=ftp://x:"],
+            ),
+            ("simulate --fleet=5 words --push-share=0.5", ["unrecognized arguments: words", "--push-share has no effect"]),
+            ("record --source=simulated", ["required: FILE", "--source=simulated has no raw replies"]),
+            ("record / --source=library --nonsense --poll.interval=9x", ["/: exists", "--source=library has no raw replies", "--nonsense:", "--poll.interval=9x:"]),
+            ("record /no/such/x --for=1 --source=simulated", ["there is no folder /no/such", "--source=simulated has no raw replies", "--for: '1'"]),
+            ("ha enable --nonsense --source=simulated", ["--nonsense:", "--source=simulated has no host for single calls"]),
+            ("ha disable --for=x --source=replay --poll.interval=9x", ["--for=x:", "--source=replay has no host", "--source=replay needs", "--poll.interval=9x:"]),
+            ("ha --source=simulated", ["required: CALL", "--source=simulated has no host"]),
+            ("show --nonsense --source=simulated --simulated.scenario=stead", ["--nonsense:", "did you mean steady?"]),
             ("reference --nonsense --poll.interval=9x", ["--nonsense:", "--poll.interval has no effect on reference"]),
             ("ha --nonsense status --poll.interval=9x", ["--nonsense:", "--poll.interval=9x:"]),
             ("ha disable --nonsense --poll.interval=9x --for=x", ["--nonsense:", "--poll.interval=9x:", "--for=x:"]),
@@ -514,6 +534,9 @@ class TestEveryProblemAtOnce:
             ("--source=replay --replay.file=/nonexistent.rec", "--replay.file=/nonexistent.rec:"),
             ("--source=simulated --no-web --otlp.endpint=http://localhost", "--otlp.endpint:"),
             ("--source=simulated --otlp.protocol=grcp --otlp.endpoint=localhost:4317", "--otlp.protocol=grcp:"),
+            ("record x --source=simulatd", "--source=simulatd:"),
+            ("ha status --source=simulatd", "--source=simulatd:"),
+            ("simulate --fleet=5 --push-share=0.5 --otlp.endpoint=", "--otlp.endpoint=:"),
             ("--source=simulated --ha.enabled --poll.interval=1x --ha.max-poll-age=1s", "--poll.interval=1x:"),
         ],
     )  # fmt: skip
@@ -524,3 +547,71 @@ class TestEveryProblemAtOnce:
         said = [each for each in capsys.readouterr().err.splitlines() if not each.endswith("--help")]
         assert len(said) == 1
         assert alone in said[0]
+
+
+class TestTwoDashes:
+    """``--`` alone, as argparse has it: behind it there are words and no flags."""
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "--source=library --",
+            "-- serve --source=library",
+            "--source=library -- serve",
+            "serve --source=library --",
+            "--source=library -- -- serve --",
+        ],
+    )
+    def test_where_no_words_are_it_ends_nothing(self, line: str, served: list[Settings]) -> None:
+        assert cli.main(line.split()) == 0
+        assert [settings.source for settings in served] == ["library"]
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("-- --source=library", "--source=library: no such command"),
+            ("serve -- --source=library", "--source=library: serve takes settings only"),
+            ("simulate -- words", "unrecognized arguments: words"),
+            ("ha status -- words", "unrecognized arguments: words"),
+            ("show -- --raw", "invalid choice: '--raw'"),
+            ("record --nonsense -- /", "/: exists"),
+            ("--source --", "--source: a value is missing"),
+        ],
+    )
+    def test_what_stands_behind_it_is_no_flag(
+        self, line: str, said: str, served: list[Settings], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(line.split()) == 2
+        assert served == []
+        problems = [each for each in capsys.readouterr().err.splitlines() if not each.endswith("--help")]
+        assert [said in each for each in problems].count(True) == 1
+        assert not any(": --:" in each or "arguments: --" in each for each in problems)
+
+    def test_a_command_before_it_has_its_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen = []
+
+        def run(args: Namespace, load: Callable[[], Settings]) -> int:
+            seen.append((args.file, load().source))
+            return 0
+
+        monkeypatch.setattr("exporter.commands.record.run", run)
+        for line in (
+            "record --source=guestrpc -- -x",
+            "--source=guestrpc -- record -- -x",
+            "-- --no-such record -- -x",
+            "-- record --source=guestrpc -- -x",
+        ):
+            cli.main(line.split())
+        assert seen == [(Path("-x"), "guestrpc")] * 3
+
+    @pytest.mark.parametrize(
+        "line", ["ha -- post-app-state -- bad", "ha post-app-state -- bad", "ha -- post-app-state bad"]
+    )
+    def test_the_commands_of_a_command(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(line.split()) == 2
+        assert "invalid choice: 'bad'" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("line", ["ha -- enable --help", "ha enable --help --"])
+    def test_help(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(line.split()) == 0
+        assert "--unattended" in capsys.readouterr().out

@@ -254,7 +254,10 @@ def test_a_fleet_is_served_where_the_settings_say(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "given", "problems"),
     [
-        (["--fleet=0"], [], ["--fleet=0: expected a number of VMs from 1 to 100000"]),
+        *(
+            ([f"--fleet={count}"], [], [f"--fleet={count}: expected a number of VMs from 1 to 100000"])
+            for count in ("0", "-1", "100001", "many", "1_0", "")
+        ),
         (
             ["--fleet=5", "--socket=/x", "--speed=2", "--fault=refuse", "--scenario=steady"],
             [],
@@ -313,10 +316,16 @@ def test_what_makes_no_sense_for_a_fleet_is_told_at_once(
     assert sorted(raised.value.problems) == sorted(problems)
 
 
-def test_settings_that_can_not_be_used_are_told_beside() -> None:
-    with pytest.raises(ConfigError) as raised:
-        command.run(arguments("--fleet=0"), lambda: settings("--log.level=loud"))
-    assert [problem.partition("=")[0] for problem in raised.value.problems] == ["--log.level", "--fleet"]
+def test_settings_that_can_not_be_used_are_told_beside(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["simulate", "--fleet=0", "--log.level=loud", "--source=simulated"]) == 2
+    problems = [line.split()[1].partition("=")[0] for line in capsys.readouterr().err.splitlines()]
+    assert problems == ["--fleet", "--log.level", "--source", "try"]
+
+
+@pytest.mark.parametrize(("more", "status"), [("", 1), ("--speed=0", 2)])
+def test_a_scenario_that_is_not_there_yet_may_come(more: str, status: int, short_path: Path) -> None:
+    words = ["simulate", "--socket=/x", f"--scenario={short_path / 'late.toml'}", *more.split()]
+    assert cli.main(words) == status
 
 
 def test_settings_have_no_effect_on_a_single_host(capsys: pytest.CaptureFixture[str]) -> None:

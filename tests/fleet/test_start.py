@@ -13,7 +13,7 @@ import pytest
 
 from exporter.config import Settings, load
 from exporter.config.flags import read
-from exporter.fleet.start import MOST, Wanted, check, serving
+from exporter.fleet.start import Wanted, check, serving
 from exporter.simulator.fleet.operations import CALM
 
 
@@ -21,23 +21,17 @@ def settings(*words: str) -> Settings:
     return load(read(words).given, {})
 
 
-@pytest.mark.parametrize("count", [0, -1, MOST + 1])
-def test_a_number_that_is_none(count: int) -> None:
-    (problem,) = check(Settings(), {}, Wanted(count))
-    assert problem == f"--fleet={count}: expected a number of VMs from 1 to 100000"
-
-
 def test_what_holds_for_the_exporters_of_a_fleet_is_taken() -> None:
     given = settings(
         "--web.listen-address=127.0.0.1:0", "--no-extended", "--no-insight.histograms", "--expose-identity",
         "--deprecated-metrics", "--otlp.endpoint=http://127.0.0.1:9", "--otlp.interval=30s", "--log.level=warn",
     )  # fmt: skip
-    assert check(given, {}, Wanted(5, share=0.5)) == []
+    assert check(given, {}, share=0.5) == []
 
 
 def test_a_receiver_that_can_not_be_used_is_told() -> None:
     (problem,) = check(
-        Settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, Wanted(5)
+        Settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     )  # fmt: skip
     assert "ftp" in problem
 
