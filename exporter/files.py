@@ -41,8 +41,7 @@ LONGEST_WORD = 200
 def check(path: str | Path, largest: int | None = None) -> None:
     """Raises OSError, whose ``strerror`` completes a sentence: no regular file, more than ``largest`` bytes, unreadable."""
     check_kind(path, largest)
-    with Path(path).open("rb"):
-        pass
+    _first(path, 1)
 
 
 def check_kind(path: str | Path, largest: int | None = None) -> None:
@@ -61,9 +60,8 @@ def check_kind(path: str | Path, largest: int | None = None) -> None:
 def read_bytes(path: str | Path, largest: int = TEXT) -> bytes:
     """The whole of a regular file. Errors as :func:`check`."""
     check_kind(path, largest)
-    with Path(path).open("rb") as file:
-        # The kernel's own files say that they are empty.
-        data = file.read(largest + 1)
+    # The kernel's own files say that they are empty.
+    data = _first(path, largest + 1)
     if len(data) > largest:
         raise _too_large(path, largest)
     return data
@@ -106,6 +104,15 @@ def parse_toml(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # A key is a tuple in some of its messages, an array's table a list.
         raise ValueError(re.sub(r"\(['\"].*['\"],?\)", _dotted, str(error))) from error
+
+
+def _first(path: str | Path, size: int) -> bytes:
+    with Path(path).open("rb") as file:
+        try:
+            return file.read(size)
+        except OSError as error:
+            # A disk that is broken, or one of the kernel's files that are there for something else: /proc/self/mem.
+            raise OSError(error.errno, f"reading it fails: {error.strerror}", str(path)) from error
 
 
 def _decoded(path: str | Path, data: bytes) -> str:

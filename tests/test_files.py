@@ -69,13 +69,15 @@ PIPES = {"--password-file"}
 """Where people write <(pass show NAME)."""
 
 
-@pytest.fixture(params=["/dev/zero", "pipe", "socket", "folder", "missing", "large"])
+@pytest.fixture(params=["/dev/zero", "/proc/self/mem", "pipe", "socket", "folder", "missing", "large"])
 def bad(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """A path that no reader takes, and what it says of it."""
     path = tmp_path / "bad.toml"
     match request.param:
         case "/dev/zero":
             return "/dev/zero", "this is a device, not a regular file"
+        case "/proc/self/mem":
+            return "/proc/self/mem", "reading it fails: Input/output error"
         case "pipe":
             os.mkfifo(path)
             return str(path), "this is a pipe, not a regular file"
@@ -102,7 +104,7 @@ def test_every_reader_refuses_what_is_no_file_of_its_kind(name: str, bad: tuple[
         READERS[name](path)  # type: ignore[operator]
     assert why in str(caught.value)
     assert path in str(caught.value)
-    assert caught.value.passing is (why == "No such file or directory") or name == "--profile"
+    assert caught.value.passing is why.endswith(("No such file or directory", "error")) or name == "--profile"
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -114,6 +116,17 @@ def test_no_reader_waits_or_dies_over_what_is_no_text(name: str, tmp_path: Path)
         return
     with pytest.raises(ConfigError):
         READERS[name](str(path))  # type: ignore[operator]
+
+
+def test_a_settings_file_that_can_not_be_read_is_told_with_what_was_expected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["--config.file=/proc/self/mem"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "--config.file=/proc/self/mem: expected a readable file; reading it fails: Input/output error\n"
+        in said
+    )
 
 
 def test_an_empty_path_is_bad_usage_and_a_missing_file_may_come(
