@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,9 +21,11 @@ from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollec
 from exporter.poller import Poller
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
+from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import in_process
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.snapshot import Guest
+from tests.top.worlds import documents
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -68,6 +71,8 @@ def page(form: Format) -> str:
     finally:
         source.close()
     written = form.page(VMGuestCollector(collector.collect)).decode()
+    assert "\nvmguest_up 1.0\n" in written, "a simulator that fails must never be approved"
+    assert "\nvmguest_extended_up 1.0\n" in written
     return re.sub(r"(vmguest_exporter_build_info)\{[^}]*\}", r"\1{…}", written)
 
 
@@ -77,3 +82,23 @@ def test_the_page_is_the_one_that_was_approved(name: str, form: Format) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(page(form), encoding="utf-8")
     assert page(form).splitlines() == file.read_text(encoding="utf-8").splitlines()
+
+
+def fail(*_: object) -> NoReturn:
+    raise RuntimeError("a mistake in the simulator")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("part", ["info", "stat"])
+def test_a_simulator_that_fails_changes_no_golden_file(
+    part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither the pages nor those of ``top``, which are of :func:`documents`."""
+    monkeypatch.setattr(SimulatedHost, part, fail)
+    monkeypatch.setitem(globals(), "FOLDER", tmp_path)
+    monkeypatch.setenv("UPDATE_GOLDEN", "1")
+    with pytest.raises(AssertionError):
+        test_the_page_is_the_one_that_was_approved("metrics.txt", TEXT)
+    assert [*tmp_path.iterdir()] == []
+    with pytest.raises(AssertionError):
+        documents("steady", 61.0)

@@ -11,14 +11,18 @@ from tests.insight.simulated import Simulated
 
 @cache
 def documents(scenario: str, seconds: float = 1800.0) -> tuple[Document, Document]:
-    """After ``seconds``, and a round of extended statistics before that."""
+    """After ``seconds``, and a round of extended statistics before that. Fails where the simulator does: the goldens come of it."""
     world = Simulated(scenario).run(seconds)
     before = document(world.published)
     for _ in range(4):
         world.now += 5.0
         world.poll()
     after = document(world.published)
+    state = world.poller.state
     world.close()
+    assert before["up"], before["problem"]
+    assert after["up"], after["problem"]
+    assert state.extended_up
     return before, after
 
 
