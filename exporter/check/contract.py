@@ -18,14 +18,14 @@ _KEYS = {"key", "title", "warning", "critical", "why", "source"}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One promise; ``source``: where it is written."""
+    """What one number is held against: one promise, ``source`` being where it is written, or a threshold without words."""
 
     key: str
-    title: str
-    warning: Range | None
-    critical: Range | None
-    why: str
-    source: str
+    title: str = ""
+    warning: Range | None = None
+    critical: Range | None = None
+    why: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from exporter.check.contract import Contract, Rule
-from exporter.check.measures import BY_KEY, BY_QUESTION, Measure
+from exporter.check.measures import BY_KEY, BY_QUESTION
 from exporter.check.ranges import Range
 from exporter.outputs.api import Document
 
@@ -62,12 +62,20 @@ def judge(
     strict: bool = False,
 ) -> Summary:
     """``only``: keys to which the results are narrowed. ``strict``: what the host does not give is UNKNOWN."""
+
+    def asked(rule: Rule) -> Rule:
+        """A range given on the command line takes the place of the rule's."""
+        key = rule.key
+        return replace(
+            rule, warning=warning.get(key, rule.warning), critical=critical.get(key, rule.critical)
+        )
+
     if contract is not None:
-        results = [_rule(document, rule, warning, critical, strict=strict) for rule in contract.rules]
+        results = [_held(document, asked(rule), strict=strict) for rule in contract.rules]
     else:
-        results = _questions(document, warning, critical, only, strict=strict)
+        results = _questions(document, asked, only, strict=strict)
     for key in sorted({*warning, *critical, *only} - {result.key for result in results}):
-        results.append(_threshold(document, BY_KEY[key], warning.get(key), critical.get(key), strict=strict))
+        results.append(_held(document, asked(Rule(key)), strict=strict))
     if not document["up"]:
         results = [_unread(each) for each in results]
         # What needs no host (heartbeats) still counts.
@@ -103,16 +111,16 @@ def key_of(question: str) -> str:
 
 
 def _questions(
-    document: Document, warning: Ranges, critical: Ranges, only: frozenset[str], *, strict: bool
+    document: Document, asked: Callable[[Rule], Rule], only: frozenset[str], *, strict: bool
 ) -> list[Result]:
     results = []
     for answer in document["answers"]:
         key = key_of(answer["key"])
         if only and key not in only:
             continue
-        measure = BY_KEY.get(key)
-        if measure is not None and (key in warning or key in critical):
-            results.append(_threshold(document, measure, warning.get(key), critical.get(key), strict=strict))
+        measure, rule = BY_KEY.get(key), asked(Rule(key))
+        if rule.warning is not None or rule.critical is not None:
+            results.append(_held(document, rule, strict=strict))
             continue
         unknown = answer["level"] == "unknown"
         state = _OF_LEVEL.get(answer["level"], State.OK)
@@ -130,18 +138,11 @@ def _questions(
     return results
 
 
-def _threshold(
-    document: Document,
-    measure: Measure,
-    warning: Range | None,
-    critical: Range | None,
-    *,
-    strict: bool,
-    why: str = "",
-    title: str = "",
-) -> Result:
+def _held(document: Document, rule: Rule, *, strict: bool) -> Result:
+    """What the rule's number is, held against its ranges."""
+    measure, warning, critical = BY_KEY[rule.key], rule.warning, rule.critical
     value = measure.value(document)
-    title = title or measure.title
+    title = rule.title or measure.title
     if value is None:
         state = State.UNKNOWN if strict and measure.host else State.OK
         text = f"{measure.title}: {'not given by the host' if measure.host else 'not known'}, or too short a time."
@@ -151,24 +152,12 @@ def _threshold(
         state, broken = State.CRITICAL, critical
     elif warning is not None and warning.alerts(value):
         state, broken = State.WARNING, warning
-    text = f"{measure.title}: {value:.4g}{measure.unit and f' {measure.unit}'}"
+    number = f"{measure.title}: {value:.4g}{measure.unit and f' {measure.unit}'}"
+    text = f"{number}."
     if broken is not None:
-        text += f", where {broken.text} was asked for"
-    text += "." + (f" {why}" if why and broken is not None else "")
+        told = f"{number}, where {broken.text} was asked for.", rule.why, rule.source and f"({rule.source})"
+        text = " ".join(filter(None, told))
     return Result(measure.key, title, state, text, value, measure.unit, warning, critical)
-
-
-def _rule(document: Document, rule: Rule, warning: Ranges, critical: Ranges, *, strict: bool) -> Result:
-    """A range given on the command line takes the place of the rule's."""
-    return _threshold(
-        document,
-        BY_KEY[rule.key],
-        warning.get(rule.key, rule.warning),
-        critical.get(rule.key, rule.critical),
-        strict=strict,
-        why=f"{rule.why} ({rule.source})" if rule.source else rule.why,
-        title=rule.title,
-    )
 
 
 def _text(results: list[Result], contract: Contract | None) -> str:
