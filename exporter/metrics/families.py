@@ -66,10 +66,8 @@ def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id
 def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
     """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters."""
     for family in families:
-        if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
-            points = [
-                Point(each.value, each.labels, start) if each.life is OWN else each for each in family.points
-            ]
-            yield Family(family.metric, tuple(points), family.time, family.histograms, family.monotonic)
+        if family.metric.kind is Kind.COUNTER:
+            points = (replace(each, created=start) if each.life is OWN else each for each in family.points)
+            yield replace(family, points=tuple(points))
         else:
             yield family

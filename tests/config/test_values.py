@@ -100,7 +100,7 @@ def test_text_is_not_empty_and_quoted_in_toml() -> None:
 def test_a_whole_number_has_bounds() -> None:
     kind = Whole(0, 10)
     assert (kind.parse("10"), kind.native(0)) == (10, 0)
-    bad: list[object] = ["11", "-1", "1.5", "x", "", "9" * 30]
+    bad: list[object] = ["11", "-1", "1.5", "x", "", "9" * 30, "\u0665"]
     for text in bad:
         with pytest.raises(ValueError):
             kind.parse(str(text))
@@ -114,7 +114,7 @@ def test_a_whole_number_has_bounds() -> None:
 def test_a_factor_is_a_bounded_number() -> None:
     kind = Factor(0.01, 1000)
     assert (kind.parse("2.5"), kind.native(2), kind.show(2.0)) == (2.5, 2.0, "2")
-    for text in ("0", "1001", "nan", "-1", "1e3", ""):
+    for text in ("0", "1001", "nan", "-1", "1e3", "", "\u0665", "1.\u0665"):
         with pytest.raises(ValueError):
             kind.parse(text)
     for value in (True, 0, "2"):

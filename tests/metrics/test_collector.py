@@ -348,6 +348,20 @@ class TestExtended:
         (point,) = named(collect(self.state(extended=extended), MONOTONIC))["vmguest_host"].points
         assert point.labels == tuple((f"w{number}", "x" * 128) for number in range(32))
 
+    def test_of_two_spellings_of_one_word_the_first_counts(self) -> None:
+        words = (ExtendedValue("host.cpu.model", "Xeon"), ExtendedValue("cpuModel", "Epyc"))
+        extended = ExtendedSnapshot(0x4EC2F01AE4A0FE2, {"host": words}, READ, MONOTONIC)
+        assert page(self.state(extended=extended))["vmguest_host_info{cpu_model=Xeon}"] == 1.0
+
+    @pytest.mark.parametrize("start", [READ - 60, READ + 3600, None])
+    def test_no_counter_begins_after_the_time_at_which_it_was_read(self, start: float | None) -> None:
+        """The wall clock was set back after the round: its time goes with the beginnings."""
+        family = named(collect(self.state(lives=Lives(Life(1, start))), MONOTONIC))[
+            "vmguest_cpu_contention_seconds"
+        ]
+        assert [point.created for point in family.points] == [start]
+        assert family.time == (READ + 3600 if start == READ + 3600 else READ)
+
     def test_a_stale_snapshot_takes_them_with_it(self) -> None:
         found = page(self.state(), age=16.0)
         assert not any("contention" in name or "hypervisor" in name for name in found)

@@ -6,7 +6,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Unit
-from exporter.metrics.families import Family, Point
+from exporter.clock import OWN, UNSEEN, Life
+from exporter.metrics.families import Family, Point, begun
 from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import Histogram
 
@@ -38,6 +39,30 @@ def test_a_counter_without_a_known_start_has_no_created_sample() -> None:
     assert [sample.name for sample in as_metric(Family(catalogue.POLLS, (Point(1.0),))).samples] == [
         "vmguest_polls_total"
     ]
+
+
+def test_a_start_that_the_catalogue_keeps_to_itself_has_no_created_sample() -> None:
+    (metric,) = {each for each in catalogue.METRICS if not each.created}
+    family = Family(metric, (Point(1.0, (("setting", "cpu_limit"),), 1000.25),))
+    assert [sample.name for sample in as_metric(family).samples] == ["vmguest_setting_changes_total"]
+
+
+def test_only_what_this_process_counts_about_itself_begins_with_it() -> None:
+    session = Life(1, 900.0)
+    unknown = Life(1, None)
+    counted = (
+        Point(1.0, life=session, created=900.0),
+        Point(2.0, life=unknown),
+        Point(3.0, life=UNSEEN),
+        Point(4.0),
+    )
+    family = Family(catalogue.CPU_CONTENTION, counted, 1000.0, monotonic=500.0)
+    gauge = Family(catalogue.GUEST_MEMORY, (Point(4096.0),))
+    found = [*begun((family, gauge), 100.25)]
+    assert found[1] == gauge
+    assert [point.created for point in found[0].points] == [900.0, None, None, 100.25]
+    assert [point.life for point in found[0].points] == [session, unknown, UNSEEN, OWN]
+    assert (found[0].time, found[0].monotonic) == (1000.0, 500.0)
 
 
 def test_an_info_family_has_the_value_one_and_its_suffix() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exporter import catalogue
 from exporter.metrics.families import Family
+from exporter.metrics.insight import families
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollector
 from tests.insight.simulated import START, Simulated
 
@@ -34,6 +37,20 @@ def test_lost_time_is_by_cause_and_adds_up_to_stolen() -> None:
     assert lost["limit"] + lost["host"] + lost["undetermined"] == pytest.approx(stolen, abs=1e-9)
     assert lost["limit"] > 100
     assert {point.created for point in page["vmguest_cpu_lost_seconds_total"].points} == {START + 1000.0}
+
+
+def test_lost_time_is_in_seconds_and_of_memory_only_where_the_last_round_had_it() -> None:
+    simulated = Simulated("cpu-limit").run(300)
+    state, insight = simulated.poller.state, simulated.insight
+    ledger = replace(insight.ledger, limit=1500, host=250, undetermined=1, memory=4.5)
+
+    def lost(measured: bool) -> dict[str, float]:
+        found = families(replace(insight, ledger=ledger, measured=measured), state, simulated.now)
+        return values(next(family for family in found if family.metric is catalogue.CPU_LOST))
+
+    of_cpu = {"limit": 1.5, "host": 0.25, "undetermined": 0.001}
+    assert lost(measured=True) == {**of_cpu, "memory": 4.5}
+    assert lost(measured=False) == of_cpu
 
 
 def test_a_host_without_extended_statistics_has_no_memory_cause() -> None:

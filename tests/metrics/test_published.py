@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from exporter import catalogue
+from exporter.clock import Instant, Life, Lives
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
-from exporter.snapshot import Guest, PollState
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
 
 WALL = 1_700_000_000.0
 
@@ -81,3 +82,30 @@ def test_a_part_that_is_added_is_published_from_then_on() -> None:
     assert [family for family in world.published.collect() if family not in before] == [queue]
     # It is asked anew each time.
     assert Family(catalogue.OTLP_QUEUE_LENGTH, (Point(4.0),)) in world.published.others()
+
+
+def test_what_was_known_one_sample_and_one_round_before_is_the_hosts_counters_alone() -> None:
+    def snapshot(used: int) -> Snapshot:
+        return Snapshot(5, 3, {"cpu_used": used, "memory_used": 7})
+
+    def extended(microseconds: int) -> ExtendedSnapshot:
+        values = (ExtendedValue("vm.cpu.contention.cpu", microseconds, "accumulate", "us"),)
+        return ExtendedSnapshot(5, {"resources": values}, WALL, 100.0)
+
+    state = PollState(
+        interval=5.0,
+        snapshot=snapshot(9000),
+        snapshot_before=snapshot(8000),
+        extended=extended(3_000_000),
+        extended_before=extended(2_000_000),
+        extended_interval=15.0,
+        extended_up=True,
+        read_monotonic=100.0,
+        lives=Lives(Life(1, WALL)),
+    )
+    published = Published(lambda: state, guest=Guest)
+    found = published.before(Instant(WALL, 100.0))
+    assert {(family.name, *(point.value for point in family.points)) for family in found} == {
+        ("vmguest_cpu_used_seconds", 8.0),
+        ("vmguest_cpu_contention_seconds", 2.0),
+    }

@@ -309,6 +309,10 @@ class TestPage:
         assert pages[OPENMETRICS, False].endswith(b"# EOF\n")
         assert (world.polled, world.others) == (1, 1)
 
+    def test_one_page_is_compressed_to_the_same_bytes_at_any_time(self, world: World) -> None:
+        """RFC 1952, 2.3.1: bytes 4 to 7 are a time, 0 for none."""
+        assert world.page.body(TEXT, compressed=True)[4:8] == bytes(4)
+
     def test_it_is_what_the_collector_gives(self) -> None:
         for state in STATES.values():
             collector = collector_of(state)

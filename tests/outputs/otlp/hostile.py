@@ -91,12 +91,14 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def relay(port: int) -> Iterator[int]:
-    """A proxy that answers CONNECT and passes everything on to ``port``; its own port."""
+def relay(port: int, passed: list[bytes] | None = None) -> Iterator[int]:
+    """A proxy that answers CONNECT and passes everything on to ``port``; its own port. ``passed``: what went there."""
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
+    def pump(source: socket.socket, target: socket.socket, kept: list[bytes] | None = None) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
+                if kept is not None:
+                    kept.append(piece)
                 target.sendall(piece)
         for each in (source, target):
             with suppress(OSError):
@@ -108,7 +110,7 @@ def relay(port: int) -> Iterator[int]:
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             back = threading.Thread(target=pump, args=(inner, connection))
             back.start()
-            pump(connection, inner)
+            pump(connection, inner, passed)
             back.join(10)
 
     with accepting(handle) as at:

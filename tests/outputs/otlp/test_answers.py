@@ -71,6 +71,16 @@ def test_a_partial_success_tells_how_many_points_were_refused() -> None:
     )
 
 
+def test_of_a_receivers_words_the_beginning_is_enough() -> None:
+    long = "x" * 300
+    assert judged(200, PROTOBUF, partial(3, long)).reason == "x" * 200
+    assert judged(200, PROTOBUF, partial(0, long)).reason == "x" * 200
+    body = Status(code=16, message=long).SerializeToString()
+    assert judged(401, PROTOBUF, body).reason == f"HTTP 401: {'x' * 200}"
+    page = judged(200, {"Content-Type": f"text/{long}"}, b"<html>")
+    assert f"({f'text/{long}'[:80]})" in page.reason
+
+
 def test_a_success_may_come_with_a_remark() -> None:
     assert judged(200, PROTOBUF, partial(0, "deprecated")) == ExportResult(
         Outcome.SUCCESS, reason="deprecated"

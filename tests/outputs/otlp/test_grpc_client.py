@@ -31,7 +31,7 @@ from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
 from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.endpoint import GRPC
-from exporter.outputs.otlp.grpc_client import GrpcClient, failure
+from exporter.outputs.otlp.grpc_client import GrpcClient, cause, failure
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
@@ -78,6 +78,22 @@ def test_an_export_arrives_with_its_headers() -> None:
     assert values(receiver.accepted, "vmguest.up") == [3.0]
     assert receiver.metadata[0]["authorization"] == "Basic x"
     assert str(receiver.metadata[0]["user-agent"]).startswith("vmguest-exporter/")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_export_is_compressed_where_that_is_wanted(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC's server hides how a message came, so that it is looked at on its way."""
+    passed: list[bytes] = []
+    labels = (("setting", "x" * 100_000),)
+    batch = Batch(Instant(1000.0, 0.0), (Family(UP, (Point(3.0, labels),)),))
+    with GrpcReceiver().running() as receiver, relay(receiver.port, passed) as proxy:
+        monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{proxy}")
+        client = GrpcClient(settings(0, endpoint=f"localhost:{receiver.port}", gzip=packed, timeout=20.0))
+        result = client.export(Converter(Temporality.CUMULATIVE, {}).convert(batch))
+        client.close()
+    assert result == ExportResult(Outcome.SUCCESS)
+    assert values(receiver.accepted, "vmguest.up") == [3.0]
+    assert (sum(map(len, passed)) < 50_000) is packed
 
 
 def test_a_partial_success_tells_how_many_points_were_refused() -> None:
@@ -336,6 +352,17 @@ def test_an_answer_without_end_is_a_failure(way: str, files: Any, monkeypatch: p
     assert result.outcome in {Outcome.FAILED, Outcome.REJECTED}
 
 
+def test_without_certificates_given_those_of_the_system_are_trusted(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC brings its own, in which a company's authority is missing."""
+    monkeypatch.setenv("SSL_CERT_FILE", files.ca)
+    with GrpcReceiver().running(credentials_for("tls", files)) as receiver:
+        client = GrpcClient(settings(0, endpoint=f"localhost:{receiver.port}", secure=True, timeout=20.0))
+        assert client.export(data()) == ExportResult(Outcome.SUCCESS)
+        client.close()
+
+
 @pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
 @pytest.mark.parametrize("what", ["silence", "drip", "nonsense"])
 def test_the_time_limit_holds_for_the_whole(
@@ -354,8 +381,9 @@ def test_the_time_limit_holds_for_the_whole(
                 # The beginning of an HTTP/2 SETTINGS frame of 16 kB, a byte at a time.
                 connection.sendall(b"\x00\x40\x00\x04\x00\x00\x00\x00\x00")
                 drip(connection, over, b"\x00")
-            over.wait(20)
+            ended.append(over.wait(20))
 
+    ended: list[bool] = []
     with accepting(handle) as port:
         if way == "proxy":
             monkeypatch.setenv("grpc_proxy", f"http://127.0.0.1:{port}")
@@ -367,6 +395,7 @@ def test_the_time_limit_holds_for_the_whole(
         over.set()
     assert result.outcome is Outcome.FAILED
     assert result.code in {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
+    assert all(ended), "it was the peer that ended it"
 
 
 def test_an_error_without_a_word_on_retrying() -> None:
@@ -381,3 +410,18 @@ def test_an_error_without_a_word_on_retrying() -> None:
             return None
 
     assert failure(Bare()) == ExportResult(Outcome.REJECTED, "UNKNOWN", "UNKNOWN: ")
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ("y" * 300, "y" * 200),
+        (f"failed to connect; last error: UNKNOWN: {'y' * 300}", "y" * 200),
+        (
+            f"SSL: CERTIFICATE_VERIFY_FAILED: {'y' * 300}",
+            f"the receiver's certificate is not accepted: {'y' * 156}",
+        ),
+    ],
+)
+def test_of_a_long_cause_the_beginning_is_enough(details: str, told: str) -> None:
+    assert cause(details) == told

@@ -6,8 +6,8 @@ import resource
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from exporter.catalogue import UP
 from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
+from exporter.outputs.otlp import http_client
 from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.http_client import HttpClient, cause
 from exporter.outputs.otlp.points import Converter
@@ -333,6 +334,27 @@ def test_the_time_limit_holds_for_the_whole(
     assert (result.outcome, result.code) == (Outcome.FAILED, "timeout")
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", ["silence", "status"])
+def test_the_thread_of_an_export_that_is_late_ends_too(
+    way: str, what: str, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the peer does: it would be in the way of the next export."""
+    before = {*threading.enumerate()}
+    with peer(way, SLOW[what], files) as at:
+        if at.proxy:
+            monkeypatch.setenv("https_proxy" if at.secure else "http_proxy", at.proxy)
+        client = HttpClient(PushSettings(at.url, secure=at.secure, timeout=0.4, ca=files.ca))
+        assert client.export(data()).code == "timeout"
+        threads = [
+            each for each in threading.enumerate() if each.name == "otlp-export" and each not in before
+        ]
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        client.close()
+
+
 @pytest.mark.parametrize("where", ["tunnel", "handshake"])
 def test_a_proxy_or_a_handshake_that_drips_is_given_up(
     where: str, files: Any, monkeypatch: pytest.MonkeyPatch
@@ -369,33 +391,76 @@ def shake_hands(outer: socket.socket, context: ssl.SSLContext) -> None:
         outer.sendall(outgoing.read())
 
 
+class DrippingProxy:
+    """Speaks TLS and drips within the inner one, a byte in time, for ever: only who cuts the connection ends that."""
+
+    def __init__(self, files: Any, where: str) -> None:
+        self.where = where
+        self.asked, self.cut, self.over = threading.Event(), threading.Event(), threading.Event()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(files.cert, files.key)
+
+    def handle(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection, self.context.wrap_socket(connection, server_side=True) as outer:
+            read_head(outer)
+            outer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            if self.where == "answer":
+                shake_hands(outer, self.context)
+            outer.sendall(b"\x16\x03\x03\x40\x00" if self.where == "handshake" else b"\x17\x03\x03\x40\x00")
+            self.asked.set()
+            drip(outer, self.over, b"\x00")
+            if not self.over.is_set():
+                self.cut.set()
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        with accepting(self.handle) as port:
+            try:
+                yield port
+            finally:
+                self.over.set()
+
+
 @pytest.mark.parametrize("where", ["handshake", "answer"])
 def test_an_export_through_a_proxy_over_tls_ends_with_its_time(
     where: str, files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte in time, for ever, within the inner TLS: neither of two exports finds the one before still waiting."""
-    over = threading.Event()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.cert, files.key)
-
-    def handle(connection: socket.socket) -> None:
-        with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as outer:
-            read_head(outer)
-            outer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            if where == "answer":
-                shake_hands(outer, context)
-            outer.sendall(b"\x16\x03\x03\x40\x00" if where == "handshake" else b"\x17\x03\x03\x40\x00")
-            drip(outer, over, b"\x00")
-
-    with accepting(handle) as port:
+    """Neither of two exports finds the one before still waiting."""
+    proxy = DrippingProxy(files, where)
+    with proxy.running() as port:
         monkeypatch.setenv("https_proxy", f"https://127.0.0.1:{port}")
-        url = f"https://127.0.0.1:{port}"
-        client = HttpClient(settings(url, secure=True, ca=files.ca, timeout=0.5))
-        results = [client.export(data()) for _ in range(2)]
+        client = HttpClient(settings(f"https://127.0.0.1:{port}", secure=True, ca=files.ca, timeout=0.5))
+        results = [client.export(data())]
+        if proxy.asked.is_set():
+            assert proxy.cut.wait(20)
+        results.append(client.export(data()))
         client.close()
-        over.set()
     late = ExportResult(Outcome.FAILED, "timeout", "no whole answer within 0.5 s")
     assert results == [late, late]
+
+
+def test_a_connection_that_was_made_after_its_time_is_cut_by_the_next_export(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(_: Any, *rest: Any, **more: Any) -> Any:
+        hold.wait(20)
+        return look_up("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    proxy = DrippingProxy(files, "answer")
+    with proxy.running() as port:
+        monkeypatch.setenv("https_proxy", f"https://localhost:{port}")
+        client = HttpClient(settings(f"https://localhost:{port}", secure=True, ca=files.ca, timeout=1.0))
+        assert client.export(data()).code == "timeout"
+        hold.set()
+        assert proxy.asked.wait(20)
+        assert not proxy.cut.is_set()
+        client.export(data())
+        assert proxy.cut.wait(20)
+        client.close()
 
 
 def test_a_name_look_up_that_hangs_leaves_one_thread_behind_and_no_more(
@@ -499,9 +564,32 @@ def test_tls_with_an_authority_of_ones_own_and_a_client_certificate(
     assert len(receiver.received) == 1
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_without_certificates_given_those_of_the_system_are_trusted(
+    known: bool, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``requests`` brings its own, which count where the system has none."""
+    monkeypatch.setattr(http_client, "system_certificates", lambda: files.ca if known else None)
+    result = export_without(files)
+    if known:
+        assert result == ExportResult(Outcome.SUCCESS)
+    else:
+        assert "certificate verify failed" in result.reason
+
+
+def export_without(files: Any) -> ExportResult:
+    """Over TLS, with no certificates given."""
+    with peer("tls", answer(OK + b"Content-Length: 0\r\n\r\n"), files) as at:
+        client = HttpClient(PushSettings(at.url, secure=True, timeout=20.0))
+        result = client.export(data())
+        client.close()
+    return result
+
+
 def test_the_cause_is_what_lies_at_the_bottom() -> None:
     error = RuntimeError("HTTPConnectionPool(host='c'): <object at 0x7f>")
     error.__cause__ = TimeoutError("timed out")
     assert cause(error) == "timed out"
     assert cause(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
     assert cause(ValueError()) == "ValueError"
+    assert cause(ValueError("x" * 300)) == "x" * 200

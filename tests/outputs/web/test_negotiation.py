@@ -82,6 +82,16 @@ def test_an_escaping_scheme_is_answered_with_underscores() -> None:
     )
 
 
+def test_of_several_wishes_for_openmetrics_the_one_with_most_weight_counts() -> None:
+    openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    more, less = (
+        "application/openmetrics-text;q=0.6",
+        "application/openmetrics-text;escaping=underscores;q=0.2",
+    )
+    for accept in (f"{more},{less},text/plain;q=0.4", f"{less},{more},text/plain;q=0.4"):
+        assert choose(accept) == (OPENMETRICS, openmetrics)
+
+
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
