@@ -105,13 +105,27 @@ class Scraper:
         self._connection.close()
 
 
+def _complete(port: int) -> bool:
+    body = scrape(port)
+    return body is not None and (b"vmguest_up" not in body or b"vmguest_up 1" in body)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[tuple[int, float]]:
-    """Start a server; yields its pid and the ms from start to the first complete scrape."""
+def running(command: list[str], port: int, *, scraped: bool = True) -> Iterator[tuple[int, float]]:
+    """Start a server; yields its pid and the ms from start to the first complete scrape, or not ``scraped`` to listening."""
+    ready = _complete if scraped else _listens
     begun = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while (body := scrape(port)) is None or (b"vmguest_up" in body and b"vmguest_up 1" not in body):
+        while not ready(port):
             if process.poll() is not None or time.perf_counter() - begun > 10:
                 sys.exit(f"{command[0]} did not answer on port {port}")
             time.sleep(0.001)

@@ -4,7 +4,8 @@ node_exporter runs with the cpu, meminfo, stat and vmstat collectors only. A pag
 state, so there are two figures: *repeated* scrapes, one after another over a kept connection, which hit a page that
 is written already, and *first* scrapes, one for each of many polls, of which the polls' own cost is taken off.
 node_exporter has no such difference: its repeated scrapes are what both are held against. Memory is RSS, PSS and
-USS at rest (30 s after the start) and after the scrapes. Prints ratios from one run; judges nothing.
+USS at rest (30 s after the start, not scraped yet), after one scrape, after eight, and after all: Go's heap grows to its
+working size with the first scrapes. Prints ratios from one run; judges nothing.
 Needs ``apt-get install prometheus-node-exporter``.
 
     python -m benchmarks.scrape [--scrapes 1000] [--rest 30]
@@ -32,6 +33,9 @@ from benchmarks.programs import (
     running,
 )
 
+REST, ALL = "at rest, not scraped", "after all scrapes"
+FEW = {"after one scrape": 1, "after eight": 8}
+"""Scrapes so far, by when memory is read."""
 STARTS = 7
 FAST_POLL = 0.2
 """Seconds between polls while first scrapes are measured."""
@@ -53,22 +57,28 @@ def scrapes(port: int, count: int) -> int:
 @dataclass
 class Result:
     name: str
-    rest: Memory
-    after: Memory
+    memory: dict[str, Memory]
+    """By when, in order."""
     cpu_us: float
     size: int
 
 
 def measure(name: str, command: list[str], port: int, count: int, rest: float) -> Result:
-    with running(command, port) as (pid, _):
+    with running(command, port, scraped=False) as (pid, _):
         time.sleep(rest)
-        at_rest = Memory.of(pid)
+        memory = {REST: Memory.of(pid)}
+        done = 0
+        for when, upto in FEW.items():
+            scrapes(port, upto - done)
+            done = upto
+            memory[when] = Memory.of(pid)
         costs, size = [], 0
         for _ in range(3):
             before = cpu_seconds(pid)
             size = scrapes(port, count)
             costs.append((cpu_seconds(pid) - before) / count * 1e6)
-        return Result(name, at_rest, Memory.of(pid), statistics.median(costs), size)
+        memory[ALL] = Memory.of(pid)
+        return Result(name, memory, statistics.median(costs), size)
 
 
 def first_scrapes(guestrpc: Path) -> float:
@@ -126,20 +136,18 @@ def main() -> None:
     for name, result in results.items():
         print(f"{name}:")
         print(f"  start to first scrape  {statistics.median(starts[name]):6.0f} ms (median of {STARTS})")
-        print(f"  at rest, {arguments.rest:.0f} s         {result.rest}")
-        print(f"  after {3 * arguments.scrapes} scrapes     {result.after}")
+        for when, memory in result.memory.items():
+            print(f"  {when:22} {memory}")
         print(f"  CPU per repeated scrape {result.cpu_us:5.0f} µs ({result.size} bytes)")
     ours, theirs = results["vmguest-exporter"], results["node_exporter"]
     print(f"vmguest-exporter, CPU per first scrape after a poll: {first_us:.0f} µs")
     print("ratios, vmguest-exporter / node_exporter:")
     print(f"  CPU per repeated scrape {ours.cpu_us / theirs.cpu_us:5.2f}   (bar: at most 0.2)")
     print(f"  CPU per first scrape    {first_us / theirs.cpu_us:5.2f}")
-    for what, mine, others in (
-        ("at rest", ours.rest, theirs.rest),
-        ("after scrapes", ours.after, theirs.after),
-    ):
-        print(f"  RSS {what:19} {mine.rss / others.rss:5.2f}   (bar: at most 1.4)")
-        print(f"  USS {what:19} {mine.uss / others.uss:5.2f}   (bar: at most 1.0)")
+    for when, mine in ours.memory.items():
+        others = theirs.memory[when]
+        print(f"  RSS {when:20} {mine.rss / others.rss:5.2f}   (bar: at most 1.4)")
+        print(f"  USS {when:20} {mine.uss / others.uss:5.2f}   (bar: at most 1.0)")
     start = statistics.median(starts["vmguest-exporter"])
     print(f"start to first scrape     {start:5.0f} ms  (bar: at most 350 ms on a quiet machine)")
 
