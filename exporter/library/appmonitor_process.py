@@ -61,6 +61,8 @@ class LibraryAppMonitor:
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._fresh = True
+        self._number = 0
+        """Of the last question."""
 
     def enable(self) -> Code:
         return self._status(Verb.ENABLE)
@@ -131,7 +133,13 @@ class LibraryAppMonitor:
         process = self._process or self._start()
         limit = self._timeout + (self._start_limit if self._fresh else 0.0)
         try:
-            question = {"ask": verb.value, "argument": argument, "limit": limit + 1}
+            self._number += 1
+            question = {
+                "ask": verb.value,
+                "argument": argument,
+                "number": self._number,
+                "limit": limit + 1,
+            }
             answer = _exchange(process, question, limit, self._clock)
         except TimeoutExpired:
             self._restart()
@@ -184,7 +192,8 @@ def _exchange(
 
     Raises:
         TimeoutExpired: no answer within ``limit`` seconds.
-        OSError, ValueError: the process has ended, or talks nonsense.
+        OSError, ValueError: the process has ended, or talks nonsense: a library that forks and returns twice gives two
+            answers to one question.
     """
     if process.stdin is None or process.stdout is None:
         raise OSError("no pipes")
@@ -206,4 +215,6 @@ def _exchange(
     answer = messages.read(io.BytesIO(data))
     if answer is None:
         raise ValueError("an empty answer")
+    if answer.pop("number", None) != question["number"]:
+        raise ValueError("an answer to another question")
     return answer

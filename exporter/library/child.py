@@ -4,7 +4,8 @@ A crash in the library, which can't be caught, ends this process and nothing els
 keeps no handle, and ends when its parent closes the pipe or dies.
 
 Questions: ``{"ask": "load"}``, ``{"ask": "read"}``, ``{"ask": "stat", "encoding": …, "name": …}``, each with
-``limit``, seconds. Answers: what :meth:`Child.answer` returns. Framing: :mod:`exporter.library.messages`.
+``limit``, seconds, and ``number``, which comes back with the answer. Answers: what :meth:`Child.answer` returns.
+Framing: :mod:`exporter.library.messages`.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def serve(
             set_alarm(float(question["limit"]))
             answer = child.answer(question)
             set_alarm(0)
-            messages.write(answers, answer)
+            messages.write(answers, {**answer, "number": question["number"]})
     except BrokenPipeError:
         pass
 

@@ -82,6 +82,8 @@ class LibraryProcess:
         self._started = 0
         self._loaded: Loaded | None = None
         self._owed: float | None = None
+        self._number = 0
+        """Of the last question. A library that forks and returns twice gives two answers to one."""
 
     @property
     def restarts(self) -> int:
@@ -152,9 +154,10 @@ class LibraryProcess:
         if process is None:
             raise LibraryCrashed("VMware's library was closed while it was asked")
         answer: messages.LibraryMessage | None = None
+        self._number += 1
         with suppress(OSError, ValueError):
             # A broken pipe means what an end of answers means, which the thread reports.
-            messages.write(process.questions, {**question, "limit": limit + GRACE})
+            messages.write(process.questions, {**question, "number": self._number, "limit": limit + GRACE})
         wait = limit if patience is None else min(max(patience, 0.0), limit)
         try:
             answer = self._answers.get(timeout=wait)
@@ -163,8 +166,7 @@ class LibraryProcess:
                 self._owed = self._clock() + limit - wait
                 raise TimeoutExpired(f"no answer from VMware's library within {wait:.3g} s") from None
             raise self._crashed(f"did not answer within {limit:g} s and was killed") from None
-        if answer is None:
-            raise self._crashed("")
+        answer = self._checked(answer)
         try:
             error = answers.error(answer)
             if error is None:
@@ -187,9 +189,16 @@ class LibraryProcess:
             answer = self._answers.get(timeout=max(self._owed - self._clock(), 0.0))
         except queue.Empty:
             raise self._crashed(f"did not answer within {self._timeout:g} s and was killed") from None
+        self._checked(answer)
+        self._owed = None
+
+    def _checked(self, answer: messages.LibraryMessage | None) -> messages.LibraryMessage:
+        """The answer to the question that was asked last; another one shows a process that is in no state to go on."""
         if answer is None:
             raise self._crashed("")
-        self._owed = None
+        if answer is not _NOT_UNDERSTOOD and answer.get("number") != self._number:
+            raise self._crashed("answered another question than the last one and was killed")
+        return answer
 
     def _crashed(self, what: str) -> LibraryCrashed:
         """Clear away, set the pause, say what happened."""

@@ -171,6 +171,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self._stand_in: dict[Series, tuple[Hashable, float]] = {}
+        self._latest: dict[Series, float] = {}
         self._has: dict[Series, Value] = {}
         self.points = 0
 
@@ -179,7 +180,12 @@ class Receiver:
         assert close(value, expected.value), (series, value, expected)
         assert 0 <= start <= time, (series, start, time)
         kept = self._stand_in.get(series)
-        if expected.start is None or (kept is not None and kept[0] == expected.stretch):
+        waiting = kept is not None and kept[0] == expected.stretch
+        if waiting and expected.start is not None and expected.start >= self._latest[series]:
+            # Known now, and no point so far lies behind it.
+            waiting = False
+        self._latest[series] = time
+        if expected.start is None or waiting:
             # Nobody knew when it began: the first point has its own time, the others that of the first.
             wanted = time if kept is None or kept[0] != expected.stretch else min(kept[1], time)
             self._stand_in[series] = (expected.stretch, wanted)

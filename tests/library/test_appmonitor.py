@@ -28,6 +28,7 @@ from exporter.errors import (
 )
 from exporter.library import appmonitor, appmonitor_process, messages
 from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.machine import isolated
 from exporter.protocol.appmonitor import AppState, AppStatus, Code
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -382,7 +383,7 @@ def test_an_answer_without_a_status_is_an_unknown_one(clock: Clock) -> None:
     code = textwrap.dedent("""
         import sys
         while sys.stdin.buffer.read(1):
-            sys.stdout.buffer.write(bytes([0, 0, 0, 2]) + b'{}')
+            sys.stdout.buffer.write(bytes([0, 0, 0, 13]) + b'{"number": 1}')
             sys.stdout.flush()
             sys.stdin.buffer.read()
     """)
@@ -424,7 +425,7 @@ def test_a_second_call_without_a_channel_would_crash_the_process(stub: Stub, clo
         stdout=subprocess.PIPE,
         bufsize=0,
     ) as process:
-        question = {"ask": "Enable", "argument": "", "limit": PATIENCE}
+        question = {"ask": "Enable", "argument": "", "number": 1, "limit": PATIENCE}
         assert appmonitor_process._exchange(process, question, PATIENCE, clock) == {"status": 3}
         with pytest.raises(OSError, match="has ended"):
             appmonitor_process._exchange(process, {**question, "ask": "GetAppStatus"}, PATIENCE, clock)
@@ -507,7 +508,7 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of ``main``, with the process's own parts replaced."""
     asked, answered = io.BytesIO(), io.BytesIO()
     ended: list[int] = []
-    messages.write(asked, {"ask": "Enable", "argument": "", "limit": PATIENCE})
+    messages.write(asked, {"ask": "Enable", "argument": "", "number": 1, "limit": PATIENCE})
     asked.seek(0)
     monkeypatch.setattr("exporter.library.child._private_pipes", lambda: (asked, answered))
     monkeypatch.setattr("exporter.library.child._outlive_signals", lambda: None)
@@ -519,6 +520,29 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = messages.read(answered)
     assert answer is not None
     assert "/nowhere/none.so" in answer["not_found"]
+
+
+def test_an_answer_to_another_question_is_none(stub: Stub, clock: Clock) -> None:
+    """As after a call that forked and returned twice."""
+    program = (
+        "import sys; sys.path.append(sys.argv[1]); from exporter.library import messages\n"
+        "while question := messages.read(sys.stdin.buffer):\n"
+        "    for _ in range(2): messages.write(sys.stdout.buffer, {'status': 0, 'number': question['number']})\n"
+    )
+    monitor = LibraryAppMonitor(
+        None,
+        PATIENCE,
+        arguments=[sys.executable, "-I", "-S", "-c", program, isolated.ROOT],
+        start_limit=PATIENCE,
+        clock=clock,
+    )
+    try:
+        assert monitor.enable() is Code.OK
+        with pytest.raises(LibraryCrashed):
+            monitor.mark_active()
+        assert monitor.starts == 2
+    finally:
+        monitor.close()
 
 
 STARTS_ANOTHER = """

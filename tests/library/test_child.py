@@ -20,11 +20,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and lim
 def serve(library: LoadedLibrary, *questions: messages.LibraryMessage) -> list[messages.LibraryMessage]:
     asked, answered = BytesIO(), BytesIO()
     for question in questions:
-        messages.write(asked, {"limit": 1, **question})
+        messages.write(asked, {"limit": 1, "number": 4, **question})
     asked.seek(0)
     child.serve(asked, answered, child.Child(None, lambda _: library))
     answered.seek(0)
-    return list(iter(lambda: messages.read(answered), None))
+    answers: list[messages.LibraryMessage] = list(iter(lambda: messages.read(answered), None))
+    assert [each.pop("number") for each in answers] == [4] * len(answers)
+    return answers
 
 
 def test_questions_are_answered_in_order_until_the_pipe_ends(fake: Any) -> None:
@@ -86,8 +88,8 @@ def test_a_missing_library_is_looked_for_again(fake: Any) -> None:
 def test_the_alarm_is_set_for_each_question_and_taken_back(fake: Any) -> None:
     asked = BytesIO()
     alarms: list[float] = []
-    messages.write(asked, {"ask": "read", "limit": 3})
-    messages.write(asked, {"ask": "load", "limit": 11.5})
+    messages.write(asked, {"ask": "read", "number": 1, "limit": 3})
+    messages.write(asked, {"ask": "load", "number": 2, "limit": 11.5})
     asked.seek(0)
     child.serve(asked, BytesIO(), child.Child(None, lambda _: fake.library()), alarms.append)
     assert alarms == [3.0, 0, 11.5, 0]
@@ -99,7 +101,7 @@ def test_a_parent_that_is_gone_is_the_end(fake: Any) -> None:
             raise BrokenPipeError
 
     asked = BytesIO()
-    messages.write(asked, {"ask": "read", "limit": 1})
+    messages.write(asked, {"ask": "read", "number": 1, "limit": 1})
     asked.seek(0)
     child.serve(asked, Broken(), child.Child(None, lambda _: fake.library()))
 
@@ -186,7 +188,7 @@ def test_the_process_serves_and_ends(monkeypatch: pytest.MonkeyPatch, fake: Any,
     """The whole of ``main``, with the process's own parts replaced."""
     asked, answered = BytesIO(), BytesIO()
     ended: list[int] = []
-    messages.write(asked, {"ask": "load", "limit": 1})
+    messages.write(asked, {"ask": "load", "number": 1, "limit": 1})
     asked.seek(0)
     monkeypatch.setattr(child, "_private_pipes", lambda: (asked, answered))
     monkeypatch.setattr(child, "_limit_resources", lambda: None)

@@ -31,9 +31,11 @@ def ask():
     question = messages.read(sys.stdin.buffer)
     if question is None:
         sys.exit(0)
+    global number
+    number = question["number"]
     return question
 def answer(**message):
-    messages.write(sys.stdout.buffer, message)
+    messages.write(sys.stdout.buffer, {{"number": number, **message}})
 def load():
     ask()
     answer(library="lib.so", missing=["StatGet"])
@@ -173,6 +175,36 @@ def test_a_process_that_hangs_is_killed(make: Make) -> None:
         subject.read()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+FORKS = """
+load()
+sample = 0
+while True:
+    question = ask()
+    sample += 1
+    for _ in range(2 if sample == {twice} else 1):
+        if question["ask"] == "read":
+            answer(session=sample, values={{}})
+        else:
+            answer(data=str(sample))
+"""
+
+
+def test_two_answers_to_one_question_never_answer_the_next(make: Make) -> None:
+    """A call that forks and returns in both processes: every answer from then on would be one question old."""
+    subject = make(FORKS.format(twice=2))
+    assert [subject.read().session_id for _ in range(2)] == [1, 2]
+    with pytest.raises(errors.LibraryCrashed, match="another question than the last one"):
+        subject.read()
+    assert subject.read().session_id == 1, "a new process"
+    assert subject.restarts == 1
+
+
+def test_an_answer_without_a_number_is_none(make: Make) -> None:
+    subject = make("load()\nask()\nmessages.write(sys.stdout.buffer, dict(session=1, values={}))\nask()")
+    with pytest.raises(errors.LibraryCrashed):
+        subject.read()
 
 
 SLOW = """

@@ -38,6 +38,8 @@ def without_oldest(known: Mapping[Hashable, _R]) -> dict[Hashable, _R]:
 class _First(NamedTuple):
     life: int
     time: float
+    last: float
+    """Of the last point."""
 
 
 class Starts:
@@ -52,16 +54,21 @@ class Starts:
     def start(self, series: Hashable, created: float | None, life: Life, time: float) -> float:
         """The start of the point of ``time``; both are wall clock, seconds.
 
-        What stands in for an unknown start stays until the counter begins again, also where the start becomes known: a
-        start that moves is taken for a restart. A wall clock that was set back to before it moves it.
+        What stands in for an unknown start stays until the counter begins again, or until its start becomes known and lies
+        after every point so far, as where the wall clock was set: this is the start from then on. An earlier one would
+        have the series' new points overlap its old ones, which receivers refuse. A wall clock that was set back to before
+        what stands in moves it.
         """
         first = self._first.get(series)
         if first is None or first.life != life.number:
             if created is not None:
                 self._first.pop(series, None)
                 return created
-            first = _First(life.number, time)
+            first = _First(life.number, time, time)
             if len(self._first) >= MOST:
                 self._first = without_oldest(self._first)
-        self._first[series] = first = _First(first.life, min(first.time, time))
+        elif created is not None and created >= first.last:
+            del self._first[series]
+            return created
+        self._first[series] = first = _First(first.life, min(first.time, time), time)
         return first.time

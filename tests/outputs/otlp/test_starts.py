@@ -24,6 +24,17 @@ def test_it_stays_where_the_start_becomes_known_and_ends_with_the_life() -> None
     assert starts.start("a", None, Life(3), 25.0) == 25.0
 
 
+def test_a_start_that_becomes_known_after_all_points_takes_over() -> None:
+    """A guest that comes up in 1970 and is set later: page, status and OTLP say the same from then on."""
+    starts = Starts()
+    assert [starts.start("a", None, Life(1), time) for time in (100.0, 105.0)] == [100.0, 100.0]
+    assert [starts.start("a", 1.7e9, Life(1, 1.7e9), 1.7e9 + age) for age in (1010.0, 1015.0)] == [
+        1.7e9,
+        1.7e9,
+    ]
+    assert len(starts) == 0
+
+
 def test_a_clock_that_is_set_back_to_before_it_moves_it_once() -> None:
     starts = Starts()
     assert [starts.start("a", None, UNSEEN, time) for time in (100.0, 40.0, 45.0, 200.0)] == [
