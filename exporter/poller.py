@@ -235,7 +235,7 @@ class Poller:
     def _succeeded(self, before: PollState, snapshot: Snapshot) -> PollState:
         now = Instant(self._wall(), self._clock())
         last = before.snapshot
-        self._session.read(snapshot, now)
+        snapshot = self._session.read(snapshot, now)
         lives = self._session.lives
         elapsed = snapshot.values.get("elapsed")
         new_session = lives.session.number != before.lives.session.number
@@ -263,6 +263,7 @@ class Poller:
             read_time=now.wall,
             read_monotonic=now.monotonic,
             lives=lives,
+            basic=self._session.basic,
             **changes,
         )
         if last is None:

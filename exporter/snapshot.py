@@ -153,6 +153,9 @@ class PollState:
     read_monotonic: float = 0.0
     lives: Lives = field(default_factory=Lives)
     """When each counter of the host began to count (:mod:`exporter.session.epoch`)."""
+    basic: frozenset[str] = frozenset()
+    """Statistics that the basic reply has given in this session. An extended one that stands for such a one would be of
+    another age."""
     session_changes: int = 0
     late: float = 0.0
     """Seconds after its time that the last poll began: the polling thread was late in waking."""

@@ -272,18 +272,18 @@ def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
 
 def counters(
     groups: Mapping[str, Iterable[ExtendedValue]],
-) -> Iterator[tuple[tuple[str, str], Metric, float]]:
-    """Each counter of a round: its group and name, its metric, and the host's number, in the host's unit."""
+) -> Iterator[tuple[tuple[str, str], Mapped]]:
+    """Each counter of a round, by its group and name."""
     for group, values in groups.items():
         for value in values:
             mapped = map_value(group, value)
-            if mapped is not None and mapped.metric.kind is Kind.COUNTER and not isinstance(value.value, str):
-                yield (group, value.name), mapped.metric, value.value
+            if mapped is not None and mapped.metric.kind is Kind.COUNTER:
+                yield (group, value.name), mapped
 
 
 def rising(groups: Mapping[str, Iterable[ExtendedValue]]) -> dict[tuple[str, str], float]:
-    """What can only rise while a session lasts, by group and name: the counters of a round, and its uptime."""
-    found = {key: value for key, _, value in counters(groups)}
+    """What can only rise while a session lasts, by group and name, in base units: the counters of a round, and its uptime."""
+    found = {key: mapped.value for key, mapped in counters(groups)}
     if (seconds := uptime(groups)) is not None:
         found["session", "uptime"] = seconds
     return found

@@ -15,8 +15,8 @@ _G, _C, _I = Kind.GAUGE, Kind.COUNTER, Kind.INFO
 class ExtendedStatistic:
     """A known extended statistic: ``category`` (resources, host, session, vscsi, vnet) and the host's name.
 
-    ``labels`` are constant. ``basic``: the basic statistic's key that wins where the basic reply holds it;
-    the extended one then steps in only when it is absent.
+    ``labels`` are constant. ``basic``: the basic statistic's key that wins where the basic reply has held it in
+    this session; the extended one steps in only where it never did.
     """
 
     category: str

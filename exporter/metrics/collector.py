@@ -55,7 +55,7 @@ def collect(
     if snapshot is not None and (latest := state.fresh_extended(now_monotonic)) is not None:
         families += extended.families(
             latest,
-            basic=snapshot.values.keys(),
+            basic=snapshot.values.keys() | state.basic,
             lives=state.lives,
             expose_identity=options.expose_identity,
         )

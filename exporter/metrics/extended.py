@@ -23,7 +23,7 @@ def families(
 ) -> list[Family]:
     """The families of one round, in the order in which the host gave them.
 
-    ``basic``: keys that the basic reply holds and that are therefore left out here. ``lives``: when the counters
+    ``basic``: keys that the basic reply holds, or held in this session, and that are therefore left out here. ``lives``: when the counters
     began.
     """
     points: dict[Metric, list[Point]] = {}
@@ -33,7 +33,7 @@ def families(
             if mapped is None or mapped.basic in basic:
                 continue
             if mapped.metric.kind is Kind.COUNTER:
-                life = lives.of((group, value.name), of_host=mapped.metric.of_host)
+                life = lives.of(mapped.basic or (group, value.name), of_host=mapped.metric.of_host)
                 point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id)
             else:
                 point = Point(mapped.value, mapped.labels)

@@ -6,6 +6,9 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 - Its start is the wall clock less ``elapsed`` when that is first seen, and a fact from then on. Without ``elapsed`` it
   is worked out from ``uptime`` of the extended statistics, if that is known before anything was shown; else unknown.
 - A counter that falls while ``elapsed`` does not has a life of its own, which began at the reading before.
+- A statistic that the basic reply and the extended statistics both have is one counter. The extended one stands for it only
+  where the basic reply has not given it in this epoch, and until it is not behind what was shown: the two are of
+  different ages, and a sample of the host's may be older still.
 - A wall clock that can't be right makes a start unknown, and one that is set back to before a start moves it:
   :class:`~exporter.clock.Start`.
 - A later epoch began before our eyes, after the last reading of the one before. Not so the first, and not one whose
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from exporter.catalogue import BY_KEY, Kind, Metric
@@ -25,9 +28,7 @@ from exporter.catalogue.extended_names import counters
 from exporter.clock import UNSEEN, Instant, Life, Lives, Start
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
-_COUNTERS = {
-    key: row.metric for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed"
-}
+_COUNTERS = {key: row for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed"}
 
 
 _DRIFT, _SLACK = 0.1, 1.0
@@ -75,6 +76,10 @@ class SessionClock:
         self._start: Start | None = None
         self._last: Instant | None = None
         self._counters: dict[Hashable, _Counter] = {}
+        self._substituted: set[str] = set()
+        """Basic counters that an extended statistic has stood for in this epoch."""
+        self.basic: frozenset[str] = frozenset()
+        """Statistics that the basic reply has given in this epoch: nothing else stands for them any more."""
 
     @property
     def lives(self) -> Lives:
@@ -88,8 +93,8 @@ class SessionClock:
         }
         return Lives(Life(self._number, start, since), alone, self._host)
 
-    def read(self, snapshot: Snapshot, now: Instant) -> None:
-        """Take the basic statistics that were read at ``now``."""
+    def read(self, snapshot: Snapshot, now: Instant) -> Snapshot:
+        """Take the basic statistics that were read at ``now``; what can be shown of them comes back."""
         elapsed = snapshot.values.get("elapsed")
         elapsed = elapsed if isinstance(elapsed, int) else None
         fell = elapsed is not None and self._elapsed is not None and elapsed < self._elapsed
@@ -103,13 +108,42 @@ class SessionClock:
             self._elapsed = elapsed
             if self._start is None:
                 self._found(Start(now.monotonic - elapsed / 1000), now)
-        self._fall(((key, metric, snapshot.values.get(key)) for key, metric in _COUNTERS.items()), now)
+        snapshot = self._taken(snapshot)
+        read = ((key, row.metric, snapshot.values.get(key), row.scaled) for key, row in _COUNTERS.items())
+        self._fall(
+            ((key, metric, scaled(value)) for key, metric, value, scaled in read if isinstance(value, int)),
+            now,
+        )
         self._last = now
         self._tick(now)
+        return snapshot
+
+    def _taken(self, snapshot: Snapshot) -> Snapshot:
+        """Less the counters that are behind what an extended statistic has shown of them."""
+        behind = {
+            key
+            for key in self._substituted
+            if isinstance(value := snapshot.values.get(key), int)
+            and _COUNTERS[key].scaled(value) < self._counters[key].value
+        }
+        if behind:
+            kept = {key: value for key, value in snapshot.values.items() if key not in behind}
+            snapshot = replace(snapshot, values=kept)
+        if not self.basic.issuperset(snapshot.values):
+            self.basic |= snapshot.values.keys()
+            self._substituted -= self.basic
+        return snapshot
 
     def read_extended(self, extended: ExtendedSnapshot) -> None:
         """Take a round of extended statistics of the present epoch."""
-        self._fall(counters(extended.groups), Instant(extended.read_time, extended.read_monotonic))
+        read = []
+        for key, mapped in counters(extended.groups):
+            if mapped.basic in self.basic:
+                continue
+            if mapped.basic:
+                self._substituted.add(mapped.basic)
+            read.append((mapped.basic or key, mapped.metric, mapped.value))
+        self._fall(read, Instant(extended.read_time, extended.read_monotonic))
 
     def read_uptime(self, uptime: float, answered: float) -> None:
         """Take the host's own word on the session's age, seconds, as it was at ``answered`` (monotonic).
@@ -131,6 +165,8 @@ class SessionClock:
             key: each for key, each in self._counters.items() if each.of_host or each.since >= self.told
         }
         self._session_id = session_id
+        self._substituted = set()
+        self.basic = frozenset()
         self._elapsed = None
         self._number = self._next()
         self._since = self._last.monotonic if self._last is not None else None
@@ -150,9 +186,9 @@ class SessionClock:
     def _any_fell(self, snapshot: Snapshot) -> bool:
         """Whether a counter of the session is less than it was."""
         return any(
-            isinstance(value, int) and value < counter.value
+            isinstance(value, int) and BY_KEY[key].scaled(value) < counter.value
             for key, value in snapshot.values.items()
-            if (counter := self._counters.get(key)) is not None and not counter.of_host
+            if key in self.basic and (counter := self._counters.get(key)) is not None and not counter.of_host
         )
 
     def _found(self, start: Start, now: Instant) -> None:
@@ -163,10 +199,9 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Hashable, Metric, object]], now: Instant) -> None:
+    def _fall(self, counters: Iterable[tuple[Hashable, Metric, float]], now: Instant) -> None:
+        """``counters``: each with what was read of it, in base units."""
         for key, metric, value in counters:
-            if not isinstance(value, int | float):
-                continue
             counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))
             if value < counter.value:
                 counter.number, counter.since = self._next(), counter.at.monotonic

@@ -39,8 +39,11 @@ BASIC = {
     "host_cpu_used": "vmguest_host_cpu_used_seconds",
 }
 BASIC_OF_VM = ("cpu_used", "cpu_stolen")
+USED = ("resources", "cpu_used_us")
+"""Stands for ``cpu_used`` where the basic reply has not given it."""
 ROUNDS = {
     ("resources", "contention"): ("vmguest_cpu_contention_seconds", (("cause", "cpu"),), 1e6),
+    USED: ("vmguest_cpu_used_seconds", (), 1e6),
     (f"vnet {MAC}", "received"): ("vmguest_network_receive_bytes", (("mac", MAC),), 1),
     ("host", "energy"): ("vmguest_host_energy_used_seconds", (), 1e3),
     ("host", "commands"): ("vmguest_host_io_commands", (), 1),
@@ -172,6 +175,7 @@ class History:
         )
         world.age = chance.choice((0.0, chance.uniform(0, 60), chance.uniform(0, 1e7)))
         world.gives_elapsed = chance.random() < 0.85
+        world.gives_used = chance.choice((1.0, 1.0, 0.9, 0.5, 0.0))
         world.sample()
         if chance.random() < 0.2:
             # A guest without a clock of its own, or with a flat battery.
@@ -421,12 +425,16 @@ class History:
 
     def was_read(self) -> None:
         told, epochs = self.world.readings[-1], self.oracle.epochs
-        counters = {key: told.counters[key] for key in BASIC_OF_VM}
+        counters = {key: told.counters[key] / 1000 for key in BASIC_OF_VM}
+        if not told.used or not self.oracle.basic:
+            del counters["cpu_used"]
         self.oracle.read(told.session, told.generation, told.elapsed, told.wall, told.monotonic, counters)
         if self.oracle.epochs > epochs:
             self.shown = None
+        self.used = told.used and self.oracle.used(told.counters["cpu_used"] / 1000, basic=True)
         for key in ("cpu_used", "cpu_stolen", "host_cpu_used"):
-            self.oracle.counter(key, told.counters[key], told.wall, told.monotonic)
+            if key != "cpu_used" or self.used:
+                self.oracle.counter(key, told.counters[key] / 1000, told.wall, told.monotonic)
         if self.oracle.epochs > epochs and self.oracle.start("session") is None:
             # The round comes before anything is shown.
             extended = self.poller.state.extended
@@ -458,10 +466,14 @@ class History:
             for name, (_, key) in names.items():
                 (value,) = (each.value for each in extended.groups[group] if each.name == name)
                 assert value == told.counters[key], (name, value, told)
-                self.oracle.counter(
-                    (group, key), told.counters[key], extended.read_time, extended.read_monotonic
-                )
                 self.round[group, key] = told
+                place: Any = (group, key)
+                number = float(value)
+                if place == USED:
+                    place, number = "cpu_used", value / 1e6
+                    if not self.oracle.used(number, basic=False):
+                        continue
+                self.oracle.counter(place, number, extended.read_time, extended.read_monotonic)
 
     # What comes out.
 
@@ -509,15 +521,18 @@ class History:
 
         for key, name in BASIC.items():
             raw = told.elapsed if key == "elapsed" else told.counters[key]
-            if raw is not None:
+            if raw is not None and (key != "cpu_used" or self.used):
                 add(key, name, (), raw / 1000, told.monotonic, told.generation)
         if self.shown is not None and world.monotonic - self.shown.read_monotonic <= 3 * max(
             INTERVAL, self.extended
         ):
             for place, (name, labels, scale) in ROUNDS.items():
+                if place == USED and self.oracle.basic:
+                    continue
                 reply = self.round[place]
                 value = reply.counters[place[1]] / scale
-                add(place, name, labels, value, self.shown.read_monotonic, reply.generation)
+                known: Any = "cpu_used" if place == USED else place
+                add(known, name, labels, value, self.shown.read_monotonic, reply.generation)
         return found
 
     def judge_page(self, expected: dict[Series, Value], *, status: bool) -> None:

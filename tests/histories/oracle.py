@@ -99,6 +99,10 @@ class Readings:
     last: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
     """Counter -> value, wall and monotonic clock of its last reading in this epoch."""
     falls: dict[Hashable, int] = field(default_factory=dict)
+    basic: bool = False
+    """Whether the basic reply has given ``cpu_used`` in this epoch; from then on nothing else stands for it."""
+    substituted: bool = False
+    """Whether the extended statistic of the same quantity has stood for it in this epoch."""
     alone: dict[Hashable, Beginning] = field(default_factory=dict)
 
     def read(
@@ -126,6 +130,7 @@ class Readings:
             self.last = {key: each for key, each in self.last.items() if key in kept}
             self.alone = {key: each for key, each in self.alone.items() if key in kept}
             self.session, self.elapsed, self.beginning = session, None, None
+            self.basic = self.substituted = False
             known = self.recalled if self.epochs == 1 else None
             if known is not None and known.session == session and not known.fell(elapsed):
                 age = wall - known.start if elapsed is None else elapsed / 1000
@@ -150,6 +155,18 @@ class Readings:
             self.alone[key].look(then, then_monotonic)
             self.alone[key].look(wall, monotonic)
         self.last[key] = (value, wall, monotonic)
+
+    def used(self, seconds: float, *, basic: bool) -> bool:
+        """Whether a reading of the CPU time used may be shown: one that is behind what the other source showed would be
+        taken for a counter that began anew.
+        """
+        if not basic:
+            self.substituted |= not self.basic
+            return not self.basic
+        if self.substituted and not self.basic and seconds < self.last["cpu_used"][0]:
+            return False
+        self.basic = True
+        return True
 
     def uptime(self, begun: float) -> None:
         if self.beginning is None:

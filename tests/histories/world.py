@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired
 from exporter.snapshot import Snapshot, SourceInfo, Value
@@ -18,11 +18,12 @@ MAC = "00:50:56:00:00:01"
 TODAY = 1_700_000_000.0
 
 EXTENDED = {
-    "resources": {"vm.cpu.contention.cpu": ("us", "contention")},
+    "resources": {"vm.cpu.contention.cpu": ("us", "contention"), "vm.cpu.used": ("us", "cpu_used_us")},
     f"vnet {MAC}": {"size.rx": ("bytes", "received")},
     "host": {"energy.used": ("ms", "energy"), "io.commands": ("", "commands")},
 }
-"""Group -> the host's name of a counter -> its unit, and its name here. The last one is in no catalogue."""
+"""Group -> the host's name of a counter -> its unit, and its name here. The last one is in no catalogue;
+``vm.cpu.used`` is the basic reply's ``cpu_used``, finer, and of another moment."""
 
 OF_HOST = ("host_cpu_used", "energy", "commands")
 """Counters that go on over a session of the VM."""
@@ -42,6 +43,8 @@ class Told:
     generation: int
     elapsed: int | None
     counters: dict[str, int]
+    used: bool = True
+    """Whether it held ``cpu_used``."""
 
 
 @dataclass
@@ -71,6 +74,8 @@ class World:
     down: bool = False
     blinks: bool = False
     """Leaves elapsed out of the next reply."""
+    gives_used: float = 1.0
+    """How often a basic reply holds ``cpu_used``, or marks it as not valid."""
     counters: dict[str, int] = field(default_factory=dict)
     older: set[int] = field(default_factory=set)
     """Generations that were older than the reading before them: what was restored had been counted once."""
@@ -85,6 +90,7 @@ class World:
     def __post_init__(self) -> None:
         names = ("cpu_used", "cpu_stolen", "contention", "received", *OF_HOST)
         self.counters = {name: self.chance.randrange(10**9) for name in names}
+        self._fraction = self.chance.randrange(1000)
         self._rates = {name: self.chance.choice((0, 1, 300, 4000)) for name in names}
         self._sample: tuple[float, int | None, dict[str, int]] = (0.0, None, {})
         self.session = self.chance.getrandbits(64) | 1
@@ -127,6 +133,7 @@ class World:
                 self.session,
             )
             self.gives_elapsed = self.chance.random() < 0.8
+            self.gives_used = self.chance.choice((1.0, self.gives_used, 0.9, 0.5, 0.0))
             self.speed = self.chance.choice((self.speed, *SPEEDS))
             for name in OF_HOST:
                 self.counters[name] = self.chance.randrange(10**11)
@@ -170,10 +177,10 @@ class World:
         _, elapsed, counters = self._sample
         elapsed = None if self.blinks else elapsed
         self.blinks = False
-        self.readings.append(self._told(elapsed, dict(counters)))
-        values: dict[str, Value] = {
-            name: counters[name] for name in ("cpu_used", "cpu_stolen", "host_cpu_used")
-        }
+        used = self.chance.random() < self.gives_used
+        self.readings.append(replace(self._told(elapsed, dict(counters)), used=used))
+        names = ("cpu_used", "cpu_stolen", "host_cpu_used") if used else ("cpu_stolen", "host_cpu_used")
+        values: dict[str, Value] = {name: counters[name] for name in names}
         return Snapshot(self.session, 3, values if elapsed is None else {"elapsed": elapsed, **values})
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
@@ -191,7 +198,7 @@ class World:
             raise RpcError("bad encoding")
         else:
             reply = self._xml(name) if self.signed else self._json(name)
-            self.replies.setdefault(name, []).append(self._told(None, dict(self.counters)))
+            self.replies.setdefault(name, []).append(self._told(None, self._now()))
         self.passes(took / 2)
         return reply
 
@@ -201,12 +208,14 @@ class World:
     def _told(self, elapsed: int | None, counters: dict[str, int]) -> Told:
         return Told(self.wall(), self.monotonic, self.session, self.generation, elapsed, counters)
 
+    def _now(self) -> dict[str, int]:
+        """What the extended statistics show, which are as fresh as can be."""
+        return {**self.counters, "cpu_used_us": self.counters["cpu_used"] * 1000 + self._fraction}
+
     def _statistics(self, group: str) -> list[tuple[str, str, str, int]]:
         if group == "session":
             return [("uptime", "instant", "us", int(self.age * 1e6))] if self.uptime else []
-        return [
-            (name, "accumulate", unit, self.counters[key]) for name, (unit, key) in EXTENDED[group].items()
-        ]
+        return [(name, "accumulate", unit, self._now()[key]) for name, (unit, key) in EXTENDED[group].items()]
 
     def _xml(self, group: str) -> bytes:
         rows = "".join(

@@ -272,3 +272,37 @@ def test_an_exporter_that_starts_again_takes_the_start_of_the_same_session() -> 
     assert world.read(1, elapsed=60_000).start == WALL - 60, (
         "only the first session can be the one that is known"
     )
+
+
+def test_nothing_stands_for_what_the_basic_reply_has_given_in_this_session() -> None:
+    """A round is of another age: a counter that went back to it, where a single reply lacks it, would fall."""
+    world = World()
+    world.read(cpu_used=50_020)
+    world.round(vm_cpu_used=50_015_000)
+    world.now += 5
+    world.read()
+    assert world.clock.basic >= {"cpu_used"}
+    assert not world.clock.lives.alone
+    world.read(2)
+    assert "cpu_used" not in world.clock.basic
+
+
+def test_the_basic_statistic_takes_over_when_it_is_not_behind() -> None:
+    """One counter in two units and of two ages: its growth is counted once, and it never falls."""
+    world = World()
+    world.read()
+    world.round(vm_cpu_used=50_015_700)
+    for used, shown in ((50_015, False), (50_016, True), (50_017, True)):
+        snapshot = Snapshot(1, 3, {"elapsed": 60_000, "cpu_used": used})
+        assert ("cpu_used" in world.clock.read(snapshot, world.instant).values) is shown
+        assert ("cpu_used" in world.clock.basic) is shown
+    assert not world.clock.lives.alone
+
+
+def test_a_unit_that_changes_is_no_fall() -> None:
+    world = World()
+    world.read()
+    for value, unit in ((9_000_000, "us"), (9_002, "ms")):
+        group = (ExtendedValue("vm.cpu.contention.mem", value, "accumulate", unit),)
+        world.clock.read_extended(ExtendedSnapshot(1, {"resources": group}, *world.instant))
+    assert not world.clock.lives.alone
