@@ -30,9 +30,12 @@ class Request:
 
 
 @lru_cache(maxsize=64)
-def request(command: bytes) -> bytes:
-    """``command`` as a whole packet, ready to send."""
-    return packet.encode(datamap.encode({datamap.TYPE: _DATA, datamap.PAYLOAD: command}))
+def request(command: bytes, *, fast_close: bool = False) -> bytes:
+    """``command`` as a whole packet, ready to send; ``fast_close``: see :class:`Request`."""
+    fields: dict[int, int | bytes] = {datamap.TYPE: _DATA, datamap.PAYLOAD: command}
+    if fast_close:
+        fields[datamap.FAST_CLOSE] = 1
+    return packet.encode(datamap.encode(fields))
 
 
 def reply(data: bytes, *, ok: bool = True) -> bytes:

@@ -207,6 +207,9 @@ class _TapStream:
                 self._note()
         return data
 
+    def unread(self) -> int:
+        return self._stream.unread()
+
     def close(self) -> None:
         self._stream.close()
 

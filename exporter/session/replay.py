@@ -155,6 +155,9 @@ class ReplayStream:
             raise self._error
         raise TimeoutExpired(f"the recorded host said no more within {timeout:.3g} s")
 
+    def unread(self) -> int:
+        return 0
+
     def close(self) -> None:
         self._reply, self._error = b"", None
 

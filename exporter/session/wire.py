@@ -26,6 +26,11 @@ class Channel:
     vMotion, suspend and snapshot revert break the connection, which shows at the next call: a call that
     finds it broken is repeated once on a new one, within the same time limit. The commands used here may
     safely reach the host twice. Not thread-safe: owned by one thread.
+
+    Nothing in a reply says which command it answers. Bytes that are there before a command is sent belong to none: that is
+    an error, and from then on each command has a connection of its own, as VMware's library has it. So it is from the
+    start with ``keep`` false, for commands that follow one another at once: a reply that is repeated late would be taken
+    for that to the next one.
     """
 
     def __init__(
@@ -33,10 +38,12 @@ class Channel:
         connector: Connector,
         timeout: float = DEFAULT_TIMEOUT,
         *,
+        keep: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connector = connector
         self._timeout = timeout
+        self._keep = keep
         self._clock = clock
         self._stream: Stream | None = None
         self._decoder = packet.PacketDecoder()
@@ -61,11 +68,17 @@ class Channel:
 
         Raises:
             RpcError: the host refused; the connection stays.
-            RemoteProtocolError: the reply can't be decoded; the connection is closed.
+            RemoteProtocolError: the reply can't be decoded, or something came unasked; the connection is closed.
             TransportError: no connection, no answer in time, or lost twice; the connection is closed.
         """
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
-        deadline = self._clock() + limit
+        try:
+            return self._call(command, self._clock() + limit)
+        finally:
+            if not self._keep:
+                self.close()
+
+    def _call(self, command: bytes, deadline: float) -> bytes:
         kept = self._stream is not None
         try:
             return self._exchange(command, deadline)
@@ -99,8 +112,11 @@ class Channel:
         return self._stream
 
     def _exchange(self, command: bytes, deadline: float) -> bytes:
+        if self._stream is not None and (surplus := self._stream.unread()):
+            self._keep = False
+            raise RemoteProtocolError(f"{surplus} bytes came after the last reply, which nobody asked for")
         stream = self._stream or self._open(deadline - self._clock())
-        stream.send(rpci.request(command), deadline - self._clock())
+        stream.send(rpci.request(command, fast_close=not self._keep), deadline - self._clock())
         decoder = self._decoder
         while (body := decoder.next()) is None:
             decoder.feed(stream.receive(deadline - self._clock()))
@@ -122,8 +138,10 @@ class Caller(Protocol):
 class GuestRpcSource:
     """Reads the statistics by commands to ``caller``, which it owns."""
 
-    def __init__(self, caller: Caller, info: SourceInfo) -> None:
+    def __init__(self, caller: Caller, info: SourceInfo, rounds: Caller | None = None) -> None:
+        """``rounds``: for the extended statistics, where it is another one."""
         self._caller = caller
+        self._rounds = rounds or caller
         self._guestlib = guestlib.GuestLib()
         self._info = info
 
@@ -158,14 +176,17 @@ class GuestRpcSource:
         return exchange.send(reply)
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
-        return self._caller.call(guestlib.stat_command(encoding, name), timeout)
+        return self._rounds.call(guestlib.stat_command(encoding, name), timeout)
 
     def close(self) -> None:
         self._caller.close()
+        self._rounds.close()
 
 
 class WireSource(GuestRpcSource):
-    """The same over a :class:`Channel` of its own."""
+    """The same over a :class:`Channel` of its own; a round of extended statistics, one question upon another, over one that
+    keeps no connection.
+    """
 
     def __init__(
         self,
@@ -175,4 +196,8 @@ class WireSource(GuestRpcSource):
         source: str = "guestrpc",
         note: str = "",
     ) -> None:
-        super().__init__(Channel(connector, timeout), SourceInfo(source, connector.transport, "", note))
+        super().__init__(
+            Channel(connector, timeout),
+            SourceInfo(source, connector.transport, "", note),
+            Channel(connector, timeout, keep=False),
+        )

@@ -46,6 +46,10 @@ class Connection:
             raise ConnectionLost("the guest closed the connection")
         return data
 
+    def unread(self) -> int:
+        # Nobody looks: a guest may ask while it is answered.
+        return 0
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -27,6 +27,13 @@ class Stream(Protocol):
             ConnectionLost: the peer closed or reset the connection.
         """
 
+    def unread(self) -> int:
+        """How many bytes are there already, at most; they are gone then. Never waits.
+
+        Raises:
+            ConnectionLost: the peer closed or reset the connection.
+        """
+
     def close(self) -> None:
         """Close. Never raises; a second call does nothing."""
 

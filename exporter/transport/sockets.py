@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 import sys
@@ -88,6 +89,22 @@ class SocketStream:
         if not data:
             raise ConnectionLost("the host closed the connection")
         return data
+
+    def unread(self) -> int:
+        try:
+            if sys.platform == "win32":
+                if not select.select([self._socket], [], [], 0)[0]:
+                    return 0
+                data = self._socket.recv(CHUNK)
+            else:
+                data = self._socket.recv(CHUNK, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise ConnectionLost(f"the connection broke: {error.strerror or error}", error.errno) from error
+        if not data:
+            raise ConnectionLost("the host closed the connection")
+        return len(data)
 
     def close(self) -> None:
         with suppress(OSError):

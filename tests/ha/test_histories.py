@@ -213,6 +213,9 @@ class Stream:
         reply, self.reply = self.reply, b""
         return reply
 
+    def unread(self) -> int:
+        return 0
+
     def close(self) -> None:
         pass
 

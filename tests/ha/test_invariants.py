@@ -262,6 +262,9 @@ class FakeStream:
         reply, self.reply = self.reply, b""
         return reply
 
+    def unread(self) -> int:
+        return 0
+
     def close(self) -> None:
         pass
 

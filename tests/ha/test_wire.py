@@ -59,6 +59,9 @@ class Stream:
     def receive(self, timeout: float) -> bytes:
         return self.reply
 
+    def unread(self) -> int:
+        return 0
+
     def close(self) -> None:
         pass
 

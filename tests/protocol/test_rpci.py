@@ -22,6 +22,10 @@ UNKNOWN_COMMAND = bytes.fromhex(
 )
 
 
+def test_request_is_the_real_librarys_bytes() -> None:
+    assert rpci.request(b"guestlib.info.get 3", fast_close=True) == REQUEST
+
+
 def test_request_is_the_real_librarys_bytes_without_fast_close() -> None:
     """Its last 16 bytes ask for the connection to be closed; ours stays open."""
     assert rpci.request(b"guestlib.info.get 3") == (len(REQUEST) - 20).to_bytes(4, "big") + REQUEST[4:-16]

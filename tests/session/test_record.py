@@ -53,6 +53,9 @@ class Scripted:
             raise step
         return step
 
+    def unread(self) -> int:
+        return 0
+
     def close(self) -> None:
         self.closed = True
 

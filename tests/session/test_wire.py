@@ -1,6 +1,8 @@
 """GuestRPC over joined streams: one kept-open connection, bounded, repeated once when it broke."""
 
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -235,4 +237,62 @@ def test_source_asks_for_extended_statistics() -> None:
     host = Host(echo)
     source = reads(host)
     assert source.stat("xml", "resources") == b"echo guestlib.stat.get xml resources"
+    source.close()
+
+
+class Repeats:
+    """A host whose reply to the first command comes twice, the second time when ``late`` is called."""
+
+    transport = "memory"
+
+    def __init__(self) -> None:
+        self.ends: list[Stream] = []
+        self.requests: list[rpci.Request] = []
+        self.late: Callable[[], None] = lambda: None
+
+    def connect(self, timeout: float) -> Stream:
+        ours, theirs = pair()
+        self.ends.append(theirs)
+        threading.Thread(target=self.serve, args=(theirs,), daemon=True).start()
+        return ours
+
+    def serve(self, stream: Stream) -> None:
+        decoder = PacketDecoder()
+        try:
+            while True:
+                while (body := decoder.next()) is None:
+                    decoder.feed(stream.receive(10))
+                self.requests.append(rpci.parse_request(body))
+                answer = echo(self.requests[-1].command)
+                if len(self.requests) == 1:
+                    self.late = partial(stream.send, answer, 10)
+                stream.send(answer, 10)
+        except VMGuestError:
+            pass
+        finally:
+            stream.close()
+
+
+def test_a_reply_that_comes_again_is_never_the_answer_to_the_next_command() -> None:
+    host = Repeats()
+    calls = Channel(host, 5)
+    assert calls.call(b"a") == b"echo a"
+    host.late()
+    with pytest.raises(RemoteProtocolError, match="which nobody asked for"):
+        calls.call(b"b")
+    assert not calls.connected
+    # A host that does so once is asked on a connection for each command.
+    assert [calls.call(b"%d" % n) for n in range(3)] == [b"echo %d" % n for n in range(3)]
+    assert len(host.ends) == 4
+    assert [request.fast_close for request in host.requests] == [False, True, True, True]
+    assert not calls.connected
+
+
+def test_each_question_of_a_round_has_a_connection_of_its_own() -> None:
+    host = Repeats()
+    source = WireSource(host, 5)
+    for group in ("vnet a", "vnet b"):
+        assert source.stat("xml", group) == f"echo guestlib.stat.get xml {group}".encode()
+        host.late = lambda: None
+    assert len(host.ends) == 2
     source.close()

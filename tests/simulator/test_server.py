@@ -336,7 +336,7 @@ def test_many_guests_at_once_see_whole_replies(short_path: Path) -> None:
             failures.append(error)
         source.close()
 
-    with serve_unix(short_path / "host", server, threads=4):
+    with serve_unix(short_path / "host", server, threads=16):
         threads = [threading.Thread(target=guest) for _ in range(6)]
         for thread in threads:
             thread.start()

@@ -126,3 +126,14 @@ def test_connect_errors_by_what_the_operator_can_do(error: OSError, kind: type[T
     assert type(translated) is kind
     assert translated.errno == error.errno
     assert "the host" in str(translated)
+
+
+def test_what_is_there_unasked_is_counted_without_waiting(ends: tuple[SocketStream, socket.socket]) -> None:
+    stream, peer = ends
+    assert stream.unread() == 0
+    peer.sendall(b"surplus")
+    assert stream.unread() == 7
+    assert stream.unread() == 0
+    peer.close()
+    with pytest.raises(ConnectionLost):
+        stream.unread()
