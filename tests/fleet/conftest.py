@@ -8,6 +8,7 @@ import pytest
 
 from exporter.fleet.fleet import Fleet
 from exporter.fleet.vm import Parts
+from exporter.outputs.web.connections import Refusals
 from exporter.simulator.fleet.estate import Estate
 from exporter.simulator.fleet.operations import CALM, Plan
 
@@ -44,7 +45,8 @@ def make_fleet(clock: Time) -> MakeFleet:
         seed: int = 1,
     ) -> Fleet:
         estate = Estate(count, mixed or {"steady": 1}, seed=seed, plan=plan, clock=clock)
-        return Fleet(estate, parts, clock=clock, wall=clock.wall)
+        # With what the server says of itself, as each page of a fleet has it.
+        return Fleet(estate, parts, others=Refusals().families, clock=clock, wall=clock.wall)
 
     return make
 

@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from exporter.config import load
+from exporter.config.flags import read
+from exporter.fleet.start import Wanted, serving
 from exporter.fleet.vm import Exporter
 from exporter.outputs.prometheus import TEXT, VMGuestCollector
 from exporter.simulator.fleet import mix
 from exporter.simulator.fleet.inventory import NEW_BUILD, VM
+from exporter.simulator.fleet.operations import CALM
 from tests.fleet.conftest import MakeFleet, Time, turn
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +71,23 @@ def lived(make_fleet: MakeFleet, clock: Time) -> Callable[[str], tuple[set[str],
         return tuple(seen)
 
     return live
+
+
+def test_no_family_is_served_that_is_not_counted_here(make_fleet: MakeFleet, clock: Time) -> None:
+    fleet = make_fleet(1)
+    turn(fleet, clock, 8)
+    given = load(read(("--web.listen-address=127.0.0.1:0",)).given, {})
+    with (
+        serving(given, {}, Wanted(1, mix={"steady": 1}, plan=CALM)) as server,
+        urllib.request.urlopen(f"{server.urls[0]}vm/web-00001/metrics", timeout=20) as answer,
+    ):
+        page = answer.read().decode()
+    served = set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE))
+    counted = {re.match(r"\w+", series)[0] for series in series_of(fleet.exporter("web-00001"))}  # type: ignore[index]
+    assert len(served) > 50
+    assert served - {each for each in served if each.endswith("_created")} <= counted | {
+        name.removesuffix("_bucket") for name in counted
+    }
 
 
 def test_there_is_a_promise_for_each_scenario() -> None:
