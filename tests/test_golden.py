@@ -85,10 +85,10 @@ def test_the_page_is_the_one_that_was_approved(name: str, form: Format) -> None:
 
 
 def fail(*_: object) -> NoReturn:
-    raise RuntimeError("a mistake in the simulator")
+    """End the host's thread, without the words that another exception has for whichever test runs then."""
+    raise SystemExit
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("part", ["info", "stat"])
 def test_a_simulator_that_fails_changes_no_golden_file(
     part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
