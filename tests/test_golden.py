@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 
 from exporter.catalogue import STATISTICS
+from exporter.errors import ConnectionLost
 from exporter.insight.observer import Observer
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
@@ -85,8 +86,8 @@ def test_the_page_is_the_one_that_was_approved(name: str, form: Format) -> None:
 
 
 def fail(*_: object) -> NoReturn:
-    """End the host's thread, without the words that another exception has for whichever test runs then."""
-    raise SystemExit
+    """End the host's thread as one ends that serves: any other exception is told to whichever test runs then."""
+    raise ConnectionLost("a mistake in the simulator")
 
 
 @pytest.mark.parametrize("part", ["info", "stat"])
