@@ -115,7 +115,7 @@ helm:
 # A folder for Windows that needs no Python there, of python.org's embeddable package: make windows PYTHON=python-...zip
 .PHONY: wine windows
 windows: $(READY)
-	@$(BIN)/python -m deploy.windows $(PYTHON)
+	@$(BIN)/python -m deploy.windows $(filter-out python3,$(PYTHON))
 
 wine: $(READY)
 	@sh .ci/windows.sh

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tomllib
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
@@ -68,13 +67,19 @@ def test_what_is_no_zip_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "make windows PYTHON=" in capsys.readouterr().err
 
 
-def test_the_settings_file_of_the_folder_is_one() -> None:
-    read = toml.read(str(FOLDER / "vmguest-exporter.toml"))
-    assert read.problems == []
+def test_the_settings_file_of_the_folder_is_one(tmp_path: Path) -> None:
+    """What is commented out is settings too: whoever takes the marks away has a service that starts."""
     lines = (FOLDER / "vmguest-exporter.toml").read_text(encoding="utf-8").splitlines()
-    # What is commented out is settings too.
-    text = "\n".join(line.removeprefix("# ") for line in lines[1:])
-    assert set(tomllib.loads(text)) == {"web", "otlp"}
+    (whole := tmp_path / "all.toml").write_text("\n".join(line.removeprefix("# ") for line in lines[1:]))
+    for file, told in ((FOLDER / "vmguest-exporter.toml", 1), (whole, 3)):
+        read = toml.read(str(file))
+        assert read.problems == []
+        assert len(read.given) == told
+        assert {each.option.name for each in read.given} <= {
+            "web.listen-address",
+            "web.config.file",
+            "otlp.endpoint",
+        }
 
 
 def test_the_service_restarts_stops_and_logs() -> None:
