@@ -244,16 +244,19 @@ def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = Tru
             elif not known and not value.type and not value.units:
                 # A text reply has neither, so only known names can be published from it: that is no drop.
                 continue
+            elif not known and strangers >= MAX_UNKNOWN:
+                # No further work: a host may send half a million of them in one round.
+                dropped += unknown
             elif known or unknown:
+                strangers += not known
                 mapped = map_value(group, value)
                 if mapped is None:
                     dropped += 1
                     continue
                 metric = mapped.metric
                 key = (metric.family, mapped.labels)
-                strangers += not known
                 first = metrics.setdefault(metric.family, metric)
-                if key in series or metric != first or strangers > MAX_UNKNOWN:
+                if key in series or metric != first:
                     dropped += 1
                     continue
                 series.add(key)
