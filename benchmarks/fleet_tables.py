@@ -144,6 +144,12 @@ def loss_table(outcomes: Sequence[Outcome]) -> str:
     return rows(header, [line(each) for each in outcomes if each.losses])
 
 
+AT_THE_END = (
+    "Lost is counted for each VM, by the times of its pages. A scrape that is under way when the counting ends is stored and not"
+    " handed over yet: so a VM can have one page more than it handed over, and one that it lost would not show then.\n"
+)
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     return rows(
         "| list | robbed | of them listed | not robbed | of them listed | too near to tell | moved, off or not scraped |",
@@ -175,7 +181,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
     if len(grown) > 2:
         parts += [drawn_out(grown), ends(grown)]
     if any(each.losses for each in outcomes):
-        parts += ["### Losses\n", loss_table(outcomes)]
+        parts += ["### Losses\n", loss_table(outcomes), AT_THE_END]
     if notes := [f"- {each.name}: {note}." for each in outcomes for note in each.notes]:
         parts += [*notes, ""]
     for each in outcomes:

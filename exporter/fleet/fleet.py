@@ -58,14 +58,15 @@ class Fleet:
 
     def turn(self, vm: VM, due: float) -> None:
         """Let the hosts go on, and poll ``vm`` if it runs; an exporter anew where it was powered on since."""
+        # The poll too asks the VM's host, which may be asked for the truth meanwhile.
         with self._lock:
             self.estate.advance()
-        if vm.off:
-            return
-        exporter = self._exporters[vm.name]
-        if exporter.boots != vm.boots:
-            exporter = self._exporters[vm.name] = self._exporter(vm)
-        exporter.poll(due)
+            if vm.off:
+                return
+            exporter = self._exporters[vm.name]
+            if exporter.boots != vm.boots:
+                exporter = self._exporters[vm.name] = self._exporter(vm)
+            exporter.poll(due)
 
     def _exporter(self, vm: VM) -> Exporter:
         made = Exporter(vm, self.parts, clock=self._clock, wall=self._wall)

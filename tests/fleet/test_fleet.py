@@ -115,3 +115,22 @@ def test_a_machine_that_is_too_slow_skips_and_says_so_once(caplog: pytest.LogCap
     assert [record.message for record in caplog.records if record.name == "exporter.fleet"] == [
         "this machine is too slow for so many VMs: polls are skipped"
     ]
+
+
+def test_the_truth_is_not_told_in_the_middle_of_a_poll(
+    make_fleet: MakeFleet, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ask the VM's host, which is not for two threads."""
+    fleet = make_fleet(1)
+    told: list[object] = []
+    asking = threading.Thread(target=lambda: told.append(fleet.truth()))
+
+    def poll(_exporter: object, _due: float) -> None:
+        asking.start()
+        asking.join(0.3)
+        assert told == []
+
+    monkeypatch.setattr(Exporter, "poll", poll)
+    turn(fleet, clock)
+    asking.join(20)
+    assert len(told) == 1
