@@ -123,9 +123,8 @@ DISABLED = Advice(
 NO_SUCH_COMMAND = Advice(
     "statistics-enabled",
     Where.VM,
-    "guest statistics belong to ESXi: Workstation and Fusion have none. On ESXi look for "
-    "isolation.tools.guestlibGetInfo.disable = TRUE in the advanced settings and have it removed, with the VM powered "
-    "off",
+    "guest statistics belong to ESXi, and Workstation and Fusion have none: ask who runs this VM on which product. Where it "
+    "is ESXi, ask for its version and for the VM's vmware.log: this answer alone does not say why that host lacks them",
 )
 NOT_TOLD = Advice(
     "library-answer",

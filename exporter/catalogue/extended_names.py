@@ -64,9 +64,8 @@ _SCALES: dict[str, tuple[Unit, int, int]] = {
 """The host's unit strings that are understood: base unit and factor (numerator, denominator)."""
 
 _NOTHING = (-1, 2**64 - 1)
-"""-1, signed and not: the host has no such number."""
-_NO_LIMIT = (*_NOTHING, 2**32 - 1)
-"""As a limit: there is none. In 32 bits too, as the basic statistics have it."""
+_NOTHING_IN_32_BITS = 2**32 - 1
+"""-1, signed and not: as a limit there is none, of all else the host has no such number."""
 
 _BY_NAME = {(row.category, row.name): row for row in EXTENDED}
 _RESERVED = frozenset(metric.family for metric in METRICS)
@@ -125,11 +124,10 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
         return None
     scaled = _scaled(value.value, value.units)
     limit = value.name.rpartition(".")[2].lower() == "limit"
-    if limit and value.value in _NO_LIMIT and metric.kind is not Kind.COUNTER:
+    nothing = _is_nothing(value.value, metric.kind)
+    if limit and nothing and metric.kind is not Kind.COUNTER:
         scaled = float("inf")
-    elif value.value in _NOTHING or (
-        scaled < 0 and (limit or metric.kind is Kind.COUNTER or value.units in _SCALES)
-    ):
+    elif nothing or (scaled < 0 and (limit or metric.kind is Kind.COUNTER or value.units in _SCALES)):
         # No amount of bytes, seconds or hertz, and -1 of nothing: the host's way to say that it has none to give.
         return None
     return Mapped(metric, labels, scaled)
@@ -143,11 +141,17 @@ def _fits(row: ExtendedStatistic, units: str) -> bool:
 def _known(row: ExtendedStatistic, value: float, units: str, labels: Labels) -> Mapped | None:
     """By the catalogue's row; None for -1 and its like, which mean *unlimited* for a limit and else nothing."""
     scaled = _scaled(value, units)
-    if value in _NO_LIMIT and row.name.endswith("limit"):
+    nothing = _is_nothing(value, row.metric.kind)
+    if nothing and row.name.endswith("limit"):
         scaled = float("inf")
-    elif scaled < 0 or value in _NOTHING:
+    elif nothing or scaled < 0:
         return None
     return Mapped(row.metric, row.labels + labels, scaled, row.basic)
+
+
+def _is_nothing(value: float, kind: Kind) -> bool:
+    """-1. In 32 bits not of what counts: every counter comes by that number, and would be gone for that one reading."""
+    return value in _NOTHING or (value == _NOTHING_IN_32_BITS and kind is not Kind.COUNTER)
 
 
 def _scaled(value: float, units: str) -> float:
@@ -268,8 +272,8 @@ def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = Tru
 def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
     """Seconds since the session began by the host's clock (``uptime`` of ``session``, µs), or None."""
     for value in groups.get("session", ()):
-        if value.name == "uptime" and not isinstance(value.value, str) and value.value >= 0:
-            return value.value / 1e6
+        if value.name == "uptime" and not isinstance(value.value, str):
+            return value.value / 1e6 if value.value >= 0 and value.value not in _NOTHING else None
     return None
 
 

@@ -8,7 +8,8 @@ One function decides, for the exporter and for doctor. Evidence, strongest first
 - Xen's own marks (``/sys/hypervisor``, ``/proc/xen``). A Xen that runs inside VMware shows its first guest the outer
   machine's firmware, devices and even CPUID, and shuts it off from VMware's host all the same.
 - CPUID leaf 0x40000000 where the kernel shows it (``/dev/cpu/0/cpuid``: root, and the cpuid module). An x86 CPU
-  without the ``hypervisor`` flag (leaf 1, ECX bit 31) is bare metal.
+  without the ``hypervisor`` flag (leaf 1, ECX bit 31) is bare metal, unless it has a VMCI device: a VM's
+  ``hypervisor.cpuid.v0 = FALSE`` hides the flag, and Linux, systemd and VMware's library look further then.
 - The hypervisor node of the device tree, on Arm.
 - What ``systemd-detect-virt --vm`` says, where it is installed: it executes CPUID, which Python can't, and touches
   neither ports nor sockets.
@@ -118,7 +119,7 @@ def detect(
         name = _SIGNATURES.get(signature, f"unknown ({signature.decode('ascii', 'replace').strip()})")
         return Hypervisor(name, "CPUID")
     flag = _has_flag(base / "proc/cpuinfo")
-    if flag is False:
+    if flag is False and not _has_vmci(base / "sys/bus/pci/devices"):
         return Hypervisor("none", "the CPU does not have the hypervisor flag")
     compatible = _read(base / "proc/device-tree/hypervisor/compatible").strip("\0").replace("\0", ", ")
     if compatible:

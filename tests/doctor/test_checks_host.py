@@ -123,6 +123,17 @@ def test_a_host_that_refuses(guest: Guest, text: str, word: str, setting: str) -
     assert findings["statistics-given"].because == "statistics-enabled"
 
 
+def test_a_host_without_the_command_is_no_reason_to_suspect_a_switch(guest: Guest) -> None:
+    """Workstation answers so whatever the VM's settings are."""
+    guest.faults = (Fault("error", text="Unknown command", on="guestlib."),)
+    said = [
+        f"{found.diagnosis.sentence} {found.diagnosis.advice}"
+        for found in guest.findings("statistics-given").values()
+    ]
+    assert any("which product" in each for each in said)
+    assert [each for each in said if "disable" in each or "switch" in each] == []
+
+
 def test_a_refusal_in_other_words_of_an_unprivileged_port(guest: Guest) -> None:
     guest.may_bind = False
     guest.faults = (Fault("error", text="Not today", on="guestlib.info.get"),)
