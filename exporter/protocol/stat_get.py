@@ -8,8 +8,9 @@ yaml      ``name:`` and, indented, ``type: …``, ``units: …``, ``value: …``
 text      ``name = value`` lines; no type and no units
 ========  ==================================================================================================
 
-Names and shapes may change between ESXi releases, so what is not understood inside a good frame is skipped, a
-statistic that can't be used is left out and counted, and a frame that is not understood is one error:
+Names and shapes may change between ESXi releases, so what is not understood inside a good frame is skipped, and a
+statistic that can't be used is left out and counted. One error, after which another encoding is asked, is a frame that is
+not understood, a reply that has statistics but of none the value, and YAML of any other kind than mappings of words:
 :class:`~exporter.errors.RemoteProtocolError`.
 Source: Guest SDK Programming Guide, "Extended guest statistics"; that words are flat in JSON is what production
 code reads (chef/ohai, vmware plugin).
@@ -22,8 +23,10 @@ from collections.abc import Callable
 from xml.parsers import expat
 
 from exporter.errors import RemoteProtocolError
+from exporter.protocol import block_yaml
 from exporter.protocol.stat_values import (
     BLANK,
+    MAX_DEPTH,
     MAX_ELEMENTS,
     MAX_REPLY,
     Reply,
@@ -36,9 +39,6 @@ __all__ = ["ENCODINGS", "MAX_REPLY", "Reply", "parse", "parse_names"]
 
 ENCODINGS = ("xml", "json", "yaml", "text")
 """In order of preference: xml's shape is documented without doubt and it carries the session id."""
-
-MAX_DEPTH = 16
-"""Of XML elements; a real reply has two."""
 
 
 def parse(encoding: str, reply: bytes) -> Reply:
@@ -106,7 +106,8 @@ class _Xml:
             # A child is skipped. Pieces of text on both sides of one are not put together to a number.
             texts = [text for each in self._texts if (text := each.strip(BLANK))]
             value = None if len(texts) > 1 else "".join(texts)
-            self.values.add(get("name"), value, get("type"), get("units"))
+            full = len(self._texts) > 1 or len(self._attributes) > 1
+            self.values.add(get("name"), value, get("type"), get("units"), full=full)
         self._depth -= 1
 
     def doctype(self, *_: object) -> None:
@@ -126,7 +127,7 @@ def _xml(text: str) -> Reply:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
         raise RemoteProtocolError(f"extended statistics are no XML: {error}") from error
-    return _understood(found.values, "XML", strange=found.strange, session_id=found.session_id)
+    return found.values.reply("XML", found.session_id, strange=found.strange)
 
 
 def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -138,9 +139,9 @@ def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _integer(digits: str) -> int | None:
-    """None for more than 64 bits: Python refuses the longest ones, and takes its time for long ones."""
-    return int(digits) if len(digits) <= 20 else None
+def _integer(digits: str) -> float:
+    """Infinite for more than 64 bits: Python refuses the longest ones, and takes its time for long ones."""
+    return int(digits) if len(digits) <= 20 else float("inf")
 
 
 def _json(text: str) -> Reply:
@@ -160,84 +161,26 @@ def _json(text: str) -> Reply:
         entries = [(entry.get("name") if isinstance(entry, dict) else None, entry) for entry in document]
     else:
         raise RemoteProtocolError("extended statistics in JSON are neither an object nor a list")
-    strange = False
     for name, entry in entries:
-        if isinstance(entry, dict):
-            values.add(name, entry.get("value"), entry.get("type"), entry.get("units"))
-            strange |= "value" not in entry
-        else:
-            values.add(name, entry)
-            strange |= isinstance(entry, list)
-    return _understood(values, "JSON", strange=strange, session_id=session)
+        _add(values, name, entry)
+    return values.reply("JSON", session)
 
 
-class _Yaml:
-    """The two shapes that hosts send; not YAML at large, which would be a way to send us anything."""
-
-    def __init__(self) -> None:
-        self.values = Values()
-        self._name: str | None = None
-        self._flat: object = ""
-        self._fields: dict[str, object] = {}
-        self._indent = 0
-
-    def line(self, line: str) -> None:
-        indent = len(line) - len(line.lstrip(" \t"))
-        key, value = _yaml_pair(line.strip(BLANK))
-        if not indent:
-            self.finish()
-            if key is None:
-                # Nothing that anybody knows; what is indented below belongs to it.
-                self.values.drop()
-            self._name, self._flat, self._fields, self._indent = key, value, {}, indent
-            return
-        self._indent = self._indent or indent
-        # What is indented further belongs to a field that nobody knows yet.
-        if indent <= self._indent and key is not None:
-            self._fields.setdefault(key, value)
-
-    def finish(self) -> None:
-        if self._name is None:
-            return
-        get = self._fields.get
-        if self._fields and self._flat != "":
-            self.values.drop()
-        elif self._fields:
-            self.values.add(self._name, get("value"), get("type"), get("units"))
-        else:
-            self.values.add(self._name, self._flat)
-        self._name = None
-
-
-_MORE = ("&", "*", "!", "|", ">", "{", "[", "#", "- ", "? ")
-"""What a word of YAML without quotes does not begin with: anchors, references, tags, blocks, collections, comments."""
-_NO_WORD = ()
-"""Stands for such a thing: neither a word nor, as a type or unit, the absence of one."""
-
-
-def _yaml_pair(line: str) -> tuple[str | None, object]:
-    """``key: value`` or ``key:``; no key for anything else. A colon without a space belongs to the key."""
-    key, colon, value = line.partition(": ")
-    if not colon:
-        if not line.endswith(":"):
-            return None, ""
-        key = line[:-1]
-    value = value.strip(BLANK)
-    return _unquoted(key.strip(BLANK)), _NO_WORD if value.startswith(_MORE) else _unquoted(value)
-
-
-def _unquoted(word: str) -> str:
-    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
+def _add(values: Values, name: object, entry: object) -> None:
+    """One statistic of JSON or YAML: flat, or in full."""
+    if isinstance(entry, dict):
+        # In a list a flat word is an object too.
+        full = entry.keys() != {"name", "value"}
+        values.add(name, entry.get("value"), entry.get("type"), entry.get("units"), full=full)
+    else:
+        values.add(name, entry)
 
 
 def _yaml(text: str) -> Reply:
-    found = _Yaml()
-    for line in _lines(text, "YAML"):
-        word = line.strip(BLANK)
-        if word and word not in {"---", "..."} and not word.startswith("#"):
-            found.line(line)
-    found.finish()
-    return _understood(found.values, "YAML", strange=found.values.dropped > 0)
+    values = Values()
+    for name, entry in block_yaml.read(_lines(text.replace("\r\n", "\n"), "YAML")).items():
+        _add(values, name, entry)
+    return values.reply("YAML")
 
 
 def _text(text: str) -> Reply:
@@ -248,7 +191,7 @@ def _text(text: str) -> Reply:
             values.add(name, value)
         elif line.strip(BLANK):
             values.drop()
-    return _understood(values, "text", strange=values.dropped > 0)
+    return values.reply("text")
 
 
 def _lines(text: str, encoding: str) -> list[str]:
@@ -262,16 +205,6 @@ def _lines(text: str, encoding: str) -> list[str]:
         if line.lstrip(BLANK + "\ufeff").startswith(("{", "[", "<", "}", "]")):
             raise RemoteProtocolError(f"extended statistics in {encoding} look like JSON or XML")
     return lines
-
-
-def _understood(values: Values, encoding: str, *, strange: bool, session_id: int = 0) -> Reply:
-    """A reply with something ``strange`` in it, and nothing else, is of a shape that nobody knows, or nonsense.
-
-    An empty one is not: a group may have no statistics.
-    """
-    if strange and not values.found:
-        raise RemoteProtocolError(f"extended statistics of which nothing is understood as {encoding}")
-    return values.reply(session_id)
 
 
 _PARSERS: dict[str, Callable[[str], Reply]] = {"xml": _xml, "json": _json, "yaml": _yaml, "text": _text}

@@ -17,6 +17,9 @@ MAX_REPLY = 64 << 10
 MAX_ELEMENTS = 1024
 """Most statistics (and, in XML, elements; in JSON, keys of one object) of one reply. A real group has 6 to 30."""
 
+MAX_DEPTH = 16
+"""Of XML elements and YAML mappings; a real reply has two."""
+
 MAX_NAME = 128
 MAX_TEXT = 512
 """Longest name, and longest value that is text, characters. Longer ones are left out."""
@@ -48,9 +51,18 @@ class Values:
 
     found: dict[str, ExtendedValue] = field(default_factory=dict)
     dropped: int = 0
+    _read: int = 0
+    """Values: text that can be used, and numbers, also those that are too large."""
+    _full: int = 0
+    _unread: int = 0
+    """Statistics in full (name, type, unit, value, not a flat word): all, and those without a value."""
 
-    def add(self, name: object, raw: object, type_: object = "", units: object = "") -> None:
+    def add(
+        self, name: object, raw: object, type_: object = "", units: object = "", *, full: bool = False
+    ) -> None:
         """Take one statistic, or count it as dropped. Of two with one name the first counts.
+
+        ``full``: it has the shape of a number with type and unit; an empty value is none.
 
         Raises:
             RemoteProtocolError: more than :data:`MAX_ELEMENTS` were given.
@@ -58,6 +70,12 @@ class Values:
         if len(self.found) + self.dropped >= MAX_ELEMENTS:
             raise RemoteProtocolError(f"more than {MAX_ELEMENTS} extended statistics in one reply")
         key, kind, unit, value = _word(name), _word(type_), _word(units), _value(raw)
+        read = value not in (None, "") or _is_number(raw)
+        self._read += read
+        if full:
+            self._full += 1
+            self._unread += not read
+            value = value if read else None
         if not key or key in self.found or kind is None or unit is None or value is None:
             self.dropped += 1
         else:
@@ -67,7 +85,18 @@ class Values:
         """Count something that is no statistic where one is expected."""
         self.add(None, None)
 
-    def reply(self, session_id: int = 0) -> Reply:
+    def reply(self, encoding: str, session_id: int = 0, *, strange: bool = False) -> Reply:
+        """What was found. A reply without statistics is good: a group may have none.
+
+        ``strange``: there was something else where statistics are expected.
+
+        Raises:
+            RemoteProtocolError: it has statistics, and of none the value can be read: it is of a shape that nobody knows.
+        """
+        nothing = not self._read and (self.found or self.dropped or strange)
+        words = all(isinstance(each.value, str) for each in self.found.values())
+        if nothing or (words and self._full == self._unread > 0):
+            raise RemoteProtocolError(f"extended statistics of which nothing is understood as {encoding}")
         return Reply(tuple(self.found.values()), session_id, self.dropped)
 
 
@@ -95,6 +124,13 @@ def _value(raw: object) -> float | int | str | None:
         return None
     # Not a number compares as false. Nothing is added, so that it is never -0.0, which a page would show.
     return raw + 0 if _LEAST <= raw <= _MOST else None
+
+
+def _is_number(raw: object) -> bool:
+    """Whether it is a number, of whatever size."""
+    if isinstance(raw, str):
+        return _NUMBER.fullmatch(raw.strip(BLANK)) is not None
+    return isinstance(raw, int | float)
 
 
 def session_id(raw: object) -> int:

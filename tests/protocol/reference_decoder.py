@@ -20,6 +20,8 @@ import xml.sax.xmlreader
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import yaml as pyyaml
+
 # Id, name, size of the value in bytes; 0 for a text.
 STATISTICS = """
 1 cpu_reservation 4
@@ -176,8 +178,19 @@ def v2(reply: bytes) -> tuple[int, dict[str, int | str]] | None:
     return int.from_bytes(reply[4:12], "little"), values
 
 
-# Extended statistics: name -> (value, type, units).
-Extended = dict[str, tuple[float | int | str, str, str]]
+class Extended(dict[str, tuple[float | int | str, str, str]]):
+    """Extended statistics: name -> (value, type, units). And how many in full had a value, be it too large, or none."""
+
+    valued = 0
+    empty = 0
+
+    def nothing(self) -> bool:
+        """Whether the reply may be refused: it has no value, or none of a statistic in full, but only flat words."""
+        words = all(isinstance(value, str) for value, _, _ in self.values())
+        return not any(value != "" for value, _, _ in self.values()) or (
+            words and self.empty > 0 and not self.valued
+        )
+
 
 DECIMAL = re.compile(r"\A-?[0-9]+(?:\.[0-9]+)?\Z")
 STRANGE = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
@@ -195,8 +208,19 @@ def _usable(text: Any, longest: int) -> str | None:
     return str(text)
 
 
-def _take(found: Extended, name: Any, value: Any, type_: Any = None, units: Any = None) -> None:
+def _take(
+    found: Extended, name: Any, value: Any, type_: Any = None, units: Any = None, full: bool = False
+) -> None:
     """Add what can be used; of two with one name the first counts."""
+    if full:
+        # A number with type and unit is not empty; a word may be.
+        there = isinstance(value, int | float | Decimal)
+        if isinstance(value, str):
+            there = bool(DECIMAL.match(value.strip(WHITE)) or _usable(value, 512))
+        if not there:
+            found.empty += 1
+            return
+        found.valued += 1
     clean, kind, unit = _usable(name, 128), _usable(type_, 128), _usable(units, 128)
     if not clean or kind is None or unit is None or clean in found or value is None:
         return
@@ -296,19 +320,20 @@ def xml_(reply: bytes) -> tuple[int, Extended] | None:
     tag, attributes, inside = tree.root[2][0]
     if tag != "metrics" or tree.document_type:
         return None
-    found: Extended = {}
+    found = Extended()
     for element in inside:
         if isinstance(element, str) or element[0] != "metric":
             continue
         get = element[1].get
         pieces = [each for each in element[2] if isinstance(each, str) and each.strip(WHITE)]
-        if len(pieces) <= 1:
-            _take(found, get("name"), "".join(pieces), get("type"), get("units"))
+        children = any(not isinstance(each, str) for each in element[2])
+        value = "".join(pieces) if len(pieces) <= 1 else None
+        _take(found, get("name"), value, get("type"), get("units"), children or len(element[1]) > 1)
     return _session(attributes.get("session")), found
 
 
 def _session(value: Any) -> int:
-    found: Extended = {}
+    found = Extended()
     _take(found, "session", value)
     number = found.get("session", (0,))[0]
     return number if isinstance(number, int) and number > 0 else 0
@@ -324,8 +349,8 @@ def json_(reply: bytes) -> tuple[int, Extended] | None:
         firsts = dict(reversed(items))
         return {name: firsts[name] for name in dict.fromkeys(name for name, _ in items)}
 
-    def number(digits: str) -> int | None:
-        return int(digits) if len(digits) < 30 else None
+    def number(digits: str) -> float:
+        return int(digits) if len(digits) < 30 else float("inf")
 
     try:
         document = json.loads(text, object_pairs_hook=pairs, parse_int=number)
@@ -336,7 +361,7 @@ def json_(reply: bytes) -> tuple[int, Extended] | None:
         inner = document["metrics"]
         if isinstance(inner, list) or "value" not in inner:
             session, document = _session(document.get("session")), inner
-    found: Extended = {}
+    found = Extended()
     if isinstance(document, dict):
         entries = [(name, entry) for name, entry in document.items()]
     elif isinstance(document, list):
@@ -353,6 +378,7 @@ def json_(reply: bytes) -> tuple[int, Extended] | None:
                 entry.get("value"),
                 entry.get("type"),
                 entry.get("units"),
+                entry.keys() != {"name", "value"},
             )
         else:
             _take(found, name if name is not None else "", entry)
@@ -364,60 +390,63 @@ def _framed(text: str) -> bool:
     return re.search(r"^[ \t\r\ufeff]*[{}<\[\]]", text, re.MULTILINE) is not None
 
 
-YAML_KEY = re.compile(r"\A(?P<key>.*?)(?:: (?P<value>.*)|:)\Z", re.DOTALL)
-
-
 def yaml(reply: bytes) -> tuple[int, Extended] | None:
-    """Statistics; the encoding has no session id."""
+    """Statistics by what PyYAML reads; the encoding has no session id."""
     text = _decoded(reply)
     if text is None or _framed(text):
         return None
-    blocks: list[tuple[str, list[str]]] = []
-    for line in text.split("\n"):
-        bare = line.strip(WHITE)
-        if not bare or bare in ("---", "...") or bare[0] == "#":
-            continue
-        if line[0] in " \t":
-            if blocks:
-                blocks[-1][1].append(line)
+    try:
+        node = pyyaml.compose(text, Loader=pyyaml.SafeLoader)
+    except (pyyaml.YAMLError, RecursionError):
+        return None
+    if node is None or (isinstance(node, pyyaml.ScalarNode) and node.value == "" and not node.style):
+        return 0, Extended()
+    if not isinstance(node, pyyaml.MappingNode):
+        return None
+    found = Extended()
+    for key, entry in node.value:
+        name = _yaml_scalar(key)
+        if isinstance(entry, pyyaml.MappingNode):
+            fields = {str(_yaml_scalar(each)): _yaml_scalar(value) for each, value in entry.value}
+            _take(found, name, fields.get("value"), fields.get("type"), fields.get("units"), True)
         else:
-            blocks.append((bare, []))
-    found: Extended = {}
-    for head, lines in blocks:
-        name, flat = _yaml_pair(head)
-        if name is None:
-            continue
-        fields: dict[str, Any] = {}
-        depth = None
-        for line in lines:
-            indent = len(line) - len(line.lstrip(" \t"))
-            depth = depth or indent
-            key, value = _yaml_pair(line.strip(WHITE))
-            if indent <= depth and key is not None and key not in fields:
-                fields[key] = value
-        if not fields:
-            _take(found, name, flat)
-        elif flat == "":
-            _take(found, name, fields.get("value"), fields.get("type"), fields.get("units"))
+            _take(found, name, _yaml_scalar(entry))
     return 0, found
 
 
-def _yaml_pair(line: str) -> tuple[str | None, Any]:
-    """False as value: no plain word (YAML 1.2.2, 7.3.3)."""
-    match = YAML_KEY.match(line)
-    if match is None:
-        return None, ""
-    value = (match["value"] or "").strip(WHITE)
-    if re.match(r"[&*!|>{\[#]|[-?] ", value):
-        return _bare(match["key"].strip(WHITE)), False
-    return _bare(match["key"].strip(WHITE)), _bare(value)
+def _yaml_scalar(node: Any) -> Any:
+    """A scalar as YAML 1.1 means it; a list, which is no value, for a collection or what is neither text nor number."""
+    if not isinstance(node, pyyaml.ScalarNode):
+        return []
+    kind = node.tag.rpartition(":")[2]
+    if node.value == "" or (kind == "str" and (node.style or not YAML_12.fullmatch(node.value))):
+        return node.value
+    if kind not in ("int", "float") or not PLAIN_DECIMAL.fullmatch(node.value) or len(node.value) > 42:
+        return []
+    return pyyaml.SafeLoader("").construct_object(node)
 
 
-def _bare(word: str) -> str:
-    for quote in "\"'":
-        if len(word) >= 2 and word.startswith(quote) and word.endswith(quote):
-            return word[1:-1]
-    return word
+YAML_12 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+")
+"""Numbers of YAML 1.2's core schema, of which YAML 1.1 takes some for text: neither is published."""
+PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+
+
+YAML_LINES = re.compile(
+    r"""(?:(?P<full>[a-z][A-Za-z0-9.]*):\n(?P<indent>[ ]+)type:[ ][a-z]*\n(?P=indent)units:[ ][A-Za-z]*\n
+    (?P=indent)value:[ ]-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,9})?(?:\n|\Z)
+    |(?P<flat>[a-z][A-Za-z0-9.]*):[ ][A-Z][A-Za-z]+(?:[ ][A-Za-z0-9.]+)*(?:\n|\Z))""".replace("\n    ", "")
+)
+
+
+def is_guides_yaml(text: str) -> bool:
+    """Whether it is made of the two shapes of the guide, no name twice, and of nothing else: it must be read."""
+    at, names = 0, set[str]()
+    while match := YAML_LINES.match(text, at):
+        at, name = match.end(), match["full"] or match["flat"]
+        if name in names:
+            return False
+        names.add(name)
+    return at == len(text)
 
 
 def text(reply: bytes) -> tuple[int, Extended] | None:
@@ -425,7 +454,7 @@ def text(reply: bytes) -> tuple[int, Extended] | None:
     whole = _decoded(reply)
     if whole is None or _framed(whole):
         return None
-    found: Extended = {}
+    found = Extended()
     for line in whole.split("\n"):
         match = re.match(r"\A([^=]*)=(.*)\Z", line, re.DOTALL)
         if match:

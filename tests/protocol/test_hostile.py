@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 
 from exporter.catalogue import STATISTICS
+from exporter.errors import RemoteProtocolError
+from exporter.protocol import stat_get
 from tests.protocol import hostile
 from tests.protocol import reference_decoder as reference
 
@@ -25,6 +27,30 @@ def test_the_other_decoder_has_the_statistics_of_the_catalogue() -> None:
     """One that is younger than the reference is not judged."""
     known = [(row.id, row.key) for row in STATISTICS][: len(reference.TABLE)]
     assert [(id_, name) for id_, name, _ in reference.TABLE] == known
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        ("xml", b"<metrics><metric name='version'>VMware</metric></metrics>"),
+        ("xml", b"<metrics><metric name='a' units='KB'>5</metric><metric name='b' units='KB'/></metrics>"),
+        ("json", b'{"version": "VMware"}'),
+        ("json", b'{"a": {"type": "static", "value": "x"}, "b": {"type": "static"}}'),
+        ("yaml", b"a:\n    type: instant\n    units: KB\n    value: -0.5\nversion: VMware ESXi 7.0"),
+        ("text", b"version = VMware\nb =\n"),
+    ],
+)
+def test_a_refusal_without_a_reason_would_be_noticed(
+    encoding: str, reply: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hostile.judge_extended(encoding, reply) == "ok"
+
+    def refuse(*_: object) -> None:
+        raise RemoteProtocolError("no")
+
+    monkeypatch.setattr(stat_get, "parse", refuse)
+    with pytest.raises(AssertionError, match="refused"):
+        hostile.judge_extended(encoding, reply)
 
 
 @pytest.mark.parametrize(
