@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.commands.ha_desk import HELD, NO, NOBODY, NOT_NOTED, OK, Desk, complain, not_noted, off
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
@@ -70,12 +70,14 @@ def disable(desk: Desk, seconds: float | None) -> int:
         complain(
             f"{problem}. Without that note an exporter that runs, or starts, switches monitoring on again within seconds: "
             "stop it, or make room and repeat this"
+            if maintenance.left() is None
+            else f"{problem}. What was noted before stands. Maintenance: {_until(maintenance)}"
         )
         return NOT_NOTED
     if desk.unseen or stranger:
         complain(desk.unseen or UNSEEN.format(path=desk.path))
         return HELD
-    if not noted:
+    if not noted and maintenance.left() is None:
         print(
             f"no exporter holds {desk.path}; one that starts switches monitoring on again, and --for keeps it from that"
         )
@@ -119,21 +121,24 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     try:
         if stranger:
             complain(UNSEEN.format(path=desk.path))
+            if maintenance.left() is not None:
+                complain(f"nothing was changed. Maintenance: {_until(maintenance)}")
             return HELD
+        maintenance.end()
         if not unattended:
             complain(
-                "no exporter is there to send heartbeats: 30 s after this vSphere HA would reset the machine. Start the "
-                "exporter with --ha.enabled; it switches monitoring on by itself. --unattended does it all the same"
+                f"maintenance is over. {_unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
+                "--ha.enabled switches monitoring on once health is good. --unattended switches it on at once, though 30 s "
+                "later vSphere HA would reset the machine"
             )
             return NOBODY
-        maintenance.end()
         # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
         held.note(max(held.before.leftover, Leftover.MONITORING, key=[*Leftover].index))
         code = desk.monitor.enable()
     finally:
         held.release()
     if code is not Code.OK:
-        complain(f"the host answered {code.words}")
+        complain(f"maintenance is over, and monitoring was not switched on: the host answered {code.words}")
         return NO
     print("monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one")
     return OK
@@ -224,6 +229,20 @@ def _forget(desk: Desk) -> bool:
         return held.note(Leftover.NOTHING)
     finally:
         held.release()
+
+
+def _unwatched(desk: Desk) -> str:
+    """Whether monitoring is on where nobody beats."""
+    try:
+        on = desk.monitor.is_enabled()
+    except VMGuestError as error:
+        return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
+    if on:
+        return (
+            "Monitoring is on from before: unless an exporter starts within 30 s of the last heartbeat, vSphere HA resets "
+            "this VM (vmguest-exporter ha disable keeps it from that)."
+        )
+    return "Monitoring is off, and stays so for now."
 
 
 def _until(maintenance: Maintenance) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from exporter.ha import sturdy
 from exporter.ha.rules import SHORTAGES, Health
 from exporter.ha.running_clock import TICK, RunningClock
 
@@ -24,6 +25,10 @@ class Kept:
 
     failures: int = 0
     memory: LookMemory = ()
+    successes: int = 0
+    """Good looks in a row; at least as many as make it good where it is good."""
+    awaited: float = 0.0
+    """Seconds for which a clear result has been waited for, where there is none."""
 
 
 class Remembering(Protocol):
@@ -101,6 +106,12 @@ class _Seen:
     """Since when a clear result is awaited: later by all time for which the exporter itself could not look."""
     blind_since: float | None = None
     """When the look began that it could not take, until the next one begins."""
+    awaited: float = 0.0
+    """Seconds for which predecessors have waited for one."""
+    failed_here: bool = False
+    """A look has failed in this process."""
+    was_good: bool = False
+    """It was good for a predecessor, and has not been bad since: the first good look makes it good again."""
     failures: int = 0
     successes: int = 0
     own_faults: int = 0
@@ -118,16 +129,30 @@ class CheckState:
         self.timing = timing
         self._seen = _Seen(None, now, now)
 
-    def failures(self, now: float) -> int:
-        """For a successor: looks that have failed in a row, all that it takes where the check is bad."""
-        seen, enough = self._seen, self.timing.failures
-        if Health.BAD in {seen.health, self.judge(now)[0]}:
-            return enough
-        return min(seen.failures + self._missed(seen, now, GRACE), enough)
+    def kept(self, now: float, memory: LookMemory = ()) -> Kept:
+        """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
+        seen, timing = self._seen, self.timing
+        missed = self._missed(seen, now, GRACE)
+        bad = Health.BAD in {seen.health, self.judge(now)[0]}
+        good = seen.was_good or seen.health is Health.GOOD
+        in_a_row = 0 if missed else min(seen.successes, timing.successes - 1)
+        return Kept(
+            timing.failures if bad else min(seen.failures + missed, timing.failures),
+            memory,
+            timing.successes if good else in_a_row,
+            seen.awaited + self._waited(seen, now) if seen.health is Health.UNKNOWN else 0.0,
+        )
 
-    def goes_on(self, failures: int) -> None:
-        """``failures`` of a predecessor count on, and are a verdict only with a fresh look that fails too."""
-        self._seen = replace(self._seen, failures=min(failures, self.timing.failures - 1))
+    def goes_on(self, kept: Kept) -> None:
+        """What a predecessor has found counts on, and is a verdict only with a fresh look that finds the same."""
+        timing = self.timing
+        self._seen = replace(
+            self._seen,
+            failures=min(kept.failures, timing.failures - 1),
+            successes=min(kept.successes, timing.successes - 1),
+            was_good=kept.successes >= timing.successes and kept.failures < timing.failures,
+            awaited=kept.awaited,
+        )
 
     def begin(self, now: float) -> None:
         seen = self._seen
@@ -142,13 +167,27 @@ class CheckState:
             problem = f"the answer took longer than {timing.timeout:g} s"
         if problem is None:
             successes = seen.successes + 1
-            good = seen.health is Health.GOOD or successes >= timing.successes
+            good = seen.was_good or seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
-            self._seen = _Seen(None, now, seen.born, None, 0, successes, health=health, reason=seen.reason)
+            self._seen = replace(
+                self._looked(now), was_good=False, failures=0, successes=successes, health=health
+            )
             return
         failures = seen.failures + max(1, missed)
-        health = Health.BAD if failures >= timing.failures else seen.health
-        self._seen = _Seen(None, now, seen.born, None, failures, health=health, reason=problem)
+        bad = failures >= timing.failures
+        self._seen = replace(
+            self._looked(now),
+            failed_here=True,
+            was_good=seen.was_good and not bad,
+            failures=failures,
+            successes=0,
+            health=Health.BAD if bad else seen.health,
+            reason=problem,
+        )
+
+    def _looked(self, now: float) -> _Seen:
+        """A look has come back, and said something."""
+        return replace(self._seen, begun=None, idle_since=now, blind_since=None, own_faults=0, spoiled=0)
 
     def not_looked(self, now: float, why: str) -> None:
         """The look that had begun came to nothing, by no fault of what is checked."""
@@ -182,9 +221,7 @@ class CheckState:
 
     def not_known(self, now: float, why: str) -> None:
         """It is too early for a verdict."""
-        self._seen = replace(
-            self._seen, begun=None, idle_since=now, born=now, own_faults=0, spoiled=0, reason=why
-        )
+        self._seen = replace(self._looked(now), born=now, awaited=0.0, reason=why)
 
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""
@@ -197,10 +234,15 @@ class CheckState:
             return Health.GOOD, ""
         # Good and bad in turn, and never enough of either: that is no way to go on for ever.
         limit = max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
-        looked_until = now if seen.blind_since is None else seen.blind_since
-        if seen.health is Health.UNKNOWN and looked_until - seen.born > limit:
+        waited = self._waited(seen, now) + (seen.awaited if seen.failed_here else 0.0)
+        if seen.health is Health.UNKNOWN and waited > limit:
             return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
         return seen.health, seen.reason
+
+    @staticmethod
+    def _waited(seen: _Seen, now: float) -> float:
+        """Seconds in this process for which a clear result was waited for, and somebody could look."""
+        return (now if seen.blind_since is None else seen.blind_since) - seen.born
 
     def _missed(self, seen: _Seen, now: float, grace: float) -> int:
         """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone."""
@@ -233,19 +275,28 @@ class CheckRunner:
 
     def kept(self, now: float) -> Kept:
         """For a successor of this process."""
-        return Kept(self._state.failures(now), getattr(self._probe, "memory", ()))
+        return self._state.kept(now, getattr(self._probe, "memory", ()))
 
     def goes_on(self, kept: Kept) -> None:
         """Before :meth:`start`: what a predecessor has found counts on."""
-        self._state.goes_on(kept.failures)
+        self._state.goes_on(kept)
         if kept.memory and hasattr(self._probe, "memory"):
             self._probe.memory = kept.memory
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            begun = self._clock()
+        sturdy.keep_on(self._turn, f"check {self.name}")
+
+    def _turn(self) -> bool:
+        if self._stop.is_set():
+            return False
+        begun = self._clock()
+        try:
             self._look(begun)
-            self._stop.wait(self._state.pause(begun, self._clock()))
+        except Exception as error:
+            # Whatever fails here is the exporter's: what is checked has no part in it.
+            self._state.not_looked(self._clock(), f"the exporter could not look: {type(error).__name__}")
+            raise
+        return not self._stop.wait(self._state.pause(begun, self._clock()))
 
     def _look(self, begun: float) -> None:
         state, stood = self._state, self._clock.stood

@@ -41,7 +41,7 @@ def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
 def reports(process: subprocess.Popen[bytes]) -> Iterator[Message]:
     """What it says, until it ends."""
     reader = LineReader()
-    while process.stdout is not None and (data := process.stdout.read(65536)):
+    while process.stdout is not None and not process.stdout.closed and (data := process.stdout.read(65536)):
         yield from map(decode, reader.feed(data))
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha import heart_process, messages, metrics
+from exporter.ha import heart_process, messages, metrics, sturdy
 from exporter.ha.happened import Happened
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
@@ -94,6 +94,7 @@ class Heartbeat:
         self._life = threading.Lock()
         """Around the decision to start a heart: none is started beside a stop."""
         self._threads: list[threading.Thread] = []
+        self._listener: threading.Thread | None = None
 
     @property
     def pid(self) -> int | None:
@@ -109,8 +110,12 @@ class Heartbeat:
             VMGuestError: heartbeats are required and not possible; the message says what to change.
         """
         self._spawn()
-        self._thread(self._listen, "ha-heart")
-        self._thread(self._feed, "ha-news")
+        try:
+            self._listener = self._thread(self._listen, "ha-heart")
+            self._thread(self._feed, "ha-news")
+        except RuntimeError as error:
+            self.stop()
+            raise VMGuestError(f"no heartbeats: {error}") from error
         self._wait(lambda: bool(self._refusal) or not self._newborn, START_LIMIT)
         if self._refusal:
             self._over.set()
@@ -145,11 +150,14 @@ class Heartbeat:
     def _hand_back(self, deadline: float) -> bool:
         """Until Disable is confirmed, or ``deadline``: whoever has to be started for it."""
         attempts = 0
+        heard = self._listener is not None and self._listener.is_alive()
         while True:
             process = self._process
             if process is not None:
                 self._heard_at = self._clock()
-                status = heart_process.end(process, deadline, lambda: self._heard_at, self._clock)
+                status = heart_process.end(
+                    process, deadline, self._last_word if heard else self._clock, self._clock
+                )
                 if status == messages.STOPPED:
                     return True
                 # It has used up the whole time limit, and said so.
@@ -171,17 +179,31 @@ class Heartbeat:
             attempts += 1
             self._process = None
             self._spawn()
-            self._thread(self._listen, "ha-heart")
+            try:
+                self._thread(self._listen, "ha-heart")
+                heard = True
+            except RuntimeError:
+                # Nobody hears whether it hangs, so that it gets all of the time there is.
+                heard = False
+
+    def _last_word(self) -> float:
+        return self._heard_at
 
     def families(self) -> list[Family]:
         """Where the heartbeats stand, for every output."""
         report = metrics.total(self._before, self._report)
         return metrics.families(report, self._summary, self._created, dry_run=self._settings.dry_run)
 
-    def _thread(self, work: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        self._threads.append(thread)
+    def _thread(self, turn: Callable[[], bool], name: str) -> threading.Thread:
+        """Do ``turn`` again and again until it says False.
+
+        Raises:
+            RuntimeError: the system has no thread to spare.
+        """
+        thread = threading.Thread(target=sturdy.keep_on, args=(turn, name), name=name, daemon=True)
         thread.start()
+        self._threads.append(thread)
+        return thread
 
     def _join(self) -> None:
         for thread in self._threads:
@@ -199,8 +221,10 @@ class Heartbeat:
             settings = replace(settings, bad_for=last.bad_for, leftover=last.leftover)
         try:
             process = heart_process.spawn([*self._program, settings.argument])
-        except OSError as error:
-            log.critical("the heart can't be started", extra={"error": error.strerror})
+        except (OSError, MemoryError) as error:
+            log.critical(
+                "the heart can't be started", extra={"error": getattr(error, "strerror", "no memory")}
+            )
             return
         with self._lock:
             self._process = process
@@ -209,16 +233,17 @@ class Heartbeat:
 
     # HealthUpdate
 
-    def _feed(self) -> None:
+    def _feed(self) -> bool:
         # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
-        period = min(1.0, self._settings.interval / 5)
-        while not self._over.wait(period):
-            self._summary = self._judge()
-            self._update = self._latest()
-            self._tell(self._update)
-            # Once the heart has the lock. A dry run leaves nothing behind.
-            if not self._newborn and not self._settings.dry_run:
-                self._kept.write(self._summary.kept)
+        if self._over.wait(min(1.0, self._settings.interval / 5)):
+            return False
+        self._summary = self._judge()
+        self._update = self._latest()
+        self._tell(self._update)
+        # Once the heart has the lock. A dry run leaves nothing behind.
+        if not self._newborn and not self._settings.dry_run:
+            self._kept.write(self._summary.kept)
+        return True
 
     def _latest(self) -> HealthUpdate:
         summary = self._summary
@@ -232,17 +257,17 @@ class Heartbeat:
 
     # Reports
 
-    def _listen(self) -> None:
-        while True:
-            begun, process = self._clock(), self._process
-            if process is not None and not self._attend(process):
-                return
-            died_young = self._clock() - begun < 10 * RESTART_PAUSE
-            self._over.wait(RESTART_PAUSE if died_young else 0)
-            with self._life:
-                if self._over.is_set():
-                    return
-                self._spawn()
+    def _listen(self) -> bool:
+        begun, process = self._clock(), self._process
+        if process is not None and not self._attend(process):
+            return False
+        died_young = self._clock() - begun < 10 * RESTART_PAUSE
+        self._over.wait(RESTART_PAUSE if died_young else 0)
+        with self._life:
+            if self._over.is_set():
+                return False
+            self._spawn()
+        return True
 
     def _attend(self, process: subprocess.Popen[bytes]) -> bool:
         """Take a heart's reports until it ends; whether another one is wanted."""

@@ -1,7 +1,7 @@
 """What the checks have found, for an exporter that starts after this one was killed: it need not find it anew.
 
-One small file beside the lock: the boot's id, and by check how many looks in a row have failed and what the probe
-remembers. Without it an exporter that is restarted again and again would never come to a bad verdict. What it says is
+One small file beside the lock: the boot's id, and by check how many looks in a row have failed or were good, for how
+long a clear result was waited for, and what the probe remembers. Without it an exporter that is restarted again and again would never come to a bad verdict. What it says is
 never a verdict: that takes a fresh look.
 """
 
@@ -13,14 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from exporter.ha.check_runner import Kept
-from exporter.ha.lock import BOOT_ID, boot
+from exporter.ha.lock import BOOT_ID, beside, boot
 
 
 class KeptChecks:
     """That of the exporter whose lock is ``lock_file``. None of the calls fails: what is lost is found anew."""
 
     def __init__(self, lock_file: str, *, boot_id: Path = BOOT_ID) -> None:
-        self.path = Path(lock_file).with_suffix(".checks")
+        self.path = beside(lock_file, "checks")
+        self._new = beside(str(self.path), "new")
         self._boot_id = boot_id
         self._written: Mapping[str, Kept] | None = None
 
@@ -31,21 +32,29 @@ class KeptChecks:
             if found["boot"] != boot(self._boot_id):
                 return {}
             return {
-                str(name): Kept(max(0, int(failures)), tuple(map(int, memory)))
-                for name, (failures, memory) in found["checks"].items()
+                str(name): Kept(
+                    max(0, int(failures)),
+                    tuple(map(int, memory)),
+                    max(0, int(successes)),
+                    max(0.0, min(float(awaited), 1e6)),
+                )
+                for name, (failures, memory, successes, awaited) in found["checks"].items()
             }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             return {}
 
     def write(self, kept: Mapping[str, Kept]) -> None:
         """From now on a successor finds this. Where it can't be written it finds nothing: nothing old either."""
         if kept == self._written:
             return
-        checks = {name: (each.failures, each.memory) for name, each in kept.items()}
-        new = self.path.with_suffix(".checks.new")
+        checks = {
+            name: (each.failures, each.memory, each.successes, each.awaited) for name, each in kept.items()
+        }
         try:
-            new.write_text(json.dumps({"boot": boot(self._boot_id), "checks": checks}), encoding="utf-8")
-            new.replace(self.path)
+            self._new.write_text(
+                json.dumps({"boot": boot(self._boot_id), "checks": checks}), encoding="utf-8"
+            )
+            self._new.replace(self.path)
         except OSError:
             self.clear()
             return
@@ -54,6 +63,6 @@ class KeptChecks:
     def clear(self) -> None:
         """An orderly stop: the next one begins anew."""
         self._written = None
-        for path in (self.path, self.path.with_suffix(".checks.new")):
+        for path in (self.path, self._new):
             with suppress(OSError):
                 path.unlink(missing_ok=True)

@@ -84,6 +84,11 @@ class Lock:
         os.close(self._descriptor)
 
 
+def beside(path: str, name: str) -> Path:
+    """The file ``name`` of the exporter whose lock is ``path``: no other lock in that directory has the same."""
+    return Path(f"{path}.{name}")
+
+
 def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None:
     """Take the lock at ``path``; None when another process holds it (:func:`holder` says which).
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exporter.errors import ConfigError
-from exporter.ha.lock import BOOT_ID, boot
+from exporter.ha.lock import BOOT_ID, beside, boot
 from exporter.ha.rules import SHORTAGES
 
 
@@ -34,7 +34,7 @@ class Maintenance:
         clock: Callable[[], float] = boottime,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.path = Path(lock_file).with_suffix(".maintenance")
+        self.path = beside(lock_file, "maintenance")
         self._boot_id = boot_id
         self._clock = clock
         self._tell = tell
@@ -96,7 +96,7 @@ class Maintenance:
         Raises:
             ConfigError: it can't be written.
         """
-        new = self.path.with_suffix(".new")
+        new = beside(str(self.path), "new")
         try:
             # World-readable: the exporter may run as another user than whoever calls this.
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)

@@ -123,7 +123,9 @@ class Policy:
     def _maintain(self, *, wanted: bool) -> None:
         if wanted and not self._maintenance:
             self.reporter.tell(
-                "warning", "Maintenance: monitoring is handed back to vSphere HA until its end."
+                "warning",
+                "Maintenance: monitoring is handed back to vSphere HA. `vmguest-exporter ha status` tells until when, "
+                "`vmguest-exporter ha enable` ends it.",
             )
         elif self._maintenance and not wanted:
             self.reporter.tell("warning", "Maintenance is over: monitoring is enabled once health is good.")

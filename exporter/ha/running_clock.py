@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from exporter.ha import sturdy
 from exporter.ha.maintenance import boottime
 
 TICK = 0.1
@@ -54,5 +55,9 @@ class RunningClock:
         self._over.set()
 
     def _tick(self) -> None:
-        while not self._over.wait(TICK):
-            self()
+        sturdy.keep_on(self._next, "the clock of the checks")
+
+    def _next(self) -> bool:
+        over = self._over.wait(TICK)
+        self()
+        return not over

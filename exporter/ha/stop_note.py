@@ -13,7 +13,7 @@ import logging
 import os
 from pathlib import Path
 
-from exporter.ha.lock import BOOT_ID, boot
+from exporter.ha.lock import BOOT_ID, beside, boot
 
 log = logging.getLogger("exporter.ha")
 
@@ -22,7 +22,7 @@ class StopNote:
     """That of the exporter whose lock is ``lock_file``. The calls that write say whether they could, and never fail."""
 
     def __init__(self, lock_file: str, *, boot_id: Path = BOOT_ID) -> None:
-        self.path = Path(lock_file).with_suffix(".stopping")
+        self.path = beside(lock_file, "stopping")
         self._boot_id = boot_id
 
     def write(self) -> bool:

@@ -193,7 +193,59 @@ def test_enable_without_a_heart_is_refused(desk: Desk, capsys: pytest.CaptureFix
     """Nobody would beat: a reset 30 s later."""
     assert desk.run("enable") == command.NOBODY
     assert not desk.monitor.enabled
-    assert "--unattended does it all the same" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Monitoring is off, and stays so for now. No exporter is there to send heartbeats" in said
+    assert "--unattended switches it on at once" in said
+
+
+@pytest.mark.parametrize("seconds", [60.0, math.inf])
+def test_enable_without_a_heart_ends_the_maintenance_and_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], seconds: float
+) -> None:
+    """Found by a stranger: "start it, it switches monitoring on by itself", and the note kept that from it for good."""
+    Maintenance(desk.lock_file).begin(seconds)
+    assert desk.run("enable") == command.NOBODY
+    assert Maintenance(desk.lock_file).left() is None
+    assert "maintenance is over." in capsys.readouterr().err
+    assert not desk.monitor.enabled
+
+
+def test_enable_after_a_crash_says_that_monitoring_is_on_and_nobody_beats(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.run("enable", "--unattended")
+    capsys.readouterr()
+    assert desk.run("enable") == command.NOBODY
+    said = capsys.readouterr().err
+    assert "Monitoring is on from before: unless an exporter starts" in said
+    assert "stays so" not in said
+
+    def away(_: WireAppMonitor) -> bool:
+        raise RefusedError("unreachable")
+
+    monkeypatch.setattr(WireAppMonitor, "is_enabled", away)
+    assert desk.run("enable") == command.NOBODY
+    assert "Whether monitoring is on is not known: unreachable." in capsys.readouterr().err
+
+
+def test_enable_beside_a_stranger_changes_nothing_and_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    Maintenance(desk.lock_file).begin(math.inf)
+    assert desk.run("enable") == command.HELD
+    assert Maintenance(desk.lock_file).left() == math.inf
+    assert "nothing was changed. Maintenance: without an end" in capsys.readouterr().err
+
+
+def test_disable_without_a_heart_in_a_maintenance_says_that_it_goes_on(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Maintenance(desk.lock_file).begin(math.inf)
+    assert desk.run("disable") == command.OK
+    said = capsys.readouterr().out
+    assert "maintenance: without an end" in said
+    assert "switches monitoring on again" not in said
 
 
 @pytest.mark.parametrize("call", ["is-enabled", "get-app-status", "post-app-state ok"])

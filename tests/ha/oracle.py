@@ -70,6 +70,17 @@ class Host:
         raise AssertionError(f"no such command: {text}")
 
 
+@dataclass(frozen=True)
+class Inheritance:
+    """What a killed process leaves of its check: looks in a row, all that it takes where it is bad; whether it was good;
+    seconds for which a clear result was waited for, where there is none."""
+
+    failed: int = 0
+    good: int = 0
+    was_good: bool = False
+    waited: float = 0.0
+
+
 @dataclass
 class Check:
     """What is known of the one thing that is checked, by what each look found. Times: seconds in which somebody could look.
@@ -92,16 +103,36 @@ class Check:
     waited: float = 0.0
     """Seconds until ``mark`` for which a clear result was waited for, without those in which the exporter could not look."""
     mark: float = 0.0
+    good_row: int = 0
+    """Good looks in a row that a process before this one has seen, until the first that fails."""
+    waited_before: float = 0.0
+    """The same, by those whom this one follows. It counts with a fresh look that failed."""
+    failed_here: bool = False
+    good_before: bool = False
+    """Those whom it follows knew it to be good, and nothing has made it bad since."""
 
-    def handed_over(self, at: float) -> int:
-        """Failed looks in a row, for the check of a process that follows a killed one: all it takes where it is bad."""
-        if "bad" in {self.known, self.verdict(at)}:
-            return self.failures
-        return min(self.in_a_row.count("bad") + self._late(at, 2.0), self.failures)
+    def handed_over(self, at: float) -> Inheritance:
+        """For the check of a process that follows a killed one."""
+        bad = "bad" in {self.known, self.verdict(at)}
+        late = self._late(at, 2.0)
+        failed = min(self.in_a_row.count("bad") + late, self.failures)
+        return Inheritance(
+            self.failures if bad else failed,
+            0 if late else self.good_row + self.in_a_row.count("good"),
+            self.known == "good" or self.good_before,
+            self.waited_before + self._all_waited(at) if self.known == "unknown" else 0.0,
+        )
 
-    def goes_on(self, failed: int) -> None:
+    def goes_on(self, left: Inheritance) -> None:
         """A fresh look decides: what was handed over is no verdict by itself."""
-        self.in_a_row = ["bad"] * min(failed, self.failures - 1)
+        self.in_a_row = ["bad"] * min(left.failed, self.failures - 1)
+        self.good_row = min(left.good, self.successes - 1)
+        self.good_before = left.was_good and left.failed < self.failures
+        self.waited_before = left.waited
+
+    def _all_waited(self, at: float) -> float:
+        blind = (self.blind or self.spoiled) and self.begun is None
+        return self.waited + (0.0 if blind else at - self.mark)
 
     def begin(self, at: float) -> None:
         if not (self.blind or self.spoiled):
@@ -122,6 +153,7 @@ class Check:
             return
         self.blind = 0
         self.waited = 0.0 if found == "unknown" else self.waited + at - self.mark
+        self.waited_before = 0.0 if found == "unknown" else self.waited_before
         self.mark = at
         if found == "unknown":
             return
@@ -129,10 +161,12 @@ class Check:
         if self.in_a_row and self.in_a_row[-1] != found:
             self.in_a_row.clear()
         self.in_a_row += [found] * max(1, late)
-        if found == "bad" and len(self.in_a_row) >= self.failures:
-            self.known = "bad"
-        elif found == "good" and (self.known == "good" or len(self.in_a_row) >= self.successes):
-            self.known = "good"
+        if found == "bad":
+            self.failed_here, self.good_row = True, 0
+            if len(self.in_a_row) >= self.failures:
+                self.known, self.good_before = "bad", False
+        elif self.known == "good" or self.good_before or self.good_row + len(self.in_a_row) >= self.successes:
+            self.known, self.good_before = "good", False
 
     def _late(self, at: float, patience: float) -> int:
         """A look that hangs is a failed one, and so is each that it keeps from being taken."""
@@ -146,8 +180,8 @@ class Check:
         if failed >= self.failures:
             return "bad"
         limit = max(self.failures, self.successes) * (self.interval + self.timeout)
-        waiting = 0.0 if (self.blind or self.spoiled) and self.begun is None else at - self.mark
-        return "bad" if self.known == "unknown" and self.waited + waiting > limit else self.known
+        waited = self._all_waited(at) + (self.waited_before if self.failed_here else 0.0)
+        return "bad" if self.known == "unknown" and waited > limit else self.known
 
 
 @dataclass

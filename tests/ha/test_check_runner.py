@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.ha import sturdy
 from exporter.ha.check_runner import (
     AGAIN,
     GRACE,
@@ -435,9 +436,9 @@ def test_a_shortage_of_a_moment_is_no_fault_for_a_whole_interval() -> None:
 def test_failures_of_before_a_restart_count_on_with_a_fresh_one(failed: int) -> None:
     state = CheckState(TIMING, 0)
     now = results(state, 0, None, None, *["down"] * failed)
-    assert state.failures(now) == failed
+    assert state.kept(now).failures == failed
     after = CheckState(TIMING, 0)
-    after.goes_on(state.failures(now))
+    after.goes_on(state.kept(now))
     assert after.judge(0)[0] is Health.UNKNOWN, "it is no verdict"
     for more in range(1, 4):
         results(after, 10 * more, "down")
@@ -446,37 +447,37 @@ def test_failures_of_before_a_restart_count_on_with_a_fresh_one(failed: int) -> 
 
 def test_a_good_look_after_a_restart_clears_what_was_before(time: Time) -> None:
     after = CheckState(TIMING, 0)
-    after.goes_on(3)
-    assert after.failures(0) == 2
+    after.goes_on(Kept(3))
+    assert after.kept(0).failures == 2
     now = results(after, 0, None, "down", "down")
     assert after.judge(now)[0] is Health.UNKNOWN
-    assert after.failures(now) == 2
+    assert after.kept(now).failures == 2
 
 
 def test_a_look_that_hangs_after_a_restart_is_a_fresh_failure() -> None:
     after = CheckState(TIMING, 0)
-    after.goes_on(3)
+    after.goes_on(Kept(3))
     after.begin(0)
     assert after.judge(5 + GRACE)[0] is Health.UNKNOWN
     assert after.judge(5.1 + GRACE)[0] is Health.BAD
-    assert after.failures(5.1 + GRACE) == 3
+    assert after.kept(5.1 + GRACE).failures == 3
 
 
 def test_bad_health_is_handed_over_though_the_last_look_was_good() -> None:
     state = CheckState(TIMING, 0)
     now = results(state, 0, "down", "down", "down", None)
     assert state.judge(now)[0] is Health.BAD
-    assert state.failures(now) == 3
+    assert state.kept(now).failures == 3
 
 
 def test_a_spoiled_look_and_an_own_fault_leave_what_is_handed_over() -> None:
     state = CheckState(TIMING, 0)
-    state.goes_on(2)
+    state.goes_on(Kept(2))
     state.begin(0)
     assert state.spoils(1, 8.0)
     state.begin(1)
     state.not_looked(2, "no files")
-    assert state.failures(2) == 2
+    assert state.kept(2).failures == 2
 
 
 def test_what_a_probe_remembers_is_handed_over(time: Time) -> None:
@@ -494,3 +495,105 @@ def test_what_a_probe_remembers_is_handed_over(time: Time) -> None:
     runner = CheckRunner("shop", lambda _: None, TIMING, time.running)
     runner.goes_on(Kept(1, (7, 8)))
     assert runner.kept(time.running()) == Kept(1)
+
+
+FLAPPING = CheckTiming(interval=1, timeout=1, failures=3, successes=3)
+
+
+def flaps(state: CheckState, now: float, looks: int, begin: int = 0) -> set[Health]:
+    """Bad and good in turn, every second from ``now`` on; the verdicts on the way."""
+    seen = set()
+    for number in range(begin, begin + looks):
+        state.begin(now)
+        state.end(now + 0.1, None if number % 2 else "down")
+        now += 1
+        seen.add(state.judge(now)[0])
+    return seen
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3, 5])
+def test_what_is_never_clearly_good_or_bad_is_bad_however_often_the_exporter_restarts(looks: int) -> None:
+    """Found by a stranger: with a restart every 5 s it was UNKNOWN for ever, and heartbeats went on."""
+    found: list[set[Health]] = []
+    kept, now, number = Kept(), 0.0, 0
+    while now < 10:
+        state = CheckState(FLAPPING, now)
+        state.goes_on(kept)
+        found.append(flaps(state, now, looks, number))
+        now, number = now + looks, number + looks
+        kept = state.kept(now)
+    assert Health.GOOD not in set().union(*found)
+    assert Health.BAD in found[-1] | found[-2]
+    assert found[0] == {Health.UNKNOWN}, "not before its time"
+
+
+def test_a_clear_result_that_was_awaited_for_long_is_no_verdict_without_a_fresh_failed_look() -> None:
+    state = CheckState(FLAPPING, 0)
+    state.goes_on(Kept(awaited=100, successes=1))
+    assert state.judge(1)[0] is Health.UNKNOWN
+    state.begin(1)
+    state.end(1.1, None)
+    assert state.judge(2)[0] is Health.UNKNOWN
+    assert state.kept(2).awaited == 102
+    state.begin(2)
+    state.end(2.1, "down")
+    assert state.judge(2.1)[0] is Health.BAD
+    state.begin(3)
+    state.not_known(3.1, "too early")
+    assert state.judge(4)[0] is Health.UNKNOWN, "it is awaited anew"
+
+
+def test_time_in_which_the_exporter_could_not_look_is_not_handed_over() -> None:
+    state = CheckState(FLAPPING, 0)
+    state.begin(0)
+    state.end(0.1, "down")
+    state.begin(2)
+    state.not_looked(3, "no files")
+    assert state.kept(50).awaited == 2
+
+
+@pytest.mark.parametrize("first", ["good", "bad"])
+def test_what_was_good_is_good_again_with_the_first_good_look_and_flapping_makes_it_no_worse(
+    first: str,
+) -> None:
+    """In one life it stays good for as long as its failures are not enough in a row: so it is over restarts."""
+    state = CheckState(FLAPPING, 0)
+    now = results(state, 0, None, None, None, "down")
+    assert state.judge(now)[0] is Health.GOOD
+    for _ in range(20):
+        kept = state.kept(now)
+        assert kept.successes == FLAPPING.successes
+        state = CheckState(FLAPPING, now)
+        state.goes_on(kept)
+        assert state.judge(now)[0] is Health.UNKNOWN
+        seen = flaps(state, now, 2, int(first == "good"))
+        assert seen <= {Health.UNKNOWN, Health.GOOD}
+        assert Health.GOOD in seen
+        now += 2
+
+
+def test_what_was_good_and_went_bad_after_the_restart_is_good_for_enough_good_looks_alone() -> None:
+    state = CheckState(FLAPPING, 0)
+    state.goes_on(Kept(0, successes=3))
+    now = results(state, 0, "down", "down", "down", None)
+    assert state.judge(now)[0] is Health.BAD
+    assert state.kept(now).successes == 1
+
+
+def test_an_error_of_the_runner_s_own_is_no_failed_check_and_not_its_end(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = CheckRunner("shop", lambda _: None, TIMING, time.running)
+    turns = []
+
+    def short(*_: object) -> None:
+        turns.append(1)
+        if len(turns) == 4:
+            runner.stop()
+        raise MemoryError
+
+    monkeypatch.setattr(CheckState, "end", short)
+    monkeypatch.setattr(sturdy, "PAUSE", 0.0)
+    runner._run()
+    assert len(turns) == 4
+    assert runner.judge(time.running())[0] is Health.FAULT

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha import heart_process, heartbeat, lock
+from exporter.ha import heart_process, heartbeat, lock, sturdy
 from exporter.ha.check_runner import Kept
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
@@ -333,7 +334,7 @@ if born() == 0:
 report(heartbeats=1, problem=str(time.monotonic() - heard()["at"] > 0.05))
 signal.pause()
 """)
-    beat._feed = lambda: None  # type: ignore[method-assign]
+    beat._feed = lambda: False  # type: ignore[method-assign]
     beat.start()
     wait_until(lambda: beat._report.heartbeats == 1)
     assert beat._report.problem == "True"
@@ -493,6 +494,93 @@ def test_a_stop_where_nothing_can_be_started_any_more(
     monkeypatch.setattr(heartbeat, "STOP_MARGIN", 0.5 - Rules().stop_limit)
     assert not beat.stop()
     assert StopNote(subject.settings.lock_file).stands()
+
+
+def no_thread(monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
+    """The system has none to spare, when ``after`` more have been started."""
+    real = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("ha-"):
+            if len(started) >= after:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_a_stop_ends_in_order_where_no_thread_can_be_started_any_more(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: the heart that was to finish the stop was left alone, and nothing was disabled."""
+    beat = subject.make("""
+number = born()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(9 if not number else 0))
+report()
+while True:
+    signal.pause()
+""")
+    beat.start()
+    no_thread(monkeypatch)
+    assert beat.stop()
+    assert beat._process is not None
+    assert beat._process.returncode == 0
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_start_for_which_there_is_no_thread_ends_in_order(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    beat = subject.make("report(); signal.pause()")
+    with monkeypatch.context() as patch:
+        no_thread(patch, after)
+        with pytest.raises(VMGuestError, match="no heartbeats: can't start new thread"):
+            beat.start()
+    assert beat._process is not None
+    assert beat._process.poll() == 0
+
+
+def test_news_go_on_after_a_verdict_that_failed(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by a stranger: one MemoryError in it ended the thread, and health was stale for ever."""
+    monkeypatch.setattr(sturdy, "PAUSE", 0.01)
+    beat = subject.make(ECHO)
+    beat.start()
+    wait_until(lambda: beat._report.problem.startswith("good"))
+    calls = []
+
+    def short() -> HealthSummary:
+        calls.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(beat, "_judge", short)
+    wait_until(lambda: len(calls) >= 3)
+    monkeypatch.setattr(beat, "_judge", lambda: HealthSummary(Health.BAD, "later", {}))
+    wait_until(lambda: beat._report.problem.startswith("bad later"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "heartbeats: ha-news fails and is tried again: MemoryError()"
+    ]
+    assert beat.stop()
+
+
+def test_a_heart_that_dies_is_followed_by_another_after_an_error_of_who_listens(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sturdy, "PAUSE", 0.01)
+    beat = subject.make("number = born(); report(heartbeats=number)\nif number: signal.pause()")
+    told = []
+
+    def tell(_: str) -> None:
+        told.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(beat._happened, "tell", tell)
+    beat.start()
+    wait_until(lambda: beat._report.heartbeats == 1 and bool(told))
+    assert beat.stop()
 
 
 def test_the_note_of_a_stop_is_taken_away_by_who_has_the_lock_alone(subject: Subject) -> None:

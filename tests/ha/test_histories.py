@@ -37,7 +37,7 @@ from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.protocol import packet, rpci
 from exporter.session.wire import Channel
-from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Promises
+from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Inheritance, Promises
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000" if os.environ.get("COMPLETE") else "100"))
 PARTS = 10
@@ -71,10 +71,10 @@ class Looked(CheckRunner):
         self.name, self.state = "check", CheckState(timing, now)
 
     def kept(self, now: float) -> Kept:
-        return Kept(self.state.failures(now))
+        return self.state.kept(now)
 
     def goes_on(self, kept: Kept) -> None:
-        self.state.goes_on(kept.failures)
+        self.state.goes_on(kept)
 
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
@@ -255,6 +255,7 @@ class World:
                 CheckTiming(5.0, 5.0, 3, 1),
                 CheckTiming(10.0, 5.0, 3, 1),
                 CheckTiming(10.0, 5.0, 3, 2),
+                CheckTiming(1.0, 1.0, 3, 3),
             ]
         )
         self.host = Host(chance.choice([0.0, 20.0]))
@@ -263,7 +264,7 @@ class World:
         self.boots = self.moves = self.number = self.sessions = 0
         self.boot.write_text("boot-0")
         self.maintenance = Maintenance(self.path, boot_id=self.boot, clock=lambda: self.now)
-        self.kept, self.handed_over = KeptChecks(self.path, boot_id=self.boot), 0
+        self.kept, self.handed_over = KeptChecks(self.path, boot_id=self.boot), Inheritance()
         """What a killed main process leaves of its check, as the program and as the second model have it."""
         self.faults: list[str] = []
         self.aimed_at, self.losses = "", 0
@@ -380,7 +381,7 @@ class World:
         summary = self.main.judge.judge()
         self.promises.verdict(self.now, self.main.check.verdict(self.main.ran))
         self.kept.write({} if self.full else summary.kept)
-        self.handed_over = 0 if self.full else self.main.check.handed_over(self.main.ran)
+        self.handed_over = Inheritance() if self.full else self.main.check.handed_over(self.main.ran)
         self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
 
     def reset_if_due(self) -> None:
@@ -397,7 +398,7 @@ class World:
         self.unwritten = False
         self.boots += 1
         self.boot.write_text(f"boot-{self.boots}")
-        self.handed_over = 0
+        self.handed_over = Inheritance()
         self.finds, self.lasting_since = "good", None
         self.host.forget()
         self.promises.clear()
@@ -448,6 +449,52 @@ class World:
         for _ in range(chance.randint(1, 12)):
             self.finds = "bad" if self.finds == "good" else "good"
             self.run(self.timing.interval)
+
+    def do_good_and_bad_in_turn_over_restarts(self, chance: random.Random) -> None:
+        """Of the exporter, every few looks: what is never clearly good or bad must not be so for ever."""
+        boots = self.boots
+        for number in range(chance.randint(2, 30)):
+            self.finds = "bad" if self.finds == "good" else "good"
+            self.run(self.timing.interval)
+            if boots != self.boots or self.heart is None:
+                break
+            if number % chance.randint(1, 5) == 0:
+                self.main = None
+                self.end(stopped=False)
+                self.start()
+        self.run(SETTLE)
+
+    def do_enable_for_who_comes_later(self, chance: random.Random) -> None:
+        """Maintenance, a stop, ``ha enable`` with nobody there, and a start: it ends the maintenance, and enables nothing."""
+        if self.heart is None or self.in_maintenance() is not None:
+            return
+        seconds = chance.choice([None, 600.0])
+        if self.by_hand(lambda desk: ha_maintenance.disable(desk, seconds)) != 0 or self.heart is None:
+            return
+        self.promises.clear()
+        if not (self.stop_in_order() if chance.random() < 0.5 else self.dies_in_maintenance()):
+            return
+        resets = len(self.host.resets)
+        status = self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
+        assert status == 7, self.steps[-6:]
+        assert not self.host.enabled, self.steps[-6:]
+        self.run(chance.choice([1.0, 100.0]))
+        assert len(self.host.resets) == resets, self.steps[-6:]
+        self.finds, self.unknown_until, self.main = "good", self.now, None
+        self.start()
+        self.run(SETTLE + self.known_after * self.timing.successes + 3 * self.rules.interval)
+        if self.boots == resets and not self.host.enabled:
+            self.promises.missed.append(f"at {self.now:.1f}, off for good after ha enable")
+
+    def dies_in_maintenance(self) -> bool:
+        """Killed, when it has handed back."""
+        self.run(SETTLE)
+        if self.heart is None or self.host.enabled or self.in_maintenance() is None:
+            return False
+        self.promises.handed_back()
+        self.end(stopped=True)
+        self.main = None
+        return True
 
     def do_stall(self, chance: random.Random) -> None:
         if self.heart:
@@ -605,7 +652,7 @@ class World:
         assert self.host.asked is None
         self.promises.handed_back()
         self.kept.clear()
-        self.handed_over = 0
+        self.handed_over = Inheritance()
         return True
 
     def do_stop(self, chance: random.Random) -> None:
@@ -791,9 +838,9 @@ class World:
 def play(seed: int, folder: Path) -> World:
     folder.mkdir(exist_ok=True)
     (folder / "ha.lock").unlink(missing_ok=True)
-    (folder / "ha.maintenance").unlink(missing_ok=True)
-    (folder / "ha.checks").unlink(missing_ok=True)
-    (folder / "ha.stopping").unlink(missing_ok=True)
+    (folder / "ha.lock.maintenance").unlink(missing_ok=True)
+    (folder / "ha.lock.checks").unlink(missing_ok=True)
+    (folder / "ha.lock.stopping").unlink(missing_ok=True)
     world = World(random.Random(seed), folder)
     try:
         for _ in range(STEPS):

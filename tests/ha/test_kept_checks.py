@@ -9,7 +9,7 @@ import pytest
 from exporter.ha.check_runner import Kept
 from exporter.ha.kept_checks import KeptChecks
 
-FOUND = {"shop": Kept(2), "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711))}
+FOUND = {"shop": Kept(2, (), 1, 12.25), "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711))}
 
 
 @pytest.fixture
@@ -76,7 +76,9 @@ def test_where_it_can_not_be_written_nothing_old_stays(
         '{"boot": "boot-1", "checks": 7}',
         '{"boot": "boot-1", "checks": {"shop": 3}}',
         '{"boot": "boot-1", "checks": {"shop": ["many", []]}}',
-        '{"boot": "boot-1", "checks": {"shop": [1, ["x"]]}}',
+        '{"boot": "boot-1", "checks": {"shop": [1, ["x"], 0, 0]}}',
+        '{"boot": "boot-1", "checks": {"shop": [1, [], 0, "long"]}}',
+        '{"boot": "boot-1", "checks": {"shop": [Infinity, [], 0, 0]}}',
         "[" * 100_000,
     ],
 )

@@ -12,8 +12,12 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.ha import lock
+from exporter.ha.check_runner import Kept
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.lock import Lock, acquire, holder
+from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
+from exporter.ha.stop_note import StopNote
 
 
 @pytest.fixture
@@ -355,3 +359,25 @@ def test_root_may_act_in_the_directory_of_the_exporters_user(tmp_path: Path) -> 
     folder.chmod(0o775)
     with pytest.raises(ConfigError, match="others can write to"):
         lock.acquire(str(path))
+
+
+@pytest.mark.parametrize("names", [("ha.a", "ha.b"), ("ha.stopping", "ha.checks"), ("ha", "ha.lock")])
+def test_no_two_locks_of_a_directory_share_a_file(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Found by a stranger: ha.a and ha.b had one note of a stop, and that of ha.stopping was the lock itself."""
+    files = []
+    for name in names:
+        path = str(tmp_path / name)
+        files += [Path(path), Maintenance(path).path, StopNote(path).path, KeptChecks(path).path]
+    assert len(set(files)) == 8
+    Path(tmp_path / names[0]).write_text("the lock")
+    path = str(tmp_path / names[0])
+    StopNote(path).write()
+    Maintenance(path).begin(10)
+    KeptChecks(path).write({"shop": Kept(1)})
+    assert Path(path).read_text() == "the lock"
+    other = str(tmp_path / names[1])
+    assert (Maintenance(other).left(), StopNote(other).stands(), KeptChecks(other).read()) == (
+        None,
+        False,
+        {},
+    )

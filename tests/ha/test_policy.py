@@ -1061,7 +1061,10 @@ def test_maintenance_is_told_once_at_its_beginning_and_once_at_its_end() -> None
     run.maintenance, run.status = True, AppStatus.GRAY
     run.pass_time(30)
     assert run.log == [
-        "warning: Maintenance: monitoring is handed back to vSphere HA until its end.",
+        (
+            "warning: Maintenance: monitoring is handed back to vSphere HA. `vmguest-exporter ha status` tells until when, "
+            "`vmguest-exporter ha enable` ends it."
+        ),
         "info: Monitoring is off, confirmed by the host.",
         "info: vSphere HA sees this application as Gray.",
     ]
