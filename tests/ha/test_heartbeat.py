@@ -570,7 +570,7 @@ def test_a_heart_that_dies_is_followed_by_another_after_an_error_of_who_listens(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sturdy, "PAUSE", 0.01)
-    beat = subject.make("number = born(); report(heartbeats=number)\nif number: signal.pause()")
+    beat = subject.make("number = born(); report(heartbeats=number); number or sys.exit(70); signal.pause()")
     told = []
 
     def tell(_: str) -> None:
