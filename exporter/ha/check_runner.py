@@ -140,7 +140,7 @@ class CheckState:
             timing.failures if bad else min(seen.failures + missed, timing.failures),
             memory,
             timing.successes if good else in_a_row,
-            seen.awaited + self._waited(seen, now) if seen.health is Health.UNKNOWN else 0.0,
+            0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
         )
 
     def goes_on(self, kept: Kept) -> None:

@@ -572,6 +572,25 @@ def test_what_was_good_is_good_again_with_the_first_good_look_and_flapping_makes
         now += 2
 
 
+def test_one_failed_look_is_no_verdict_on_what_was_good_though_restarts_let_no_look_end() -> None:
+    """In one life it would be good still. It waits for no clear result: it has one."""
+    kept, now = Kept(successes=3), 0.0
+    for _ in range(20):
+        state = CheckState(FLAPPING, now)
+        state.goes_on(kept)
+        state.begin(now)
+        now += 0.9
+        kept = state.kept(now)
+    state = CheckState(FLAPPING, now)
+    state.goes_on(kept)
+    state.begin(now)
+    state.end(now + 0.1, "down")
+    assert state.judge(now + 0.1)[0] is Health.UNKNOWN
+    state.begin(now + 1)
+    state.end(now + 1.1, None)
+    assert state.judge(now + 1.1)[0] is Health.GOOD
+
+
 def test_what_was_good_and_went_bad_after_the_restart_is_good_for_enough_good_looks_alone() -> None:
     state = CheckState(FLAPPING, 0)
     state.goes_on(Kept(0, successes=3))
