@@ -1,8 +1,8 @@
 """What the checks have found, for an exporter that starts after this one was killed: it need not find it anew.
 
 One small file beside the lock: the boot's id, and by check how many looks in a row have failed or were good, for how
-long a clear result was waited for, and what the probe remembers. Without it an exporter that is restarted again and again would never come to a bad verdict. What it says is
-never a verdict: that takes a fresh look.
+long a clear result was waited for, and what the probe remembers. Without it an exporter that is restarted again and
+again would never come to a bad verdict. What it says is never a verdict: that takes a fresh look.
 """
 
 from __future__ import annotations
