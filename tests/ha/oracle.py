@@ -120,7 +120,9 @@ class Check:
             self.failures if bad else failed,
             0 if late else self.good_row + self.in_a_row.count("good"),
             self.known == "good" or self.good_before,
-            self.waited_before + self._all_waited(at) if self.known == "unknown" and not self.good_before else 0.0,
+            self.waited_before + self._all_waited(at)
+            if self.known == "unknown" and not self.good_before
+            else 0.0,
         )
 
     def goes_on(self, left: Inheritance) -> None:
