@@ -7,16 +7,12 @@ check in a thread of its own. A check that hangs is a failed check: nobody waits
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from exporter.ha import sturdy
-from exporter.ha.rules import SHORTAGES, Health
+from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe, look
+from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
-
-LookMemory = tuple[int, ...]
-"""What a probe has to know from one look to the next; empty where that is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,48 +25,6 @@ class Kept:
     """Good looks in a row; at least as many as make it good where it is good."""
     awaited: float = 0.0
     """Seconds for which a clear result has been waited for, where there is none."""
-
-
-class Remembering(Protocol):
-    """A probe that compares a look with those before it."""
-
-    memory: LookMemory
-
-    def __call__(self, limit: float) -> str | None: ...
-
-
-Probe = Callable[[float], str | None] | Remembering
-"""One look, given its time limit in seconds: what is wrong, or None. Raises :class:`OwnFault`, :class:`NotKnownYet`."""
-
-
-class OwnFault(Exception):
-    """The exporter could not look: a shortage of its own. Never a failure of what is checked."""
-
-
-class NotKnownYet(Exception):
-    """Neither good nor bad so far."""
-
-
-def look(probe: Probe, limit: float) -> str | None:
-    """What ``probe`` finds; a shortage is a fault of the exporter's own, whatever it is called.
-
-    Raises:
-        OwnFault, NotKnownYet: it found nothing.
-    """
-    try:
-        return probe(limit)
-    except OSError as error:
-        if error.errno in SHORTAGES:
-            raise OwnFault(f"the exporter could not look: {error.strerror}") from error
-        return f"{type(error).__name__}: {error}"
-    except MemoryError as error:
-        raise OwnFault("the exporter could not look: no memory") from error
-    except (OwnFault, NotKnownYet):
-        raise
-    except Exception as error:
-        if "can't start new thread" in str(error):
-            raise OwnFault("the exporter could not look: no thread can be started") from error
-        return f"{type(error).__name__}: {error}"
 
 
 SHARE = 0.1

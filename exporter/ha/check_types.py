@@ -25,7 +25,8 @@ from exporter.config.settings import RawTable
 from exporter.config.values import Duration, Whole
 from exporter.errors import ConfigError
 from exporter.ha import checks
-from exporter.ha.check_runner import CheckRunner, CheckTiming, Probe
+from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.look import Probe
 from exporter.ha.running_clock import RunningClock
 
 OWN = ("poll", "web")

@@ -21,8 +21,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.ha.check_runner import LookMemory, NotKnownYet, OwnFault, Probe
 from exporter.ha.connect import connect
+from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe
 from exporter.ha.pattern import NO_MATCH
 from exporter.ha.program import run
 from exporter.ha.rules import SHORTAGES

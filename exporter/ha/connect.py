@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from exporter.ha.check_runner import OwnFault
+from exporter.ha.look import OwnFault
 from exporter.ha.rules import SHORTAGES
 
 NO_WAY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH})

@@ -7,6 +7,7 @@ whenever it dies. A process: a thread is stalled by whoever holds the interprete
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import threading
 import time
@@ -93,8 +94,7 @@ class Heartbeat:
         """When the heart last said anything."""
         self._life = threading.Lock()
         """Around the decision to start a heart: none is started beside a stop."""
-        self._threads: list[threading.Thread] = []
-        self._listener: threading.Thread | None = None
+        self._threads = sturdy.Threads()
 
     @property
     def pid(self) -> int | None:
@@ -111,8 +111,8 @@ class Heartbeat:
         """
         self._spawn()
         try:
-            self._listener = self._thread(self._listen, "ha-heart")
-            self._thread(self._feed, "ha-news")
+            self._threads.start(self._listen, "ha-heart")
+            self._threads.start(self._feed, "ha-news")
         except RuntimeError as error:
             self.stop()
             raise VMGuestError(f"no heartbeats: {error}") from error
@@ -140,7 +140,7 @@ class Heartbeat:
             self._over.set()
             self._stop_note.write()
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
-        self._join()
+        self._threads.join(2.0)
         if self._confirmed:
             self._stop_note.clear()
             if not self._settings.dry_run:
@@ -150,14 +150,13 @@ class Heartbeat:
     def _hand_back(self, deadline: float) -> bool:
         """Until Disable is confirmed, or ``deadline``: whoever has to be started for it."""
         attempts = 0
-        heard = self._listener is not None and self._listener.is_alive()
+        heard = self._threads.alive("ha-heart")
         while True:
             process = self._process
             if process is not None:
-                self._heard_at = self._clock()
-                status = heart_process.end(
-                    process, deadline, self._last_word if heard else self._clock, self._clock
-                )
+                # Where nobody hears whether it hangs, it gets all of the time there is.
+                self._heard_at = self._clock() if heard else math.inf
+                status = heart_process.end(process, deadline, lambda: self._heard_at, self._clock)
                 if status == messages.STOPPED:
                     return True
                 # It has used up the whole time limit, and said so.
@@ -167,7 +166,7 @@ class Heartbeat:
                     "the heart died during the stop; another one is started to finish it",
                     extra={"status": status},
                 )
-                self._join()
+                self._threads.join(2.0)
             if self._clock() >= deadline:
                 log.critical(
                     "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha "
@@ -180,34 +179,15 @@ class Heartbeat:
             self._process = None
             self._spawn()
             try:
-                self._thread(self._listen, "ha-heart")
+                self._threads.start(self._listen, "ha-heart")
                 heard = True
             except RuntimeError:
-                # Nobody hears whether it hangs, so that it gets all of the time there is.
                 heard = False
-
-    def _last_word(self) -> float:
-        return self._heard_at
 
     def families(self) -> list[Family]:
         """Where the heartbeats stand, for every output."""
         report = metrics.total(self._before, self._report)
         return metrics.families(report, self._summary, self._created, dry_run=self._settings.dry_run)
-
-    def _thread(self, turn: Callable[[], bool], name: str) -> threading.Thread:
-        """Do ``turn`` again and again until it says False.
-
-        Raises:
-            RuntimeError: the system has no thread to spare.
-        """
-        thread = threading.Thread(target=sturdy.keep_on, args=(turn, name), name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-        return thread
-
-    def _join(self) -> None:
-        for thread in self._threads:
-            thread.join(2.0)
 
     def _wait(self, condition: Callable[[], bool], limit: float) -> None:
         with self._heard:
@@ -231,8 +211,6 @@ class Heartbeat:
         self._newborn = True
         self._tell(self._update)
 
-    # HealthUpdate
-
     def _feed(self) -> bool:
         # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
         if self._over.wait(min(1.0, self._settings.interval / 5)):
@@ -254,8 +232,6 @@ class Heartbeat:
             # A heart that is stopped does not read. When the pipe is full this writes nothing, and returns None.
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.write(messages.encode(news))
-
-    # Reports
 
     def _listen(self) -> bool:
         begun, process = self._clock(), self._process

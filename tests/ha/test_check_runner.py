@@ -7,16 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.ha import sturdy
-from exporter.ha.check_runner import (
-    AGAIN,
-    GRACE,
-    SPOILED,
-    CheckRunner,
-    CheckState,
-    CheckTiming,
-    Kept,
-    OwnFault,
-)
+from exporter.ha.check_runner import AGAIN, GRACE, SPOILED, CheckRunner, CheckState, CheckTiming, Kept
+from exporter.ha.look import OwnFault
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ha import checks, program
-from exporter.ha.check_runner import NotKnownYet, OwnFault, Probe, look
+from exporter.ha.look import NotKnownYet, OwnFault, Probe, look
 from exporter.machine import isolated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from exporter.ha import checks, connect
-from exporter.ha.check_runner import OwnFault, look
+from exporter.ha.look import OwnFault, look
 
 PATIENCE = 60.0
 V4: tuple[Any, ...] = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))

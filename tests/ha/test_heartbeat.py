@@ -112,7 +112,7 @@ def subject(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subje
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-        made._join()
+        made._threads.join(2.0)
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -395,7 +395,7 @@ def test_a_stop_waits_for_the_heart_and_a_second_one_only_tells(subject: Subject
     beat.start()
     assert beat.stop()
     assert beat.stop()
-    assert not any(thread.is_alive() for thread in beat._threads)
+    assert not any(map(beat._threads.alive, ("ha-heart", "ha-news")))
 
 
 def test_an_unconfirmed_end_is_the_hearts_to_tell(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:
@@ -454,7 +454,7 @@ def test_signals_before_the_handlers_stand_are_no_end(subject: Subject) -> None:
     assert process is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         process.send_signal(number)
-    beat._thread(beat._listen, "ha-heart")
+    beat._threads.start(beat._listen, "ha-heart")
     assert process.wait(PATIENCE) == 0
 
 
