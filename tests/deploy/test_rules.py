@@ -217,6 +217,7 @@ EXPECTED_IN_DESCRIPTION = {
     "VMGuestHAReset": "1m 30s after",
     "VMGuestHAResetRequested": "is 1",
     "VMGuestHANotEnabled": "is 0",
+    "VMGuestHAMaintenanceForgotten": "is +Inf",
     "VMGuestCPUBursts": "about 5 samples",
     "VMGuestCPULostUndetermined": "8%",
     "VMGuestMemoryLimitReclaiming": "reclaiming is 1",
