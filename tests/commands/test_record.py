@@ -102,16 +102,19 @@ def test_ctrl_c_ends_a_recording_and_does_not_cut_it_off(
 
 
 def test_failures_are_recorded_too(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    faults = (
-        Fault("error", text="disabled", on="guestlib.info.get", times=4, skip=2),
-        Fault("refuse", skip=1),
-    )
+    faults = (Fault("error", text="disabled", on="guestlib.info.get", times=4, skip=2),)
     assert record(path, "--for=30s", faults=faults) == 0
     assert "6 polls, 2 of them failed" in capsys.readouterr().out
 
 
-def test_a_host_that_goes_away_is_recorded_as_such(path: Path) -> None:
-    faults = (Fault("refuse", skip=1), Fault("disconnect", skip=2, on="guestlib.info.get"))
+def test_a_host_that_goes_away_is_recorded_as_such(path: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.rec"
+    assert record(whole, "--for=10s", extended=Extended(enabled=False)) == 0
+    # Each question about extended statistics has a connection of its own, beside the one of all polls.
+    exchanges = read(str(whole)).exchanges
+    asked = sum(len(found) for ask, found in exchanges.items() if ask.startswith("guestlib.stat.get"))
+    assert asked > 10
+    faults = (Fault("refuse", skip=1 + asked), Fault("disconnect", skip=2, on="guestlib.info.get"))
     assert record(path, "--for=30s", faults=faults, extended=Extended(enabled=False)) == 0
     recording = read(str(path))
     assert recording.exchanges[""][0].error == "refused"

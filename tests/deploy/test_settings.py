@@ -25,6 +25,7 @@ RENDERED = Path(__file__).parent / "helm"
 FLAGS = {row.flag: row for row in OPTIONS} | {row.negative: row for row in OPTIONS}
 VARIABLES = {row.variable: row for row in OPTIONS}
 FOREIGN = {
+    "--alertmanagers.url": "Thanos",
     "--collector.textfile.directory": "node_exporter",
     "--storage.agent.path": "Prometheus",
     "--storage.tsdb.retention.time": "Prometheus",
