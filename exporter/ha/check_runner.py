@@ -93,7 +93,7 @@ class CheckState:
         return Kept(
             timing.failures if bad else min(seen.failures + missed, timing.failures),
             memory,
-            timing.successes if good else in_a_row,
+            timing.successes if good and not bad else in_a_row,
             0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
         )
 

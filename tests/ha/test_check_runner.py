@@ -608,3 +608,20 @@ def test_an_error_of_the_runner_s_own_is_no_failed_check_and_not_its_end(
     runner._run()
     assert len(turns) == 4
     assert runner.judge(time.running())[0] is Health.FAULT
+
+
+def test_what_was_good_and_hangs_is_good_after_a_restart_for_enough_good_looks_alone() -> None:
+    """Bad for the looks that are missing: the first good one of the successor is not enough where three are wanted."""
+    state = CheckState(FLAPPING, 0)
+    now = results(state, 0, None, None, None)
+    assert state.judge(now)[0] is Health.GOOD
+    state.begin(now)
+    now += 10
+    assert state.judge(now)[0] is Health.BAD
+    left = state.kept(now)
+    state = CheckState(FLAPPING, now)
+    state.goes_on(left)
+    now = results(state, now, None)
+    assert state.judge(now)[0] is not Health.GOOD
+    now = results(state, now, None, None)
+    assert state.judge(now)[0] is Health.GOOD
