@@ -110,6 +110,12 @@ class Main:
         self.report: HeartReport | None = None
         """The last word of its heart."""
 
+    @property
+    def at(self) -> float:
+        """:attr:`ran`; where the program's count differs by rounding alone, that: both ask whether it was a second or more."""
+        counted = self.running()
+        return counted if abs(counted - self.ran) < 1e-6 else self.ran
+
     def run(self, seconds: float, *, stood: bool = False) -> None:
         """Look, if it is time; ``stood``: after a standstill."""
         world, state = self.world, self.looked.state
@@ -125,7 +131,7 @@ class Main:
                 self.began, self.began_running = world.now, self.running()
                 self.stood_before, self.counted_before = self.stood, self.running.stood
                 state.begin(self.began_running)
-                self.check.begin(self.ran)
+                self.check.begin(self.at)
                 self.found = "unknown" if world.now < world.unknown_until else world.finds
                 took = world.chance.choice([0.0, 0.0, 1.5])
                 took = self.timing.timeout if self.found == "bad" and took else took
@@ -151,7 +157,7 @@ class Main:
                 state.not_known(now, "too early")
             else:
                 state.end(now, None if self.found == "good" else "refused")
-        self.check.end(self.ran, self.found, self.stood - self.stood_before)
+        self.check.end(self.at, self.found, self.stood - self.stood_before)
         self.due = world.now + state.pause(self.began_running, now)
 
 
@@ -379,9 +385,9 @@ class World:
         self.told = self.now
         assert self.main is not None
         summary = self.main.judge.judge()
-        self.promises.verdict(self.now, self.main.check.verdict(self.main.ran))
+        self.promises.verdict(self.now, self.main.check.verdict(self.main.at))
         self.kept.write({} if self.full else summary.kept)
-        self.handed_over = Inheritance() if self.full else self.main.check.handed_over(self.main.ran)
+        self.handed_over = Inheritance() if self.full else self.main.check.handed_over(self.main.at)
         self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
 
     def reset_if_due(self) -> None:
