@@ -12,6 +12,7 @@ from exporter.config.options import Option
 from exporter.config.places import Endpoint
 from exporter.urls import without_secrets
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _SHOWN = 200
 """Characters of a value that a message repeats; paths are long."""
 
@@ -77,4 +78,7 @@ def _literal(value: object) -> str:
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key} = {_literal(each)}' for key, each in value.items())}}}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        # "C:\\temp" of TOML has a tab in it, which would be none to whoever reads the message.
+        return f'"{_CONTROL.sub(lambda found: json.dumps(found[0])[1:-1], value)}"'
+    return str(value)
