@@ -66,7 +66,8 @@ def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id
 def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
     """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters."""
     for family in families:
-        if family.metric.kind is Kind.COUNTER:
+        # The host's counters, most of a page, pass as they are.
+        if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
             points = (replace(each, created=start) if each.life is OWN else each for each in family.points)
             yield replace(family, points=tuple(points))
         else:
