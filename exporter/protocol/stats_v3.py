@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from itertools import compress
+from itertools import chain, compress
 from typing import NamedTuple
 
 from exporter.catalogue import STATISTICS, BasicStatistic, Wire
@@ -47,6 +47,8 @@ class _Run(NamedTuple):
     keys: tuple[str, ...]
     nothing: tuple[tuple[int, ...], ...]
     """Of each, the numbers that say that there is none."""
+    any_nothing: frozenset[int]
+    """All of them: most replies hold none, which one look tells."""
 
 
 def _runs(rows: list[BasicStatistic]) -> list[_Run]:
@@ -55,7 +57,8 @@ def _runs(rows: list[BasicStatistic]) -> list[_Run]:
         return []
     layout = struct.Struct(">" + "".join(_number(row).format[1:] for row in rows))
     ids, keys = tuple(row.id for row in rows), tuple(row.key for row in rows)
-    return [_Run(tuple(rows), layout, ids, keys, tuple(row.nothing for row in rows))]
+    nothing = tuple(row.nothing for row in rows)
+    return [_Run(tuple(rows), layout, ids, keys, nothing, frozenset(chain.from_iterable(nothing)))]
 
 
 def _number(row: BasicStatistic) -> struct.Struct:
@@ -113,8 +116,9 @@ def _decode_run(reply: bytes, at: int, end: int, run: _Run, count: int, values: 
     if run.ids[-1] <= count and at + run.layout.size <= end:
         fields = run.layout.unpack_from(reply, at)
         if fields[::3] == run.ids:
-            numbers = fields[2::3]
-            valid = map(_given, fields[1::3], numbers, run.nothing)
+            valid, numbers = fields[1::3], fields[2::3]
+            if not run.any_nothing.isdisjoint(numbers):
+                valid = tuple(map(_given, valid, numbers, run.nothing))
             values.update(compress(zip(run.keys, numbers, strict=True), valid))
             return at + run.layout.size
     for row in run.rows:
