@@ -32,6 +32,13 @@ def is_refusal_to_post(result: CallResult) -> bool:
     return isinstance(result, Code | RpcError | NotNotedError)
 
 
+def may_have_been_heard(result: CallResult) -> bool:
+    """The call may have had its effect: it was taken, or it was sent and nobody knows."""
+    if isinstance(result, VMGuestError):
+        return not isinstance(result, (*REFUSALS, NoDeviceError))
+    return result in {Code.OK, Code.UNTOLD}
+
+
 class ResetRequest(Enum):
     """What has been asked of the host by appStateNeedReset."""
 
@@ -76,10 +83,13 @@ class HostState:
         self.request = ResetRequest.ASKED if leftover is Leftover.REQUEST else ResetRequest.NONE
         self.enabled_at = float("-inf")
         self.silent_since: float | None = None
-        """Since when it has heard neither Enable nor a heartbeat. An Enable whose reply was lost may have been heard."""
+        """Since when it has heard neither Enable nor a heartbeat, at the earliest. An Enable whose reply was lost may have
+        been heard."""
         self.last_beat: float | None = None
         """When the last heartbeat that it took was sent."""
         self._window = window
+        self._heard_by: float | None = None
+        """Until when it may have heard one, at the latest: also one whose reply was lost."""
         self._sent = float("-inf")
         self._before: tuple[bool, ResetRequest, float | None] = (self.ours, self.request, None)
         """What a call that a clear no answers leaves as it was."""
@@ -108,8 +118,9 @@ class HostState:
         return max(0.0, self.silent_since + self._window - now)
 
     def overdue(self, now: float) -> bool:
-        """It has heard nothing for so long that it may have acted already."""
-        return self.silent_since is not None and now - self.silent_since >= self._window
+        """It has certainly heard nothing for so long that it may have acted already."""
+        times = [time for time in (self.silent_since, self._heard_by) if time is not None]
+        return bool(times) and now - max(times) >= self._window
 
     def sent(self, now: float, verb: Verb, state: AppState | None) -> None:
         """A call goes out: from here on the host may act on it, whether or not its reply arrives."""
@@ -126,14 +137,15 @@ class HostState:
     def answered(self, now: float, verb: Verb, state: AppState | None, result: CallResult) -> None:
         """What came back from it."""
         self.settled = True
+        if verb in {Verb.ENABLE, Verb.MARK_ACTIVE} and may_have_been_heard(result):
+            self._heard_by = now
         match verb:
             case Verb.ENABLE:
                 self._enabled(result)
             case Verb.MARK_ACTIVE:
                 self._marked(result)
             case Verb.IS_ENABLED:
-                lost = isinstance(result, VMGuestError) and not isinstance(result, (*REFUSALS, NoDeviceError))
-                self.unanswered = lost
+                self.unanswered = isinstance(result, VMGuestError) and may_have_been_heard(result)
                 self._asked(result)
             case Verb.GET_APP_STATUS:
                 self._looked(now, result)

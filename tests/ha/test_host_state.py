@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.errors import ConnectionLost, RpcError, TimeoutExpired
+from exporter.errors import ConnectionLost, NoDeviceError, RpcError, TimeoutExpired
 from exporter.ha.host_state import CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter, error_kind
 from exporter.ha.rules import Leftover, Phase, Rules
@@ -75,11 +75,31 @@ def test_an_enable_counts_as_heard_where_nothing_else_may_have_been() -> None:
     assert enabled.overdue(31.0), "it does not begin anew what has begun"
     enabled.sent(32.0, Verb.ENABLE, None)
     enabled.answered(34.0, Verb.ENABLE, None, TimeoutExpired("no answer"))
-    assert not enabled.overdue(61.0)
-    assert enabled.overdue(62.0)
+    assert not enabled.overdue(63.9), "it may have been heard as late as that"
+    assert enabled.overdue(64.0)
     enabled.sent(70.0, Verb.ENABLE, None)
     enabled.answered(70.0, Verb.ENABLE, None, RpcError("busy"))
     assert enabled.overdue(70.0), "a clear no changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("result", "heard"),
+    [
+        (TimeoutExpired("no answer"), True),
+        (Code.UNTOLD, True),
+        (RpcError("busy"), False),
+        (NoDeviceError("no"), False),
+    ],
+)
+def test_a_heartbeat_that_may_have_been_heard_puts_off_the_end_of_patience(
+    result: CallResult, *, heard: bool
+) -> None:
+    beaten = host()
+    for now, verb, answer in ((1.0, Verb.ENABLE, Code.OK), (20.0, Verb.MARK_ACTIVE, result)):
+        beaten.sent(now, verb, None)
+        beaten.answered(now, verb, None, answer)
+    assert beaten.overdue(40.0) is not heard
+    assert beaten.time_left(40.0) == 0, "but it may have heard nothing as well"
 
 
 @pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("busy")])
