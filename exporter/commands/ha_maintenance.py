@@ -67,12 +67,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
     if problem:
-        complain(
-            f"{problem}. Without that note an exporter that runs, or starts, switches monitoring on again within seconds: "
-            "stop it, or make room and repeat this"
-            if maintenance.left() is None
-            else f"{problem}. What was noted before stands. Maintenance: {_until(maintenance)}"
-        )
+        complain(f"{problem}. {_without_note(desk)}")
         return NOT_NOTED
     if desk.unseen or stranger:
         complain(desk.unseen or UNSEEN.format(path=desk.path))
@@ -243,6 +238,21 @@ def _unwatched(desk: Desk) -> str:
             "this VM (vmguest-exporter ha disable keeps it from that)."
         )
     return "Monitoring is off, and stays so for now."
+
+
+def _without_note(desk: Desk) -> str:
+    """What holds, and what to do, where Disable was confirmed and maintenance could not be noted."""
+    if desk.maintenance.left() is not None:
+        return f"What was noted before stands. Maintenance: {_until(desk.maintenance)}"
+    if lock.holder(desk.path) is None:
+        return (
+            "So this is no maintenance: monitoring stays off until an exporter starts, which switches it on again. Start none "
+            "meanwhile, or make room and repeat this"
+        )
+    return (
+        f"So this is no maintenance: {desk.heart} knows nothing of it, switches monitoring on again within seconds, and sends "
+        "heartbeats. Stop that exporter, or make room and repeat this"
+    )
 
 
 def _until(maintenance: Maintenance) -> str:

@@ -60,6 +60,10 @@ class InputFile(Location):
         return path
 
 
+NOTES = (".maintenance", ".stopping", ".checks", ".new")
+"""How the files end that the heartbeats put beside their lock: each name is a lock's, and one of these."""
+
+
 class LockFile(Location):
     """A file that is made where it is missing and written over: opening what is no file could wait for ever, and what is
     larger than a lock is somebody's data.
@@ -71,6 +75,10 @@ class LockFile(Location):
         path = super().parse(text)
         if not Path(path).is_absolute():
             raise ValueError("by a relative one, exporters of different directories would not see each other")
+        if path.endswith(NOTES):
+            raise ValueError(
+                f"{Path(path).suffix} is how a note beside a lock is named, and it may be another lock's; name it like ha.lock"
+            )
         try:
             files.check_kind(path, files.LOCK)
         except (FileNotFoundError, NotADirectoryError, PermissionError):

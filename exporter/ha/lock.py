@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -153,11 +153,17 @@ def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str
         )
 
 
-def boot(boot_id: Path = BOOT_ID) -> str:
-    """The id of this boot, the same in every container of the machine."""
+def boot(boot_id: Path = BOOT_ID, *, fails_on: Collection[int] = ()) -> str:
+    """The id of this boot, the same in every container of the machine; ``-`` where it can't be read.
+
+    Raises:
+        OSError: it can't be read, for one of the reasons ``fails_on`` (numbers of :mod:`errno`).
+    """
     try:
         return boot_id.read_text().strip()
-    except OSError:
+    except OSError as error:
+        if error.errno in fails_on:
+            raise
         return "-"
 
 

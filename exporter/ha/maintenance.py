@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from exporter.errors import ConfigError
@@ -74,7 +75,7 @@ class Maintenance:
             if error.errno in SHORTAGES:
                 raise
             return math.inf
-        if lines[0] != self._here() and len(lines) > 1:
+        if lines[0] != boot(self._boot_id, fails_on=SHORTAGES) and len(lines) > 1:
             return None
         try:
             end = float(lines[1])
@@ -82,29 +83,25 @@ class Maintenance:
             return math.inf
         return math.inf if math.isnan(end) else end
 
-    def _here(self) -> str:
-        try:
-            return self._boot_id.read_text().strip()
-        except OSError as error:
-            if error.errno in SHORTAGES:
-                raise
-            return boot(self._boot_id)
-
     def begin(self, seconds: float) -> None:
         """From now on, for ``seconds`` or without an end (``math.inf``).
 
         Raises:
-            ConfigError: it can't be written.
+            ConfigError: it can't be written. What was noted before stands.
         """
         new = beside(str(self.path), "new")
         try:
+            # With another word in its place nobody would take it for a note of this boot.
+            here = boot(self._boot_id, fails_on=SHORTAGES)
             # World-readable: the exporter may run as another user than whoever calls this.
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
             with os.fdopen(descriptor, "w") as file:
                 os.fchmod(descriptor, 0o644)
-                file.write(f"{boot(self._boot_id)}\n{self._clock() + seconds}\n")
+                file.write(f"{here}\n{self._clock() + seconds}\n")
             new.replace(self.path)
         except OSError as error:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
             raise ConfigError(
                 f"{self.path}: maintenance can't be noted: {error.strerror}. Run as root or as the exporter's user, "
                 "with the exporter's own --ha.lock-file"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -701,7 +704,58 @@ def test_a_full_directory_keeps_disable_from_nothing_and_is_told(
     assert desk.slept == 0, "nobody was told to do it"
     said = capsys.readouterr()
     assert "monitoring is off, confirmed by the host" in said.out
-    assert "No space left on device. Without that note an exporter that runs" in said.err
+    assert "No space left on device. So this is no maintenance: the exporter's heart (pid" in said.err
+    assert "switches monitoring on again within seconds, and sends heartbeats" in said.err
+
+
+def full(descriptor: int, _mode: str) -> IO[str]:
+    """The file for a note, on a disk without room."""
+    os.close(descriptor)
+    return Path("/dev/full").open("w", encoding="ascii")
+
+
+def read_only(_path: str, _flags: int, _mode: int = 0) -> int:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+@pytest.mark.parametrize(
+    ("name", "injected", "why"),
+    [("fdopen", full, "No space left on device"), ("open", read_only, "Read-only file system")],
+)
+def test_a_maintenance_that_can_not_be_noted_is_none_and_leaves_nothing_half(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    injected: object,
+    why: str,
+) -> None:
+    desk.run("enable", "--unattended")
+    before = sorted(Path(desk.lock_file).parent.iterdir())
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(f"exporter.ha.maintenance.os.{name}", injected)
+        assert desk.run("disable", "--for", "30m") == command.NOT_NOTED
+    assert not desk.monitor.enabled
+    said = capsys.readouterr()
+    assert f"{why}." in said.err
+    assert "monitoring stays off until an exporter starts, which switches it on again" in said.err
+    assert "maintenance: until" not in said.out
+    assert sorted(Path(desk.lock_file).parent.iterdir()) == before
+    assert Maintenance(desk.lock_file).left() is None
+
+
+def test_a_maintenance_that_can_not_be_prolonged_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("disable", "--for", "30m")
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.ha.maintenance.os.fdopen", full)
+        assert desk.run("disable", "--for", "2h") == command.NOT_NOTED
+    assert "What was noted before stands. Maintenance: until" in capsys.readouterr().err
+    left = Maintenance(desk.lock_file).left()
+    assert left is not None
+    assert left <= 1800
 
 
 def test_what_could_not_be_forgotten_is_told(

@@ -52,6 +52,9 @@ def test_a_lock_file_need_not_be_there_and_is_a_file(tmp_path: Path) -> None:
         LockFile().parse(str(file))
     with pytest.raises(ValueError, match="would not see each other"):
         LockFile().parse("ha.lock")
+    for ending in ("maintenance", "stopping", "checks", "checks.new"):
+        with pytest.raises(ValueError, match=r"may be another lock's; name it like ha\.lock"):
+            LockFile().parse(str(tmp_path / f"x.{ending}"))
     file.unlink()
     os.mkfifo(file)
     for path, why in (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.places import LockFile
 from exporter.errors import ConfigError
 from exporter.ha import lock
 from exporter.ha.check_runner import Kept
@@ -381,3 +382,15 @@ def test_no_two_locks_of_a_directory_share_a_file(tmp_path: Path, names: tuple[s
         False,
         {},
     )
+
+
+def test_no_note_beside_a_lock_is_a_name_for_another_lock(tmp_path: Path) -> None:
+    path = str(tmp_path / "ha.lock")
+    Maintenance(path).begin(60)
+    StopNote(path).write()
+    KeptChecks(path).write({"db": Kept(1, ())})
+    notes = [each for each in tmp_path.iterdir() if each != Path(path)]
+    assert len(notes) == 3
+    for note in notes:
+        with pytest.raises(ValueError, match="may be another lock's"):
+            LockFile().parse(str(note))

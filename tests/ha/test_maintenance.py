@@ -103,6 +103,22 @@ def test_a_shortage_before_anything_is_known_enables_nothing(
     assert maintenance.left() is None
 
 
+def test_a_boot_that_can_not_be_read_is_noted_by_no_other_word(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heart would take it for another boot's, while the command had said that monitoring is off for half an hour."""
+
+    def short(*_: object, **__: object) -> str:
+        raise OSError(errno.ENFILE, "short of it")
+
+    maintenance = machine.maintenance()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", short)
+        with pytest.raises(ConfigError, match="maintenance can't be noted: short of it"):
+            maintenance.begin(1800)
+    assert not maintenance.path.exists()
+
+
 def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="maintenance can't be noted: Not a directory"):
