@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 
 from exporter.catalogue import STATISTICS
-from exporter.catalogue.extended_names import accept
 from exporter.errors import ProtocolError, RpcError
 from exporter.protocol import datamap, packet, rpci, stat_get, stats_v3
+from exporter.session.gate import accept
 
 SIZE = stat_get.MAX_REPLY
 MOST = 1024

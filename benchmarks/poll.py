@@ -151,8 +151,8 @@ def toolbox(arguments: list[str], environment: dict[str, str]) -> bytes:
 
 def extended_round(path: Path, environment: dict[str, str]) -> tuple[float, float, int]:
     """CPU seconds of one round: natively, by toolbox-cmd, and the number of groups."""
-    from exporter.catalogue.extended_names import accept
     from exporter.protocol.stat_get import parse, parse_names
+    from exporter.session.gate import accept
     from exporter.session.wire import WireSource
     from exporter.transport.unix import UnixConnector
 

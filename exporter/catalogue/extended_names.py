@@ -2,8 +2,8 @@
 
 A known statistic has a row in the catalogue. An unknown one is published all the same, since a host sends its
 unit and kind along: ``vmguest_``, the category, the host's name in snake_case, the base unit, ``_total`` for
-what accumulates. What could break a page or grow without bound is refused here: :func:`accept` is the one gate,
-and counts.
+what accumulates. What could break a page or grow without bound is refused by the one gate,
+:class:`exporter.session.gate.Gate`, which counts.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ class Mapped:
     value: float
     basic: str = ""
     """Key of the basic statistic that wins over it, where there is one."""
+    row: bool = False
+    """Whether it has a row in the catalogue, and so its name there."""
+    step: float = 1
+    """One of the host's unit, stated or assumed, in base units."""
 
 
 def category(group: str) -> tuple[str, str]:
@@ -91,6 +95,11 @@ def category(group: str) -> tuple[str, str]:
         word in CATEGORIES and bool(device) == needs_device and len(device) <= MAX_LABEL and device.isascii()
     ) and (not device or (device.isprintable() and " " not in device))
     return (word, device) if usable else ("", "")
+
+
+def known(word: str, name: str) -> bool:
+    """Whether the statistic ``name`` of the category ``word`` has a row in the catalogue."""
+    return (word, name) in _BY_NAME
 
 
 def usable(names: Iterable[str]) -> tuple[str, ...]:
@@ -130,7 +139,7 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     elif nothing or (scaled < 0 and (limit or metric.kind is Kind.COUNTER or value.units in _SCALES)):
         # No amount of bytes, seconds or hertz, and -1 of nothing: the host's way to say that it has none to give.
         return None
-    return Mapped(metric, labels, scaled)
+    return Mapped(metric, labels, scaled, step=_scaled(1, value.units))
 
 
 def _fits(row: ExtendedStatistic, units: str) -> bool:
@@ -146,7 +155,7 @@ def _known(row: ExtendedStatistic, value: float, units: str, labels: Labels) -> 
         scaled = float("inf")
     elif nothing or scaled < 0:
         return None
-    return Mapped(row.metric, row.labels + labels, scaled, row.basic)
+    return Mapped(row.metric, row.labels + labels, scaled, row.basic, row=True, step=_scaled(1, units))
 
 
 def _is_nothing(value: float, kind: Kind) -> bool:
@@ -162,6 +171,12 @@ def snake(name: str) -> str:
     """The host's ``dotted.camelCase`` as snake_case words; empty where nothing is left."""
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
+
+
+def fact(name: str) -> str:
+    """The label of ``vmguest_host_info`` for the host's ``name``; empty where it can't be one."""
+    label = snake(name).removeprefix("host_")
+    return "" if label[:1].isdigit() else label
 
 
 _ENDINGS = {
@@ -207,73 +222,14 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     return None if metric.family in _RESERVED else metric
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What passed the gate, and how many statistics did not."""
-
-    groups: Mapping[str, tuple[ExtendedValue, ...]]
-    dropped: int
-
-
-def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = True) -> Accepted:
-    """Keep what can be published within the caps; the rest is counted, not remembered.
-
-    ``unknown`` false leaves statistics without a catalogue row out (that is a wish, not a drop).
-    """
-    kept: dict[str, tuple[ExtendedValue, ...]] = {}
-    dropped = 0
-    devices = dict.fromkeys(_DEVICE_LABEL, 0)
-    strangers = 0
-    series: set[tuple[str, Labels]] = set()
-    metrics: dict[str, Metric] = {}
-    for group, values in groups.items():
-        word, device = category(group)
-        if device:
-            devices[word] += 1
-        if not word or devices.get(word, 0) > MAX_DEVICES:
-            dropped += sum(1 for _ in values)
-            continue
-        usable: list[ExtendedValue] = []
-        for value in values:
-            known = (word, value.name) in _BY_NAME
-            if len(usable) >= MAX_STATISTICS:
-                dropped += 1
-            elif isinstance(value.value, str):
-                if word in ("session", "host") and snake(value.name):
-                    usable.append(value)
-                else:
-                    dropped += 1
-            elif word == "session":
-                usable.append(value)
-            elif not known and not value.type and not value.units:
-                # A text reply has neither, so only known names can be published from it: that is no drop.
-                continue
-            elif not known and strangers >= MAX_UNKNOWN:
-                # No further work: a host may send half a million of them in one round.
-                dropped += unknown
-            elif known or unknown:
-                strangers += not known
-                mapped = map_value(group, value)
-                if mapped is None:
-                    dropped += 1
-                    continue
-                metric = mapped.metric
-                key = (metric.family, mapped.labels)
-                first = metrics.setdefault(metric.family, metric)
-                if key in series or metric != first:
-                    dropped += 1
-                    continue
-                series.add(key)
-                usable.append(value)
-        kept[group] = tuple(usable)
-    return Accepted(kept, dropped)
-
-
 def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:
-    """Seconds since the session began by the host's clock (``uptime`` of ``session``, µs), or None."""
+    """Seconds since the session began by the host's clock (``uptime`` of ``session``, µs where it has no unit), or None."""
     for value in groups.get("session", ()):
         if value.name == "uptime" and not isinstance(value.value, str):
-            return value.value / 1e6 if value.value >= 0 and value.value not in _NOTHING else None
+            unit = _SCALES.get(value.units or "us")
+            usable = unit is not None and unit[0] is Unit.SECONDS
+            usable = usable and value.value >= 0 and value.value not in _NOTHING
+            return _scaled(value.value, value.units or "us") if usable else None
     return None
 
 
@@ -288,8 +244,14 @@ def counters(
                 yield (group, value.name), mapped
 
 
-def rising(groups: Mapping[str, Iterable[ExtendedValue]]) -> dict[tuple[str, str], float]:
-    """What can only rise while a session lasts, by group and name, in base units: the counters of a round, and its uptime."""
+def fell(before: Mapping[str, Iterable[ExtendedValue]], after: Mapping[str, Iterable[ExtendedValue]]) -> bool:
+    """Whether something that can only rise while a session lasts is less in the later round: a counter, or the uptime."""
+    risen = _rising(before)
+    return any(value < risen.get(key, value) for key, value in _rising(after).items())
+
+
+def _rising(groups: Mapping[str, Iterable[ExtendedValue]]) -> dict[tuple[str, str], float]:
+    """By group and name, in base units."""
     found = {key: mapped.value for key, mapped in counters(groups)}
     if (seconds := uptime(groups)) is not None:
         found["session", "uptime"] = seconds

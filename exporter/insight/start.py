@@ -178,7 +178,7 @@ class Keeper:
         return self._writer
 
     def _write(self, text: str) -> None:
-        beside = self._path.with_suffix(".new")
+        beside = self._path.with_name(self._path.name + ".new")
         try:
             beside.write_text(text, encoding="utf-8")
             beside.replace(self._path)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Metric
-from exporter.catalogue.extended_names import MAX_FACTS, MAX_LABEL, map_value, snake
+from exporter.catalogue.extended_names import MAX_FACTS, MAX_LABEL, fact, map_value
 from exporter.clock import Lives
 from exporter.metrics.families import Family, Point, counted
 from exporter.snapshot import ExtendedSnapshot
@@ -66,8 +66,7 @@ def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]
         found.append(_family(catalogue.HYPERVISOR, [Point(1, tuple(labels))], extended))
     host: dict[str, str] = {}
     for spelt, text in words("host").items():
-        name = snake(spelt).removeprefix("host_")
-        if text and name and not name[0].isdigit():
+        if text and (name := fact(spelt)):
             host.setdefault(name, text)
     if not expose_identity:
         host = {name: text for name, text in host.items() if "uuid" not in name and "name" not in name}

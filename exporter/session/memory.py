@@ -73,7 +73,7 @@ class SessionFile:
                 "start": start,
                 "elapsed": elapsed,
             }
-            file = self._path.with_suffix(".new")
+            file = self._path.with_name(self._path.name + ".new")
             file.write_text(json.dumps(fields), "utf-8")
             file.replace(self._path)
         except OSError as error:

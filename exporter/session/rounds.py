@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from exporter.catalogue.extended_names import accept, category, rising, usable
+from exporter.catalogue.extended_names import category, fell, usable
 from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
+from exporter.session.gate import Gate
 from exporter.shortage import shortage
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue
 
@@ -59,7 +60,7 @@ class ExtendedReader:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._interval = interval
-        self._unknown = unknown
+        self._gate = Gate(unknown=unknown)
         self._clock = clock
         self._wall = wall
         self._session_id = 0
@@ -123,6 +124,7 @@ class ExtendedReader:
     def _forget(self, session_id: int, epoch: int) -> None:
         """A new session may be another host: ask it everything anew, and show nothing that may be the old one's."""
         self._throw_away()
+        self._gate.belongs_to(session_id)
         self._session_id = session_id
         self._epoch = epoch
         self._supported = True
@@ -148,6 +150,7 @@ class ExtendedReader:
         self._due = now + self._interval
         self._pending = list(self._groups)
         self._round = {}
+        self._gate.begin()
         self._lost = None
         self._unsigned = False
         self._session_monotonic = None
@@ -185,6 +188,10 @@ class ExtendedReader:
         while self._pending:
             if self._left(deadline) <= MARGIN:
                 return False
+            if self._gate.full:
+                self._drop(len(self._pending))
+                self._pending = []
+                break
             group = self._pending.pop(0)
             reply = self._ask(source, group, deadline)
             if reply is None:
@@ -192,11 +199,11 @@ class ExtendedReader:
             if reply.session_id not in (0, self._session_id):
                 self._leave(reply.session_id)
                 return False
-            self._drop(reply.dropped)
+            self._round[group], dropped = self._gate.take(group, reply.values)
+            self._drop(reply.dropped + dropped)
             self._unsigned |= reply.session_id == 0
             if group == "session":
                 self._session_monotonic = self._clock()
-            self._round[group] = reply.values
         if not self._round and self._lost is not None:
             raise self._lost
         self._foreign = False
@@ -223,7 +230,8 @@ class ExtendedReader:
         first = self._encodings.get(group, self._encoding)
         for encoding in (first, *(each for each in stat_get.ENCODINGS if each != first)):
             try:
-                reply = stat_get.parse(encoding, source.stat(encoding, group, self._left(deadline)))
+                raw = self._gate.weigh(source.stat(encoding, group, self._left(deadline)))
+                reply = stat_get.parse(encoding, raw)
             except RpcError as error:
                 refusal = error
                 continue
@@ -232,10 +240,8 @@ class ExtendedReader:
                 malformed = malformed or error
                 continue
             if encoding not in (first, self._encoding):
-                log.info(
-                    "extended statistics in another encoding",
-                    extra={"encoding": encoding, "why": str(malformed or refusal)},
-                )
+                why = {"encoding": encoding, "why": str(malformed or refusal)}
+                log.info("extended statistics in another encoding", extra=why)
             # Remembered until the next session, which may be another host's. Two groups may differ in it.
             if encoding != first:
                 self._encoding = encoding
@@ -261,22 +267,16 @@ class ExtendedReader:
         return max(deadline - self._clock(), MARGIN)
 
     def _publish(self) -> None:
-        accepted = accept(self._round, unknown=self._unknown)
-        self._round = {}
-        self._drop(accepted.dropped)
+        groups, self._round = self._round, {}
         snapshot = ExtendedSnapshot(
-            self._session_id, accepted.groups, self._wall(), self._clock(), self._session_monotonic
+            self._session_id, groups, self._wall(), self._clock(), self._session_monotonic
         )
-        log.debug("extended statistics read", extra={"groups": len(accepted.groups)})
-        if self._unsigned or self._fell(snapshot):
+        log.debug("extended statistics read", extra={"groups": len(groups)})
+        before = self.state.snapshot
+        if self._unsigned or (before is not None and fell(before.groups, groups)):
             self._held = snapshot
         else:
             self._release(snapshot)
-
-    def _fell(self, snapshot: ExtendedSnapshot) -> bool:
-        """Whether something that only rises is less than in the round that is shown, of the same epoch."""
-        before = rising(self.state.snapshot.groups) if self.state.snapshot is not None else {}
-        return any(value < before.get(key, value) for key, value in rising(snapshot.groups).items())
 
     def _release(self, snapshot: ExtendedSnapshot) -> None:
         self._held = None

@@ -112,6 +112,14 @@ def test_only_news_are_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / FILE).read_text())["settings"]["cpu_limit"] == 2.4e9
 
 
+def test_what_is_written_beside_the_file_has_its_whole_name(tmp_path: Path) -> None:
+    other = (tmp_path / FILE).with_suffix(".new")
+    other.write_text("somebody else's")
+    written(run(tmp_path, state(1)))
+    assert other.read_text() == "somebody else's"
+    assert (tmp_path / FILE).exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

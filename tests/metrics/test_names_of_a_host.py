@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from exporter.catalogue.extended_names import accept
 from exporter.metrics.collector import collect
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, VMGuestCollector
+from exporter.session.gate import accept
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot
 
 WORDS = (

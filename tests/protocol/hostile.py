@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from exporter.catalogue import STATISTICS
-from exporter.catalogue.extended_names import accept
 from exporter.errors import ProtocolError, RpcError
 from exporter.protocol import appmonitor, datamap, packet, rpci, stat_get, stats_v2, stats_v3
+from exporter.session.gate import accept
 from tests.protocol import reference_decoder as reference
 
 NUMBERS = [0, 1, 2, 3, 17, 18, 19, 37, 38, 39, 40, 511, 512, 513, 2**16, 2**31 - 1, 2**31, 2**32 - 1]

@@ -137,3 +137,11 @@ def test_without_the_units_folder_or_a_boot_id_nothing_is_kept(tmp_path: Path) -
     assert session_file({}, "one") is None
     assert session_file({"RUNTIME_DIRECTORY": str(tmp_path)}, None) is None
     assert session_file({"RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}, "one") is not None
+
+
+def test_files_that_differ_in_their_ending_do_not_share_what_is_written_beside_them(tmp_path: Path) -> None:
+    beside = tmp_path / "a.new"
+    beside.write_text("of a.y, half written")
+    SessionFile(tmp_path / "a.x", "one").keep(SNAPSHOT, 5.0)
+    assert beside.read_text() == "of a.y, half written"
+    assert (tmp_path / "a.x").exists()

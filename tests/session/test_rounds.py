@@ -608,3 +608,52 @@ class TestSessions:
             shown = reader.step(self.signed(**self.BEFORE), 7, FAR, told=told).snapshot
             assert shown is not None
             assert shown.read_monotonic == 30.0
+
+
+def test_a_series_has_one_source_for_as_long_as_its_session_lasts(
+    reader: ExtendedReader, clock: Clock
+) -> None:
+    """Of two names that become one; also when the VM's counters begin anew under the same id, as the host's own don't."""
+
+    def reply(session: int, *rows: tuple[str, int]) -> bytes:
+        body = "".join(
+            f'<metric name="{name}" type="accumulate" units="">{number}</metric>' for name, number in rows
+        )
+        return f'<metrics session="{session}">{body}</metrics>'.encode()
+
+    host = Host({("text", ""): b"host\n"})
+    shown = []
+    for session, epoch, rows in (
+        (7, 1, (("io.reads", 90000), ("ioReads", 5000))),
+        (7, 1, (("ioReads", 5001), ("io.reads", 90001))),
+        (7, 1, (("ioReads", 5002),)),
+        (7, 2, (("ioReads", 5003), ("io.reads", 90003))),
+        (8, 3, (("ioReads", 5004),)),
+    ):
+        host.default = reply(session, *rows)
+        state = reader.step(host, session, clock.now + FAR, epoch=epoch)
+        assert state.snapshot is not None
+        shown.append([each.value for each in state.snapshot.groups["host"]])
+        clock.now += 15.0
+    assert shown == [[90000], [90001], [], [90003], [5004]]
+    assert reader.state.dropped == 4
+
+
+def test_a_reply_without_units_does_not_bend_what_was_read_in_another(
+    reader: ExtendedReader, clock: Clock
+) -> None:
+    host = Host({("text", ""): b"resources\n"}, RpcError("bad encoding"))
+    name = "vm.cpu.contention.mem"
+    host.answers["xml", "resources"] = (
+        f'<metrics session="7"><metric name="{name}" type="accumulate" units="ns">9000000000</metric></metrics>'
+    ).encode()
+    reader.step(host, 7, FAR)
+    del host.answers["xml", "resources"]
+    host.answers["text", "resources"] = f"{name} = 9001000000\nguest.mem.swapIn = 5\n".encode()
+    clock.now = 15.0
+    reader.step(host, 7, FAR, told=0.0)
+    clock.now = 20.0
+    state = reader.step(host, 7, FAR, told=20.0)
+    assert state.snapshot is not None
+    assert [each.name for each in state.snapshot.groups["resources"]] == ["guest.mem.swapIn"]
+    assert state.dropped == 1

@@ -1,0 +1,214 @@
+"""What of the extended statistics is published: within bounds, and each series from one source for as long as a session lasts.
+
+A host may give two statistics whose names become one, in one order now and another then, and a statistic in one unit, type or
+encoding now and another then. Each would bend a series: it would fall, or leap, where nothing did. So what a series is made of
+is settled when a session is first seen to have it, and the rest is left out and counted:
+
+- A family is of one statistic (name, kind and unit). Of two in one reply it is the first by name, whatever their order. Where the
+  one that has it stays away its series pauses. Nothing takes over: of a counter that would be a fall, and coming back another;
+  and a gauge that tells of two things by turns is no better.
+- A factor that was only assumed, since the reply had no unit, must be the one that the host stated. Where the host contradicts
+  what was assumed, all that was shown may be false, and the series ends.
+- Two units that the host stated are both right. A counter that is behind by less than one of the coarser of them did not fall.
+
+What counts on the host goes on when the VM's counters begin anew under the same session id: a gate lasts as long as the id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter.catalogue import Kind, Labels, Metric
+from exporter.catalogue.extended_names import (
+    MAX_DEVICES,
+    MAX_FACTS,
+    MAX_STATISTICS,
+    MAX_UNKNOWN,
+    Mapped,
+    category,
+    fact,
+    known,
+    map_value,
+)
+from exporter.snapshot import ExtendedValue
+
+log = logging.getLogger("exporter.extended")
+
+MAX_SERIES = 3 * MAX_UNKNOWN
+"""Series of one session, also those that have gone since."""
+
+MAX_ROUND = 2 << 20
+"""Bytes of all replies of one round, in whatever encoding. 256 disks and 64 network cards take a quarter."""
+MAX_ROUND_STATISTICS = 16 * 1024
+"""Statistics of one round; those take a quarter too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What passed the gate, and how many statistics did not."""
+
+    groups: Mapping[str, tuple[ExtendedValue, ...]]
+    dropped: int
+
+
+@dataclass(slots=True)
+class _Read:
+    """A statistic as it was taken last."""
+
+    metric: Metric
+    step: float
+    stated: bool
+    """Whether the host has said that its unit is of this ``step``."""
+    value: float
+    refuted: bool = False
+    """Whether it has said that it is not, after that was assumed."""
+
+
+class Gate:
+    """Of one session id at a time. ``unknown`` false leaves out statistics without a catalogue row (a wish, not a drop)."""
+
+    def __init__(self, *, unknown: bool = True) -> None:
+        self._unknown = unknown
+        self._session_id = -1
+        self.belongs_to(0)
+
+    def belongs_to(self, session_id: int) -> None:
+        """From now on replies are of this session; another one may be another host's, and nothing is known of it."""
+        if session_id == self._session_id:
+            return
+        self._session_id = session_id
+        self._metrics: dict[str, Metric] = {}
+        """Family -> its metric. That of a statistic without a row has the statistic's name in its help."""
+        self._facts: dict[str, str] = {}
+        """Label of the host's facts -> the host's name of it."""
+        self._read: dict[tuple[str, str], _Read] = {}
+        """By group and name."""
+        self._said: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._bytes = self._statistics = self._strangers = 0
+        self._devices = {"vscsi": 0, "vnet": 0}
+
+    def weigh(self, reply: bytes) -> bytes:
+        """Count what the host sent, understood or not."""
+        self._bytes += len(reply)
+        return reply
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is looked at in this round."""
+        over = self._bytes >= MAX_ROUND or self._statistics >= MAX_ROUND_STATISTICS
+        if over:
+            self._say(f"a round of more than {MAX_ROUND} bytes or {MAX_ROUND_STATISTICS} statistics")
+        return over
+
+    def take(self, group: str, values: Iterable[ExtendedValue]) -> tuple[tuple[ExtendedValue, ...], int]:
+        """What can be published of one group, in its order, and how many statistics can't."""
+        values = tuple(values)
+        self._statistics += len(values)
+        word, device = category(group)
+        if device:
+            self._devices[word] += 1
+        if not word or self._devices.get(word, 0) > MAX_DEVICES:
+            return (), len(values)
+        dropped = 0
+        found: list[tuple[ExtendedValue, Mapped | None]] = []
+        first: dict[str, str] = {}
+        facts: dict[str, str] = {}
+        for value in values:
+            row = known(word, value.name)
+            if len(found) >= MAX_STATISTICS:
+                dropped += 1
+            elif isinstance(value.value, str):
+                label = fact(value.name)
+                if label and word in ("session", "host"):
+                    facts[label] = min(facts.get(label, value.name), value.name)
+                    found.append((value, None))
+                else:
+                    dropped += 1
+            elif word == "session":
+                found.append((value, None))
+            elif not row and not value.type and not value.units:
+                # A text reply has neither, so only known names can be published from it: that is no drop.
+                continue
+            elif not row and self._strangers >= MAX_UNKNOWN:
+                # No further work: a host may send thousands of them in one round.
+                dropped += self._unknown
+            elif row or self._unknown:
+                self._strangers += not row
+                mapped = map_value(group, value)
+                if mapped is None:
+                    dropped += 1
+                    continue
+                family = mapped.metric.family
+                first[family] = min(first.get(family, value.name), value.name)
+                found.append((value, mapped))
+        kept: list[ExtendedValue] = []
+        series: set[tuple[str, Labels]] = set()
+        for value, mapped in found:
+            if mapped is None:
+                passes = word == "session" or self._is_fact(value.name, facts)
+            else:
+                key = mapped.metric.family, mapped.labels
+                passes = key not in series and self._is_source(group, value, mapped, first)
+                if passes:
+                    series.add(key)
+            if passes:
+                kept.append(value)
+        return tuple(kept), dropped + len(found) - len(kept)
+
+    def _is_fact(self, name: str, first: Mapping[str, str]) -> bool:
+        label = fact(name)
+        if label not in self._facts and len(self._facts) < MAX_FACTS and first[label] == name:
+            self._facts[label] = name
+        return self._facts.get(label) == name
+
+    def _is_source(self, group: str, value: ExtendedValue, mapped: Mapped, first: Mapping[str, str]) -> bool:
+        """Whether this is what its series is made of, in a unit that does not bend it."""
+        metric, place = mapped.metric, (group, value.name)
+        read = self._read.get(place)
+        if read is None:
+            settled = self._metrics.get(metric.family)
+            if settled != metric and (settled or (not mapped.row and first[metric.family] != value.name)):
+                return False
+            if len(self._read) >= MAX_SERIES:
+                self._say(f"more than {MAX_SERIES} series in one session")
+                return False
+            self._metrics[metric.family] = metric
+            self._read[place] = _Read(metric, mapped.step, bool(value.units), mapped.value)
+            return True
+        if read.metric != metric or not _is_same(read, bool(value.units), mapped):
+            return False
+        read.stated |= bool(value.units)
+        read.step, read.value = mapped.step, mapped.value
+        return True
+
+    def _say(self, what: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("extended statistics beyond a bound are left out", extra={"bound": what})
+
+
+def _is_same(read: _Read, stated: bool, mapped: Mapped) -> bool:
+    """Whether a reading goes on where ``read`` was."""
+    if not read.refuted and read.step != mapped.step:
+        read.refuted = stated and not read.stated
+        if not (stated and read.stated):
+            return False
+        behind = read.value - mapped.value
+        if mapped.metric.kind is Kind.COUNTER and 0 < behind < max(read.step, mapped.step):
+            return False
+    return not read.refuted
+
+
+def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = True) -> Accepted:
+    """The first round of a session, with all its groups at once."""
+    gate = Gate(unknown=unknown)
+    taken = {group: gate.take(group, values) for group, values in groups.items()}
+    return Accepted(
+        {group: values for group, (values, _) in taken.items()}, sum(dropped for _, dropped in taken.values())
+    )
