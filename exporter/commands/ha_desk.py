@@ -62,12 +62,20 @@ class Desk:
 
     def stranger(self) -> bool:
         """Monitoring is on, and nobody who can be seen from here sends heartbeats or has left it on."""
-        if lock.holder(self.path) is not None or self.leftover is not Leftover.NOTHING:
+        if self.beats() or self.leftover is not Leftover.NOTHING:
             return False
         try:
             return self.monitor.is_enabled()
         except VMGuestError:
             return False
+
+    def beats(self) -> bool:
+        """An exporter's heart is there; it may be another user's, or frozen."""
+        return lock.holder(self.path) is not None
+
+    def nobody_switches_on(self) -> bool:
+        """The exporter's heart has handed monitoring back, or is gone."""
+        return self.heart_is_done() or not self.beats()
 
     def heart_is_done(self) -> bool:
         """By its own word it has handed monitoring back."""

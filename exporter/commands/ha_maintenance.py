@@ -15,6 +15,7 @@ from exporter.commands.ha_desk import HELD, NO, NOBODY, NOT_NOTED, OK, Desk, com
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.host_state import may_have_been_heard
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
@@ -44,7 +45,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
         VMGuestError: the host does not answer.
     """
     maintenance = desk.maintenance
-    beats = lock.holder(desk.path) is not None
+    beats = desk.beats()
     stranger = desk.stranger()
     problem, noted = "", False
     if beats or (seconds is not None and not desk.unseen):
@@ -53,16 +54,16 @@ def disable(desk: Desk, seconds: float | None) -> int:
             noted = True
         except ConfigError as error:
             problem = str(error)
-    heard = not beats or (not problem and desk.wait(desk.heart_is_done, HEART_PATIENCE))
-    status = off(desk, DISABLE_LIMIT)
+    heard = not beats or (not problem and desk.wait(desk.nobody_switches_on, HEART_PATIENCE))
+    status = _off(desk, problem)
     if status != OK:
         return status
     if not heard and not problem:
-        heard = desk.wait(desk.heart_is_done, HEART_LIMIT - HEART_PATIENCE)
-        if desk.monitor.is_enabled() and (status := off(desk, DISABLE_LIMIT)) != OK:
+        heard = desk.wait(desk.nobody_switches_on, HEART_LIMIT - HEART_PATIENCE)
+        if desk.monitor.is_enabled() and (status := _off(desk, problem)) != OK:
             return status
     forgotten = _forget(desk)
-    if not problem and not noted and lock.holder(desk.path) is not None:
+    if not problem and not noted and desk.beats():
         # An exporter was starting meanwhile, and knows of nothing.
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
@@ -105,7 +106,13 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         if settings and settings.dry_run:
             complain(f"maintenance is over; {desk.heart} is a dry run, which never switches monitoring on")
             return NO
-        if desk.wait(lambda: not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT):
+        on = desk.wait(
+            lambda: desk.beats() and not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT
+        )
+        if not desk.beats():
+            # It died meanwhile, and may have left monitoring on.
+            return enable(desk, unattended=unattended)
+        if on:
             print(f"monitoring is on: {desk.heart} sends the heartbeats")
             return OK
         complain(
@@ -130,6 +137,14 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
         held.note(max(held.before.leftover, Leftover.MONITORING, key=[*Leftover].index))
         code = desk.monitor.enable()
+    except VMGuestError as error:
+        complain(
+            "maintenance is over, and whether monitoring was switched on is not known: if it was, vSphere HA resets this VM "
+            "unless a heartbeat comes within 30 s (vmguest-exporter ha disable keeps it from that)"
+            if may_have_been_heard(error)
+            else "maintenance is over, and monitoring was not switched on"
+        )
+        raise
     finally:
         held.release()
     if code is not Code.OK:
@@ -167,7 +182,7 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
 
     if not cut_short():
-        if desk.leftover is Leftover.NOTHING or lock.holder(desk.path) is not None or note.has_room():
+        if desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room():
             return OK
         complain(
             f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
@@ -177,7 +192,7 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
     try:
         held = desk.acquire()
     except ConfigError:
-        if lock.holder(desk.path) is not None:
+        if desk.beats():
             raise
         # A directory that is read-only by now. Nobody holds the lock, and nobody can take it.
         status = off(desk, STOP_LIMIT)
@@ -240,11 +255,28 @@ def _unwatched(desk: Desk) -> str:
     return "Monitoring is off, and stays so for now."
 
 
+def _off(desk: Desk, problem: str) -> int:
+    """Disable; where it is not confirmed, what holds of the maintenance is told too. ``problem``: why it was not noted."""
+    status = NO
+    try:
+        status = off(desk, DISABLE_LIMIT)
+    finally:
+        if status != OK and desk.maintenance.left() is not None:
+            complain(
+                f"maintenance is noted all the same, {_until(desk.maintenance)}: an exporter that runs, or starts, switches "
+                "monitoring off as soon as the host takes it, and leaves it off. Repeat this, or `vmguest-exporter ha enable` "
+                "ends it"
+            )
+        elif status != OK and problem:
+            complain(problem)
+    return status
+
+
 def _without_note(desk: Desk) -> str:
     """What holds, and what to do, where Disable was confirmed and maintenance could not be noted."""
     if desk.maintenance.left() is not None:
         return f"What was noted before stands. Maintenance: {_until(desk.maintenance)}"
-    if lock.holder(desk.path) is None:
+    if not desk.beats():
         return (
             "So this is no maintenance: monitoring stays off until an exporter starts, which switches it on again. Start none "
             "meanwhile, or make room and repeat this"

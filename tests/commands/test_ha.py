@@ -26,6 +26,7 @@ from exporter.errors import (
     RefusedError,
     RemoteProtocolError,
     RpcError,
+    TimeoutExpired,
     VMGuestError,
 )
 from exporter.ha import lock
@@ -344,6 +345,25 @@ def test_a_heart_that_does_not_react_is_not_said_to_have_stopped(
     assert desk.slept >= 12
 
 
+def test_a_heart_that_dies_meanwhile_is_not_said_to_stand_still(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("enable", "--unattended")
+    with heart(desk.lock_file, "on") as process:
+
+        def sleep(seconds: float) -> None:
+            desk.slept += seconds
+            process.kill()
+            process.wait()
+
+        monkeypatch.setattr(desk, "sleep", sleep)
+        assert desk.run("disable") == command.OK
+    said = capsys.readouterr()
+    assert "maintenance: without an end" in said.out
+    assert "has not confirmed it" not in said.err
+    assert not desk.monitor.enabled
+
+
 def test_a_silent_heart_does_not_keep_disable_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by force: it had been frozen for 20 s, and the reset came while its word was waited for."""
     desk.run("enable", "--unattended")
@@ -528,6 +548,46 @@ def test_disable_without_a_host_ends_after_its_time(desk: Desk, monkeypatch: pyt
     assert desk.run("disable") == command.NO_CHANNEL
     assert monitor.calls.count("disable") == 6
     assert desk.slept == ha_maintenance.DISABLE_LIMIT
+
+
+def test_a_maintenance_that_was_noted_is_told_where_disable_is_not_confirmed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who takes it for a failure altogether would find monitoring off days later."""
+    stubborn(monkeypatch, False, *[RefusedError("no")] * 20)
+    assert desk.run("disable", "--for", "30m") == command.NO_CHANNEL
+    assert Maintenance(desk.lock_file).left() is not None
+    assert "maintenance is noted all the same, until" in capsys.readouterr().err
+
+
+def test_a_maintenance_that_could_not_be_noted_is_told_where_disable_is_not_confirmed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stubborn(monkeypatch, False, *[RefusedError("no")] * 20)
+    monkeypatch.setattr(Maintenance, "begin", no_room)
+    assert desk.run("disable", "--for", "30m") == command.NO_CHANNEL
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "all the same" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (TimeoutExpired("no answer"), "whether monitoring was switched on is not known"),
+        (RpcError("Permission denied"), "monitoring was not switched on"),
+    ],
+)
+def test_enable_by_hand_whose_answer_is_lost_says_that_a_heartbeat_may_be_due(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: VMGuestError,
+    word: str,
+) -> None:
+    stubborn(monkeypatch, False, error)
+    assert desk.run("enable", "--unattended") in {command.NO_CHANNEL, command.NO}
+    assert f"maintenance is over, and {word}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [RpcError("Unknown command"), NotVMwareError("no")])
