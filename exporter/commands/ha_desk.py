@@ -60,6 +60,16 @@ class Desk:
         """What may be left at the host, by the lock's file."""
         return lock.record(self.path, boot_id=self.boot_id).leftover
 
+    @property
+    def requested(self) -> str:
+        """A sentence where an exporter that died may have left a request for a reset."""
+        if self.leftover is not Leftover.REQUEST:
+            return ""
+        return (
+            "A request for a reset of this VM was noted, and vSphere HA may still act on it (vmguest-exporter ha disable takes it "
+            "back). "
+        )
+
     def stranger(self) -> bool:
         """Monitoring is on, and nobody who can be seen from here sends heartbeats or has left it on."""
         if self.beats() or self.leftover is not Leftover.NOTHING:

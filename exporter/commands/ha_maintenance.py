@@ -129,7 +129,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         maintenance.end()
         if not unattended:
             complain(
-                f"maintenance is over. {_unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
+                f"maintenance is over. {desk.requested}{_unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
                 "--ha.enabled switches monitoring on once health is good. --unattended switches it on at once, though 30 s "
                 "later vSphere HA would reset the machine"
             )

@@ -672,6 +672,19 @@ def test_a_host_that_knows_no_requests_has_none_pending(
     assert desk.run("disable") == command.OK
 
 
+def test_enable_without_a_heart_tells_of_a_request_that_was_left(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ "Monitoring is off, and stays so" is no comfort where a reset has been asked for."""
+    asked(desk)
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Disable")
+    assert desk.run("enable") == command.NOBODY
+    assert "A request for a reset of this VM was noted" in capsys.readouterr().err
+    assert desk.run("disable") == command.OK
+    assert desk.run("enable") == command.NOBODY
+    assert "request" not in capsys.readouterr().err
+
+
 def test_enabling_by_hand_forgets_no_request(desk: Desk) -> None:
     asked(desk)
     assert desk.run("enable", "--unattended") == command.OK
