@@ -58,12 +58,14 @@ class _Read:
     """A statistic as it was taken last."""
 
     metric: Metric
-    step: float
-    stated: bool
-    """Whether the host has said that its unit is of this ``step``."""
     value: float
+    step: float
+    """Of its unit."""
+    unit: float
+    """The step of the unit that the host stated last, whether that reading was taken or not; or that was assumed."""
+    stated: bool
     refuted: bool = False
-    """Whether it has said that it is not, after that was assumed."""
+    """Whether the host stated another one after it was assumed."""
 
 
 class Gate:
@@ -179,11 +181,10 @@ class Gate:
                 self._say(f"more than {MAX_SERIES} series in one session")
                 return False
             self._metrics[metric.family] = metric
-            self._read[place] = _Read(metric, mapped.step, bool(value.units), mapped.value)
+            self._read[place] = _Read(metric, mapped.value, mapped.step, mapped.step, bool(value.units))
             return True
-        if read.metric != metric or not _is_same(read, bool(value.units), mapped):
+        if read.metric != metric or not _goes_on(read, bool(value.units), mapped):
             return False
-        read.stated |= bool(value.units)
         read.step, read.value = mapped.step, mapped.value
         return True
 
@@ -193,16 +194,17 @@ class Gate:
             log.warning("extended statistics beyond a bound are left out", extra={"bound": what})
 
 
-def _is_same(read: _Read, stated: bool, mapped: Mapped) -> bool:
-    """Whether a reading goes on where ``read`` was."""
-    if not read.refuted and read.step != mapped.step:
-        read.refuted = stated and not read.stated
-        if not (stated and read.stated):
-            return False
-        behind = read.value - mapped.value
-        if mapped.metric.kind is Kind.COUNTER and 0 < behind < max(read.step, mapped.step):
-            return False
-    return not read.refuted
+def _goes_on(read: _Read, stated: bool, mapped: Mapped) -> bool:
+    """Whether a reading goes on where ``read`` was. What it says of the unit is remembered."""
+    if stated and not read.stated:
+        read.refuted = read.unit != mapped.step
+        read.stated = True
+    if read.refuted or (not stated and read.unit != mapped.step):
+        return False
+    read.unit = mapped.step
+    behind = read.value - mapped.value
+    coarser = max(read.step, mapped.step) if read.step != mapped.step else 0
+    return mapped.metric.kind is not Kind.COUNTER or not 0 < behind < coarser
 
 
 def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = True) -> Accepted:

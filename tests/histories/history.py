@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import MetricsData, Sum
@@ -26,7 +27,7 @@ from exporter.session.epoch import Remembered
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
 from tests.histories.oracle import Beginning, Life, Readings, Recalled, Receiver, Series, Value, close
-from tests.histories.world import EXTENDED, MAC, SPEEDS, TODAY, Told, World
+from tests.histories.world import EXTENDED, IN_NO_CATALOGUE, MAC, SPEEDS, TODAY, TWINS, UNITS, Told, World
 
 INTERVAL = 5.0
 FRESH = 3 * INTERVAL
@@ -45,6 +46,7 @@ ROUNDS = {
     ("resources", "contention"): ("vmguest_cpu_contention_seconds", (("cause", "cpu"),), 1e6),
     USED: ("vmguest_cpu_used_seconds", (), 1e6),
     (f"vnet {MAC}", "received"): ("vmguest_network_receive_bytes", (("mac", MAC),), 1),
+    (f"vnet {MAC}", "drops"): ("vmguest_network_num_drops", (("mac", MAC),), 1),
     ("host", "energy"): ("vmguest_host_energy_used_seconds", (), 1e3),
     ("host", "commands"): ("vmguest_host_io_commands", (), 1),
 }
@@ -215,8 +217,12 @@ class History:
         self.points += sum(push.points for push in self.pushes)
         self.pushes = [Push(Temporality.CUMULATIVE), Push(Temporality.DELTA)]
         self.shown: ExtendedSnapshot | None = None
+        self.sources: dict[tuple[int, str], str] = {}
+        """By session and counter: which of its two the series is of."""
+        self.latest: dict[tuple[int, tuple[str, str]], tuple[float, str, Told]] = {}
+        """Of each series of a session: what was shown last, and of which counter."""
         self.fresh_boot = True
-        world.readings, world.replies = [], {}
+        world.readings, world.replies, world.said = [], {}, "us"
 
     def run(self) -> int:
         """How many points were judged."""
@@ -259,6 +265,9 @@ class History:
         begun = last is not None and last.session == world.session and last.generation != world.generation
         world.down = chance.random() < 0.08 and not begun
         world.blinks = chance.random() < 0.05 and not begun and not (self.fresh_boot and self.fell)
+        if chance.random() < 0.15:
+            world.unit = chance.choice(list(UNITS))
+        world.plain = chance.random() < 0.1
         roll = chance.random()
         if roll < 0.12:
             self.session_change()
@@ -455,7 +464,8 @@ class History:
         if extended is None or extended is self.shown:
             return
         self.shown = extended
-        self.round: dict[tuple[str, str], Any] = {}
+        self.round: dict[tuple[str, str], Told] = {}
+        self.numbers: dict[tuple[str, str], float] = {}
         for group, names in EXTENDED.items():
             told = [
                 each for each in world.replies.get(group, []) if each.monotonic <= extended.read_monotonic
@@ -463,17 +473,81 @@ class History:
             assert told.session == extended.session_id == world.readings[-1].session, "of another session"
             # What counts on the host does not begin anew with the VM's counters.
             assert group == "host" or told.generation == world.readings[-1].generation, "of another life"
+            found = {each.name: each.value for each in extended.groups[group]}
             for name, (_, key) in names.items():
-                (value,) = (each.value for each in extended.groups[group] if each.name == name)
-                assert value == told.counters[key], (name, value, told)
-                self.round[group, key] = told
+                if key in TWINS.values():
+                    continue
                 place: Any = (group, key)
-                number = float(value)
+                source = key if key not in TWINS else self.source(place, told, found)
+                shown = found.get(next(each for each, (_, of) in names.items() if of == source))
+                if shown is None:
+                    assert self.may_be_missing(place, source, told), (name, told)
+                    continue
+                assert shown == told.given[source], (name, shown, told)
+                self.round[place] = told
+                number = float(shown)
+                if key == "contention":
+                    number = shown / UNITS[told.unit]
+                self.did_it_fall(place, number, source, told)
                 if place == USED:
-                    place, number = "cpu_used", value / 1e6
+                    place, number = "cpu_used", shown / 1e6
                     if not self.oracle.used(number, basic=False):
                         continue
+                self.numbers[group, key] = number
                 self.oracle.counter(place, number, extended.read_time, extended.read_monotonic)
+
+    def source(self, place: tuple[str, str], told: Told, found: dict[str, Any]) -> str:
+        """Which of the two counters of one series is shown: never both, and while a session lasts never the other one."""
+        group, key = place
+        both = {name: of for name, (_, of) in EXTENDED[group].items() if of in (key, TWINS[key])}
+        shown = [of for name, of in both.items() if name in found]
+        assert len(shown) <= 1, (place, shown)
+        known = self.oracle.visits, key
+        if shown:
+            assert self.sources.setdefault(known, shown[0]) == shown[0], (place, "is of another counter")
+        elif not told.plain and known not in self.sources:
+            assert not told.given.keys() >= {key, TWINS[key]}, (place, "neither is shown")
+        return self.sources.get(known, key)
+
+    def may_be_missing(self, place: tuple[str, str], source: str, told: Told) -> bool:
+        """Whether there is a reason not to show what the host gave."""
+        group, key = place
+        if key in IN_NO_CATALOGUE and told.plain:
+            return True
+        if key in TWINS:
+            return source not in told.given or (self.oracle.visits, key) not in self.sources
+        if key != "contention":
+            return False
+        if told.plain:
+            return told.unit != "us"
+        readings = takewhile(lambda each: each.session == told.session, reversed(self.world.readings))
+        since = min(each.monotonic for each in readings)
+        replies = list(takewhile(lambda each: each.monotonic >= since, reversed(self.world.replies[group])))
+        if replies[-1].plain and any(each.unit != "us" for each in replies):
+            # What was shown without a unit may have been in another all the time.
+            return True
+        # Behind one in another unit by less than the coarser of the two.
+        number = told.given[key] / UNITS[told.unit]
+        return any(
+            0
+            < before.given[key] / UNITS[before.unit] - number
+            < 1 / min(UNITS[before.unit], UNITS[told.unit])
+            for before in replies
+            if before.unit != told.unit
+        )
+
+    def did_it_fall(self, place: tuple[str, str], number: float, source: str, told: Told) -> None:
+        """What is shown falls only where the host's counter did."""
+        series = self.oracle.visits, place
+        before, of, then = self.latest.get(series, (number, source, told))
+        assert of == source, (place, "is of another counter")
+        assert number >= before or told.counters[source] < then.counters[source], (
+            place,
+            number,
+            before,
+            told,
+        )
+        self.latest[series] = number, source, told
 
     # What comes out.
 
@@ -527,10 +601,10 @@ class History:
             INTERVAL, self.extended
         ):
             for place, (name, labels, scale) in ROUNDS.items():
-                if place == USED and self.oracle.basic:
+                if place not in self.numbers or (place == USED and self.oracle.basic):
                     continue
                 reply = self.round[place]
-                value = reply.counters[place[1]] / scale
+                value = self.numbers[place] / (1 if place == USED else scale)
                 known: Any = "cpu_used" if place == USED else place
                 add(known, name, labels, value, self.shown.read_monotonic, reply.generation)
         return found

@@ -19,13 +19,27 @@ TODAY = 1_700_000_000.0
 
 EXTENDED = {
     "resources": {"vm.cpu.contention.cpu": ("us", "contention"), "vm.cpu.used": ("us", "cpu_used_us")},
-    f"vnet {MAC}": {"size.rx": ("bytes", "received")},
-    "host": {"energy.used": ("ms", "energy"), "io.commands": ("", "commands")},
+    f"vnet {MAC}": {
+        "size.rx": ("bytes", "received"),
+        "num.drops": ("", "drops"),
+        "numDrops": ("", "other_drops"),
+    },
+    "host": {
+        "energy.used": ("ms", "energy"),
+        "io.commands": ("", "commands"),
+        "ioCommands": ("", "other_commands"),
+    },
 }
-"""Group -> the host's name of a counter -> its unit, and its name here. The last one is in no catalogue;
-``vm.cpu.used`` is the basic reply's ``cpu_used``, finer, and of another moment."""
+"""Group -> the host's name of a counter -> its unit, and its name here. ``vm.cpu.used`` is the basic reply's ``cpu_used``,
+finer, and of another moment. That of contention is counted in µs and told in any unit of :data:`UNITS`."""
 
-OF_HOST = ("host_cpu_used", "energy", "commands")
+IN_NO_CATALOGUE = ("drops", "other_drops", "energy", "commands", "other_commands")
+TWINS = {"drops": "other_drops", "commands": "other_commands"}
+"""Counters of which the host's names become one series, though they count different things."""
+UNITS = {"ns": 1000.0, "us": 1.0, "ms": 0.001}
+"""How many make a microsecond."""
+
+OF_HOST = ("host_cpu_used", "energy", "commands", "other_commands")
 """Counters that go on over a session of the VM."""
 
 
@@ -45,6 +59,12 @@ class Told:
     counters: dict[str, int]
     used: bool = True
     """Whether it held ``cpu_used``."""
+    plain: bool = False
+    """Of a reply of extended statistics: in text, without units."""
+    unit: str = "us"
+    """In which it told of contention."""
+    given: dict[str, int] = field(default_factory=dict)
+    """The numbers in it."""
 
 
 @dataclass
@@ -74,6 +94,13 @@ class World:
     down: bool = False
     blinks: bool = False
     """Leaves elapsed out of the next reply."""
+    plain: bool = False
+    """Whether it answers in text alone."""
+    unit: str = "us"
+    """In which it tells of contention, where it says so."""
+    said: str = "us"
+    """In which it does so where it does not: the one that it said last to this exporter in the session of its last reading,
+    or VMware's own. Any other could not be known."""
     gives_used: float = 1.0
     """How often a basic reply holds ``cpu_used``, or marks it as not valid."""
     counters: dict[str, int] = field(default_factory=dict)
@@ -88,7 +115,7 @@ class World:
     restarts = None
 
     def __post_init__(self) -> None:
-        names = ("cpu_used", "cpu_stolen", "contention", "received", *OF_HOST)
+        names = ("cpu_used", "cpu_stolen", "contention", "received", "drops", "other_drops", *OF_HOST)
         self.counters = {name: self.chance.randrange(10**9) for name in names}
         self._fraction = self.chance.randrange(1000)
         self._rates = {name: self.chance.choice((0, 1, 300, 4000)) for name in names}
@@ -132,6 +159,7 @@ class World:
                 self.former if again and self.former else self.chance.getrandbits(64) | 1,
                 self.session,
             )
+            self.said = "us"
             self.gives_elapsed = self.chance.random() < 0.8
             self.gives_used = self.chance.choice((1.0, self.gives_used, 0.9, 0.5, 0.0))
             self.speed = self.chance.choice((self.speed, *SPEEDS))
@@ -161,6 +189,7 @@ class World:
     def rename(self) -> None:
         """A new id, and the counters go on: some hot-plug."""
         self.session = self.chance.getrandbits(64) | 1
+        self.said = "us"
         self.sample()
 
     def fall(self, name: str) -> None:
@@ -194,11 +223,21 @@ class World:
             raise ConnectionLost("gone")
         if not name:
             reply = "\n".join(("session", *EXTENDED)).encode()
-        elif encoding != ("xml" if self.signed else "json"):
+        elif encoding != ("text" if self.plain else "xml" if self.signed else "json"):
             raise RpcError("bad encoding")
         else:
-            reply = self._xml(name) if self.signed else self._json(name)
-            self.replies.setdefault(name, []).append(self._told(None, self._now()))
+            if not self.plain and name == "resources" and self.readings[-1].session == self.session:
+                self.said = self.unit
+            rows = self._statistics(name)
+            reply = {"xml": self._xml, "json": self._json, "text": self._text}[encoding](rows)
+            self.replies.setdefault(name, []).append(
+                replace(
+                    self._told(None, self._now()),
+                    plain=self.plain,
+                    unit=self.said,
+                    given={key: value for key, _, _, _, value in rows},
+                )
+            )
         self.passes(took / 2)
         return reply
 
@@ -212,21 +251,31 @@ class World:
         """What the extended statistics show, which are as fresh as can be."""
         return {**self.counters, "cpu_used_us": self.counters["cpu_used"] * 1000 + self._fraction}
 
-    def _statistics(self, group: str) -> list[tuple[str, str, str, int]]:
+    def _statistics(self, group: str) -> list[tuple[str, str, str, str, int]]:
+        """Name here, the host's name, type, unit and value, in any order."""
         if group == "session":
-            return [("uptime", "instant", "us", int(self.age * 1e6))] if self.uptime else []
-        return [(name, "accumulate", unit, self._now()[key]) for name, (unit, key) in EXTENDED[group].items()]
+            return [("uptime", "uptime", "instant", "us", int(self.age * 1e6))] if self.uptime else []
+        now, rows = self._now(), []
+        for name, (unit, key) in EXTENDED[group].items():
+            value = now[key]
+            if key == "contention":
+                rows.append((key, name, "accumulate", self.said, int(value * UNITS[self.said])))
+            elif not (key in TWINS or key in TWINS.values()) or self.chance.random() < 0.9:
+                rows.append((key, name, "accumulate", unit, value))
+        if self.chance.random() < 0.5:
+            rows.reverse()
+        return rows
 
-    def _xml(self, group: str) -> bytes:
-        rows = "".join(
+    def _xml(self, rows: list[tuple[str, str, str, str, int]]) -> bytes:
+        metrics = "".join(
             f'<metric name="{name}" type="{kind}" units="{unit}">{value}</metric>'
-            for name, kind, unit, value in self._statistics(group)
+            for _, name, kind, unit, value in rows
         )
-        return f'<metrics session="{self.session}">{rows}</metrics>'.encode()
+        return f'<metrics session="{self.session}">{metrics}</metrics>'.encode()
 
-    def _json(self, group: str) -> bytes:
-        rows = {
-            name: {"type": kind, "units": unit, "value": value}
-            for name, kind, unit, value in self._statistics(group)
-        }
-        return json.dumps(rows).encode()
+    def _json(self, rows: list[tuple[str, str, str, str, int]]) -> bytes:
+        found = {name: {"type": kind, "units": unit, "value": value} for _, name, kind, unit, value in rows}
+        return json.dumps(found).encode()
+
+    def _text(self, rows: list[tuple[str, str, str, str, int]]) -> bytes:
+        return "".join(f"{name} = {value}\n" for _, name, _, _, value in rows).encode()

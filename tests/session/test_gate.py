@@ -107,6 +107,14 @@ def test_a_coarser_unit_is_no_fall(one: Gate) -> None:
     assert taken(one, "resources", contention(9_004_100, "us")) == ([9_004_100], 0)
 
 
+def test_a_unit_that_was_stated_counts_though_its_reading_was_left_out(one: Gate) -> None:
+    """What has no unit is in ms by then: taken for µs it would fall."""
+    assert taken(one, "resources", contention(9_003_700, "us")) == ([9_003_700], 0)
+    assert taken(one, "resources", contention(9003, "ms")) == ([], 1)
+    assert taken(one, "resources", contention(9004, "")) == ([], 1)
+    assert taken(one, "resources", contention(9_004_100, "us")) == ([9_004_100], 0)
+
+
 def test_a_fall_in_a_coarser_unit_is_one(one: Gate) -> None:
     assert taken(one, "resources", contention(9_003_700, "us")) == ([9_003_700], 0)
     assert taken(one, "resources", contention(2, "ms")) == ([2], 0)
