@@ -2,7 +2,8 @@
 
 For each layer the replies that make it work hardest: as long as it may be, in as many pieces as possible, nested,
 refused at its very end. Prints the CPU time of each (the least of several runs, ms) and the worst; about 50 ms is what
-a poll can bear. Judges nothing.
+a poll can bear. Then the worst rounds of as many groups as are asked for: the CPU time of all of it, and the longest piece
+between two looks at the clock, of which no later poll has to wait for more than one. Judges nothing.
 
     python -m benchmarks.parse [--runs 5]
 """
@@ -10,14 +11,19 @@ a poll can bear. Judges nothing.
 from __future__ import annotations
 
 import argparse
+import logging
 import struct
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from exporter.catalogue import STATISTICS
+from exporter.catalogue.extended_names import MAX_DEVICES
 from exporter.errors import ProtocolError, RpcError
 from exporter.protocol import datamap, packet, rpci, stat_get, stats_v3
 from exporter.session.gate import accept
+from exporter.session.rounds import ExtendedReader
+from exporter.snapshot import Snapshot, SourceInfo
 
 SIZE = stat_get.MAX_REPLY
 MOST = 1024
@@ -120,6 +126,82 @@ def cases() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
     }
 
 
+GROUPS = [
+    "session",
+    "host",
+    "resources",
+    *(f"{kind} {number}" for kind in ("vscsi", "vnet") for number in range(MAX_DEVICES)),
+]
+
+
+class Host:
+    """Answers each question of a round at once, and looks at the clock when it is asked."""
+
+    info = SourceInfo("guestrpc", "memory")
+    restarts = None
+
+    def __init__(self, replies: dict[str, bytes]) -> None:
+        self.replies = replies
+        self.asked: list[tuple[str, int]] = []
+
+    def read(self) -> Snapshot:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        if not name:
+            return "\n".join(GROUPS).encode()
+        self.asked.append((name, time.process_time_ns()))
+        if encoding not in self.replies:
+            raise RpcError("another encoding")
+        # Names of a group's own, so that nothing is remembered from another one.
+        return self.replies[encoding].replace(b"@", str(GROUPS.index(name)).encode())
+
+
+def rounds() -> dict[str, dict[str, bytes]]:
+    head, tail = b'<metrics session="5">', b"</metrics>"
+    known = "".join(
+        f'<metric name="{name}" type="accumulate" units="bytes">5</metric>' for name in ("size.tx", "size.rx")
+    ).encode()
+    size = SIZE - 4 * MOST
+    metric = rows('<metric name="a@x{number}" type="accumulate">{number}</metric>', size)
+    broken = {
+        "xml": filled(b"<metric/>", head)[:9000] + b"<",
+        "json": filled(b'"a":0,', b"{")[:6000],
+        "yaml": rows("a{number}:\n type: instant\n")[:9000] + b"<",
+        "text": rows("a{number} = 5\n") + b"<",
+    }
+    return {
+        "statistics without end": {"xml": head + metric.rpartition(b"<metric ")[0] + tail},
+        "as many as are looked at": {"xml": head + metric[: size // 4].rpartition(b"<metric ")[0] + tail},
+        "little of every group": {"xml": head + known + tail},
+        "text, the shortest lines": {"text": rows("a{number}=5\n")},
+        "broken in all encodings": broken,
+        "refused at the very end": dict.fromkeys(broken, filled(b"<a/>", b"<metrics>", b"<")),
+    }
+
+
+def round_ms(replies: dict[str, bytes]) -> tuple[float, float, int]:
+    """CPU time of the worse of a session's first two rounds, the longest piece of it, and how many groups were asked for."""
+    host, reader = Host(replies), ExtendedReader(0.0)
+    found = []
+    for _ in range(2):
+        host.asked.clear()
+        began = time.process_time_ns()
+        reader.step(host, 5, time.monotonic() + 600)
+        ended = time.process_time_ns()
+        # A piece is a group in all its encodings, the last one with what there is to do at the end.
+        first: dict[str, int] = {}
+        for name, at in host.asked:
+            first.setdefault(name, at)
+        times = [*first.values(), ended]
+        longest = max(after - before for before, after in pairwise(times))
+        found.append(((ended - began) / 1e6, longest / 1e6, len(first)))
+    return max(found)
+
+
 def least_ms(parse: Callable[[bytes], object], reply: bytes, runs: int) -> tuple[float, str]:
     """CPU time, and what came of it."""
     times, outcome = [], "read"
@@ -137,12 +219,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
+    logging.getLogger("exporter").setLevel(logging.CRITICAL)
     found = {}
     for name, (parse, reply) in cases().items():
         found[name], outcome = least_ms(parse, reply, args.runs)
         print(f"{name:38}{len(reply) / 1024:8.0f} KiB{found[name]:8.1f} ms  {outcome}")
     worst = max(found, key=lambda name: found[name])
     print(f"worst: {worst}, {found[worst]:.1f} ms")
+    for name, replies in rounds().items():
+        whole, longest, groups = min(round_ms(replies) for _ in range(args.runs))
+        print(f"round: {name:34}{groups:4} groups{whole:8.0f} ms, at most {longest:.0f} ms at once")
 
 
 if __name__ == "__main__":
