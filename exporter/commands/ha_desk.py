@@ -21,6 +21,12 @@ from exporter.protocol.appmonitor import Code
 OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
 
 
+NOBODY_BEATS = (
+    "unless an exporter starts within 30 s of the last heartbeat, vSphere HA resets this VM (vmguest-exporter ha disable keeps "
+    "it from that)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Where the calls are made from: the lock that says who beats, the host, and a way to wait."""
@@ -128,6 +134,17 @@ def _still_on(found: HandedBack, limit: float) -> int:
 
 def _words(result: CallResult) -> str:
     return f"the host answered {result.words}" if isinstance(result, Code) else str(result)
+
+
+def unwatched(desk: Desk) -> str:
+    """Whether monitoring is on where nobody beats."""
+    try:
+        on = desk.monitor.is_enabled()
+    except VMGuestError as error:
+        return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
+    if on:
+        return f"Monitoring is on from before: {NOBODY_BEATS}."
+    return "Monitoring is off, and stays so for now."
 
 
 def not_noted(desk: Desk) -> int:

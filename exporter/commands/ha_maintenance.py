@@ -11,7 +11,19 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.commands.ha_desk import HELD, NO, NOBODY, NOT_NOTED, OK, Desk, complain, not_noted, off
+from exporter.commands.ha_desk import (
+    HELD,
+    NO,
+    NOBODY,
+    NOBODY_BEATS,
+    NOT_NOTED,
+    OK,
+    Desk,
+    complain,
+    not_noted,
+    off,
+    unwatched,
+)
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.heart_settings import HeartSettings
@@ -129,7 +141,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         maintenance.end()
         if not unattended:
             complain(
-                f"maintenance is over. {desk.requested}{_unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
+                f"maintenance is over. {desk.requested}{unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
                 "--ha.enabled switches monitoring on once health is good. --unattended switches it on at once, though 30 s "
                 "later vSphere HA would reset the machine"
             )
@@ -165,6 +177,9 @@ def status(desk: Desk) -> int:
     print(f"application status: {desk.monitor.get_app_status().value}")
     if desk.unseen or (enabled and desk.stranger()):
         complain(desk.unseen or UNSEEN.format(path=desk.path))
+    elif enabled and not desk.beats():
+        complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
+        return NOBODY
     return OK if enabled else NO
 
 
@@ -239,20 +254,6 @@ def _forget(desk: Desk) -> bool:
         return held.note(Leftover.NOTHING)
     finally:
         held.release()
-
-
-def _unwatched(desk: Desk) -> str:
-    """Whether monitoring is on where nobody beats."""
-    try:
-        on = desk.monitor.is_enabled()
-    except VMGuestError as error:
-        return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
-    if on:
-        return (
-            "Monitoring is on from before: unless an exporter starts within 30 s of the last heartbeat, vSphere HA resets "
-            "this VM (vmguest-exporter ha disable keeps it from that)."
-        )
-    return "Monitoring is off, and stays so for now."
 
 
 def _off(desk: Desk, problem: str) -> int:

@@ -232,6 +232,17 @@ def test_enable_after_a_crash_says_that_monitoring_is_on_and_nobody_beats(
     assert "Whether monitoring is on is not known: unreachable." in capsys.readouterr().err
 
 
+def test_status_says_that_monitoring_is_on_and_nobody_beats(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("enable", "--unattended")
+    assert desk.run("status") == command.NOBODY
+    assert "nobody sends heartbeats: unless an exporter starts" in capsys.readouterr().err
+    with heart(desk.lock_file, "on"):
+        assert desk.run("status") == command.OK
+    assert "nobody sends" not in capsys.readouterr().err
+
+
 def test_enable_beside_a_stranger_changes_nothing_and_says_so(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
