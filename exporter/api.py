@@ -15,6 +15,7 @@ from typing import Literal, Self, get_args
 
 from exporter.catalogue import BY_KEY, BasicStatistic
 from exporter.config import Settings
+from exporter.config.places import LockFile
 from exporter.config.rules import contradictions
 from exporter.config.settings import BY_NAME, POLL_INTERVAL, GuestRpc, Library, Replay, Simulated
 from exporter.errors import ConfigError, LibraryNotFound, NotVMwareError, VMGuestError
@@ -233,7 +234,10 @@ def heartbeats(
         raise ConfigError('lock_file has no effect on source="simulated"; leave it out')
     with ExitStack() as parts:
         if source != "simulated":
-            path = lock_file or lock.DEFAULT_PATH
+            try:
+                path = lock.DEFAULT_PATH if lock_file is None else LockFile().parse(lock_file)
+            except ValueError as error:
+                raise ConfigError(f"lock_file={lock_file!r}: {error}") from error
             taken = lock.acquire(path)
             if taken is None:
                 raise ConfigError(

@@ -121,6 +121,12 @@ def test_arguments_without_effect_are_refused_by_their_names(
         ("simulated", {"socket": "/x"}, "socket has no effect"),
         ("guestrpc", {"library": "/y"}, "library has no effect"),
         ("simulated", {"lock_file": "/z"}, "lock_file has no effect"),
+        (
+            "guestrpc",
+            {"lock_file": "/none/x.maintenance"},
+            "lock_file='/none/x.maintenance': .maintenance is how a note",
+        ),
+        ("guestrpc", {"lock_file": ""}, "lock_file='': a path has at least one character"),
     ],
 )
 def test_heartbeats_refuse_them_too(source: str, arguments: dict[str, str], told: str) -> None:
