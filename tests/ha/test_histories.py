@@ -546,13 +546,19 @@ class World:
     def do_freeze(self, chance: random.Random) -> None:
         """The whole machine, or the heart alone."""
         seconds = chance.choice([chance.uniform(0, self.budget), 3600.0])
-        self.promises.outage(self.now, seconds)
-        self.now += seconds
+        self.stands_still(seconds)
         self.goes_on()
         if chance.random() < 0.5 and self.heart and not self.stalled:
             self.tell()
         self.reset_if_due()
         self.run(SETTLE)
+
+    def stands_still(self, seconds: float) -> None:
+        """The whole machine: time in which nobody could have stopped the beats."""
+        self.promises.outage(self.now, seconds)
+        self.now += seconds
+        if self.lasting_since is not None:
+            self.lasting_since += seconds
 
     def goes_on(self) -> None:
         """The main process, after a standstill."""
@@ -576,8 +582,7 @@ class World:
                 self.run(seconds)
                 self.stalled = False
             else:
-                self.promises.outage(self.now, seconds)
-                self.now += seconds
+                self.stands_still(seconds)
             self.goes_on()
             self.reset_if_due()
             self.run(chance.uniform(0, 3))
