@@ -518,14 +518,14 @@ class History:
             return source not in told.given or (self.oracle.visits, key) not in self.sources
         if key != "contention":
             return False
-        if told.plain:
-            return told.unit != "us"
         readings = takewhile(lambda each: each.session == told.session, reversed(self.world.readings))
         since = min(each.monotonic for each in readings)
         replies = list(takewhile(lambda each: each.monotonic >= since, reversed(self.world.replies[group])))
         if replies[-1].plain and any(each.unit != "us" for each in replies):
             # What was shown without a unit may have been in another all the time.
             return True
+        if told.plain:
+            return told.unit != "us"
         # Behind one in another unit by less than the coarser of the two.
         number = told.given[key] / UNITS[told.unit]
         return any(
@@ -541,12 +541,9 @@ class History:
         series = self.oracle.visits, place
         before, of, then = self.latest.get(series, (number, source, told))
         assert of == source, (place, "is of another counter")
-        assert number >= before or told.counters[source] < then.counters[source], (
-            place,
-            number,
-            before,
-            told,
-        )
+        name = source.removesuffix("_us")
+        fallen = (told.generation, told.fallen.get(name)) != (then.generation, then.fallen.get(name))
+        assert number >= before or fallen, (place, number, before, told)
         self.latest[series] = number, source, told
 
     # What comes out.

@@ -57,6 +57,8 @@ class Told:
     generation: int
     elapsed: int | None
     counters: dict[str, int]
+    fallen: dict[str, int]
+    """How often each had begun anew by itself."""
     used: bool = True
     """Whether it held ``cpu_used``."""
     plain: bool = False
@@ -104,6 +106,7 @@ class World:
     gives_used: float = 1.0
     """How often a basic reply holds ``cpu_used``, or marks it as not valid."""
     counters: dict[str, int] = field(default_factory=dict)
+    fallen: dict[str, int] = field(default_factory=dict)
     older: set[int] = field(default_factory=set)
     """Generations that were older than the reading before them: what was restored had been counted once."""
     readings: list[Told] = field(default_factory=list)
@@ -195,6 +198,7 @@ class World:
     def fall(self, name: str) -> None:
         """One counter begins anew by itself."""
         self.counters[name] = self.chance.randrange(3)
+        self.fallen = {**self.fallen, name: self.fallen.get(name, 0) + 1}
         self.sample()
 
     # What the exporter asks.
@@ -245,7 +249,9 @@ class World:
         pass
 
     def _told(self, elapsed: int | None, counters: dict[str, int]) -> Told:
-        return Told(self.wall(), self.monotonic, self.session, self.generation, elapsed, counters)
+        return Told(
+            self.wall(), self.monotonic, self.session, self.generation, elapsed, counters, self.fallen
+        )
 
     def _now(self) -> dict[str, int]:
         """What the extended statistics show, which are as fresh as can be."""
