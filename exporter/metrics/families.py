@@ -68,7 +68,10 @@ def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
     for family in families:
         # The host's counters, most of a page, pass as they are.
         if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
-            points = (replace(each, created=start) if each.life is OWN else each for each in family.points)
-            yield replace(family, points=tuple(points))
+            points = tuple(
+                Point(each.value, each.labels, start, OWN) if each.life is OWN else each
+                for each in family.points
+            )
+            yield replace(family, points=points)
         else:
             yield family
