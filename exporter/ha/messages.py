@@ -128,7 +128,7 @@ def decode(line: bytes) -> Message:
     try:
         ((kind, fields),) = json.loads(line).items()
         return _build(kind, fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return LogLine("error", line.decode("utf-8", "replace").rstrip())
 
 

@@ -144,7 +144,15 @@ class Keeper:
             return settings, _facts(session) if session else None
         except FileNotFoundError:
             return {}, None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             log.warning(
                 "what the last run saw can't be read; it starts afresh",
                 extra={"file": self._path, "reason": error},

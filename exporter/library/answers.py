@@ -54,12 +54,14 @@ def error(answer: LibraryMessage) -> VMGuestError | None:
     if "error" not in answer:
         return None
     name, *arguments = answer["error"]
-    return _ERRORS[name](*arguments)
+    kind = _ERRORS[name]
+    numbers = [_unsigned(arguments.pop(0))] if kind is LibraryStatus else []
+    return kind(*numbers, *map(_text, arguments))
 
 
 def loaded(answer: LibraryMessage) -> Loaded:
     """What the library is."""
-    return Loaded(str(answer["library"]), tuple(map(str, answer["missing"])))
+    return Loaded(_text(answer["library"]), tuple(map(_text, answer["missing"])))
 
 
 def snapshot(answer: LibraryMessage) -> Snapshot:
@@ -78,11 +80,13 @@ def data(answer: LibraryMessage) -> bytes:
 
 def _unsigned(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**64:
-        raise ValueError(f"{value!r}: an unsigned 64-bit number is expected")
+        raise ValueError(f"{type(value).__name__}: an unsigned 64-bit number is expected")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r}: text is expected")
+        raise TypeError(f"{type(value).__name__}: text is expected")
+    # Raises for half a surrogate pair, which no output could write.
+    value.encode()
     return value

@@ -28,15 +28,19 @@ def read(file: IO[bytes]) -> LibraryMessage | None:
     Raises:
         ValueError: the bytes are no message.
     """
-    length = int.from_bytes(file.read(4), "big")
-    if not length:
+    head = file.read(4)
+    if len(head) < 4:
         return None
+    length = int.from_bytes(head, "big")
     if length > LIMIT:
         raise ValueError(f"a message of {length} bytes: {LIMIT} at most are expected")
     body = file.read(length)
     if len(body) < length:
         return None
-    message = json.loads(body)
+    try:
+        message = json.loads(body)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError(f"a message that can't be taken in: {error!r}") from error
     if not isinstance(message, dict):
         raise ValueError(f"a message that is {type(message).__name__}: an object is expected")  # noqa: TRY004
     return message

@@ -223,7 +223,7 @@ def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.LibraryMessage | 
         try:
             while (answer := messages.read(pipe)) is not None:
                 answers.put(answer)
-        except ValueError:
+        except (OSError, ValueError):
             answers.put(_NOT_UNDERSTOOD)
         answers.put(None)
 

@@ -82,7 +82,7 @@ class ExporterClient:
         try:
             found: Document = json.loads(body)
             version = found["format"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NoAnswer(f"{self.name}: the answer to {PATH} is not an exporter's") from error
         if version != FORMAT:
             raise NoAnswer(

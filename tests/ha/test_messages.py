@@ -77,6 +77,7 @@ def test_only_what_does_not_fit_is_cut() -> None:
         b'{"unknown": {}}',
         b'{"line": {}, "report": {}}',
         b"\xff\xfe",
+        pytest.param(b"[" * 100_000, id="lists in lists"),
     ],
 )
 def test_what_is_no_message_is_a_line_for_the_log(line: bytes) -> None:

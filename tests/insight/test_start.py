@@ -128,6 +128,7 @@ def test_what_is_written_beside_the_file_has_its_whole_name(tmp_path: Path) -> N
         "{}",
         '{"settings": {"cpu_limit": []}, "session": null}',
         '{"settings": {}, "session": {"x": 1}}',
+        pytest.param("[" * 100_000, id="lists in lists"),
         '{"settings": {"cpu_limit": NaN}, "session": null}',
         *(json.dumps({"settings": {}, "session": {**SESSION, **wrong}}) for wrong in WRONG),
     ],

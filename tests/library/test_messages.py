@@ -32,7 +32,18 @@ def test_a_length_beyond_the_limit_is_not_read() -> None:
         messages.read(BytesIO(b"\xff\xff\xff\xff" + b"x" * 100))
 
 
-@pytest.mark.parametrize("body", [b"[]", b"1", b"{", b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"1",
+        b"{",
+        b"\xff",
+        pytest.param(b"[" * 400_000, id="lists"),
+        pytest.param(b'{"a":' * 400_000, id="objects"),
+    ],
+)
 def test_bytes_that_are_no_object_are_an_error(body: bytes) -> None:
     with pytest.raises(ValueError):
         messages.read(BytesIO(len(body).to_bytes(4, "big") + body))

@@ -350,6 +350,13 @@ NONSENSE = [
     "answer(error=None)",
     "sys.stdout.buffer.write(b'\\0\\0\\0\\2[]'); sys.stdout.flush()",
     "sys.stdout.buffer.write(b'\\xff' * 100); sys.stdout.flush()",
+    "sys.stdout.buffer.write(b'\\0\\6\\x1a\\x80' + b'[' * 400_000); sys.stdout.flush()",
+    "sys.stdout.buffer.write(b'\\0\\0\\0\\0'); sys.stdout.flush()",
+    "answer(error=['RpcError', 5])",
+    "answer(error=['RefusedError', []])",
+    "answer(error=['LibraryStatus', '6', 'VMGuestLib_F'])",
+    "answer(error=['RpcError', '\\ud800'])",
+    "answer(session=1, values={'resource_pool_path': '\\ud800'})",
 ]
 
 
