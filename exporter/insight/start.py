@@ -166,7 +166,7 @@ class Keeper:
             return
         # Not what moves with every poll, unless it was written a while ago.
         news = (insight.settings, facts.session_id, facts.frequency, facts.cores, facts.build, facts.boot_id)
-        if news == self._kept and abs(facts.seen - self._seen) < EVERY:
+        if news == self._kept and abs(facts.at - self._seen) < EVERY:
             return
         self._begin(insight, facts, news)
 
@@ -179,7 +179,7 @@ class Keeper:
         self._begin(insight, insight.facts, None).join(STOP)
 
     def _begin(self, insight: Insight, facts: SessionFacts, news: object) -> threading.Thread:
-        self._kept, self._seen = news, facts.seen
+        self._kept, self._seen = news, facts.at
         text = json.dumps({"settings": dict(insight.settings), "session": asdict(facts)})
         self._writer = threading.Thread(target=self._write, args=(text,), name="last-seen", daemon=True)
         self._writer.start()

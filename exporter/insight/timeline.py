@@ -51,6 +51,11 @@ class SessionFacts:
     seen: float
     """Wall clock of the last good poll, seconds."""
 
+    @property
+    def at(self) -> float:
+        """The same by the monotonic clock."""
+        return self.seen - self.clock
+
 
 def bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """At most :data:`MOST`, oldest first: the oldest of the commonest kind goes, so that moves don't hide a changed setting."""
@@ -117,7 +122,8 @@ def session_entry(before: SessionFacts, after: SessionFacts, at: float, *, resta
         clues.append(f"the guest's clock was set {'forward' if step > 0 else 'back'} by {span(abs(step))}")
     if fell(before, after):
         clues.append("its counters fell under the same id")
-    clues.append(f"nothing was seen for {span(max(after.seen - before.seen, 0.0))}")
+    unseen = after.seen - before.seen if restarted or rebooted else after.at - before.at
+    clues.append(f"nothing was seen for {span(max(unseen, 0.0))}")
     if after.elapsed is not None:
         clues.append(f"the host had counted for {span(after.elapsed)}")
     return Entry(

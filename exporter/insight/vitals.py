@@ -101,13 +101,13 @@ class Vitals:
 
 
 def vitals_of(
-    state: PollState, insight: Insight, now: float, wall: float, heartbeat: HeartbeatState | None = None
+    state: PollState, insight: Insight, now: float, heartbeat: HeartbeatState | None = None
 ) -> Vitals:
-    """``now`` by the monotonic clock, ``wall`` by the wall clock, in seconds. Nothing stale goes in."""
+    """``now`` by the monotonic clock, in seconds. Nothing stale goes in."""
     snapshot = state.snapshot
     if snapshot is None or not state.fresh(now):
         return Vitals(
-            guest=insight.guest, heartbeat=heartbeat, setting_entries=_since(insight, "setting", wall - DAY)
+            guest=insight.guest, heartbeat=heartbeat, setting_entries=_since(insight, "setting", now - DAY)
         )
     extended = state.fresh_extended(now)
     local = resource(extended, "vm.numa.local") if extended is not None else None
@@ -150,10 +150,10 @@ def vitals_of(
         numa_local=local / (local + remote)
         if local is not None and remote is not None and local + remote
         else None,
-        setting_entries=_since(insight, "setting", wall - DAY),
-        session_entries=_since(insight, "session", wall - HOUR),
+        setting_entries=_since(insight, "setting", now - DAY),
+        session_entries=_since(insight, "session", now - HOUR),
         pauses_watched=bool(insight.pauses),
-        pause_entries=_since(insight, "pause", wall - HOUR),
+        pause_entries=_since(insight, "pause", now - HOUR),
         steal_accounting=insight.steal_accounting,
         heartbeat=heartbeat,
     )
@@ -163,5 +163,6 @@ def rate_of(first: Moment | None, last: Moment | None, key: str) -> float | None
     return last.rate(first, key) if first is not None and last is not None else None
 
 
-def _since(insight: Insight, kind: str, wall: float) -> tuple[Entry, ...]:
-    return tuple(entry for entry in insight.timeline if entry.kind == kind and entry.time >= wall)
+def _since(insight: Insight, kind: str, at: float) -> tuple[Entry, ...]:
+    """By the monotonic clock: a wall clock that is set makes nothing of the last hour older or newer."""
+    return tuple(entry for entry in insight.timeline if entry.kind == kind and entry.at >= at)

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exporter import catalogue
 from exporter.catalogue import Kind
@@ -26,6 +26,15 @@ log = logging.getLogger("exporter.metrics")
 _OWN = frozenset(metric for group in catalogue.OWN.values() for metric in group)
 Families = Callable[[], Iterable[Family]]
 """Families that do not come with a poll: what a part (OTLP, HA) says about itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one answer is made of, read once: the next poll replaces it. Nothing in it is later than ``now``."""
+
+    state: PollState
+    insight: Insight | None
+    now: Instant
 
 
 class Published:
@@ -78,6 +87,11 @@ class Published:
         """A reading of both clocks."""
         return Instant(self._wall(), self.monotonic())
 
+    def known(self) -> Known:
+        """What is known now: for an answer of several parts, which must be of one poll."""
+        state, insight = self._state(), self._insight()
+        return Known(state, insight, self.now())
+
     def started(self, now: Instant) -> float | None:
         """Wall clock at which this process began to count about itself; None where it is unknown."""
         with self._lock:
@@ -88,15 +102,13 @@ class Published:
 
     def polled(self) -> list[Family]:
         """What comes with a poll."""
-        now = self.now()
-        families = collect(self.state, now.monotonic, self._options, self._guest(), self.insight)
-        return list(begun(families, self.started(now)))
+        return self._families(self.known())
 
-    def before(self, now: Instant) -> list[Family]:
-        """The host's counters one sample before, and one round of extended statistics before, what is known now."""
-        state = self.state
+    def before(self, known: Known) -> list[Family]:
+        """The host's counters one sample before, and one round of extended statistics before, what is known."""
+        state = known.state
         earlier = replace(state, snapshot=state.snapshot_before, extended=state.extended_before)
-        families = collect(earlier, now.monotonic, self._options)
+        families = collect(earlier, known.now.monotonic, self._options)
         return [each for each in families if each.metric.kind is Kind.COUNTER and each.metric not in _OWN]
 
     def others(self) -> list[Family]:
@@ -106,7 +118,14 @@ class Published:
 
     def collect(self, now: Instant | None = None) -> list[Family]:
         """Everything, in the order of the page, as of ``now``."""
-        now = now or self.now()
-        families = collect(self.state, now.monotonic, self._options, self._guest(), self.insight)
-        families += [family for families in self._parts for family in families()]
-        return list(begun(families, self.started(now)))
+        known = self.known()
+        return self.everything(known if now is None else replace(known, now=now))
+
+    def everything(self, known: Known) -> list[Family]:
+        """The same of what was read before."""
+        return self._families(known, [family for families in self._parts for family in families()])
+
+    def _families(self, known: Known, others: Iterable[Family] = ()) -> list[Family]:
+        now = known.now
+        families = collect(known.state, now.monotonic, self._options, self._guest(), known.insight)
+        return list(begun([*families, *others], self.started(now)))

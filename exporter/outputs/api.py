@@ -12,7 +12,7 @@ import json
 import math
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from types import UnionType
 from typing import Any
 
@@ -24,7 +24,7 @@ from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.page.overview import overview
 from exporter.outputs.web.application import Response
-from exporter.snapshot import PollState
+from exporter.snapshot import ExtendedSnapshot, Snapshot
 
 FORMAT = 1
 PATH = "/-/insight"
@@ -87,15 +87,16 @@ class Api:
 
 def document(published: Published) -> Document:
     """Everything, as of now."""
-    now = published.now()
-    state = published.state
-    insight = published.insight or Insight(Ledger.empty(histograms=False))
-    families = published.collect(now)
+    known = published.known()
+    state, now = known.state, known.now
+    insight = known.insight or Insight(Ledger.empty(histograms=False))
+    families = published.everything(known)
     shown = overview(state, families, insight, now.monotonic, now.wall)
-    vitals = vitals_of(state, insight, now.monotonic, now.wall)
-    fresh = state.fresh(now.monotonic)
+    vitals = vitals_of(state, insight, now.monotonic)
+    snapshot = state.snapshot if state.fresh(now.monotonic) else None
     extended = state.fresh_extended(now.monotonic)
     earlier = state.extended_before if extended is not None else None
+    guest = insight.guest
     return {
         "format": FORMAT,
         **shown,
@@ -106,35 +107,36 @@ def document(published: Published) -> Document:
             "read_time": state.read_time or None,
             "age": now.monotonic - state.read_monotonic if state.snapshot is not None else None,
             "extended_read_time": extended.read_time if extended is not None else None,
+            "extended_read_monotonic": extended.read_monotonic if extended is not None else None,
             "polls": state.polls,
             "failed": sum(state.errors.values()),
             "missed": state.missed,
         },
         "session": {
-            "id": f"{state.snapshot.session_id:#x}" if state.snapshot is not None else None,
-            "protocol": state.snapshot.protocol if state.snapshot is not None else None,
+            "id": f"{snapshot.session_id:#x}" if snapshot is not None else None,
+            "protocol": snapshot.protocol if snapshot is not None else None,
             "changes": state.session_changes,
-            "start": state.lives.session.start,
+            "start": state.lives.session.start if snapshot is not None else None,
         },
         "settings": {name: _plain(value) for name, value in insight.settings.items() if name not in _IDENTITY}
-        if fresh
+        if snapshot is not None
         else {},
         "setting_changes": dict(insight.setting_changes),
-        "guest": asdict(insight.guest),
+        "guest": asdict(guest if snapshot is not None else replace(guest, **_NOT_NOW)),
         "numbers": _numbers(vitals),
         "metrics": [_metric(family) for family in families if family.points],
         # So that one answer tells rates: the host's counters, each as of the sample before.
         "before": {
-            "poll": {"extended_read_time": earlier.read_time if earlier is not None else None},
-            "metrics": [_metric(family) for family in published.before(now) if family.points],
+            "poll": {"extended_read_monotonic": earlier.read_monotonic if earlier is not None else None},
+            "metrics": [_metric(family) for family in published.before(known) if family.points],
         },
-        "raw": _raw(state, expose_identity=published.expose_identity)
-        if fresh
-        else {"statistics": {}, "groups": {}},
+        "raw": _raw(snapshot, extended, expose_identity=published.expose_identity),
     }
 
 
 _IDENTITY = frozenset({"resource_pool"})
+_NOT_NOW = dict.fromkeys(("available_bytes", "swap_free_bytes", "steal_seconds", "held_seconds"))
+"""Of the guest: what was read with the last good poll, and has moved since."""
 _NESTED = frozenset({"guest", "reclaim", "setting_entries", "session_entries", "pause_entries", "heartbeat"})
 
 
@@ -170,9 +172,10 @@ def _metric(family: Family) -> dict[str, Any]:
     }
 
 
-def _raw(state: PollState, *, expose_identity: bool) -> dict[str, Any]:
-    """The host's own words: numbers as they came, in the host's unit."""
-    snapshot, extended = state.snapshot, state.extended
+def _raw(
+    snapshot: Snapshot | None, extended: ExtendedSnapshot | None, *, expose_identity: bool
+) -> dict[str, Any]:
+    """The host's own words, of what may be shown: numbers as they came, in the host's unit."""
     values: Mapping[str, int | str] = snapshot.values if snapshot is not None else {}
     statistics = {key: value for key, value in values.items() if expose_identity or not BY_KEY[key].identity}
     groups: dict[str, dict[str, Any]] = {}

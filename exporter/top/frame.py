@@ -27,21 +27,21 @@ class Frame:
         """The frame to begin with: its rates are those of the interval that ended last, as far as it is known."""
         before = document["before"]
         basic = value(before, ELAPSED) is not None
-        rounds = before["poll"]["extended_read_time"] is not None
+        rounds = before["poll"]["extended_read_monotonic"] is not None
         return cls(document, before if basic else None, before if rounds else None)
 
     @property
     def waits(self) -> bool:
         """Whether another sample, or another round, must come before all rates are there."""
         basic = self.basic is None and value(self.now, ELAPSED) is not None
-        return basic or (self.extended is None and self.now["poll"]["extended_read_time"] is not None)
+        return basic or (self.extended is None and self.now["poll"]["extended_read_monotonic"] is not None)
 
     def after(self, document: Document) -> Frame:
         """The frame that follows with ``document``. A sample that the host repeats is no new one."""
-        if document["session"]["id"] != self.now["session"]["id"]:
+        if any(document["session"][key] != self.now["session"][key] for key in ("id", "changes")):
             return Frame.first(document)
         moved = value(document, ELAPSED) != value(self.now, ELAPSED)
-        rounds = document["poll"]["extended_read_time"] != self.now["poll"]["extended_read_time"]
+        rounds = document["poll"]["extended_read_monotonic"] != self.now["poll"]["extended_read_monotonic"]
         return replace(
             self,
             now=document,
@@ -75,7 +75,8 @@ class Frame:
     def _round(self) -> float | None:
         if self.extended is None:
             return None
-        then, now = (each["poll"]["extended_read_time"] for each in (self.extended, self.now))
+        # By the monotonic clock: the wall clock may have been set between the two.
+        then, now = (each["poll"]["extended_read_monotonic"] for each in (self.extended, self.now))
         return None if then is None or now is None else float(now - then)
 
 

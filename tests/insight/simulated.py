@@ -32,6 +32,8 @@ class Simulated:
         pauses: bool = False,
     ) -> None:
         self.now = 1000.0
+        self.set_by = 0.0
+        """Seconds by which the guest's wall clock was set."""
         self.entries: list[Entry] = []
         self.states: list[PollState] = []
         self._interval = interval
@@ -58,7 +60,7 @@ class Simulated:
         return self.now
 
     def wall(self) -> float:
-        return START + self.now
+        return START + self.set_by + self.now
 
     def told(self, state: PollState) -> None:
         self.entries += self.observer.polled(state)
@@ -94,7 +96,7 @@ class Simulated:
         return totals.limited, totals.stolen - totals.limited
 
     def vitals(self) -> Vitals:
-        return vitals_of(self.poller.state, self.insight, self.now, self.wall())
+        return vitals_of(self.poller.state, self.insight, self.now)
 
     def answers(self) -> dict[str, Answer]:
         return {answer.key: answer for answer in judge(self.vitals())}

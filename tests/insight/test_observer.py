@@ -99,7 +99,7 @@ def test_a_burst_is_above_the_bucket_that_the_rule_takes(stolen: int, high: int)
         at = 5.0 * polls
         state = replace(state, snapshot=Snapshot(1, 3, values), polls=polls, read_time=at, read_monotonic=at)
         observer.polled(state)
-    assert vitals_of(state, observer.insight, 305.0, 305.0).high == high
+    assert vitals_of(state, observer.insight, 305.0).high == high
     ratio = observer.insight.ledger.stolen_ratio
     assert ratio is not None
     assert ratio.count - ratio.counts[ratio.bounds.index(0.1)] == high

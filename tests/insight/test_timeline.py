@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.insight.timeline import MOST, Entry, SessionFacts, bounded, session_entry
+from exporter.insight.vitals import vitals_of
 from tests.insight.simulated import Simulated
 
 BEFORE = SessionFacts(1, 90_000.0, 2.6e9, 32.0, "VMware ESXi 8.0.3", "boot-1", 500.0, 1000.0)
@@ -31,7 +32,7 @@ def test_the_guess(differs: dict[str, object], guess: str) -> None:
 
 
 def test_the_clues_stand_beside_it() -> None:
-    after = replace(AFTER, frequency=2.1e9, cores=64.0, build="VMware ESXi 9.0.0", clock=501.5)
+    after = replace(AFTER, frequency=2.1e9, cores=64.0, build="VMware ESXi 9.0.0", clock=501.5, seen=1006.5)
     assert session_entry(BEFORE, after, 10.0).clues == (
         "host frequency 2.6 GHz before, 2.1 GHz now",
         "host cores 32 before, 64 now",
@@ -55,6 +56,32 @@ def test_a_boot_and_a_set_clock_are_clues(clock: float, way: str) -> None:
 def test_a_wall_clock_that_went_back_makes_no_time_without_sight(seen: float) -> None:
     entry = session_entry(BEFORE, replace(AFTER, seen=seen, elapsed=None), 10.0)
     assert entry.clues == ("nothing was seen for 0 s",)
+
+
+@pytest.mark.parametrize("step", [28_800.0, -28_800.0])
+def test_a_wall_clock_that_was_set_makes_no_time_without_sight_longer(step: float) -> None:
+    after = replace(AFTER, seen=AFTER.seen + step, clock=AFTER.clock + step)
+    assert "nothing was seen for 5 s" in session_entry(BEFORE, after, 10.0).clues
+
+
+@pytest.mark.parametrize("minutes", [1, 59, 61, 1439, 1441])
+@pytest.mark.parametrize("step", [0.0, 28_800.0, -28_800.0])
+def test_the_last_hour_and_the_last_day_are_the_same_whatever_the_clock_is_set_to(
+    minutes: int, step: float
+) -> None:
+    world = Simulated("vmotion")
+    while not world.insight.timeline:
+        world.now += 5.0
+        world.poll()
+    begun = world.now
+    changed = Entry(world.wall(), begun, "setting", "CPU limit went from none to 2 GHz.")
+    insight = replace(world.insight, timeline=(*world.insight.timeline, changed))
+    world.set_by += step
+    world.now = begun + 60.0 * minutes
+    last = replace(world.poller.state, read_time=world.wall(), read_monotonic=world.now)
+    seen = vitals_of(last, insight, world.now)
+    assert len(seen.session_entries) == (minutes <= 60)
+    assert len(seen.setting_entries) == (minutes <= 1440)
 
 
 def test_clocks_of_two_runs_are_not_compared() -> None:

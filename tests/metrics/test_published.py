@@ -7,7 +7,7 @@ import pytest
 from exporter import catalogue
 from exporter.clock import Instant, Life, Lives
 from exporter.metrics.families import Family, Point
-from exporter.metrics.published import Published
+from exporter.metrics.published import Known, Published
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
 
 WALL = 1_700_000_000.0
@@ -104,7 +104,7 @@ def test_what_was_known_one_sample_and_one_round_before_is_the_hosts_counters_al
         lives=Lives(Life(1, WALL)),
     )
     published = Published(lambda: state, guest=Guest)
-    found = published.before(Instant(WALL, 100.0))
+    found = published.before(Known(state, None, Instant(WALL, 100.0)))
     assert {(family.name, *(point.value for point in family.points)) for family in found} == {
         ("vmguest_cpu_used_seconds", 8.0),
         ("vmguest_cpu_contention_seconds", 2.0),

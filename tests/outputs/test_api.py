@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from exporter.insight.observer import Observer
 from exporter.insight.verdict import QUESTIONS
 from exporter.insight.vitals import Vitals
 from exporter.metrics.collector import Options
+from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.api import FORMAT, KEYS, Api, document, metric
 from exporter.poller import Poller
@@ -108,7 +110,7 @@ def test_counters_are_told_as_of_the_sample_before_too() -> None:
         growth = None
         for now, then in zip(metric(found, ELAPSED), metric(before, ELAPSED), strict=False):
             growth = now["value"] - then["value"]
-        return growth, before["poll"]["extended_read_time"], found["poll"]["extended_read_time"]
+        return growth, before["poll"]["extended_read_monotonic"], found["poll"]["extended_read_monotonic"]
 
     with world() as host:
         host.run(1)
@@ -132,7 +134,7 @@ def test_nothing_is_told_of_the_session_before() -> None:
             host.run(1)
             found = document(host.published)
             if sessions and found["session"]["id"] != sessions[-1]:
-                assert found["before"] == {"poll": {"extended_read_time": None}, "metrics": []}
+                assert found["before"] == {"poll": {"extended_read_monotonic": None}, "metrics": []}
             sessions.append(found["session"]["id"])
         assert len(set(sessions)) > 1
 
@@ -173,6 +175,77 @@ def test_stale_numbers_are_withheld() -> None:
     assert found["verdict"]["level"] == "unknown"
     assert found["numbers"]["stolen"] is None
     assert found["poll"]["age"] == pytest.approx(60.0)
+
+
+def test_what_the_metrics_withhold_is_withheld_here_too() -> None:
+    """Extended statistics that have gone stale under polls that go on, and a session of which nothing is known now."""
+    with world() as host:
+        host.run(3)
+        assert document(host.published)["raw"]["groups"]
+        for _ in range(5):
+            host.now += host.interval
+            host.poller.poll()
+        found = document(host.published)
+        assert found["raw"]["statistics"]
+        assert found["raw"]["groups"] == {}
+        assert not [each for each in found["metrics"] if each["name"].startswith("vmguest_disk_")]
+        host.now += 60.0
+        found = document(host.published)
+    assert found["session"] == {"id": None, "protocol": None, "changes": 0, "start": None}
+    assert not [each for each in found["metrics"] if each["name"].startswith("vmguest_session_info")]
+    moving = {name: found["guest"][name] for name in ("steal_seconds", "held_seconds", "available_bytes")}
+    assert set(moving.values()) == {None}
+    assert (found["guest"]["vcpus"], found["guest"]["memory_bytes"]) == (4, 8 * 2**30)
+
+
+@pytest.mark.parametrize("late", ["guest", "part"])
+def test_a_poll_that_falls_into_it_leaves_it_of_one_poll(late: str) -> None:
+    with world() as host:
+        host.run(4)
+        expected = document(host.published)
+
+        def poll() -> None:
+            host.run(1)
+
+        def guest() -> Guest:
+            if late == "guest":
+                poll()
+            return Guest(4, 8 * 2**30)
+
+        def part() -> list[Family]:
+            poll()
+            return []
+
+        published = Published(
+            lambda: host.poller.state,
+            others=[part] if late == "part" else [],
+            guest=guest,
+            insight=lambda: host.observer.insight,
+            wall=host.wall,
+            monotonic=host.clock,
+        )
+        found = document(published)
+    assert host.poller.state.polls == found["poll"]["polls"] + 1
+    own = {"vmguest_exporter_build_info"}
+    assert [each for each in found["metrics"] if each["name"] not in own] == [
+        each for each in expected["metrics"] if each["name"] not in own
+    ]
+    for key in ("poll", "session", "before", "raw", "numbers", "charts", "answers", "events"):
+        assert found[key] == expected[key], key
+
+
+def test_nothing_in_it_is_later_than_itself() -> None:
+    """A poll that ends while it is made has no age below 0."""
+    with world() as host:
+        host.run(1)
+        state = host.poller.state
+
+        def late() -> PollState:
+            host.now += 0.5
+            return replace(state, read_monotonic=host.now)
+
+        found = document(Published(late, wall=host.wall, monotonic=host.clock))
+    assert found["poll"]["age"] == 0.0
 
 
 def test_before_the_first_poll_it_is_there_too() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from exporter.catalogue import METRICS
 from exporter.insight.verdict import QUESTIONS
-from exporter.outputs.api import Document
+from exporter.outputs.api import Document, document
 from exporter.top.frame import Frame
 from exporter.top.quantities import CPU, DISK, MEMORY, NETWORK, DeviceColumn, Quantity
 from exporter.top.screen import hour
+from tests.insight.simulated import Simulated
 from tests.top.worlds import documents, frame
 
 ROWS = {row.name.strip(): row for row in (*CPU, *MEMORY)}
@@ -62,7 +63,7 @@ def test_shares_of_memory() -> None:
 
 def test_swap_rates_lie_between_two_rounds() -> None:
     before, after = documents("swapping")
-    seconds = after["poll"]["extended_read_time"] - before["poll"]["extended_read_time"]
+    seconds = after["poll"]["extended_read_monotonic"] - before["poll"]["extended_read_monotonic"]
     for name, statistic in (("SWR/s", "guest.mem.swapIn"), ("SWW/s", "guest.mem.swapOut")):
         kilobytes = stat(after, "resources", statistic) - stat(before, "resources", statistic)
         assert ROWS[name].take(frame("swapping")) == pytest.approx(kilobytes / 1024 / seconds)
@@ -70,7 +71,7 @@ def test_swap_rates_lie_between_two_rounds() -> None:
 
 def test_disks_and_cards_by_the_hosts_counters() -> None:
     before, after = documents("steady")
-    seconds = after["poll"]["extended_read_time"] - before["poll"]["extended_read_time"]
+    seconds = after["poll"]["extended_read_monotonic"] - before["poll"]["extended_read_monotonic"]
     both: tuple[DeviceColumn, ...] = (*DISK, *NETWORK)
     columns = {column.name: column.take for column in both}
     disk = frame("steady").devices("disk", "vmguest_disk_")[0]
@@ -87,7 +88,7 @@ def test_disks_and_cards_by_the_hosts_counters() -> None:
 def test_nothing_is_made_of_one_document_or_across_sessions() -> None:
     before, after = documents("noisy-neighbour")
     assert ROWS["%USED"].take(Frame(before)) is None
-    nothing = {"poll": {"extended_read_time": None}, "metrics": []}
+    nothing = {"poll": {"extended_read_monotonic": None}, "metrics": []}
     other = {**after, "session": {**after["session"], "id": "0x1"}, "before": nothing}
     moved = Frame(before).after(other)
     assert ROWS["%USED"].take(moved) is None
@@ -136,3 +137,34 @@ def test_names_that_esxtop_gives_to_other_quantities_are_not_used() -> None:
 def test_metrics_with_a_fixed_name_are_read_by_that_name() -> None:
     fixed = {metric.prometheus for metric in METRICS}
     assert {"vmguest_elapsed_seconds_total", "vmguest_memory_swap_in_bytes_total"} <= fixed
+
+
+@pytest.mark.parametrize("step", [-20.0, -3.0, 3600.0])
+def test_a_wall_clock_that_is_set_bends_no_rate(step: float) -> None:
+    def last(step: float) -> list[float | None]:
+        world = Simulated("swapping")
+        found = None
+        for poll in range(13):
+            if poll == 11:
+                world.set_by += step
+            world.poll()
+            now = document(world.published)
+            found = Frame.first(now) if found is None else found.after(now)
+            world.now += 5.0
+        world.close()
+        assert found is not None
+        device = found.devices("mac", "vmguest_network_")[0]
+        frames = found, Frame.first(found.now)
+        rates = [row.take(each) for row in (*CPU, *MEMORY) for each in frames]
+        return rates + [column.take(each, device) for column in NETWORK for each in frames]
+
+    rates = last(step)
+    assert rates == last(0.0)
+    assert None not in rates
+
+
+def test_counters_that_begin_anew_under_the_same_id_have_no_rate_with_those_before() -> None:
+    before, after = documents("swapping")
+    nothing = {"poll": {"extended_read_monotonic": None}, "metrics": []}
+    anew = {**after, "session": {**after["session"], "changes": 1}, "before": nothing}
+    assert ROWS["SWR/s"].take(Frame(before).after(anew)) is None

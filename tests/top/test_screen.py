@@ -62,7 +62,7 @@ def test_a_host_that_is_silent_says_why() -> None:
 
 def test_until_there_are_two_samples_a_rate_is_being_read() -> None:
     _, after = documents("swapping")
-    nothing = {"poll": {"extended_read_time": None}, "metrics": []}
+    nothing = {"poll": {"extended_read_monotonic": None}, "metrics": []}
     alone = Frame.first({**after, "before": nothing})
     assert re.search(r"%USED +reading … %", plain(body("c", alone, 80)))
     assert re.search(r"SWR/s +reading … MB/s", plain(body("m", alone, 80)))

@@ -33,7 +33,7 @@ def overview(
     ``now`` by the monotonic clock, ``wall`` by the wall clock, in seconds.
     """
     found = _Found(families)
-    vitals = vitals_of(state, insight, now, wall, _heartbeat_of(found))
+    vitals = vitals_of(state, insight, now, _heartbeat_of(found))
     answers = verdict.judge(vitals)
     level, text = verdict.summary(answers)
     if not state.fresh(now):
