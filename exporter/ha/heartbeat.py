@@ -85,7 +85,7 @@ class Heartbeat:
         self._report = HeartReport()
         self._newborn = True
         """The heart has not reported yet: the report is still the last one's."""
-        self._refusal = ""
+        self._refusal = self._refused = ""
         self._heard = threading.Condition()
         self._started = False
         self._over = threading.Event()
@@ -255,21 +255,20 @@ class Heartbeat:
         if self._over.wait(SIGNAL_GAP if status == messages.STOPPED else 0):
             return False
         if status == messages.STOPPED:
-            with self._life:
-                if self._over.is_set():
-                    return False
-                self._confirmed = True
-                self._over.set()
-            log.warning(
-                "heartbeats have been stopped, and monitoring is off; restart the exporter to begin again"
-            )
-            return False
+            # Somebody's kill, or the lock is another exporter's: the settings still ask for heartbeats, as after a kill -9.
+            self._report = metrics.handed_back(self._report)
+            log.warning("the heart was told to stop, and has handed monitoring back; it is started again")
+            self._happened.tell("The process that sends heartbeats was told to stop, and is started again.")
+            return True
         with self._life:
             if not self._over.is_set():
                 self._process = None
         why = {"status": status, "why": self._refusal}
-        log.critical("the heart has ended and is started again", extra=why)
-        self._happened.tell("The process that sends heartbeats has ended and is started again.")
+        # One that finds the lock taken ends each time: told once.
+        if not self._refusal or self._refusal != self._refused:
+            log.critical("the heart has ended and is started again", extra=why)
+            self._happened.tell("The process that sends heartbeats has ended and is started again.")
+        self._refused, self._refusal = self._refusal, ""
         return True
 
     def _take(self, message: Message) -> None:

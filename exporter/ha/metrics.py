@@ -48,6 +48,11 @@ def families(
     return [Family(metric, points[metric]) for metric in catalogue.HA_METRICS if points[metric]]
 
 
+def handed_back(report: HeartReport) -> HeartReport:
+    """The last report of a heart that was told to stop: no heartbeats are expected of it. How vSphere HA sees it nobody asks."""
+    return replace(report, armed=False, enabled=False, app_status="", requested_reset=False)
+
+
 def total(before: HeartReport, last: HeartReport) -> HeartReport:
     """The last report of a heart, counted on from those before it."""
     errors = {kind: before.errors.get(kind, 0) + last.errors.get(kind, 0) for kind in ERROR_KINDS}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, heartbeat, lock, sturdy
 from exporter.ha.check_runner import Kept
@@ -340,18 +341,42 @@ signal.pause()
     assert beat._report.problem == "True"
 
 
-def test_a_heart_that_was_stopped_by_a_signal_is_left_alone(
+def test_a_heart_that_is_told_to_stop_by_somebody_else_is_started_again(
     subject: Subject, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """``vmguest-exporter ha disable``."""
-    beat = subject.make("born(); report(enabled=True); signal.pause()")
+    """Found by a stranger: heartbeats were off for good, and the metrics went on saying green."""
+    beat = subject.make("born(); report(enabled=True, app_status='green'); signal.pause()")
+    beat.start()
+    first = beat.pid
+    assert first is not None
+    os.kill(first, signal.SIGTERM)
+    wait_until(lambda: beat.pid not in {first, None} and not beat._newborn)
+    assert subject.value("vmguest_ha_enabled") == 1
+    assert caplog.text.count("was told to stop, and has handed monitoring back; it is started again") == 1
+    assert "CRITICAL" not in caplog.text
+    assert beat.stop()
+    assert Path(subject.settings.lock_file).stat().st_size == 2
+
+
+def test_until_then_nothing_is_green_and_a_lock_that_is_taken_is_told_once(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the lock's file was replaced, and another exporter beats by now."""
+    beat = subject.make("""
+if born():
+    say(refusal={"reason": "another process sends the heartbeats of this VM"})
+    os._exit(5)
+report(enabled=True, app_status="green", requested_reset=True)
+signal.pause()
+""")
     beat.start()
     assert beat.pid is not None
     os.kill(beat.pid, signal.SIGTERM)
-    wait_until(lambda: "restart the exporter to begin again" in caplog.text)
-    assert subject.value("vmguest_ha_enabled") == 0
-    assert beat.stop()
-    assert Path(subject.settings.lock_file).stat().st_size == 1
+    wait_until(lambda: Path(subject.settings.lock_file).stat().st_size > 4)
+    assert subject.value("vmguest_ha_enabled") == subject.value("vmguest_ha_requested_reset") == 0
+    (status,) = (family for family in beat.families() if family.metric is catalogue.HA_APP_STATUS)
+    assert [point.value for point in status.points] == [0.0, 0.0, 0.0]
+    assert caplog.text.count("the heart has ended and is started again") == 1
 
 
 def test_a_signal_to_both_is_a_stop_like_any_other(
