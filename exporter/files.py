@@ -10,6 +10,7 @@ import os
 import re
 import select
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -82,6 +83,24 @@ def read_secret(path: str | Path) -> str:
     if not text:
         raise OSError(errno.EINVAL, "it is empty", str(path))
     return text
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole, for everybody to read; also
+    where another process writes the same file.
+
+    Raises OSError.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def parse_toml(text: str) -> dict[str, Any]:

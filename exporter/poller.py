@@ -217,7 +217,7 @@ class Poller:
         if session.number == before.number and (why := words(before.start, session.start)):
             log.warning("the session's start changes", extra={"why": why})
         if self._memory is not None and state.snapshot is not None:
-            self._memory.keep(state.snapshot, session.start)
+            self._memory.keep(self._session.known)
 
     def _failed(self, before: PollState, kind: str, text: str, what: Advice | None = None) -> PollState:
         if kind != before.last_error:

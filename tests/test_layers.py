@@ -71,7 +71,7 @@ RULES: dict[str, frozenset[str]] = {
     "check": VALUES | {"files", "outputs"},
     "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "top": VALUES | {"insight", "outputs", "show"},
-    "show": VALUES | {"insight", "outputs", "reading"},
+    "show": VALUES | {"files", "insight", "outputs", "reading"},
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "machine", "app"},
     "commands.reference": VALUES | {"config", "doctor", "ha", "machine", "markdown", "simulator"},
@@ -90,7 +90,7 @@ RULES: dict[str, frozenset[str]] = {
     "session.recorded": VALUES | {"config", "machine", "session"},
     "session.simulated": VALUES | {"config", "session", "simulator"},
     "fleet.start": VALUES | {"config", "fleet", "metrics", "outputs", "simulator"},
-    "insight.start": VALUES | {"config", "insight"},
+    "insight.start": VALUES | {"files", "config", "insight"},
     "outputs.web.start": VALUES | {"config", "machine", "metrics", "outputs"},
     "outputs.otlp.start": VALUES | {"config", "metrics", "outputs"},
     # The dry run's host is the simulator's: one model of vSphere HA, not two.

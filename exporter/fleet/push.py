@@ -64,8 +64,7 @@ class Pushing:
             if result.outcome is Outcome.FAILED:
                 return result.reason or result.code
             self._waiting.popleft()
-            if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL} or result.data_refused:
-                self._converter.accepted()
+            self._converter.settle(result)
         return ""
 
 

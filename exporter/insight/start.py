@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from exporter import files
 from exporter.config import Settings
 from exporter.insight.observer import Insight, Observer
 from exporter.insight.settings import Setting
@@ -186,10 +187,8 @@ class Keeper:
         return self._writer
 
     def _write(self, text: str) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(self._path)
+            files.replace(self._path, text.encode())
             self._failed = False
         except OSError as error:
             if not self._failed:

@@ -6,6 +6,7 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 - Its start is the wall clock less ``elapsed`` when that is first seen, and a fact from then on. Without ``elapsed`` it
   is worked out from ``uptime`` of the extended statistics, if that is known before anything was shown; else unknown.
 - A counter that falls while ``elapsed`` does not has a life of its own, which began at the reading before.
+- All this outlives the exporter: :class:`Remembered`.
 - A statistic that the basic reply and the extended statistics both have is one counter. The extended one stands for it only
   where the basic reply has not given it in this epoch, and until it is not behind what was shown: the two are of
   different ages, and a sample of the host's may be older still.
@@ -18,9 +19,11 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.catalogue import BY_KEY, Kind, Metric
@@ -35,14 +38,26 @@ _DRIFT, _SLACK = 0.1, 1.0
 """How much faster than ours the host's clock may run, and seconds, before an epoch counts as older than a reading."""
 
 
+PATIENCE = 3
+"""Readings without ``elapsed``, one after another, after which the host counts as one that has stopped giving it."""
+
+MOST_FALLS = 100
+"""Counters that fell by themselves whose starts outlive the exporter."""
+
+Name = str | tuple[str, str]
+"""Of a counter: its key of the catalogue, or group and name of an extended statistic."""
+
+
 class Remembered(NamedTuple):
     """An epoch as an exporter before this one knew it."""
 
     session_id: int
-    start: float
+    start: float | None
     """Wall clock, seconds."""
     elapsed: int | None
     """Milliseconds, when it was written down."""
+    alone: Mapping[Name, float] = MappingProxyType({})
+    """The same as ``start``, of counters that fell by themselves."""
 
 
 @dataclass
@@ -68,14 +83,18 @@ class SessionClock:
         self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
-        self.told = 0.0
+        self._told = 0.0
         """Monotonic clock at the last reading that told whether the epoch goes on. One without ``elapsed`` does not, where
         there was one before."""
+        self._silent = 0
+        """Readings since that one."""
+        self.told = 0.0
+        """The same; but where ``elapsed`` stays away for :data:`PATIENCE` readings the session id is all there is to go by."""
         self._doubtful = False
         """Whether nothing says so far that what the epoch counts began with it."""
         self._start: Start | None = None
         self._last: Instant | None = None
-        self._counters: dict[Hashable, _Counter] = {}
+        self._counters: dict[Name, _Counter] = {}
         self._substituted: set[str] = set()
         """Basic counters that an extended statistic has stood for in this epoch."""
         self.basic: frozenset[str] = frozenset()
@@ -86,12 +105,26 @@ class SessionClock:
         """As of the last reading."""
         start = self._start.wall if self._start is not None else None
         since = self._since if not self._doubtful else None
-        alone = {
-            key: Life(each.number, each.start.wall, each.since, alone=True)
+        alone: dict[Hashable, Life] = {
+            key: Life(
+                each.number, each.start.wall, each.since if each.since > -math.inf else None, alone=True
+            )
             for key, each in self._counters.items()
             if each.start is not None
         }
         return Lives(Life(self._number, start, since), alone, self._host)
+
+    @property
+    def known(self) -> Remembered:
+        """What an exporter after this one has to know. What counts on the host has no start that it could."""
+        fell = [
+            (each.start.wall, key)
+            for key, each in self._counters.items()
+            if each.start is not None and each.start.wall is not None and not each.of_host
+        ]
+        fell = heapq.nlargest(MOST_FALLS, fell, key=lambda each: each[0])
+        start = self._start.wall if self._start is not None else None
+        return Remembered(self._session_id, start, self._elapsed, {key: wall for wall, key in fell})
 
     def read(self, snapshot: Snapshot, now: Instant) -> Snapshot:
         """Take the basic statistics that were read at ``now``; what can be shown of them comes back."""
@@ -102,7 +135,11 @@ class SessionClock:
             self._doubtful = elapsed is None and not self._any_fell(snapshot)
             self._begin(snapshot.session_id)
             self._recall(elapsed, now)
-        if elapsed is not None or self._elapsed is None:
+        tells = elapsed is not None or self._elapsed is None
+        self._silent = 0 if tells else self._silent + 1
+        if tells:
+            self._told = now.monotonic
+        if tells or self._silent >= PATIENCE:
             self.told = now.monotonic
         if elapsed is not None:
             self._elapsed = elapsed
@@ -162,7 +199,7 @@ class SessionClock:
         # What counts on the host does not begin anew with the VM's counters, and what fell since elapsed was seen last has
         # done so.
         self._counters = {
-            key: each for key, each in self._counters.items() if each.of_host or each.since >= self.told
+            key: each for key, each in self._counters.items() if each.of_host or each.since >= self._told
         }
         self._session_id = session_id
         self._substituted = set()
@@ -180,8 +217,15 @@ class SessionClock:
             return
         # A first reading without elapsed is held against it all the same, by the next one that has it.
         self._elapsed = known.elapsed
-        age = now.wall - known.start if elapsed is None else elapsed / 1000
-        self._start = Start(now.monotonic - max(age, 0.0), known.start)
+
+        def began(wall: float, age: float | None = None) -> Start:
+            return Start(now.monotonic - max(now.wall - wall if age is None else age, 0.0), wall)
+
+        if known.start is not None:
+            self._start = began(known.start, None if elapsed is None else elapsed / 1000)
+        # They fell before this process looked, and their values are not known: whatever is read next is no fall.
+        for key, wall in known.alone.items():
+            self._counters[key] = _Counter(False, -math.inf, now, self._next(), start=began(wall))
 
     def _any_fell(self, snapshot: Snapshot) -> bool:
         """Whether a counter of the session is less than it was."""
@@ -199,7 +243,7 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Hashable, Metric, float]], now: Instant) -> None:
+    def _fall(self, counters: Iterable[tuple[Name, Metric, float]], now: Instant) -> None:
         """``counters``: each with what was read of it, in base units."""
         for key, metric, value in counters:
             counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
-from exporter import catalogue
+from exporter import catalogue, files
 from exporter.errors import ConfigError
 
 NOT_THERE = frozenset(metric.family for group in catalogue.OWN.values() for metric in group) - {
@@ -56,15 +55,6 @@ def replace(path: Path, content: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
-        file_itself = Path(os.path.realpath(path))
-        handle, name = tempfile.mkstemp(prefix=f".{file_itself.name}.", dir=file_itself.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(file_itself)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        files.replace(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise ConfigError(f"--output={path}: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache
 from itertools import takewhile
@@ -18,6 +18,7 @@ from exporter.clock import Instant
 from exporter.metrics.families import Family
 from exporter.metrics.published import Published
 from exporter.outputs.api import Api
+from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch, Reader
 from exporter.outputs.otlp.settings import Temporality
@@ -25,8 +26,19 @@ from exporter.outputs.prometheus import as_metric
 from exporter.poller import Poller
 from exporter.session.epoch import Remembered
 from exporter.session.rounds import ExtendedReader
-from exporter.snapshot import ExtendedSnapshot, Guest, PollState, Snapshot
-from tests.histories.oracle import Beginning, Life, Readings, Recalled, Receiver, Series, Value, close
+from exporter.snapshot import ExtendedSnapshot, Guest, PollState
+from tests.histories.oracle import (
+    HOST_COUNTERS,
+    YEAR_2020,
+    Beginning,
+    Life,
+    Readings,
+    Recalled,
+    Receiver,
+    Series,
+    Value,
+    close,
+)
 from tests.histories.world import EXTENDED, IN_NO_CATALOGUE, MAC, SPEEDS, TODAY, TWINS, UNITS, Told, World
 
 INTERVAL = 5.0
@@ -61,6 +73,14 @@ JUDGED = {
 """Families of which the oracle knows what a page shows, and when it shows nothing."""
 
 
+TAKEN, DOWN = ExportResult(Outcome.SUCCESS), ExportResult(Outcome.FAILED, "503")
+REFUSED = ExportResult(Outcome.REJECTED, "400", data_refused=True)
+QUEUE = 4
+"""Exports that wait at most."""
+SOON, AWHILE = 8, 60.0
+"""Good polls of one epoch, and seconds, in which a host that answers at once has shown another round."""
+
+
 class Memory:
     """Stands for the file in the unit's folder."""
 
@@ -70,11 +90,8 @@ class Memory:
     def recall(self) -> Remembered | None:
         return self.known
 
-    def keep(self, snapshot: Snapshot, start: float | None) -> None:
-        elapsed = snapshot.values.get("elapsed")
-        self.known = None
-        if start is not None:
-            self.known = Remembered(snapshot.session_id, start, elapsed if isinstance(elapsed, int) else None)
+    def keep(self, known: Remembered) -> None:
+        self.known = known if known.start is not None or known.alone else None
 
 
 class Once(Published):
@@ -95,8 +112,10 @@ class Push:
     def __init__(self, temporality: Temporality) -> None:
         self.delta = temporality is Temporality.DELTA
         self._converter = Converter(temporality, {})
-        self._waiting: deque[tuple[Batch, dict[Series, Value]]] = deque(maxlen=4)
+        self._waiting: deque[tuple[Batch, dict[Series, Value]]] = deque(maxlen=QUEUE)
         self._oracle = Receiver()
+        self.away = 0
+        """Exports for which the receiver goes on being away."""
 
     @property
     def points(self) -> int:
@@ -108,16 +127,18 @@ class Push:
             (batch, {series: each for series, each in expected.items() if series[0] in names})
         )
 
-    def send(self, taken: Callable[[], bool]) -> None:
+    def send(self, answer: Callable[[], ExportResult]) -> None:
         while self._waiting:
             batch, expected = self._waiting[0]
             found = points(self._converter.convert(batch))
             self._judge(expected, found)
-            if not taken():
-                return
-            self._converter.accepted()
-            self._oracle.taken(expected)
+            result = answer() if not self.away else DOWN
+            self._converter.settle(result)
+            self._oracle.tried(expected, taken=result is TAKEN, refused=result is REFUSED)
+            if result is DOWN:
+                break
             self._waiting.popleft()
+        self.away = max(self.away - 1, 0)
 
     def _judge(self, expected: dict[Series, Value], found: dict[Series, tuple[float, float, float]]) -> None:
         for series, each in expected.items():
@@ -190,6 +211,7 @@ class History:
         self.fell = False
         """Shortly before the exporter started."""
         self.pushes: list[Push] = []
+        self.oracle = Readings()
         self.boot()
 
     def boot(self) -> None:
@@ -198,9 +220,10 @@ class History:
         self.rounds = (
             ExtendedReader(self.extended, clock=world.clock, wall=world.wall) if self.extended else None
         )
+        alone = self.alone()
         self.oracle = Readings()
         if (known := self.memory.known) is not None:
-            self.oracle.recalled = Recalled(*known)
+            self.oracle.recalled = Recalled(known.session_id, known.start, known.elapsed, alone)
         self.poller = Poller(
             world,
             INTERVAL,
@@ -216,6 +239,10 @@ class History:
         self.reader = Reader(self.published)
         self.points += sum(push.points for push in self.pushes)
         self.pushes = [Push(Temporality.CUMULATIVE), Push(Temporality.DELTA)]
+        for push in self.pushes:
+            push.away = self.chance.choice((0, 0, 0, self.chance.randrange(1, 3 * QUEUE)))
+        self.polls, self.since = 0, world.monotonic
+        """Good ones of this epoch since a round was shown, and since when they are counted."""
         self.shown: ExtendedSnapshot | None = None
         self.sources: dict[tuple[int, str], str] = {}
         """By session and counter: which of its two the series is of."""
@@ -223,6 +250,17 @@ class History:
         """Of each series of a session: what was shown last, and of which counter."""
         self.fresh_boot = True
         world.readings, world.replies, world.said = [], {}, "us"
+
+    def alone(self) -> dict[Hashable, float]:
+        """Starts of the session's counters that fell by themselves, as this process has to show them."""
+        oracle = self.oracle
+        if not oracle.epochs:
+            return dict(oracle.recalled.alone) if oracle.recalled is not None else {}
+        return {
+            key: each.start
+            for key, each in oracle.alone.items()
+            if key not in HOST_COUNTERS and each.start is not None
+        }
 
     def run(self) -> int:
         """How many points were judged."""
@@ -268,6 +306,13 @@ class History:
         if chance.random() < 0.15:
             world.unit = chance.choice(list(UNITS))
         world.plain = chance.random() < 0.1
+        if world.wall() < YEAR_2020 and chance.random() < 0.1:
+            world.ahead = TODAY
+            self.say("the wall clock is set at last")
+        if read and not begun and not self.fresh_boot and chance.random() < 0.01:
+            self.say("elapsed is gone")
+            world.gives_elapsed = False
+            world.sample()
         roll = chance.random()
         if roll < 0.12:
             self.session_change()
@@ -431,6 +476,8 @@ class History:
             return
         self.poller.poll_extended(world.monotonic + self.chance.uniform(0.1, INTERVAL))
         self.was_shown()
+        waits = self.polls >= SOON and world.monotonic - self.since > AWHILE
+        assert world.slow > 0.1 or not waits, "no round is shown any more"
 
     def was_read(self) -> None:
         told, epochs = self.world.readings[-1], self.oracle.epochs
@@ -438,8 +485,9 @@ class History:
         if not told.used or not self.oracle.basic:
             del counters["cpu_used"]
         self.oracle.read(told.session, told.generation, told.elapsed, told.wall, told.monotonic, counters)
+        self.polls += 1
         if self.oracle.epochs > epochs:
-            self.shown = None
+            self.shown, self.polls, self.since = None, 0, told.monotonic
         self.used = told.used and self.oracle.used(told.counters["cpu_used"] / 1000, basic=True)
         for key in ("cpu_used", "cpu_stolen", "host_cpu_used"):
             if key != "cpu_used" or self.used:
@@ -463,7 +511,7 @@ class History:
         extended, world = self.poller.state.extended, self.world
         if extended is None or extended is self.shown:
             return
-        self.shown = extended
+        self.shown, self.polls, self.since = extended, 0, world.monotonic
         self.round: dict[tuple[str, str], Told] = {}
         self.numbers: dict[tuple[str, str], float] = {}
         for group, names in EXTENDED.items():
@@ -566,8 +614,12 @@ class History:
         batch = replace(batch, families=sums)
         for push in self.pushes:
             push.put(batch, expected)
-            works = self.chance.random() < 0.7
-            push.send(lambda works=works: works)  # type: ignore[misc]
+            if self.chance.random() < 0.03:
+                push.away = self.chance.randrange(QUEUE, 3 * QUEUE)
+            answer = TAKEN if self.chance.random() < 0.7 else DOWN
+            if self.chance.random() < 0.03:
+                answer = REFUSED
+            push.send(lambda answer=answer: answer)  # type: ignore[misc]
 
     def expected(self) -> dict[Series, Value]:
         oracle, world = self.oracle, self.world
@@ -587,7 +639,8 @@ class History:
             seen = oracle.first_generation is not None and generation > oracle.first_generation
             seen = seen and generation not in world.older and not oracle.continued
             alone = key in oracle.alone
-            life = Life(generation, falls, seen or alone, alone)
+            # It may have fallen before the eyes of the process before.
+            life = Life(generation, falls, seen or (alone and falls > 0), alone)
             found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key))
 
         for key, name in BASIC.items():

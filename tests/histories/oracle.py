@@ -58,8 +58,10 @@ class Recalled(NamedTuple):
     """What the process before wrote down."""
 
     session: int
-    start: float
+    start: float | None
     elapsed: int | None
+    alone: Mapping[Hashable, float]
+    """Starts of counters that fell by themselves, as the process before had to show them last."""
 
     def fell(self, elapsed: int | None) -> bool:
         """Whether the session began anew while no process looked."""
@@ -125,7 +127,8 @@ class Readings:
             )
             self.visits += session != self.session
             # What fell in replies without elapsed did so in the epoch that only this one shows.
-            kept = {key for key, each in self.alone.items() if each.begun >= self.told}.union(HOST_COUNTERS)
+            kept = {key for key, each in self.alone.items() if key in self.falls and each.begun >= self.told}
+            kept.update(HOST_COUNTERS)
             kept = set() if session != self.session else kept
             self.last = {key: each for key, each in self.last.items() if key in kept}
             self.alone = {key: each for key, each in self.alone.items() if key in kept}
@@ -133,8 +136,11 @@ class Readings:
             self.basic = self.substituted = False
             known = self.recalled if self.epochs == 1 else None
             if known is not None and known.session == session and not known.fell(elapsed):
-                age = wall - known.start if elapsed is None else elapsed / 1000
-                self.beginning = Beginning(monotonic - max(age, 0.0), known.start)
+                if known.start is not None:
+                    age = wall - known.start if elapsed is None else elapsed / 1000
+                    self.beginning = Beginning(monotonic - max(age, 0.0), known.start)
+                for key, start in known.alone.items():
+                    self.alone[key] = Beginning(monotonic - max(wall - start, 0.0), start)
                 self.elapsed = known.elapsed
         if elapsed is not None or self.elapsed is None:
             self.told = monotonic
@@ -183,12 +189,21 @@ class Readings:
         return beginning.start if beginning is not None else None
 
 
+class StandIn(NamedTuple):
+    """What stands in for an unknown start in what was taken of a series."""
+
+    stretch: Hashable
+    start: float
+    latest: float
+    """Time of the last point."""
+
+
 class Receiver:
     """Judges the points of one process's exports, and remembers those that were taken."""
 
     def __init__(self) -> None:
-        self._stand_in: dict[Series, tuple[Hashable, float]] = {}
-        self._latest: dict[Series, float] = {}
+        self._stand_in: dict[Series, StandIn] = {}
+        self._offered: dict[Series, StandIn | None] = {}
         self._has: dict[Series, Value] = {}
         self.points = 0
 
@@ -197,18 +212,18 @@ class Receiver:
         assert close(value, expected.value), (series, value, expected)
         assert 0 <= start <= time, (series, start, time)
         kept = self._stand_in.get(series)
-        waiting = kept is not None and kept[0] == expected.stretch
-        if waiting and expected.start is not None and expected.start >= self._latest[series]:
-            # Known now, and no point so far lies behind it.
-            waiting = False
-        self._latest[series] = time
-        if expected.start is None or waiting:
-            # Nobody knew when it began: the first point has its own time, the others that of the first.
-            wanted = time if kept is None or kept[0] != expected.stretch else min(kept[1], time)
-            self._stand_in[series] = (expected.stretch, wanted)
-        else:
+        if kept is not None and kept.stretch != expected.stretch:
+            kept = None
+        if expected.start is not None and (kept is None or expected.start >= kept.latest):
+            # Known, and no point so far lies behind it.
             wanted = expected.start
-            self._stand_in.pop(series, None)
+            self._offered[series] = None
+        else:
+            # Nobody knew when it began: the first point that was taken has its own time, the others that of the first. One of
+            # a clock that can't have been right is none to go by once there is a better.
+            is_first = kept is None or kept.start < YEAR_2020 <= time
+            wanted = time if kept is None or is_first else min(kept.start, time)
+            self._offered[series] = StandIn(expected.stretch, wanted, time)
         assert close(start, wanted), (series, start, wanted, expected)
 
     def difference(self, series: Series, expected: Value, point: tuple[float, float, float] | None) -> None:
@@ -242,5 +257,14 @@ class Receiver:
         """A new id under which the counters went on: a restart all the same, the beginning of which nobody saw."""
         return before.epoch != expected.epoch and not expected.life.alone
 
-    def taken(self, batch: Mapping[Series, Value]) -> None:
-        self._has |= batch
+    def tried(self, batch: Mapping[Series, Value], *, taken: bool, refused: bool) -> None:
+        """``refused``: for what is in it, so that no difference may bring it again; nothing of it was taken."""
+        if taken or refused:
+            self._has |= batch
+        if taken:
+            for series, stand_in in self._offered.items():
+                if stand_in is None:
+                    self._stand_in.pop(series, None)
+                else:
+                    self._stand_in[series] = stand_in
+        self._offered = {}

@@ -141,6 +141,34 @@ def test_a_reading_without_elapsed_does_not_tell_whether_the_epoch_goes_on() -> 
     assert world.clock.told == 1010.0
 
 
+def test_where_elapsed_stays_away_the_id_is_all_there_is() -> None:
+    """Else rounds that wait for it would wait for ever."""
+
+    def tells(world: World, elapsed: int | None) -> bool:
+        world.now += 5
+        world.read(elapsed=elapsed)
+        return world.clock.told == world.now
+
+    world = World()
+    given = (60_000, None, None, None, None, 80_000, None)
+    assert [tells(world, elapsed) for elapsed in given] == [True, False, False, True, True, True, False]
+    world = World(Remembered(1, WALL - 61.5, 50_000))
+    assert [tells(world, None) for _ in range(4)] == [False, False, True, True], "the process before had it"
+
+
+def test_what_fell_while_elapsed_was_away_is_of_the_epoch_that_it_shows_later() -> None:
+    world = World()
+    world.read(cpu_used=500)
+    for used in (400, 500, 600, 700):
+        world.now += 5
+        world.read(elapsed=None, cpu_used=used)
+    fell = world.clock.lives.of("cpu_used")
+    assert (fell.alone, fell.since) == (True, 1000.0)
+    world.now += 5
+    world.read(elapsed=20_000, cpu_used=800)
+    assert world.clock.lives.of("cpu_used") == fell
+
+
 def test_the_hosts_own_counters_are_in_another_life_at_each_change_of_the_id() -> None:
     """Also where an id comes again: nothing says that it is of the same host."""
     world = World()

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
 
+from exporter.clock import Instant
 from exporter.poller import Poller
-from exporter.session.epoch import Remembered
+from exporter.session.epoch import Name, Remembered, SessionClock
 from exporter.session.memory import NAME, SessionFile, session_file
 from exporter.snapshot import Snapshot, SourceInfo
 
-SNAPSHOT = Snapshot(0x4EC2F01AE4A0FE2, 3, {"elapsed": 60_000})
+SESSION, START = 0x4EC2F01AE4A0FE2, 1_700_000_000.0
+KNOWN = Remembered(SESSION, START, 60_000)
 
 
 def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
@@ -18,7 +21,7 @@ def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
     for _ in range(2):
         file = session_file(environ, "one")
         assert file is not None
-        file.keep(SNAPSHOT, 1_700_000_000.123456)
+        file.keep(Remembered(SESSION, 1_700_000_000.123456, 60_000))
     again = session_file(environ, "one")
     assert again is not None
     assert again.recall() == Remembered(0x4EC2F01AE4A0FE2, 1_700_000_000.123456, 60_000)
@@ -26,21 +29,69 @@ def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
 
 
 def test_another_boot_recalls_nothing(tmp_path: Path) -> None:
-    SessionFile(tmp_path / NAME, "one").keep(SNAPSHOT, 1.0)
+    SessionFile(tmp_path / NAME, "one").keep(KNOWN)
     assert SessionFile(tmp_path / NAME, "two").recall() is None
+
+
+def test_counters_that_fell_by_themselves_are_kept_with_or_without_a_start(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    file.keep(KNOWN)
+    for start in (START, None):
+        alone: dict[Name, float] = {
+            "cpu_used": START + 50,
+            ("vnet 00:50:56:00:00:01", "size.rx"): START + 55.5,
+        }
+        known = Remembered(SESSION, start, 60_000, alone)
+        file.keep(known)
+        assert file.recall() == known
+
+
+def test_names_without_end_cost_the_falls_and_not_the_start(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    file.keep(KNOWN._replace(alone={("vnet", "x" * 100_000): START}))
+    assert file.recall() == KNOWN
+
+
+def test_a_session_that_began_before_2020_and_lives_is_believed(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    old = Remembered(7, 1_570_000_000.0, 4 * 366 * 86_400_000)
+    file.keep(old)
+    assert file.recall() == old
+
+
+def test_two_exporters_in_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """None ever reads what another has half written."""
+    stop = threading.Event()
+
+    def write(session: int) -> None:
+        file = SessionFile(tmp_path / NAME, "one")
+        while not stop.is_set():
+            for elapsed in (60_000, 0):
+                file.keep(Remembered(session, START, elapsed, {"cpu_used": START}))
+
+    SessionFile(tmp_path / NAME, "one").keep(KNOWN)
+    threads = [threading.Thread(target=write, args=(session,)) for session in (1, 2)]
+    for each in threads:
+        each.start()
+    reader = SessionFile(tmp_path / NAME, "one")
+    wrong = [found for _ in range(300) if (found := reader.recall()) is None]
+    stop.set()
+    for each in threads:
+        each.join()
+    assert not wrong
+    assert [each.name for each in tmp_path.iterdir()] == [NAME]
 
 
 def test_a_session_without_elapsed_is_kept_too(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    file.keep(Snapshot(5, 3, {}), 7.0)
-    assert file.recall() == Remembered(5, 7.0, None)
+    file.keep(Remembered(5, START, None))
+    assert file.recall() == Remembered(5, START, None)
 
 
 def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    file.keep(SNAPSHOT, None)
-    file.keep(SNAPSHOT, 5.0)
-    file.keep(SNAPSHOT, None)
+    for start in (None, START, None):
+        file.keep(Remembered(5, start, 60_000))
     assert file.recall() is None
     assert list(tmp_path.iterdir()) == []
 
@@ -52,19 +103,30 @@ def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
         "{",
         "[]",
         '{"boot_id": "one"}',
-        '{"boot_id": "one", "session_id": "x", "start": 1, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "x", "start": 1700000000, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": "soon", "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": -1, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": NaN, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1e999, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1e17, "elapsed": 1}',
         '{"boot_id": "one", "session_id": "0x1", "start": ' + "9" * 400 + ', "elapsed": 1}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1e999}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": ' + "9" * 400 + "}",
-        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": -1}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": true}',
-        '{"boot_id": "one", "session_id": "0x' + "f" * 400 + '", "start": 1, "elapsed": 1}',
-        '{"boot_id": "one", "session_id": "-0x1", "start": 1, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1e999}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": ' + "9" * 400 + "}",
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": -1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": true}',
+        '{"boot_id": "one", "session_id": "0x' + "f" * 400 + '", "start": 1700000000, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "-0x1", "start": 1700000000, "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 0, "elapsed": 50000}',
+        '{"boot_id": "one", "session_id": "0x1", "start": -0.0, "elapsed": 50000}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 5, "elapsed": null}',
+        '{"boot_id": "one", "session_id": "0x1", "start": "1700000000", "elapsed": 1}',
+        '{"boot_id": "one", "session_id": "0x1", "start": true, "elapsed": 99999999999999}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": {}}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [5]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 5]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[1, 1700000000]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1, "alone": [["a", 1700000000]]}',
         "[" * 100_000,
         "[" * 1500 + "]" * 1500,
         '{"a":' * 700,
@@ -82,14 +144,13 @@ def test_elapsed_is_kept_fresh_once_a_minute(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
     written: set[int | None] = set()
     for elapsed in range(600_000, 725_000, 5_000):
-        file.keep(Snapshot(7, 3, {"elapsed": elapsed}), 5.0)
+        file.keep(Remembered(7, START, elapsed))
         known = file.recall()
         assert known is not None
         written.add(known.elapsed)
     assert written == {600_000, 660_000, 720_000}
-    file.keep(Snapshot(7, 3, {}), 5.0)
-    file.keep(Snapshot(7, 3, {"elapsed": 1_000}), 6.0)
-    assert file.recall() == Remembered(7, 6.0, 1_000)
+    file.keep(Remembered(7, START + 1, 1_000))
+    assert file.recall() == Remembered(7, START + 1, 1_000)
 
 
 def test_elapsed_that_fell_while_the_exporter_was_down_begins_anew(tmp_path: Path) -> None:
@@ -125,11 +186,43 @@ def test_elapsed_that_fell_while_the_exporter_was_down_begins_anew(tmp_path: Pat
     assert after.state.lives.session.start == wall + now[0] - 5
 
 
+def test_a_counter_that_fell_by_itself_keeps_its_start_over_a_restart_of_the_exporter(tmp_path: Path) -> None:
+    """The session's would say that it had risen by all it shows since then, and lie before points that were sent."""
+    clock = SessionClock()
+    at = Instant(START, 1000.0)
+
+    def read(**values: int) -> None:
+        nonlocal at
+        at = Instant(at.wall + 5, at.monotonic + 5)
+        clock.read(Snapshot(7, 3, {"elapsed": int(at.monotonic * 1000), **values}), at)
+        file.keep(clock.known)
+
+    file = SessionFile(tmp_path / NAME, "one")
+    for used in (50_000, 51_000, 10):
+        read(cpu_used=used, host_cpu_used=used)
+    before, fell = clock.lives, at.wall - 5
+    assert before.of("cpu_used").start == fell
+    clock = SessionClock(file.recall())
+    read(cpu_used=2_000, host_cpu_used=2_000)
+    life = clock.lives.of("cpu_used")
+    assert (life.start, life.since, life.alone) == (fell, None, True)
+    assert clock.lives.session.start == before.session.start
+    assert clock.lives.of("host_cpu_used", of_host=True).start is None
+    read(cpu_used=3_000)
+    assert clock.lives.of("cpu_used") == life
+    clock = SessionClock(file.recall())
+    read(cpu_used=4_000)
+    assert clock.lives.of("cpu_used").start == fell, "it is kept over the next one too"
+    read(elapsed=1, cpu_used=5_000)
+    assert not clock.lives.alone
+    assert not clock.known.alone
+
+
 def test_a_folder_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     file = SessionFile(tmp_path / "gone" / NAME, "one")
-    file.keep(SNAPSHOT, 1.0)
-    file.keep(SNAPSHOT, 2.0)
+    file.keep(KNOWN)
+    file.keep(Remembered(SESSION, START + 1, 60_000))
     assert len(caplog.records) == 1
 
 
@@ -142,6 +235,6 @@ def test_without_the_units_folder_or_a_boot_id_nothing_is_kept(tmp_path: Path) -
 def test_files_that_differ_in_their_ending_do_not_share_what_is_written_beside_them(tmp_path: Path) -> None:
     beside = tmp_path / "a.new"
     beside.write_text("of a.y, half written")
-    SessionFile(tmp_path / "a.x", "one").keep(SNAPSHOT, 5.0)
+    SessionFile(tmp_path / "a.x", "one").keep(KNOWN)
     assert beside.read_text() == "of a.y, half written"
     assert (tmp_path / "a.x").exists()

@@ -32,6 +32,7 @@ from exporter import __version__
 from exporter.catalogue import Kind, Labels, Unit
 from exporter.clock import OWN, Instant, Life
 from exporter.metrics.families import Family
+from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.deltas import Deltas
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.resource import SCHEMA_URL
@@ -71,19 +72,30 @@ class Converter:
         self._of_histograms = _DELTA if temporality.delta_histograms else _CUMULATIVE
         self._deltas = Deltas()
         self._starts = Starts()
+        self._points = 0
         self._scope = InstrumentationScope("vmguest-exporter", __version__)
         self._resource = Resource({**_SDK, **attributes}, SCHEMA_URL)
 
     def convert(self, batch: Batch) -> MetricsData:
-        """The same for the same batch, until :meth:`accepted`."""
+        """The same for the same batch, until :meth:`settle`."""
         self._deltas.begin()
+        self._starts.begin()
         metrics = list(self._metrics(batch))
+        self._points = sum(len(metric.data.data_points) for metric in metrics)
         scope = ScopeMetrics(self._scope, metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])
 
-    def accepted(self) -> None:
-        """The receiver took what was converted last, or must not be sent it again."""
-        self._deltas.accepted()
+    def settle(self, result: ExportResult) -> None:
+        """What became of what was converted last.
+
+        Differences move on also where the receiver blamed the data, which it must not be sent again. What stands in for an
+        unknown start is what the receiver took: nothing where it refused all. Which of some points it refused it does not say.
+        """
+        took = result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL}
+        if took or result.data_refused:
+            self._deltas.accepted()
+        if took and result.refused_points < self._points:
+            self._starts.accepted()
 
     def _metrics(self, batch: Batch) -> Iterator[Metric]:
         for family in batch.families:

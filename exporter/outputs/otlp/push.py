@@ -95,8 +95,7 @@ class Push:
 
         def deliver(batch: Batch) -> ExportResult:
             result = client.export(converter.convert(batch))
-            if result.outcome in {Outcome.SUCCESS, Outcome.PARTIAL} or result.data_refused:
-                converter.accepted()
+            converter.settle(result)
             return result
 
         self._threads = [

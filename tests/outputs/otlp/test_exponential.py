@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from exporter.catalogue import STOLEN_RATIO
 from exporter.clock import Instant, Life
 from exporter.metrics.families import Family
+from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
@@ -94,7 +95,7 @@ def test_differences_are_what_was_observed_since_the_export_before() -> None:
     converter = Converter(Temporality.DELTA, {}, exponential=True)
     first, more = [0.3, 0.3, 0.0], [0.3, 7.0, 0.0]
     ours(converter, histogram(first))
-    converter.accepted()
+    converter.settle(ExportResult(Outcome.SUCCESS))
     made, temporality = ours(converter, histogram(first + more))
     assert temporality == 1
     assert made == theirs(more)

@@ -14,6 +14,7 @@ from exporter.catalogue import BY_KEY, OTLP_EXPORTS, PAUSE, POLL_DURATION, SESSI
 from exporter.clock import UNSEEN, Instant, Life, Lives
 from exporter.metrics.collector import collect
 from exporter.metrics.families import Family, Point
+from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
@@ -22,6 +23,7 @@ from exporter.snapshot import Histogram, PollState, Snapshot
 STARTED, READ, NOW = 1000.0, 1100.25, 1101.5
 CUMULATIVE, DELTA = 2, 1
 """Of the protocol's AggregationTemporality."""
+OK = ExportResult(Outcome.SUCCESS)
 
 
 def encode(converter: Converter, *families: Family, now: float = NOW) -> ExportMetricsServiceRequest:
@@ -40,6 +42,7 @@ def cumulative() -> Converter:
 
 
 USED = BY_KEY["cpu_used"].metric
+HOST_USED = BY_KEY["host_cpu_used"].metric
 LIMIT = BY_KEY["cpu_limit"].metric
 
 
@@ -114,7 +117,7 @@ def test_each_histogram_of_a_family_is_a_point_of_its_own(temporality: str) -> N
         ]
         family = Family(PAUSE, (), histograms=tuple(((("seen_by", word),), each) for word, each in seen))
         points = metrics(converter, family)["vmguest.pause"].histogram.data_points
-        converter.accepted()
+        converter.settle(OK)
     found = {point.attributes[0].value.string_value: point.count for point in points}
     assert found == (
         {"host_clock": 2, "wakeup": 3} if temporality == "cumulative" else {"host_clock": 0, "wakeup": 2}
@@ -128,6 +131,7 @@ def test_an_unknown_start_is_the_first_points_time_and_stays_that_of_the_life() 
     def start(value: float, created: float | None, time: float, life: Life = UNSEEN) -> float:
         family = used(value, created, time, life)
         (point,) = metrics(converter, family)["vmguest.cpu.used"].sum.data_points
+        converter.settle(OK)
         assert point.as_double == value
         return float(point.start_time_unix_nano / 1e9)
 
@@ -136,6 +140,38 @@ def test_an_unknown_start_is_the_first_points_time_and_stays_that_of_the_life() 
     assert start(10, None, 1055) == 1050
     assert start(1, None, 1060, Life(2)) == 1060
     assert start(2, 1061, 1065, Life(3)) == 1061
+
+
+@pytest.mark.parametrize(
+    ("result", "taken"),
+    [
+        (OK, True),
+        (ExportResult(Outcome.PARTIAL, refused_points=1), True),
+        (ExportResult(Outcome.PARTIAL, refused_points=2), False),
+        (ExportResult(Outcome.FAILED, "503"), False),
+        (ExportResult(Outcome.REJECTED, "500"), False),
+        (ExportResult(Outcome.REJECTED, "400", data_refused=True), False),
+    ],
+)
+def test_the_first_point_with_its_own_time_as_start_is_the_first_that_is_taken(
+    result: ExportResult, *, taken: bool
+) -> None:
+    """To whoever never saw an earlier one, the whole value would seem to have come since that."""
+    converter = cumulative()
+
+    def starts(time: float) -> set[float]:
+        families = (used(17e6, None, time), Family(HOST_USED, (Point(5.0, (), None, UNSEEN),), time))
+        return {
+            each.sum.data_points[0].start_time_unix_nano / 1e9
+            for each in metrics(converter, *families, now=time).values()
+        }
+
+    assert starts(1100.0) == {1100.0}
+    converter.settle(result)
+    for _ in range(2):
+        assert starts(1105.0) == {1100.0 if taken else 1105.0}
+    converter.settle(OK)
+    assert starts(1110.0) == {1100.0 if taken else 1105.0}
 
 
 def test_the_resource_and_the_scope_say_who_sends() -> None:
@@ -168,14 +204,14 @@ def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> Non
             (point,) = sum_.data_points
             start, end = point.start_time_unix_nano // 10**9, point.time_unix_nano // 10**9
             seen.append((point.as_double, start, end))
-        converter.accepted()
+        converter.settle(OK)
     assert seen == [(5, 1100, 1105), (2, 1108, 1110), (4, 1110, 1115)]
 
 
 def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
     converter = Converter(Temporality.DELTA, {})
     metrics(converter, used(900.0))
-    converter.accepted()
+    converter.settle(OK)
     first, again = (metrics(converter, used(907.0, time=READ + 5)) for _ in range(2))
     assert first == again
     assert first["vmguest.cpu.used"].sum.data_points[0].as_double == 7
@@ -191,7 +227,7 @@ def test_temporality_by_kind(temporality: str, sums: int, histograms: int) -> No
     found = metrics(converter, used(3.0, STARTED, life=Life(1, STARTED, 0.0)), histogram)
     assert found["vmguest.cpu.used"].sum.aggregation_temporality == sums
     assert found["vmguest.poll.duration"].histogram.aggregation_temporality == histograms
-    converter.accepted()
+    converter.settle(OK)
     later = Family(POLL_DURATION, (), histograms=(((), Histogram((0.1,), (2,), 5, 0.9)),))
     (point,) = metrics(converter, later, now=NOW + 5)["vmguest.poll.duration"].histogram.data_points
     assert point.count == (2 if histograms == DELTA else 5)
