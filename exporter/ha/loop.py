@@ -154,13 +154,9 @@ class Heart:
             errors=dict(tally.errors),
             withheld=tally.withheld,
             reenables=tally.reenables,
-            last_heartbeat=self._on_the_wall(host.last_beat),
+            last_beat=host.last_beat,
             dry_run_resets=self._resets,
             bad_for=self._policy.bad_time.checks,
             leftover=host.leftover.value,
             maintenance_end=self._maintenance_end,
         )
-
-    def _on_the_wall(self, time: float | None) -> float:
-        """A time of the steady clock as one of the wall clock; 0 for none."""
-        return 0.0 if time is None else round(self._wall() - (self._clock() - time), 1)

@@ -83,8 +83,8 @@ class HeartReport:
     errors: Mapping[str, int] = field(default_factory=dict)
     withheld: int = 0
     reenables: int = 0
-    last_heartbeat: float = 0.0
-    """Wall clock, seconds since the epoch; 0 before the first."""
+    last_beat: float | None = None
+    """Monotonic clock, which both processes share, at the last heartbeat that the host took; None before the first."""
     dry_run_resets: int = 0
     bad_for: float = 0.0
     """Seconds of bad health so far, for the next heart."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from exporter import catalogue
@@ -18,9 +19,18 @@ ERROR_KINDS = (*POLL_ERROR_KINDS, "host_error")
 
 
 def families(
-    report: HeartReport, summary: HealthSummary, started: float, *, dry_run: bool = False
+    report: HeartReport,
+    summary: HealthSummary,
+    started: float,
+    *,
+    dry_run: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
 ) -> list[Family]:
-    """What ``report`` says; ``started``: wall clock at which its counters began."""
+    """What ``report`` says; ``started``: wall clock at which its counters began.
+
+    A time in it that is past is as long ago as the monotonic clock says, whatever the wall clock was set to since.
+    """
 
     def counter(value: float) -> tuple[Point, ...]:
         return (Point(value, created=started),)
@@ -29,6 +39,8 @@ def families(
         return tuple(Point(value, ((name, label),), created) for label, value in values.items())
 
     errors = {**dict.fromkeys(ERROR_KINDS, 0), **report.errors}
+    # Rounded, since the two clocks are never read in the same instant.
+    last_beat = None if report.last_beat is None else round(wall() - (clock() - report.last_beat), 1)
     statuses = {status.value: float(report.app_status == status.value) for status in AppStatus}
     points = {
         catalogue.HA_ENABLED: (Point(float(report.enabled)),),
@@ -40,7 +52,7 @@ def families(
         catalogue.HA_HEARTBEAT_ERRORS: labelled("kind", errors, started),
         catalogue.HA_HEARTBEATS_WITHHELD: counter(report.withheld),
         catalogue.HA_REENABLES: counter(report.reenables),
-        catalogue.HA_LAST_HEARTBEAT: (Point(report.last_heartbeat),) if report.last_heartbeat else (),
+        catalogue.HA_LAST_HEARTBEAT: (Point(last_beat),) if last_beat is not None else (),
         catalogue.HA_DRY_RUN: (Point(float(dry_run)),),
         catalogue.HA_MAINTENANCE_END: (Point(report.maintenance_end),) if report.maintenance_end else (),
         catalogue.HA_DRY_RUN_RESETS: counter(report.dry_run_resets),
@@ -62,6 +74,6 @@ def total(before: HeartReport, last: HeartReport) -> HeartReport:
         errors=errors,
         withheld=before.withheld + last.withheld,
         reenables=before.reenables + last.reenables,
-        last_heartbeat=last.last_heartbeat or before.last_heartbeat,
+        last_beat=before.last_beat if last.last_beat is None else last.last_beat,
         dry_run_resets=before.dry_run_resets + last.dry_run_resets,
     )

@@ -13,7 +13,7 @@ ON = HeartReport(settled=True, enabled=True, app_status="green")
 
 CHANGES: tuple[tuple[HeartReport, HeartReport, list[str]], ...] = (
     (ON, ON, []),
-    (ON, replace(ON, heartbeats=7, last_heartbeat=9.0), []),
+    (ON, replace(ON, heartbeats=7, last_beat=9.0), []),
     (
         HeartReport(settled=True),
         ON,

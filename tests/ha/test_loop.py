@@ -149,7 +149,7 @@ def test_good_news_start_the_heartbeats() -> None:
     report = life.link.report
     assert (report.enabled, report.app_status, report.heartbeats) == (True, "green", 1)
     assert (report.armed, report.settled, report.phase) == (True, True, "beating")
-    assert report.last_heartbeat == 1e9 + 50
+    assert report.last_beat == 50
 
 
 def test_a_word_for_a_successor_stands_before_the_call_that_needs_it() -> None:
@@ -320,7 +320,7 @@ def test_a_dry_run_calls_no_host_and_shows_what_the_real_thing_would() -> None:
     life.turns(5)
     shown = life.link.report
     assert (shown.enabled, shown.app_status, shown.heartbeats) == (True, "green", 1)
-    assert shown.last_heartbeat == 1e9 + 50
+    assert shown.last_beat == 50
     life.turns(100, health=Health.BAD)
     report = life.link.report
     assert (report.dry_run_resets, report.withheld) == (1, 7)

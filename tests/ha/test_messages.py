@@ -21,7 +21,7 @@ REPORT = HeartReport(
     heartbeats=7,
     errors={"timeout": 2},
     withheld=1,
-    last_heartbeat=1.5e9,
+    last_beat=1.5e3,
 )
 
 EXAMPLES: list[Message] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exporter import catalogue
 from exporter.ha.health import HealthSummary
 from exporter.ha.messages import HeartReport
@@ -19,16 +21,16 @@ REPORT = HeartReport(
     errors={"timeout": 2},
     withheld=3,
     reenables=4,
-    last_heartbeat=1.7e9,
+    last_beat=200.0,
     dry_run_resets=5,
     maintenance_end=1.8e9,
 )
 
 
-def lines(report: HeartReport, verdict: HealthSummary = GOOD) -> dict[str, float]:
+def lines(report: HeartReport, verdict: HealthSummary = GOOD, wall: float = 1.7e9 + 10) -> dict[str, float]:
     return {
         sample.name + "".join(f"{{{label}}}" for label in sample.labels.values()): sample.value
-        for family in families(report, verdict, 100.0)
+        for family in families(report, verdict, 100.0, clock=lambda: 210.0, wall=lambda: wall)
         for sample in as_metric(family).samples
     }
 
@@ -49,6 +51,11 @@ def test_everything_that_is_known_is_shown() -> None:
     assert shown["vmguest_ha_dry_run"] == 0
     assert shown["vmguest_ha_maintenance_end_timestamp_seconds"] == 1.8e9
     assert {family.metric for family in families(REPORT, GOOD, 0)} == set(catalogue.HA_METRICS)
+
+
+@pytest.mark.parametrize("wall", [1.7e9, 1.7e9 - 3600, 1.7e9 + 3600])
+def test_the_last_heartbeat_is_as_long_ago_whatever_the_wall_clock_was_set_to(wall: float) -> None:
+    assert wall - lines(REPORT, wall=wall)["vmguest_ha_last_heartbeat_timestamp_seconds"] == 10
 
 
 def test_a_dry_run_is_told_as_one() -> None:
@@ -80,7 +87,7 @@ def test_counters_begin_with_the_exporter_and_go_on_over_hearts() -> None:
     after = total(REPORT, HeartReport(phase="beating", heartbeats=1, errors={"timeout": 1, "lost": 1}))
     assert (after.heartbeats, after.withheld, after.reenables, after.dry_run_resets) == (8, 3, 4, 5)
     assert (after.errors["timeout"], after.errors["lost"], after.errors["refused"]) == (3, 1, 0)
-    assert after.last_heartbeat == 1.7e9
+    assert after.last_beat == 200.0
     assert not after.enabled, "states are the new heart's"
     family = next(each for each in families(after, GOOD, 100.0) if each.metric is catalogue.HA_HEARTBEATS)
     assert family.points[0].created == 100.0
