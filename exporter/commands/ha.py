@@ -6,11 +6,13 @@ never beside an exporter that beats: two heartbeaters mask each other.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from exporter.commands import ha_maintenance
 from exporter.commands.ha_desk import Desk
@@ -190,7 +192,25 @@ def _unseen(settings: Settings, path: str) -> str:
             lock.check_shared(path)
         except ConfigError as error:
             return str(error)
-    return ""
+    return elsewhere(path)
+
+
+def elsewhere(path: str, root: Path = Path("/proc/1/root")) -> str:
+    """That another mount namespace has something else in the lock's place; empty where that is not so, or can't be known.
+
+    ``root``: the files as the machine's first process sees them (proc(5)), which only root can look at.
+    """
+    try:
+        folder = Path(path).parent.resolve()
+        here, there = folder.stat(), (root / folder.relative_to("/")).stat()
+    except OSError:
+        return ""
+    if os.path.samestat(here, there):
+        return ""
+    return (
+        f"{path}: {folder} is another directory here than for the first process of this machine, as in a container or another "
+        "mount namespace: an exporter there would be neither seen nor told. Make this call from the machine itself"
+    )
 
 
 def _mark_active(path: str, monitor: AppMonitor) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,10 +14,12 @@ from exporter.errors import VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.hand_back import HandedBack, hand_back
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.host_state import CallResult
 from exporter.ha.maintenance import Maintenance, boottime
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
+from exporter.ha.stranger import StrangerNote
 from exporter.protocol.appmonitor import Code
 
 OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
@@ -24,6 +28,12 @@ OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
 NOBODY_BEATS = (
     "unless an exporter starts within 30 s of the last heartbeat, vSphere HA resets this VM (vmguest-exporter ha disable keeps "
     "it from that)"
+)
+UNSEEN = (
+    "monitoring was on, and {path} names nobody who switched it on: somebody whom this command can't see may send "
+    "heartbeats, and switch it on again. Look for an exporter with another --ha.lock-file, in a container, or started "
+    "from another mount namespace, and make this call there (this one is kept in mind until an exporter with this lock sends "
+    "heartbeats)"
 )
 
 
@@ -59,7 +69,22 @@ class Desk:
 
     @property
     def heart(self) -> str:
-        return f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
+        """Who holds the lock, in words."""
+        if self.hidden:
+            return f"not known, for only root and the exporter's user can read {self.path}"
+        found = f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
+        return f"{found}, in a dry run: it sends nothing" if self.dry_run else found
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this user may not see who holds the lock."""
+        return lock.holder(self.path) == 0 and not os.access(self.path, os.R_OK)
+
+    @property
+    def dry_run(self) -> bool:
+        """An exporter's heart is there, and calls no host."""
+        settings = HeartSettings.of(lock.holder(self.path))
+        return settings is not None and settings.dry_run
 
     @property
     def leftover(self) -> Leftover:
@@ -77,17 +102,21 @@ class Desk:
         )
 
     def stranger(self) -> bool:
-        """Monitoring is on, and nobody who can be seen from here sends heartbeats or has left it on."""
+        """Monitoring is on, or was before, and nobody who can be seen from here sends heartbeats or has left it on."""
         if self.beats() or self.leftover is not Leftover.NOTHING:
             return False
+        note = StrangerNote(self.path, boot_id=self.boot_id)
         try:
-            return self.monitor.is_enabled()
+            if self.monitor.is_enabled():
+                note.write()
+                return True
         except VMGuestError:
-            return False
+            pass
+        return note.stands()
 
     def beats(self) -> bool:
-        """An exporter's heart is there; it may be another user's, or frozen."""
-        return lock.holder(self.path) is not None
+        """An exporter's heart is there that sends heartbeats; it may be another user's, or frozen."""
+        return lock.holder(self.path) is not None and not self.dry_run
 
     def nobody_switches_on(self) -> bool:
         """The exporter's heart has handed monitoring back, or is gone."""
@@ -153,6 +182,37 @@ def not_noted(desk: Desk) -> int:
         "asks the host once more"
     )
     return NOT_NOTED
+
+
+def without_note(desk: Desk) -> str:
+    """What holds, and what to do, where Disable was confirmed and maintenance could not be noted."""
+    if desk.maintenance.left() is not None:
+        return f"What was noted before stands. Maintenance: {until(desk.maintenance)}"
+    if desk.hidden:
+        return (
+            f"So this is no maintenance, and whether an exporter sends heartbeats is {desk.heart}: one that does switches monitoring "
+            "on again within seconds. Repeat this as root"
+        )
+    if not desk.beats():
+        return (
+            "So this is no maintenance: monitoring stays off until an exporter starts, which switches it on again. Start none "
+            "meanwhile, or make room and repeat this"
+        )
+    return (
+        f"So this is no maintenance: {desk.heart} knows nothing of it, switches monitoring on again within seconds, and sends "
+        "heartbeats. Stop that exporter, or make room and repeat this"
+    )
+
+
+def until(maintenance: Maintenance) -> str:
+    left = maintenance.left()
+    if left is None:
+        return "over by now"
+    if left == math.inf:
+        return "without an end"
+    return (
+        f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"
+    )
 
 
 def complain(sentence: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,17 +17,18 @@ from exporter.commands.ha_desk import (
     NOBODY_BEATS,
     NOT_NOTED,
     OK,
+    UNSEEN,
     Desk,
     complain,
     not_noted,
     off,
+    until,
     unwatched,
+    without_note,
 )
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
-from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.host_state import may_have_been_heard
-from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
 
@@ -41,11 +41,6 @@ HEART_PATIENCE = 2.0
 the host's 30 s, so that Disable is sent without it then."""
 HEART_LIMIT = 12.0
 """Seconds for a heart to do what was asked, and to say so: a call takes 2 s at most."""
-UNSEEN = (
-    "monitoring was on, and {path} names nobody who switched it on: somebody whom this command can't see may send "
-    "heartbeats, and switch it on again. Look for an exporter with another --ha.lock-file, in a container, or started "
-    "from another mount namespace, and stop that one"
-)
 
 
 def disable(desk: Desk, seconds: float | None) -> int:
@@ -60,7 +55,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
     beats = desk.beats()
     stranger = desk.stranger()
     problem, noted = "", False
-    if beats or (seconds is not None and not desk.unseen):
+    if beats or desk.dry_run or (seconds is not None and not desk.unseen):
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
             noted = True
@@ -80,7 +75,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
     if problem:
-        complain(f"{problem}. {_without_note(desk)}")
+        complain(f"{problem}. {without_note(desk)}")
         return NOT_NOTED
     if desk.unseen or stranger:
         complain(desk.unseen or UNSEEN.format(path=desk.path))
@@ -90,7 +85,9 @@ def disable(desk: Desk, seconds: float | None) -> int:
             f"no exporter holds {desk.path}; one that starts switches monitoring on again, and --for keeps it from that"
         )
     else:
-        print(f"maintenance: {_until(maintenance)}; `vmguest-exporter ha enable` ends it")
+        print(f"maintenance: {until(maintenance)}; `vmguest-exporter ha enable` ends it")
+        if not beats:
+            print(f"it holds for an exporter that starts with {desk.path}, and for no other")
     if not heard:
         complain(
             f"{desk.heart} has not confirmed it: it stands still, or does not see {maintenance.path}, and may switch "
@@ -114,9 +111,11 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     held = desk.acquire()
     if held is None:
         maintenance.end()
-        settings = HeartSettings.of(lock.holder(desk.path))
-        if settings and settings.dry_run:
-            complain(f"maintenance is over; {desk.heart} is a dry run, which never switches monitoring on")
+        if desk.dry_run:
+            complain(
+                f"maintenance is over. {desk.requested}{unwatched(desk)} The exporter that runs is a dry run, which never "
+                "switches monitoring on"
+            )
             return NO
         on = desk.wait(
             lambda: desk.beats() and not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT
@@ -136,7 +135,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         if stranger:
             complain(UNSEEN.format(path=desk.path))
             if maintenance.left() is not None:
-                complain(f"nothing was changed. Maintenance: {_until(maintenance)}")
+                complain(f"nothing was changed. Maintenance: {until(maintenance)}")
             return HELD
         maintenance.end()
         if not unattended:
@@ -171,11 +170,11 @@ def status(desk: Desk) -> int:
     maintenance = desk.maintenance
     pid = lock.holder(desk.path)
     print(f"exporter: {f'none holds {desk.path}' if pid is None else desk.heart}")
-    print(f"maintenance: {'none' if maintenance.left() is None else _until(maintenance)}")
+    print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
     enabled = desk.monitor.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
     print(f"application status: {desk.monitor.get_app_status().value}")
-    if desk.unseen or (enabled and desk.stranger()):
+    if desk.unseen or desk.stranger():
         complain(desk.unseen or UNSEEN.format(path=desk.path))
     elif enabled and not desk.beats():
         complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
@@ -264,36 +263,10 @@ def _off(desk: Desk, problem: str) -> int:
     finally:
         if status != OK and desk.maintenance.left() is not None:
             complain(
-                f"maintenance is noted all the same, {_until(desk.maintenance)}: an exporter that runs, or starts, switches "
+                f"maintenance is noted all the same, {until(desk.maintenance)}: an exporter that runs, or starts, switches "
                 "monitoring off as soon as the host takes it, and leaves it off. Repeat this, or `vmguest-exporter ha enable` "
                 "ends it"
             )
         elif status != OK and problem:
             complain(problem)
     return status
-
-
-def _without_note(desk: Desk) -> str:
-    """What holds, and what to do, where Disable was confirmed and maintenance could not be noted."""
-    if desk.maintenance.left() is not None:
-        return f"What was noted before stands. Maintenance: {_until(desk.maintenance)}"
-    if not desk.beats():
-        return (
-            "So this is no maintenance: monitoring stays off until an exporter starts, which switches it on again. Start none "
-            "meanwhile, or make room and repeat this"
-        )
-    return (
-        f"So this is no maintenance: {desk.heart} knows nothing of it, switches monitoring on again within seconds, and sends "
-        "heartbeats. Stop that exporter, or make room and repeat this"
-    )
-
-
-def _until(maintenance: Maintenance) -> str:
-    left = maintenance.left()
-    if left is None:
-        return "over by now"
-    if left == math.inf:
-        return "without an end"
-    return (
-        f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"
-    )

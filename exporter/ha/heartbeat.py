@@ -23,6 +23,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HealthUpdate, HeartReport, LogLine, Message, Refusal
 from exporter.ha.stop_note import StopNote
+from exporter.ha.stranger import StrangerNote
 from exporter.machine import isolated
 from exporter.metrics.families import Family
 
@@ -73,6 +74,7 @@ class Heartbeat:
         self._program = tuple(program)
         self._stop_note = StopNote(settings.lock_file)
         self._kept = KeptChecks(settings.lock_file)
+        self._stranger = StrangerNote(settings.lock_file)
         self._clock = clock
         self._created = wall()
         self._lock = threading.Lock()
@@ -282,17 +284,16 @@ class Heartbeat:
                         if not self._over.is_set():
                             self._stop_note.clear()
                     self._before = metrics.total(self._before, self._report)
+                if message.enabled and not self._report.enabled and not self._settings.dry_run:
+                    self._stranger.clear()
                 self._report = message
                 self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False
                     self._fatal(message.problem)
             case LogLine():
-                log.log(
-                    logging.getLevelNamesMapping().get(message.level.upper(), logging.ERROR),
-                    "%s",
-                    message.text,
-                )
+                level = logging.getLevelNamesMapping().get(message.level.upper(), logging.ERROR)
+                log.log(level, "%s", message.text)
             case Refusal():
                 self._refusal = message.reason
         with self._heard:

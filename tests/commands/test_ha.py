@@ -34,6 +34,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
+from exporter.ha.stranger import StrangerNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.protocol.appmonitor import Code
 from exporter.session.wire import Channel
@@ -715,6 +716,136 @@ def test_monitoring_that_nobody_here_left_on_is_somebodys(
     assert status == (command.OK if words == "status" else command.HELD)
     assert desk.monitor.enabled is not words.startswith("disable"), "the host is told all the same"
     assert "somebody whom this command can't see may send heartbeats" in capsys.readouterr().err
+
+
+def test_a_stranger_is_not_forgotten_because_monitoring_is_off(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: the second `disable`, which everybody makes after an error, was believed, and ended well."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    for words in ("disable --for 30m", "disable --for 30m", "disable", "enable", "enable --unattended"):
+        assert desk.run(*words.split()) == command.HELD, words
+        said = capsys.readouterr()
+        assert "somebody whom this command can't see may send heartbeats" in said.err, words
+        assert "maintenance:" not in said.out, words
+        assert not desk.monitor.enabled, words
+        assert not any(
+            word in said.err + said.out for word in ("stays so", "Nobody sends", "No exporter is")
+        ), words
+    assert desk.run("status") == command.NO
+    assert "somebody whom this command can't see" in capsys.readouterr().err
+    StrangerNote(desk.lock_file).clear()
+    assert desk.run("enable") == command.NOBODY, "an exporter with this lock has switched it on since"
+
+
+def test_a_stranger_of_another_boot_is_none(desk: Desk) -> None:
+    StrangerNote(desk.lock_file).path.write_text("another boot\n")
+    assert desk.run("disable") == command.OK
+
+
+def test_a_stranger_that_can_not_be_noted_is_told_all_the_same(desk: Desk) -> None:
+    StrangerNote(desk.lock_file).path.mkdir()
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("disable") == command.HELD
+
+
+def test_a_maintenance_without_an_exporter_says_whom_it_holds_for(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert desk.run("disable", "--for", "30m") == command.OK
+    assert f"for an exporter that starts with {desk.lock_file}, and for no other" in capsys.readouterr().out
+
+
+def test_another_mount_namespace_is_seen_by_what_the_first_process_sees(tmp_path: Path) -> None:
+    mine = tmp_path / "run"
+    theirs = tmp_path / "root" / mine.relative_to("/")
+    mine.mkdir()
+    path = str(mine / "ha.lock")
+    assert not command.elsewhere(path, tmp_path / "root"), "nothing is known"
+    theirs.parent.mkdir(parents=True)
+    theirs.symlink_to(mine)
+    assert not command.elsewhere(path, tmp_path / "root")
+    theirs.unlink()
+    theirs.mkdir()
+    assert f"{mine} is another directory here" in command.elsewhere(path, tmp_path / "root")
+
+
+def test_a_command_of_another_mount_namespace_claims_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: there each call has an empty directory, and the second one knew of nothing."""
+    monkeypatch.setattr(command, "elsewhere", lambda _path: "another directory here")
+    for _ in range(2):
+        assert desk.run("disable", "--for", "30m") == command.HELD
+        said = capsys.readouterr()
+        assert "another directory here" in said.err
+        assert "maintenance" not in said.out
+
+
+# A user who may not look
+
+
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything: the lock's file answers as it does to somebody else."""
+    monkeypatch.setattr(lock, "holder", lambda _path: 0)
+    monkeypatch.setattr("exporter.commands.ha_desk.os.access", lambda _path, _mode: False)
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_who_may_not_look_is_told_what_is_not_seen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found by a stranger: with no exporter running, "the exporter's heart (pid unknown)"."""
+    assert desk.run("status") == command.NO
+    said = capsys.readouterr().out
+    assert f"exporter: not known, for only root and the exporter's user can read {desk.lock_file}\n" in said
+    assert "heart" not in said
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_a_disable_of_who_may_not_look_claims_no_heart(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Maintenance(desk.lock_file).path.with_name("ha.lock.maintenance.new").mkdir()
+    assert desk.run("disable") == command.NOT_NOTED
+    said = capsys.readouterr().err
+    assert "whether an exporter sends heartbeats is not known" in said
+    assert "heart (pid" not in said
+
+
+# Beside a dry run
+
+
+@pytest.fixture
+def dry_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, desk.lock_file, dry_run=True)
+    monkeypatch.setattr(HeartSettings, "of", lambda pid: settings if pid else None)
+    with heart(desk.lock_file, "on"):
+        yield
+
+
+@pytest.mark.usefixtures("dry_run")
+def test_a_dry_run_is_not_said_to_send_what_the_host_expects(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: after a crash, "the exporter's heart sends ...", 30 s before the reset."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("status") == command.NOBODY
+    said = capsys.readouterr()
+    assert "in a dry run: it sends nothing\n" in said.out
+    assert "nobody sends heartbeats" in said.err
+    assert desk.run("enable") == command.NO
+    assert "Monitoring is on from before: unless an exporter starts" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dry_run")
+def test_disable_beside_a_dry_run_waits_for_nobody(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found by a stranger: 12 s, a failure, and the dry run was blamed."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("disable") == command.OK
+    assert desk.slept == 0
+    assert not desk.monitor.enabled
+    assert Maintenance(desk.lock_file).left() == math.inf, "the dry run shows it"
+    assert capsys.readouterr().err == ""
 
 
 def test_what_a_dead_exporter_left_on_is_nobodys(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Health, Rules
 from exporter.ha.stop_note import StopNote
+from exporter.ha.stranger import StrangerNote
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
@@ -378,6 +380,20 @@ signal.pause()
     (status,) = (family for family in beat.families() if family.metric is catalogue.HA_APP_STATUS)
     assert [point.value for point in status.points] == [0.0, 0.0, 0.0]
     assert caplog.text.count("the heart has ended and is started again") == 1
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_stranger_is_known_until_an_exporter_has_switched_monitoring_on(
+    subject: Subject, *, dry_run: bool
+) -> None:
+    note = StrangerNote(subject.settings.lock_file)
+    note.write()
+    subject.settings = replace(subject.settings, dry_run=dry_run)
+    beat = subject.make("report(); heard(); heard(); report(enabled=True, heartbeats=1); signal.pause()")
+    beat.start()
+    assert note.stands()
+    wait_until(lambda: beat._report.heartbeats == 1)
+    assert note.stands() is dry_run
 
 
 def test_a_signal_to_both_is_a_stop_like_any_other(
