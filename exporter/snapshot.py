@@ -143,6 +143,15 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendedState:
+    """What is known after a step of :class:`exporter.session.rounds.ExtendedReader`. ``up`` None: the host has no extended statistics, or nothing is known yet."""
+
+    snapshot: ExtendedSnapshot | None = None
+    up: bool | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PollState:
     """Everything that an output may know. Times in seconds; ``*_monotonic`` by the monotonic clock."""
 

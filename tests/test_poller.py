@@ -12,8 +12,7 @@ from exporter.advice import LOST
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
 from exporter.session.memory import SessionFile
-from exporter.session.rounds import ExtendedState
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue, PollState, Snapshot, SourceInfo
+from exporter.snapshot import ExtendedSnapshot, ExtendedState, ExtendedValue, PollState, Snapshot, SourceInfo
 
 WALL = 1_700_000_000.0
 """What the wall clock shows at first."""

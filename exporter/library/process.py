@@ -81,7 +81,8 @@ class LibraryProcess:
         self._not_before = clock()
         self._started = 0
         self._loaded: Loaded | None = None
-        self._owed: float | None = None
+        self._limit = timeout
+        """Of the last question, seconds."""
         self._number = 0
         """Of the last question. A library that forks and returns twice gives two answers to one."""
 
@@ -115,12 +116,16 @@ class LibraryProcess:
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         """:func:`exporter.library.handle.stat` in the child; besides its errors, those of :meth:`load`.
 
-        ``timeout``, seconds, can only shorten the process's own limit. When it is over, this raises
-        TimeoutExpired and leaves the process alone until that limit: the next question waits for it.
+        ``timeout``, seconds, can only shorten the process's own limit. When it is over, the process is ended, so that the
+        next question need not wait for it. That is no crash, after which there might be a pause.
+
+        Raises:
+            TimeoutExpired: no answer in time.
         """
         self.load()
+        limit = self._timeout if timeout is None else min(max(timeout, 0.0), self._timeout)
         question = {"ask": "stat", "encoding": encoding, "name": name}
-        return self._ask(question, self._timeout, answers.data, timeout)
+        return self._ask(question, limit, answers.data)
 
     def close(self) -> None:
         """End the process. Never raises; a later question would start a new one."""
@@ -147,9 +152,7 @@ class LibraryProcess:
         question: messages.LibraryMessage,
         limit: float,
         decode: Callable[[messages.LibraryMessage], _T],
-        patience: float | None = None,
     ) -> _T:
-        self._settle()
         process = self._process
         if process is None:
             raise LibraryCrashed("VMware's library was closed while it was asked")
@@ -158,13 +161,15 @@ class LibraryProcess:
         with suppress(OSError, ValueError):
             # A broken pipe means what an end of answers means, which the thread reports.
             messages.write(process.questions, {**question, "number": self._number, "limit": limit + GRACE})
-        wait = limit if patience is None else min(max(patience, 0.0), limit)
+        self._limit = limit
         try:
-            answer = self._answers.get(timeout=wait)
+            answer = self._answers.get(timeout=limit)
         except queue.Empty:
-            if wait < limit:
-                self._owed = self._clock() + limit - wait
-                raise TimeoutExpired(f"no answer from VMware's library within {wait:.3g} s") from None
+            if question["ask"] == "stat":
+                self._end(0)
+                raise TimeoutExpired(
+                    f"VMware's library did not answer within {limit:.3g} s; its process was killed"
+                ) from None
             raise self._crashed(f"did not answer within {limit:g} s and was killed") from None
         answer = self._checked(answer)
         try:
@@ -181,17 +186,6 @@ class LibraryProcess:
             raise error
         return result
 
-    def _settle(self) -> None:
-        """Wait for the answer to a question that nobody waits for any more, and drop it."""
-        if self._owed is None:
-            return
-        try:
-            answer = self._answers.get(timeout=max(self._owed - self._clock(), 0.0))
-        except queue.Empty:
-            raise self._crashed(f"did not answer within {self._timeout:g} s and was killed") from None
-        self._checked(answer)
-        self._owed = None
-
     def _checked(self, answer: messages.LibraryMessage | None) -> messages.LibraryMessage:
         """The answer to the question that was asked last; another one shows a process that is in no state to go on."""
         if answer is None:
@@ -207,13 +201,12 @@ class LibraryProcess:
         self._crashes += 1
         pause = min(2.0 ** (self._crashes - 2), MAX_PAUSE) if self._crashes > 1 else 0.0
         self._not_before = self._clock() + pause
-        if not what:
-            what = _death(process.returncode if process else None)
+        what = what or _death(process.returncode if process else None, self._limit)
         return LibraryCrashed(f"VMware's library {what}{f': {words}' if words else ''}")
 
     def _end(self, limit: float) -> str:
         """End the process within about ``limit`` seconds; return its last words."""
-        process, self._process, self._loaded, self._owed = self._process, None, None, None
+        process, self._process, self._loaded = self._process, None, None
         return process.end(limit) if process is not None else ""
 
 
@@ -228,7 +221,7 @@ def _pump(pipe: IO[bytes], answers: queue.SimpleQueue[messages.LibraryMessage | 
         answers.put(None)
 
 
-def _death(code: int | None) -> str:
+def _death(code: int | None, limit: float) -> str:
     if code is None:
         return "ended"
     if code >= _CRASH:
@@ -240,4 +233,7 @@ def _death(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
+    if name == "SIGALRM":
+        # The child's own alarm, which nobody was left to forestall.
+        return f"did not answer within {limit:g} s and ended itself"
     return f"crashed its process ({name})"

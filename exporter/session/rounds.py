@@ -1,9 +1,9 @@
 """Reading the extended statistics, beside the basic poll and never in its way.
 
 The reader is called by the polling thread after a basic poll, with the time of the next one. It sends requests
-while there is time, each with that time as its limit, and goes on after the next poll where it had to stop.
-Groups are listed at the start, after a session change and every minute; a host without extended statistics is
-asked once a session.
+while there is time, each with that time as its limit, and goes on after the next poll where it had to stop. What the host
+does not answer in time costs itself alone (:mod:`exporter.session.missing`).
+Groups are listed at the start, after a session change and every minute; a host without any is asked once a session.
 
 Between a basic poll and a round the VM may have moved to another host, or its counters may have begun anew under the same
 session id. A reply in XML says of which session it is. A round is held back until the next basic poll shows the same
@@ -17,15 +17,17 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from exporter.catalogue.extended_names import category, fell, usable
-from exporter.errors import RemoteProtocolError, RpcError, VMGuestError
+from exporter.errors import LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
+from exporter.session.encodings import Encodings
 from exporter.session.gate import Gate
+from exporter.session.missing import Missing
 from exporter.shortage import shortage
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue
+from exporter.snapshot import ExtendedSnapshot, ExtendedState, ExtendedValue
 
 log = logging.getLogger("exporter.extended")
 
@@ -33,19 +35,10 @@ LIST_INTERVAL = 60.0
 """Seconds after which the groups are listed anew: a disk or network card may have come or gone."""
 
 MARGIN = 0.02
-"""Seconds before the next basic poll in which no request is begun."""
+"""Seconds before the next basic poll that are left to it."""
 
 ALWAYS = ("session", "host", "resources")
 """Groups asked for where a host gives no list of them that can be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendedState:
-    """What is known after a step. ``up`` None: the host has no extended statistics, or nothing is known yet."""
-
-    snapshot: ExtendedSnapshot | None = None
-    up: bool | None = None
-    dropped: int = 0
 
 
 class ExtendedReader:
@@ -66,19 +59,13 @@ class ExtendedReader:
         self._session_id = 0
         self._epoch = 0
         self._supported = True
-        self._encoding = stat_get.ENCODINGS[0]
-        """The one that was learned last; a group that was never asked for begins with it."""
-        self._encodings: dict[str, str] = {}
-        """Group -> the encoding in which it was understood last."""
+        self._encodings = Encodings()
         self._groups: tuple[str, ...] = ()
         self._unlisted = False
         self._listed = self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
-        self._lost: VMGuestError | None = None
-        """Why a group of this round is missing."""
-        self._unread: set[str] = set()
-        """Groups of this session that were understood in no encoding."""
+        self._missing = Missing(clock)
         self._session_monotonic: float | None = None
         self._unsigned = False
         """Whether a reply of the round did not say of which session it is."""
@@ -104,13 +91,11 @@ class ExtendedReader:
             self._forget(session_id, epoch)
         elif self._held is not None and told > self._held.read_monotonic:
             self._release(self._held)
-        now = self._clock()
-        if not self._supported or (not self._pending and now < self._due):
+        waits = not self._pending and self._clock() < self._due
+        if not self._supported or waits or not self._may_ask(deadline):
             return self.state
         try:
-            if not self._pending:
-                self._begin(source, now, deadline)
-            if self._groups and self._fetch(source, deadline):
+            if (self._pending or self._begin(source, deadline)) and self._fetch(source, deadline):
                 self._publish()
         except VMGuestError as error:
             self._fail(error.kind, str(error))
@@ -128,10 +113,9 @@ class ExtendedReader:
         self._session_id = session_id
         self._epoch = epoch
         self._supported = True
-        self._encoding = stat_get.ENCODINGS[0]
-        self._encodings = {}
+        self._encodings.forget()
         self._unlisted = False
-        self._unread = set()
+        self._missing.forget()
         self._listed = self._due = float("-inf")
         self._foreign = False
         self.state = replace(self.state, snapshot=None, up=None)
@@ -143,17 +127,30 @@ class ExtendedReader:
         self._held = None
         self._pending, self._round = [], {}
 
-    def _begin(self, source: Source, now: float, deadline: float) -> None:
-        if now - self._listed >= LIST_INTERVAL:
-            self._list(source, self._left(deadline))
+    def _begin(self, source: Source, deadline: float) -> bool:
+        """Begin a round; whether it can go on at once."""
+        now, left = self._clock(), self._left(deadline)
+        self._missing.begin()
+        goes_on = True
+        if now - self._listed >= LIST_INTERVAL and self._missing.is_due(""):
+            try:
+                self._list(source, left)
+            except (TimeoutExpired, LibraryCrashed) as error:
+                if not self._is_missing(source, "", left, error):
+                    return False
+                self._groups = self._groups or ALWAYS
+                goes_on = source.restarts is None
+            else:
+                self._missing.answered("")
             self._listed = now
         self._due = now + self._interval
-        self._pending = list(self._groups)
+        self._pending = self._missing.due(self._groups)
+        self._drop(len(self._groups) - len(self._pending))
         self._round = {}
         self._gate.begin()
-        self._lost = None
         self._unsigned = False
         self._session_monotonic = None
+        return bool(self._groups) and (goes_on or not self._pending)
 
     def _list(self, source: Source, left: float) -> None:
         try:
@@ -175,6 +172,7 @@ class ExtendedReader:
             log.warning("the host's list of extended statistics can't be used", extra={"reason": why})
         self._unlisted = not groups
         groups = groups or ALWAYS
+        self._missing.listed(groups)
         if groups != self._groups:
             log.info("extended statistics", extra={"groups": ", ".join(groups)})
         self._groups = groups
@@ -183,17 +181,27 @@ class ExtendedReader:
         """Ask for the groups that are still pending; whether the round is complete.
 
         Raises:
-            VMGuestError: the connection failed, or every group is refused or not understood.
+            VMGuestError: the connection failed, or every group is refused, not answered or not understood.
         """
         while self._pending:
-            if self._left(deadline) <= MARGIN:
-                return False
-            if self._gate.full:
+            if self._gate.full or self._missing.too_many(self._pending):
                 self._drop(len(self._pending))
                 self._pending = []
                 break
-            group = self._pending.pop(0)
-            reply = self._ask(source, group, deadline)
+            if not self._may_ask(deadline):
+                return False
+            group, left = self._pending.pop(0), self._left(deadline)
+            try:
+                reply = self._ask(source, group, deadline)
+            except (TimeoutExpired, LibraryCrashed) as error:
+                if not self._is_missing(source, group, left, error):
+                    self._pending.insert(0, group)
+                    return False
+                if source.restarts is not None and self._pending:
+                    # What the next process meets with as it begins is no group's: the next basic poll has it begin.
+                    return False
+                continue
+            self._missing.answered(group)
             if reply is None:
                 continue
             if reply.session_id not in (0, self._session_id):
@@ -204,8 +212,8 @@ class ExtendedReader:
             self._unsigned |= reply.session_id == 0
             if group == "session":
                 self._session_monotonic = self._clock()
-        if not self._round and self._lost is not None:
-            raise self._lost
+        if not self._round and self._missing.why is not None:
+            raise self._missing.why.with_traceback(None)
         self._foreign = False
         return True
 
@@ -224,47 +232,39 @@ class ExtendedReader:
         self._due = float("-inf")
 
     def _ask(self, source: Source, group: str, deadline: float) -> stat_get.Reply | None:
-        """One group in the first encoding in which the host gives it and it is understood; None where there is none."""
-        refusal: RpcError | None = None
-        malformed: RemoteProtocolError | None = None
-        first = self._encodings.get(group, self._encoding)
-        for encoding in (first, *(each for each in stat_get.ENCODINGS if each != first)):
-            try:
-                raw = self._gate.weigh(source.stat(encoding, group, self._left(deadline)))
-                reply = stat_get.parse(encoding, raw)
-            except RpcError as error:
-                refusal = error
-                continue
-            except RemoteProtocolError as error:
-                # The first one tells most: it is of the encoding that should work.
-                malformed = malformed or error
-                continue
-            if encoding not in (first, self._encoding):
-                why = {"encoding": encoding, "why": str(malformed or refusal)}
-                log.info("extended statistics in another encoding", extra=why)
-            # Remembered until the next session, which may be another host's. Two groups may differ in it.
-            if encoding != first:
-                self._encoding = encoding
-            self._encodings[group] = encoding
-            self._unread.discard(group)
-            return reply
-        if malformed is not None:
-            self._lost = malformed
+        """The reply for one group; None where the host refuses it, or is not understood."""
+
+        def question(encoding: str) -> bytes:
+            return self._gate.weigh(source.stat(encoding, group, max(self._left(deadline), MARGIN)))
+
+        try:
+            reply = self._encodings.ask(group, question)
+        except RemoteProtocolError as malformed:
             self._drop(1)
-            if group not in self._unread:
-                reason = {"group": group, "reason": str(malformed)}
-                log.warning("a group of extended statistics is not understood", extra=reason)
-            self._unread.add(group)
-            return None
-        if category(group)[1]:
-            # A device that was just taken away: its series stop, and the list is asked for anew.
-            self._listed = float("-inf")
-            return None
-        self._lost = self._lost or refusal
+            self._missing.misread(group, malformed)
+        except RpcError as refusal:
+            if category(group)[1]:
+                # A device that was just taken away: its series stop, and the list is asked for anew.
+                self._listed = float("-inf")
+            else:
+                self._missing.why = self._missing.why or refusal
+        else:
+            self._missing.understood(group)
+            return reply
         return None
 
+    def _is_missing(self, source: Source, group: str, left: float, error: VMGuestError) -> bool:
+        """Whether a question without an answer within ``left`` seconds was the group's last one of this round."""
+        missing = self._missing.unanswered(group, left, error, costly=source.restarts is not None)
+        self._drop(int(missing))
+        return missing
+
     def _left(self, deadline: float) -> float:
-        return max(deadline - self._clock(), MARGIN)
+        """Seconds that a question may take, so that the next basic poll comes in time."""
+        return deadline - MARGIN - self._clock()
+
+    def _may_ask(self, deadline: float) -> bool:
+        return (left := self._left(deadline)) >= MARGIN and self._missing.may_ask(left)
 
     def _publish(self) -> None:
         groups, self._round = self._round, {}

@@ -111,6 +111,8 @@ class World:
     """Generations that were older than the reading before them: what was restored had been counted once."""
     readings: list[Told] = field(default_factory=list)
     replies: dict[str, list[Told]] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+    """Groups for which there was no time once."""
     while_asked: Callable[[], None] = lambda: None
     """Called in the middle of each request for extended statistics."""
 
@@ -220,6 +222,7 @@ class World:
         took = self.chance.random() * self.slow
         if timeout is not None and took > timeout:
             self.passes(timeout)
+            self.late.add(name)
             raise TimeoutExpired("slow")
         self.passes(took / 2)
         self.while_asked()

@@ -220,40 +220,44 @@ while True:
 """
 
 
-def test_a_question_without_time_leaves_the_process_alive(make: Make, tmp_path: Path) -> None:
+def test_a_group_without_an_answer_costs_the_process_and_no_pause(make: Make, tmp_path: Path) -> None:
+    """The clock stands still: a pause would never end."""
     subject = make(SLOW)
-    path = str(tmp_path / "go")
-    subject.read()
-    pid = subject.pid
-    for patience in (0.0, 0.01):
-        with pytest.raises(errors.TimeoutExpired, match="no answer"):
+    path = str(tmp_path / "never")
+    for restarts, patience in enumerate((0.0, 0.01, 0.02, 0.03), 1):
+        with pytest.raises(errors.TimeoutExpired, match=rf"did not answer within {patience:g} s"):
             subject.stat("xml", path, patience)
-        (tmp_path / "go").touch()
+        assert subject.pid is None
         assert subject.read().session_id == 1
-        assert subject.stat("xml", path, 30.0) == path.encode()
-        (tmp_path / "go").unlink()
-    assert (subject.pid, subject.restarts) == (pid, 0)
+        assert subject.restarts == restarts
 
 
-def test_an_answer_that_is_owed_beyond_the_limit_is_a_crash(make: Make, clock: Clock, tmp_path: Path) -> None:
+def test_a_group_has_no_longer_than_any_question(make: Make, tmp_path: Path) -> None:
+    subject = make(SLOW, timeout=0.05)
+    subject.load()
+    with pytest.raises(errors.TimeoutExpired, match=r"did not answer within 0\.05 s"):
+        subject.stat("xml", str(tmp_path / "never"), 100.0)
+
+
+def test_an_answer_in_time_costs_nothing(make: Make, tmp_path: Path) -> None:
     subject = make(SLOW)
-    with pytest.raises(errors.TimeoutExpired):
-        subject.stat("xml", str(tmp_path / "never"), 0.01)
-    clock.now += 100
-    with pytest.raises(errors.LibraryCrashed, match="within 30 s and was killed"):
-        subject.read()
-    assert subject.read().session_id == 1
+    (tmp_path / "go").touch()
+    assert subject.stat("xml", str(tmp_path / "go"), 30.0) == str(tmp_path / "go").encode()
+    assert subject.restarts == 0
 
 
-def test_a_process_that_dies_over_an_answer_that_is_owed_is_a_crash(make: Make, tmp_path: Path) -> None:
-    subject = make(SLOW)
-    with pytest.raises(errors.TimeoutExpired):
-        subject.stat("xml", str(tmp_path / "never"), 0.01)
-    assert subject.pid is not None
-    os.kill(subject.pid, signal.SIGKILL)
-    with pytest.raises(errors.LibraryCrashed, match="SIGKILL"):
-        subject.read()
-    assert subject.read().session_id == 1
+def test_a_process_that_dies_over_a_group_is_a_crash(make: Make) -> None:
+    subject = make("load()\nask()\nos.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(errors.LibraryCrashed, match="SIGSEGV"):
+        subject.stat("xml", "resources", 30.0)
+
+
+@pytest.mark.parametrize("question", ["read", "stat"])
+def test_the_alarm_of_the_process_is_no_crash_of_the_library(make: Make, question: str) -> None:
+    """It ends a process whose parent can't, or was stopped itself in the meantime, as a machine that is suspended is."""
+    subject = make("load()\nask()\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\nwhile True: time.sleep(1)")
+    with pytest.raises(errors.LibraryCrashed, match=r"VMware's library did not answer within 30 s"):
+        subject.read() if question == "read" else subject.stat("xml", "resources")
 
 
 def test_a_question_to_a_closed_process_is_an_error(make: Make) -> None:
@@ -458,10 +462,11 @@ def test_the_real_child_ends_when_its_parent_is_killed() -> None:
         (3, "ended its process with status 3"),
         (-11, "crashed its process (SIGSEGV)"),
         (-63, "crashed its process (signal 63)"),
+        (-14, "did not answer within 2 s and ended itself"),
     ],
 )
 def test_how_a_process_ended_is_said_in_words(code: int | None, text: str) -> None:
-    assert process._death(code) == text
+    assert process._death(code, 2.0) == text
 
 
 def test_the_parent_does_not_load_ctypes() -> None:

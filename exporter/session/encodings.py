@@ -1,0 +1,55 @@
+"""In which encoding a host gives a group of extended statistics so that it is understood."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from exporter.errors import RemoteProtocolError, RpcError
+from exporter.protocol import stat_get
+
+log = logging.getLogger("exporter.extended")
+
+
+class Encodings:
+    """What was learned of one session: the next one may be another host's."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Another session."""
+        self._latest = stat_get.ENCODINGS[0]
+        """The one that was learned last; a group that was never asked for begins with it."""
+        self._by_group: dict[str, str] = {}
+        """Group -> the encoding in which it was understood last. Two groups may differ in it."""
+
+    def ask(self, group: str, question: Callable[[str], bytes]) -> stat_get.Reply:
+        """The reply to ``question`` in the first encoding in which the host gives it and it is understood.
+
+        Raises:
+            RemoteProtocolError: the host gives it, and it is understood in none.
+            RpcError: the host refuses it in each.
+            VMGuestError: as ``question``.
+        """
+        refusal: RpcError | None = None
+        malformed: RemoteProtocolError | None = None
+        first = self._by_group.get(group, self._latest)
+        for encoding in (first, *(each for each in stat_get.ENCODINGS if each != first)):
+            try:
+                reply = stat_get.parse(encoding, question(encoding))
+            except RpcError as error:
+                refusal = error
+                continue
+            except RemoteProtocolError as error:
+                # The first one tells most: it is of the encoding that should work.
+                malformed = malformed or error
+                continue
+            if encoding not in (first, self._latest):
+                why = {"encoding": encoding, "why": str(malformed or refusal)}
+                log.info("extended statistics in another encoding", extra=why)
+            if encoding != first:
+                self._latest = encoding
+            self._by_group[group] = encoding
+            return reply
+        raise malformed or refusal or RemoteProtocolError(f"{group}: in no encoding")
