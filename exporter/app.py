@@ -11,6 +11,7 @@ Parts start from the host outwards and end in the reverse order. Each brings a `
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -54,6 +55,9 @@ class Part(NamedTuple):
 
 PUSH = Part("exporter.outputs.otlp.start", push_wanted)
 HEARTBEATS = Part("exporter.ha.start", lambda settings, _environ: settings.ha.enabled, "ha.enabled")
+
+HA_LOCK = "/run/vmguest-exporter/ha.lock"
+"""That of :mod:`exporter.ha.lock`, which is loaded only where it may be needed."""
 
 PARTS = (
     Part("exporter.session.hosts"),
@@ -148,6 +152,11 @@ def start(
     if HEARTBEATS.wanted(settings, environ):
         HEARTBEATS.load().start(
             settings, published, host.serve_at, server, parts, lambda text: observer.note("heartbeat", text)
+        )
+    elif os.access(settings.ha.lock_file or HA_LOCK, os.R_OK):
+        # Heartbeats were sent in this boot. One that died may have left monitoring on, and nobody would beat.
+        HEARTBEATS.load().start_without(
+            settings, published, host.serve_at, parts, lambda text: observer.note("heartbeat", text)
         )
     return poller
 

@@ -16,10 +16,12 @@ from exporter.errors import ConfigError, NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
+from exporter.ha.heart import monitor_for
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
+from exporter.ha.left_on import LeftOn
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
@@ -83,22 +85,14 @@ def start(
     judge.start()
     parts.callback(judge.stop)
     try:
-        heart_settings = HeartSettings(
-            interval=ha.interval,
-            grace=ha.grace,
-            on_unhealthy=ha.on_unhealthy,
-            source=ha.source,
-            socket=None if ha.dry_run else _heart_socket(settings, simulated, parts),
-            library=None,
-            lock_file=lock_file,
-            dry_run=ha.dry_run,
-        )
+        socket = None if ha.dry_run else _heart_socket(settings, simulated, parts)
     except NotVMwareError as error:
         if ha.required:
             raise VMGuestError(f"--ha.required: {explain(error)}") from error
         log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
         published.add(Idle(judge.judge).families)
         return
+    heart_settings = _heart_settings(settings, socket, lock_file, dry_run=ha.dry_run)
     if os.getpid() == 1 and simulated is None and not ha.dry_run:
         raise ConfigError(
             "--ha.enabled: heartbeats need an init as the first process of this container (docker run --init, or the "
@@ -116,6 +110,7 @@ def start(
         if problems:
             raise VMGuestError(f"--ha.required: {problems[0]}")
 
+    left_on = _left_on(settings, simulated, parts, tell) if ha.dry_run else None
     heartbeat = Heartbeat(
         heart_settings,
         judge.judge,
@@ -131,7 +126,53 @@ def start(
         if not heartbeat.stop():
             raise VMGuestError("vSphere HA may reset this VM: the end of monitoring is not confirmed")
 
-    published.add(heartbeat.families)
+    published.add(heartbeat.families if left_on is None else left_on.until_then(heartbeat.families))
+
+
+def start_without(
+    settings: Settings,
+    published: Published,
+    simulated: ServeAt | None,
+    parts: ExitStack,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> None:
+    """An exporter without ``--ha.enabled`` starts: what one that died has left on is handed back. As for :func:`start`."""
+    if left_on := _left_on(settings, simulated, parts, tell):
+        published.add(left_on.families)
+
+
+def _left_on(
+    settings: Settings, simulated: ServeAt | None, parts: ExitStack, tell: Callable[[str], None]
+) -> LeftOn | None:
+    # Of a simulated host the machine's lock knows nothing.
+    if simulated is not None or (settings.guestrpc.socket and not settings.ha.lock_file):
+        return None
+    try:
+        socket = _heart_socket(settings, simulated, parts)
+    except NotVMwareError:
+        return None
+    path = settings.ha.lock_file or lock.DEFAULT_PATH
+    heart_settings = _heart_settings(settings, socket, path, dry_run=False)
+    left_on = LeftOn(path, lambda: monitor_for(heart_settings), tell)
+    left_on.start()
+    parts.callback(left_on.stop)
+    return left_on
+
+
+def _heart_settings(
+    settings: Settings, socket: str | None, lock_file: str, *, dry_run: bool
+) -> HeartSettings:
+    ha = settings.ha
+    return HeartSettings(
+        interval=ha.interval,
+        grace=ha.grace,
+        on_unhealthy=ha.on_unhealthy,
+        source=ha.source,
+        socket=socket,
+        library=None,
+        lock_file=lock_file,
+        dry_run=dry_run,
+    )
 
 
 def _heart_socket(settings: Settings, simulated: ServeAt | None, parts: ExitStack) -> str | None:

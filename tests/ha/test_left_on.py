@@ -1,0 +1,253 @@
+"""An exporter that died has left monitoring on, and the one that starts sends no heartbeats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from exporter import app, catalogue
+from exporter.config.places import Address
+from exporter.config.settings import GuestRpc, Ha, Settings, Web
+from exporter.errors import RefusedError
+from exporter.ha import left_on, lock
+from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.left_on import LeftOn
+from exporter.ha.rules import Leftover
+from exporter.ha.start import start, start_without
+from exporter.ha.wire import WireAppMonitor
+from exporter.machine.systemd import Notifier
+from exporter.metrics.published import Families, Published
+from exporter.session.wire import Channel
+from exporter.simulator.ha import Monitor, MonitorOptions
+from exporter.simulator.host import SimulatedHost
+from exporter.simulator.server import Server, serve_unix
+from exporter.snapshot import PollState
+from exporter.transport.unix import UnixConnector
+
+PATIENCE = 60.0
+
+
+class Machine:
+    """One whose exporter died: its host, and its lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.host = SimulatedHost("steady")
+        self.host.ha = Monitor(MonitorOptions(request_delay=1000.0))
+        self.socket = folder / "host"
+        self.lock_file = str(folder / "ha.lock")
+        self.happened: list[str] = []
+
+    def died(self, leftover: Leftover) -> None:
+        held = lock.acquire(self.lock_file)
+        assert held is not None
+        held.note(leftover, 7.0)
+        held.release()
+        if leftover is not Leftover.NOTHING:
+            self.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+        if leftover is Leftover.REQUEST:
+            self.host.ha.answer(b"GuestAppMonitor.Cmd.PostAppState appStateNeedReset")
+
+    @property
+    def noted(self) -> lock.Record:
+        return lock.record(self.lock_file)
+
+    def settings(self, *, enabled: bool = False, dry_run: bool = False) -> Settings:
+        return Settings(
+            guestrpc=GuestRpc(socket=str(self.socket)),
+            web=Web(listen=(Address("127.0.0.1", 0),)),
+            ha=Ha(enabled=enabled, dry_run=dry_run, lock_file=self.lock_file),
+        )
+
+    def left(self) -> LeftOn:
+        def connect() -> WireAppMonitor:
+            return WireAppMonitor(Channel(UnixConnector(str(self.socket)), 2.0))
+
+        return LeftOn(self.lock_file, connect, self.happened.append)
+
+
+@pytest.fixture
+def machine(short_path: Path) -> Iterator[Machine]:
+    machine = Machine(short_path)
+    with serve_unix(machine.socket, Server(machine.host)):
+        yield machine
+
+
+def shown(families: Families) -> dict[str, float]:
+    return {
+        family.metric.name: sum(point.value for point in family.points)
+        for family in families()
+        if family.metric in left_on.SHOWN
+    }
+
+
+def added(settings: Settings, parts: ExitStack, how: Callable[..., None]) -> list[Families]:
+    found: list[Families] = []
+    published = Published(lambda: PollState(interval=5.0))
+    published.add = found.append  # type: ignore[method-assign, assignment]
+    if how is start:
+        start(settings, published, None, None, parts)
+    else:
+        how(settings, published, None, parts)
+    return found
+
+
+@pytest.mark.parametrize("leftover", [Leftover.MONITORING, Leftover.REQUEST])
+def test_it_is_handed_back_with_a_request_for_a_reset(
+    machine: Machine, leftover: Leftover, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.died(leftover)
+    left = machine.left()
+    left.start()
+    assert not left.pending
+    assert not machine.host.ha.enabled
+    machine.host.ha.advance()
+    assert machine.host.ha.resets == []
+    assert machine.noted == lock.Record()
+    assert left.families() == []
+    assert "an exporter that died has left monitoring by vSphere HA on" in caplog.text
+    assert "off, confirmed by the host" in caplog.text
+    assert machine.happened == ["Monitoring that an exporter which died had left on is handed back."]
+
+
+def test_after_an_orderly_stop_nothing_is_asked(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    machine.died(Leftover.NOTHING)
+    machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+    machine.left().start()
+    assert machine.host.ha.enabled, "it is somebody else's"
+    assert caplog.text == ""
+
+
+def test_what_another_exporter_sends_heartbeats_for_is_left_alone(machine: Machine) -> None:
+    machine.died(Leftover.MONITORING)
+    held = lock.acquire(machine.lock_file)
+    assert held is not None
+    machine.left().start()
+    assert machine.host.ha.enabled
+    held.release()
+
+
+def test_an_exporter_that_comes_meanwhile_has_its_heartbeats(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd starts it again after 200 ms."""
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    held = lock.acquire(machine.lock_file)
+    assert held is not None
+    monkeypatch.setattr(HeartSettings, "of", lambda _pid: None)
+    left.start()
+    assert not left.pending
+    assert machine.host.ha.enabled
+    assert machine.noted.leftover is Leftover.MONITORING
+    held.release()
+
+
+def test_until_it_is_confirmed_the_metrics_show_that_nobody_beats(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.died(Leftover.REQUEST)
+    monkeypatch.setattr(left_on, "RETRY", 0.01)
+    real = WireAppMonitor.disable
+    away = True
+
+    def disable(monitor: WireAppMonitor) -> object:
+        if away:
+            raise RefusedError("unreachable")
+        return real(monitor)
+
+    monkeypatch.setattr(WireAppMonitor, "disable", disable)
+    left = machine.left()
+    left.start()
+    try:
+        assert shown(left.families) == {
+            "ha.enabled": 1.0,
+            "ha.requested_reset": 1.0,
+            "ha.heartbeats": 0.0,
+            "ha.dry_run": 0.0,
+        }
+        assert {family.metric for family in left.families()} == left_on.SHOWN, "health is not known"
+        assert machine.noted == lock.Record(Leftover.REQUEST, 7.0)
+        away = False
+        deadline = time.monotonic() + PATIENCE
+        while left.pending:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        left.stop()
+    assert left.families() == []
+    assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+    assert caplog.text.count("nobody sends them: it RESETS this VM") == 1
+    assert "Run vmguest-exporter ha disable" in caplog.text
+
+
+def test_who_may_not_take_the_lock_says_so(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    Path(machine.lock_file).parent.chmod(0o777)
+    left.start()
+    left.stop()
+    Path(machine.lock_file).parent.chmod(0o700)
+    assert left.pending
+    assert "others can write to" in caplog.text
+    assert machine.host.ha.enabled
+
+
+def test_a_start_without_heartbeats_hands_back(machine: Machine) -> None:
+    """Found by a stranger: not a word in the log, and a reset."""
+    machine.died(Leftover.MONITORING)
+    with ExitStack() as parts:
+        app.start(machine.settings(), {}, Notifier({}), parts, pytest.fail)
+        assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+
+
+def test_a_dry_run_shows_itself_once_nothing_is_left(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: "Dry run: ... Green", and a reset."""
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(left_on, "RETRY", 0.01)
+    real = WireAppMonitor.is_enabled
+    away = True
+
+    def is_enabled(monitor: WireAppMonitor) -> bool:
+        if away:
+            raise RefusedError("unreachable")
+        return real(monitor)
+
+    monkeypatch.setattr(WireAppMonitor, "is_enabled", is_enabled)
+    with ExitStack() as parts:
+        (families,) = added(machine.settings(enabled=True, dry_run=True), parts, start)
+        assert shown(families)["ha.dry_run"] == 0.0, "this is the host's real state"
+        assert shown(families)["ha.enabled"] == 1.0
+        away = False
+        deadline = time.monotonic() + PATIENCE
+        while not shown(families)["ha.dry_run"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert catalogue.HA_HEALTHY in {family.metric for family in families()}
+        assert not machine.host.ha.enabled
+
+
+def test_of_a_simulated_host_the_machines_lock_knows_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(lock, "DEFAULT_PATH", machine.lock_file)
+    with ExitStack() as parts:
+        settings = Settings(guestrpc=GuestRpc(socket=str(machine.socket)))
+        assert added(settings, parts, start_without) == []
+        assert added(Settings(source="replay"), parts, start_without) == []
+    assert machine.host.ha.enabled
+    assert machine.noted.leftover is Leftover.MONITORING
+
+
+def test_the_lock_that_is_looked_for_at_the_start_is_the_one_of_the_heartbeats() -> None:
+    assert app.HA_LOCK == lock.DEFAULT_PATH
