@@ -82,6 +82,16 @@ SOON, AWHILE = 8, 60.0
 """Good polls of one epoch, and seconds, in which a host that answers at once has shown another round."""
 
 
+SHARED = {
+    (group, name)
+    for group, names in EXTENDED.items()
+    for host_name, (_, key) in names.items()
+    if key in TWINS or key in TWINS.values()
+    for name in (host_name, key)
+}
+"""Counters that share a series, by the host's name and by the one that is used here."""
+
+
 class Memory:
     """Stands for the file in the unit's folder."""
 
@@ -92,7 +102,9 @@ class Memory:
         return self.known
 
     def keep(self, known: Remembered) -> None:
-        self.known = known if known.start is not None or known.alone else None
+        # Which of two counters a series is of is settled anew by each process.
+        alone = {name: start for name, start in known.alone.items() if name not in SHARED}
+        self.known = known._replace(alone=alone) if known.start is not None or alone else None
 
 
 class Once(Published):
@@ -260,7 +272,7 @@ class History:
         return {
             key: each.start
             for key, each in oracle.alone.items()
-            if key not in HOST_COUNTERS and each.start is not None
+            if key not in HOST_COUNTERS and key not in SHARED and each.start is not None
         }
 
     def run(self) -> int:
@@ -312,7 +324,7 @@ class History:
             self.say("the wall clock is set at last")
         if read and not begun and not self.fresh_boot and chance.random() < 0.01:
             self.say("elapsed is gone")
-            world.gives_elapsed = False
+            world.gives_elapsed = read = False
             world.sample()
         roll = chance.random()
         if roll < 0.12:

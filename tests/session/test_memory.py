@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
 import pytest
@@ -59,26 +58,22 @@ def test_a_session_that_began_before_2020_and_lives_is_believed(tmp_path: Path) 
     assert file.recall() == old
 
 
-def test_two_exporters_in_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """None ever reads what another has half written."""
-    stop = threading.Event()
+def test_two_exporters_in_one_folder_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One writes the whole file while the other has written it, and not yet put it in place."""
+    one, other = (SessionFile(tmp_path / NAME, "one") for _ in range(2))
+    put_in_place = Path.replace
 
-    def write(session: int) -> None:
-        file = SessionFile(tmp_path / NAME, "one")
-        while not stop.is_set():
-            for elapsed in (60_000, 0):
-                file.keep(Remembered(session, START, elapsed, {"cpu_used": START}))
+    def late(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", put_in_place)
+        other.keep(Remembered(SESSION, START, 120_000))
+        return self.replace(target)
 
-    SessionFile(tmp_path / NAME, "one").keep(KNOWN)
-    threads = [threading.Thread(target=write, args=(session,)) for session in (1, 2)]
-    for each in threads:
-        each.start()
-    reader = SessionFile(tmp_path / NAME, "one")
-    wrong = [found for _ in range(300) if (found := reader.recall()) is None]
-    stop.set()
-    for each in threads:
-        each.join()
-    assert not wrong
+    monkeypatch.setattr(Path, "replace", late)
+    one.keep(KNOWN)
+    assert one.recall() == KNOWN
+    assert not caplog.records
     assert [each.name for each in tmp_path.iterdir()] == [NAME]
 
 
