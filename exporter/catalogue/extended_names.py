@@ -68,8 +68,8 @@ _NOTHING_IN_32_BITS = 2**32 - 1
 """-1, signed and not: as a limit there is none, of all else the host has no such number."""
 
 _BY_NAME = {(row.category, row.name): row for row in EXTENDED}
-_RESERVED = frozenset(metric.family for metric in METRICS)
-"""Families of the catalogue: no name from a host may become one of these by rule."""
+_RESERVED = frozenset(name for metric in METRICS for name in (metric.family, metric.otlp))
+"""Names of the catalogue, Prometheus's and OTLP's: no name from a host may become one of these by rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,10 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     labels: Labels = ((_DEVICE_LABEL[word], device),) if device else ()
     row = _BY_NAME.get((word, value.name))
     if row is not None:
-        # In a unit that is not understood it is left out: under a name by rule nobody would look for it.
+        # In a unit or of a type that does not fit it is left out: under a name by rule nobody would look for it.
         units = value.units or row.units
-        return _known(row, value.value, units, labels) if _fits(row, units) else None
+        fits = _fits(row, units) and _goes_with(row, value.type)
+        return _known(row, value.value, units, labels) if fits else None
     if not value.type or word == "session":
         return None
     metric = _by_rule(word, value.name, value.type, value.units)
@@ -145,6 +146,13 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
 def _fits(row: ExtendedStatistic, units: str) -> bool:
     """Whether the host's unit is of the row's dimension; what is merely counted may have any other word."""
     return _SCALES[units][0] is row.metric.unit if units in _SCALES else row.metric.unit is Unit.CPUS
+
+
+def _goes_with(row: ExtendedStatistic, type_: str) -> bool:
+    """Whether the host's type, where it states one that is known, does not contradict the row: a level is no counter."""
+    return (type_ not in ("static", "instant", "accumulate")) or (
+        (type_ == "accumulate") == (row.metric.kind is Kind.COUNTER)
+    )
 
 
 def _known(row: ExtendedStatistic, value: float, units: str, labels: Labels) -> Mapped | None:
@@ -219,7 +227,7 @@ def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
         (SESSION_ID,) if of_host else (label,) if label else (),
         of_host,
     )
-    return None if metric.family in _RESERVED else metric
+    return None if metric.family in _RESERVED or metric.otlp in _RESERVED else metric
 
 
 def uptime(groups: Mapping[str, Iterable[ExtendedValue]]) -> float | None:

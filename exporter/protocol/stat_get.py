@@ -130,13 +130,16 @@ def _xml(text: str) -> Reply:
     return found.values.reply("XML", found.session_id, strange=found.strange)
 
 
-def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(pairs) > MAX_ELEMENTS:
-        raise RemoteProtocolError(f"an object of {len(pairs)} keys: {MAX_ELEMENTS} are looked at")
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
+class _Object(dict[str, object]):
+    """An object of JSON: of two values with one name the first. ``pairs`` has both."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        if len(pairs) > MAX_ELEMENTS:
+            raise RemoteProtocolError(f"an object of {len(pairs)} keys: {MAX_ELEMENTS} are looked at")
+        super().__init__()
+        self.pairs = pairs
+        for name, value in pairs:
+            self.setdefault(name, value)
 
 
 def _integer(digits: str) -> float:
@@ -146,7 +149,7 @@ def _integer(digits: str) -> float:
 
 def _json(text: str) -> Reply:
     try:
-        document = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_each)
+        document = json.loads(text, parse_int=_integer, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"extended statistics are no JSON: {error}") from error
     session = 0
@@ -155,8 +158,8 @@ def _json(text: str) -> Reply:
         session = session_id(document.get("session"))
         document = metrics
     values = Values()
-    if isinstance(document, dict):
-        entries = list(document.items())
+    if isinstance(document, _Object):
+        entries: list[tuple[object, object]] = list(document.pairs)
     elif isinstance(document, list):
         entries = [(entry.get("name") if isinstance(entry, dict) else None, entry) for entry in document]
     else:
@@ -168,7 +171,10 @@ def _json(text: str) -> Reply:
 
 def _add(values: Values, name: object, entry: object) -> None:
     """One statistic of JSON or YAML: flat, or in full."""
-    if isinstance(entry, dict):
+    if isinstance(entry, _Object) and len(entry.pairs) > len(entry):
+        # Two values, or two units: nobody can tell which the host means.
+        values.add(name, None, full=True)
+    elif isinstance(entry, dict):
         # In a list a flat word is an object too.
         full = entry.keys() != {"name", "value"}
         values.add(name, entry.get("value"), entry.get("type"), entry.get("units"), full=full)

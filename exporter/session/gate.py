@@ -4,7 +4,7 @@ A host may give two statistics whose names become one, in one order now and anot
 encoding now and another then. Each would bend a series: it would fall, or leap, where nothing did. So what a series is made of
 is settled when a session is first seen to have it, and the rest is left out and counted:
 
-- A family is of one statistic (name, kind and unit). Of two in one reply it is the first by name, whatever their order. Where the
+- A family, and an OTLP name, which has no unit in it, is of one statistic (name, kind and unit). Of two in one reply it is the first by name, whatever their order. Where the
   one that has it stays away its series pauses. Nothing takes over: of a counter that would be a fall, and coming back another;
   and a gauge that tells of two things by turns is no better.
 - A factor that was only assumed, since the reply had no unit, must be the one that the host stated. Where the host contradicts
@@ -82,7 +82,7 @@ class Gate:
             return
         self._session_id = session_id
         self._metrics: dict[str, Metric] = {}
-        """Family -> its metric. That of a statistic without a row has the statistic's name in its help."""
+        """Family or OTLP name -> its metric. That of a statistic without a row has the statistic's name in its help."""
         self._facts: dict[str, str] = {}
         """Label of the host's facts -> the host's name of it."""
         self._read: dict[tuple[str, str], _Read] = {}
@@ -146,8 +146,8 @@ class Gate:
                 if mapped is None:
                     dropped += 1
                     continue
-                family = mapped.metric.family
-                first[family] = min(first.get(family, value.name), value.name)
+                for name in _names(mapped.metric):
+                    first[name] = min(first.get(name, value.name), value.name)
                 found.append((value, mapped))
         kept: list[ExtendedValue] = []
         series: set[tuple[str, Labels]] = set()
@@ -174,13 +174,14 @@ class Gate:
         metric, place = mapped.metric, (group, value.name)
         read = self._read.get(place)
         if read is None:
-            settled = self._metrics.get(metric.family)
-            if settled != metric and (settled or (not mapped.row and first[metric.family] != value.name)):
-                return False
+            for name in _names(metric):
+                settled = self._metrics.get(name)
+                if settled != metric and (settled or (not mapped.row and first[name] != value.name)):
+                    return False
             if len(self._read) >= MAX_SERIES:
                 self._say(f"more than {MAX_SERIES} series in one session")
                 return False
-            self._metrics[metric.family] = metric
+            self._metrics |= dict.fromkeys(_names(metric), metric)
             self._read[place] = _Read(metric, mapped.value, mapped.step, mapped.step, bool(value.units))
             return True
         if read.metric != metric or not _goes_on(read, bool(value.units), mapped):
@@ -192,6 +193,11 @@ class Gate:
         if what not in self._said:
             self._said.add(what)
             log.warning("extended statistics beyond a bound are left out", extra={"bound": what})
+
+
+def _names(metric: Metric) -> tuple[str, str]:
+    """Under which it is published; they can't be taken for one another."""
+    return metric.family, metric.otlp
 
 
 def _goes_on(read: _Read, stated: bool, mapped: Mapped) -> bool:

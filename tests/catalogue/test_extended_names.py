@@ -58,11 +58,26 @@ def test_known_statistics(
     assert (mapped.metric.prometheus, dict(mapped.labels), mapped.value) == (name, labels, scaled)
 
 
+TYPE_OF = {Kind.COUNTER: "accumulate", Kind.GAUGE: "instant"}
+
+
+@pytest.mark.parametrize("row", EXTENDED, ids=lambda row: f"{row.category} {row.name}")
+@pytest.mark.parametrize("type_", ["accumulate", "instant", "static", "", "new"])
+def test_a_known_name_of_another_type_means_something_else(
+    row: catalogue.ExtendedStatistic, type_: str
+) -> None:
+    """A level under a counter's name would make it fall; a type that nobody knows contradicts nothing."""
+    group = row.category + (" device" if row.category in ("vscsi", "vnet") else "")
+    contradicts = {Kind.COUNTER: ("instant", "static"), Kind.GAUGE: ("accumulate",)}[row.metric.kind]
+    mapped = map_value(group, ExtendedValue(row.name, 5, type_, row.units))
+    assert (mapped is None) == (type_ in contradicts)
+
+
 @pytest.mark.parametrize("row", EXTENDED, ids=lambda row: f"{row.category} {row.name}")
 def test_a_text_reply_has_the_documented_units(row: catalogue.ExtendedStatistic) -> None:
     """It carries none of its own."""
     group = row.category + (" device" if row.category in ("vscsi", "vnet") else "")
-    typed = map_value(group, ExtendedValue(row.name, 5, "accumulate", row.units))
+    typed = map_value(group, ExtendedValue(row.name, 5, TYPE_OF[row.metric.kind], row.units))
     assert typed is not None
     assert typed.metric == row.metric
     assert map_value(group, ExtendedValue(row.name, 5)) == typed
@@ -140,10 +155,13 @@ def test_minus_one_by_rule_is_no_limit_or_nothing(units: str) -> None:
         ("vnet \x07", value("x", 5)),
         ("vnet ü", value("x", 5)),
         ("host", value("cpu.used", 5, "accumulate", "us")),
+        ("vnet m", value("transmit", 5, "instant", "MBps")),
     ],
 )
 def test_what_is_not_published(group: str, statistic: ExtendedValue) -> None:
-    """The last one would take a catalogue name (vmguest_host_cpu_used_seconds_total) by rule."""
+    """The last two would take a catalogue name (vmguest_host_cpu_used_seconds_total, and OTLP's vmguest.network.transmit
+    in another unit) by rule.
+    """
     assert map_value(group, statistic) is None
 
 
@@ -155,7 +173,7 @@ def test_minus_one_is_unlimited_for_a_limit_and_else_nothing(
 ) -> None:
     """Not -1,000,000 Hz, and not under another name either."""
     group = row.category + (" device" if row.category in ("vscsi", "vnet") else "")
-    mapped = map_value(group, ExtendedValue(row.name, spelt, "static", units and row.units))
+    mapped = map_value(group, ExtendedValue(row.name, spelt, TYPE_OF[row.metric.kind], units and row.units))
     if row.name.endswith("limit"):
         assert mapped is not None
         assert mapped.value == INF

@@ -339,31 +339,36 @@ def _session(value: Any) -> int:
     return number if isinstance(number, int) and number > 0 else 0
 
 
+class Members(dict[str, Any]):
+    """An object of JSON, of two members with one name the first; and all members."""
+
+    def __init__(self, members: list[tuple[str, Any]]) -> None:
+        super().__init__(reversed(members))
+        self.members = members
+
+
 def json_(reply: bytes) -> tuple[int, Extended] | None:
     """Session id (0: none) and statistics."""
     text = _decoded(reply)
     if text is None:
         return None
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        firsts = dict(reversed(items))
-        return {name: firsts[name] for name in dict.fromkeys(name for name, _ in items)}
-
     def number(digits: str) -> float:
         return int(digits) if len(digits) < 30 else float("inf")
 
     try:
-        document = json.loads(text, object_pairs_hook=pairs, parse_int=number)
+        document = json.loads(text, object_pairs_hook=Members, parse_int=number)
     except (ValueError, RecursionError):
         return None
     session = 0
-    if isinstance(document, dict) and isinstance(document.get("metrics"), list | dict):
+    if isinstance(document, Members) and isinstance(document.get("metrics"), list | dict):
         inner = document["metrics"]
         if isinstance(inner, list) or "value" not in inner:
             session, document = _session(document.get("session")), inner
     found = Extended()
-    if isinstance(document, dict):
-        entries = [(name, entry) for name, entry in document.items()]
+    entries: list[tuple[Any, Any]]
+    if isinstance(document, Members):
+        entries = list(document.members)
     elif isinstance(document, list):
         entries = [
             (entry.get("name"), entry) if isinstance(entry, dict) else (None, entry) for entry in document
@@ -371,14 +376,15 @@ def json_(reply: bytes) -> tuple[int, Extended] | None:
     else:
         return None
     for name, entry in entries:
-        if isinstance(entry, dict):
+        if isinstance(entry, Members):
             _take(
                 found,
                 name if name is not None else "",
-                entry.get("value"),
+                # Two values, or two units: which one is meant?
+                entry.get("value") if len(entry) == len(entry.members) else None,
                 entry.get("type"),
                 entry.get("units"),
-                entry.keys() != {"name", "value"},
+                entry.keys() != {"name", "value"} or len(entry) < len(entry.members),
             )
         else:
             _take(found, name if name is not None else "", entry)

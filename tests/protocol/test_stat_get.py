@@ -265,6 +265,32 @@ def test_the_first_of_a_repeated_name_counts() -> None:
     assert parse("text", b"a = 1\na = 2").values == (ExtendedValue("a", 1),)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "reply"),
+    [
+        (
+            "xml",
+            b"<metrics><metric name='a'>1</metric><metric name='b'>2</metric><metric name='a'>3</metric></metrics>",
+        ),
+        ("json", b'{"a": 1, "b": 2, "a": 3}'),
+        ("json", b'{"session": "7", "metrics": {"a": 1, "b": 2, "a": 3}}'),
+        ("json", b'[{"name": "a", "value": 1}, {"name": "b", "value": 2}, {"name": "a", "value": 3}]'),
+        ("text", b"a = 1\nb = 2\na = 3"),
+    ],
+)
+def test_a_name_that_comes_again_is_counted_in_every_encoding(encoding: str, reply: bytes) -> None:
+    found = parse(encoding, reply)
+    assert [(each.name, each.value) for each in found.values] == [("a", 1), ("b", 2)]
+    assert found.dropped == 1
+
+
+@pytest.mark.parametrize("twice", ['"value": 9', '"units": "MB"', '"type": "static"'])
+def test_a_statistic_that_says_two_things_is_left_out_and_counted(twice: str) -> None:
+    """XML allows no attribute twice, and YAML no key."""
+    reply = f'{{"a": {{"type": "instant", "units": "KB", "value": 5, {twice}}}, "b": {{"units": "KB", "value": 6}}}}'
+    assert parse("json", reply.encode()) == Reply((ExtendedValue("b", 6, "", "KB"),), dropped=1)
+
+
 def test_yaml_quotes_comments_and_document_marks() -> None:
     reply = b'---\n# a comment\n"a":\n  type: "static"\n  value: \'5\'\n\n...\n'
     assert parse("yaml", reply).values == (ExtendedValue("a", 5, "static"),)

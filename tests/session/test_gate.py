@@ -49,6 +49,22 @@ def test_no_other_name_takes_over_within_a_session(one: Gate) -> None:
     assert taken(one, DISK, reads("num.reads", 90001), reads("numReads", 5001)) == ([5001], 1)
 
 
+@pytest.mark.parametrize("group", ["resources", DISK])
+def test_an_otlp_name_is_of_one_unit_and_kind(one: Gate, group: str) -> None:
+    """It has no unit in it: what are two families on the page would be one metric there."""
+    size, time = ExtendedValue("xKB", 7, "instant", "KB"), ExtendedValue("x", 9, "accumulate", "us")
+    assert taken(one, group, size, time) == ([9], 1)
+    assert taken(one, group, size) == ([], 1)
+    assert taken(one, group, time, size) == ([9], 1)
+
+
+def test_nor_of_two_disks_of_which_each_has_another(one: Gate) -> None:
+    one.begin()
+    assert one.take(DISK, [ExtendedValue("x", 5, "instant", "KB")])[1] == 0
+    assert one.take("vscsi scsi0:1", [ExtendedValue("x", 5, "accumulate", "us")]) == ((), 1)
+    assert one.take("vscsi scsi0:2", [ExtendedValue("x", 5, "instant", "MB")])[1] == 0
+
+
 def test_nor_does_a_gauge_tell_of_two_things_by_turns(one: Gate) -> None:
     assert taken(one, "resources", ExtendedValue("a.b", 5, "instant", "KB")) == ([5], 0)
     assert taken(one, "resources", ExtendedValue("aB", 900, "instant", "KB")) == ([], 1)
