@@ -35,6 +35,7 @@ from exporter.errors import (
 from exporter.ha import lock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import guest
+from exporter.machine.process import own
 from exporter.machine.signals import Signals
 from exporter.machine.systemd import Notifier
 from exporter.poller import Poller
@@ -497,9 +498,24 @@ def test_a_part_that_fails_ends_the_process_in_order_and_with_1(
     assert caplog.records[-1].getMessage() == "stopped"
 
 
-@pytest.mark.parametrize(("signalled", "held"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("signalled", "held", "noted"),
+    [
+        (True, None, ""),
+        (False, None, None),
+        (True, "", None),
+        # By a heart whose exporter is there, and by one that is about to end: its exporter crashed.
+        (True, "own", None),
+        (True, "1:1", "1:1"),
+    ],
+)
 def test_a_stop_during_a_start_that_fails_is_noted_for_the_end_of_the_unit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, signalled: bool, held: bool
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    signalled: bool,
+    held: str | None,
+    noted: str | None,
 ) -> None:
     """One that crashed before it may have left monitoring on; what another exporter does is its own."""
     path = str(tmp_path / "ha.lock")
@@ -510,12 +526,12 @@ def test_a_stop_during_a_start_that_fails_is_noted_for_the_end_of_the_unit(
         raise VMGuestError("the port is taken")
 
     monkeypatch.setattr(app, "start", fails)
-    other = lock.acquire(path) if held else None
+    other = None if held is None else lock.acquire(path, exporter=own() if held == "own" else held)
     with pytest.raises(VMGuestError):
         app.serve(replace(SIMULATED, ha=Ha(enabled=True, lock_file=path)), {})
     if other:
         other.release()
-    assert StopNote(path).stands() is (signalled and not held)
+    assert StopNote(path).exporter == noted
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

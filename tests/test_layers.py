@@ -78,6 +78,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.doctor": VALUES | {"config", "doctor"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.ha_desk": VALUES | {"ha", "protocol"},
+    "commands.ha_finish_stop": VALUES | {"ha", "machine"},
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "machine", "masking"},
     "commands.simulate": VALUES | {"config", "fleet", "machine", "simulator"},

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from exporter.commands import ha_maintenance
+from exporter.commands import ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
 from exporter.config import Settings
 from exporter.config.values import Duration
@@ -117,7 +117,7 @@ def run(
                 case "status":
                     return ha_maintenance.status(desk)
                 case "finish-stop":
-                    return ha_maintenance.finish_stop(desk)
+                    return ha_finish_stop.finish_stop(desk)
                 case "mark-active":
                     return _mark_active(path, monitor)
                 case "is-enabled":

@@ -1,4 +1,4 @@
-"""``vmguest-exporter ha disable | enable | status | finish-stop``: maintenance, and the end of a stop.
+"""``vmguest-exporter ha disable | enable | status``: maintenance.
 
 They tell what they know, and exit so: an exporter's heart that does not react is not one that has stopped.
 """
@@ -6,8 +6,6 @@ They tell what they know, and exit so: an exporter's heart that does not react i
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.commands.ha_desk import (
@@ -34,8 +32,6 @@ from exporter.protocol.appmonitor import Code
 
 DISABLE_LIMIT = 5.0
 """Seconds for the host to confirm that monitoring is off."""
-STOP_LIMIT = 45.0
-"""The same to finish a stop: below the unit's TimeoutStopSec."""
 HEART_PATIENCE = 2.0
 """Seconds for a heart to hand monitoring back: it looks every second. One that is silent may have been so for most of
 the host's 30 s, so that Disable is sent without it then."""
@@ -180,63 +176,6 @@ def status(desk: Desk) -> int:
         complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
         return NOBODY
     return OK if enabled else NO
-
-
-def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
-    """Finish an orderly stop that was cut short, and nothing else: a crash stays what it is.
-
-    ``environ``: how the service ended, by systemd.
-
-    Raises:
-        VMGuestError: the host does not answer.
-    """
-    note = desk.stop_note
-
-    def cut_short() -> bool:
-        return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
-
-    if not cut_short():
-        if desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room():
-            return OK
-        complain(
-            f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
-            "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
-        )
-        return NOT_NOTED
-    try:
-        held = desk.acquire()
-    except ConfigError:
-        if desk.beats():
-            raise
-        # A directory that is read-only by now. Nobody holds the lock, and nobody can take it.
-        status = off(desk, STOP_LIMIT)
-        return not_noted(desk) if status == OK else status
-    # Whoever holds it beats, or is finishing the stop.
-    if held is None:
-        return OK
-    try:
-        # Once more: an exporter may have begun and ended since.
-        if not cut_short():
-            return OK
-        status = off(desk, STOP_LIMIT)
-        if status != OK:
-            return status
-        noted = held.note(Leftover.NOTHING)
-        noted &= note.clear()
-        print("the stop is finished: monitoring is off, confirmed by the host")
-        return OK if noted else not_noted(desk)
-    finally:
-        held.release()
-
-
-def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
-    """SIGTERM was the end of the main process: one that had not begun yet, and so could not hand monitoring back.
-
-    systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager": of a stop that it asked for, and
-    of a kill by hand; never of a crash, a watchdog, a time limit or a lack of memory, which have results of their own.
-    """
-    ended = (environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
-    return tuple(ended) == ("success", "killed", "TERM")
 
 
 def _forget(desk: Desk) -> bool:

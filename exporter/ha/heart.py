@@ -3,7 +3,8 @@
 :func:`main`, started and fed by :mod:`exporter.ha.heartbeat`. It owns the connection (or
 VMware's library) and the lock from first call to last. A stall of the exporter - a blocked log write, garbage
 collection, a slow check, a busy scrape - can't reach it: news come in and reports go out over pipes that it never
-waits for. When news get old it judges health to be bad by itself; when the exporter dies it ends, without Disable.
+waits for. When news get old it judges health to be bad by itself; when the exporter dies it ends, without Disable:
+unless a stop had been asked for before, which it then finishes alone.
 
 SIGTERM and SIGINT are an orderly stop also when they reach only this process, as systemd sends them to every
 process of a unit: a wedged exporter still hands monitoring back.
@@ -29,6 +30,7 @@ from exporter.ha.maintenance import Maintenance
 from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPS, LogLine, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover
+from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.library.appmonitor_process import LibraryAppMonitor
 from exporter.session.wire import Channel
@@ -94,14 +96,16 @@ def monitor_for(settings: HeartSettings) -> AppMonitor:
     return WireAppMonitor(Channel(connector, CALL_LIMIT))
 
 
-def wait_for_lock(path: str, patience: float, sleep: Callable[[float], None] = time.sleep) -> lock.Lock:
+def wait_for_lock(
+    path: str, patience: float, sleep: Callable[[float], None] = time.sleep, *, exporter: str = ""
+) -> lock.Lock:
     """Take the lock, waiting a little for the heart of an exporter that was killed.
 
     Raises:
         ConfigError: another heart holds it.
     """
     deadline = time.monotonic() + patience
-    while (taken := lock.acquire(path)) is None:
+    while (taken := lock.acquire(path, exporter=exporter)) is None:
         if time.monotonic() >= deadline:
             raise ConfigError(
                 f"another process, pid {lock.holder(path) or 'unknown'}, sends the heartbeats of this VM (lock "
@@ -125,9 +129,11 @@ def main(argv: list[str]) -> int:
     wakeup, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    stops: list[int] = []
+    exporter = os.getppid()
+    stops: list[bool] = []
+    """Of each that was asked for: whether the exporter was there."""
     for number in STOPS:
-        signal.signal(number, lambda number, _frame: stops.append(number))
+        signal.signal(number, lambda _number, _frame: stops.append(os.getppid() == exporter))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Whoever started this process masked them until here: one that came earlier is delivered now, and is a stop.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, MASKED)
@@ -138,18 +144,20 @@ def main(argv: list[str]) -> int:
         rules.check()
         if settings.socket is None and not settings.dry_run:
             lock.check_shared(settings.lock_file)
-        held = wait_for_lock(settings.lock_file, LOCK_PATIENCE)
+        held = wait_for_lock(settings.lock_file, LOCK_PATIENCE, exporter=settings.exporter)
     except ConfigError as error:
         link.send(Refusal(str(error)))
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
+    stop_note = StopNote(settings.lock_file)
     keeper = LockKeeper(held, lambda text: link.send(LogLine("critical", text)))
     heart = Heart(
         monitor_for(settings),
         Policy(rules, time.monotonic(), *taken_over(before, settings)),
         link,
         stop=lambda: bool(stops) or keeper.lost(),
+        cut_short=lambda: any(stops) or stop_note.exporter == settings.exporter,
         note=note,
         maintenance=Maintenance(settings.lock_file, tell=lambda text: link.send(LogLine("error", text))).left,
     )

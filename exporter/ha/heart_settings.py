@@ -26,6 +26,8 @@ class HeartSettings:
     dry_run: bool
     bad_for: float | None = None
     """Seconds for which the heart before this one had known health to be bad; None: there was none."""
+    exporter: str = ""
+    """The main process, by :func:`exporter.machine.process.identity`."""
     leftover: str = Leftover.NOTHING.value
     """What that heart may have left at the host, a word of :class:`Leftover`: the lock's file may not have taken it."""
 

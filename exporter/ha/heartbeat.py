@@ -25,6 +25,7 @@ from exporter.ha.messages import HealthUpdate, HeartReport, LogLine, Message, Re
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.machine import isolated
+from exporter.machine.process import own
 from exporter.metrics.families import Family
 
 log = logging.getLogger("exporter.ha")
@@ -65,7 +66,7 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
+        self._settings = replace(settings, exporter=own())
         self._judge = judge
         self._session_changes = session_changes
         self._required = required
@@ -101,8 +102,7 @@ class Heartbeat:
     @property
     def pid(self) -> int | None:
         """The heart's."""
-        process = self._process
-        return process.pid if process is not None else None
+        return None if (process := self._process) is None else process.pid
 
     def start(self) -> None:
         """Start the heart and wait for its first word; where heartbeats are required, for the host's too.
@@ -140,7 +140,7 @@ class Heartbeat:
             if self._over.is_set():
                 return self._confirmed
             self._over.set()
-            self._stop_note.write()
+            self._stop_note.write(self._settings.exporter)
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._threads.join(2.0)
         if self._confirmed:

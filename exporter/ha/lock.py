@@ -2,8 +2,8 @@
 
 Neither the host nor VMware's library tells two beating programs apart: a healthy one masks a dead one, and one
 Disable stops both (SDK release notes). The file's lines are the holder's pid, the boot's id, what the holder leaves
-behind if it dies now (:class:`Leftover`), and for how many seconds health has been bad. A successor in the same boot
-takes that over.
+behind if it dies now (:class:`Leftover`), for how many seconds health has been bad, and which process the holder is and
+which its exporter (:mod:`exporter.machine.process`). A successor in the same boot takes the third and fourth over.
 
 It is a file in a directory of the machine that only root or the exporter's user can write. Not an abstract socket: any
 local user could take its name in the moment of a restart, and that would be a reset.
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from exporter.errors import ConfigError
-from exporter.ha.rules import Leftover
-from exporter.machine import container
+from exporter.ha.rules import SHORTAGES, Leftover
+from exporter.machine import container, process
 
 if sys.platform != "win32":
     import fcntl
@@ -39,11 +39,37 @@ class Record:
     """Seconds for which health has been bad."""
 
 
-class Lock:
-    """A lock that this process holds until :meth:`release` or its end. ``before``: what the last holder left."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock, by its file."""
 
-    def __init__(self, descriptor: int, path: str, boot_id: str, before: Record) -> None:
+    pid: int = 0
+    """0 where it can't be told."""
+    identity: str = ""
+    """Empty where it can't be told."""
+    exporter: str = ""
+    """The identity of the exporter whose heart this is; empty for a command that makes one call."""
+
+    @property
+    def seen(self) -> bool:
+        """Its pid is that process's here too, and not one of another namespace's."""
+        return process.runs(self.identity)
+
+    @property
+    def orphaned(self) -> bool:
+        """It is the heart of an exporter that has ended."""
+        return self.seen and bool(self.exporter) and not process.runs(self.exporter)
+
+
+class Lock:
+    """A lock that this process holds until :meth:`release` or its end.
+
+    ``before``: what the last holder left; ``exporter``: the identity of the one whose heart this process is.
+    """
+
+    def __init__(self, descriptor: int, path: str, boot_id: str, before: Record, exporter: str = "") -> None:
         self.before = before
+        self._who = f"{process.own()}\n{exporter}\n"
         self._descriptor = descriptor
         self._path = path
         self._boot_id = boot_id
@@ -52,7 +78,7 @@ class Lock:
     def note(self, leftover: Leftover, bad_for: float = 0.0) -> bool:
         """Write down what a successor would have to take over from now on; False: it could not be written."""
         self._noted = leftover, bad_for
-        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n".encode()
+        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n{self._who}".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
         try:
@@ -89,31 +115,38 @@ def beside(path: str, name: str) -> Path:
     return Path(f"{path}.{name}")
 
 
-def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Lock | None:
-    """Take the lock at ``path``; None when another process holds it (:func:`holder` says which).
+def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID, exporter: str = "") -> Lock | None:
+    """Take the lock at ``path``, for the heart of ``exporter``; None when another process holds it (:func:`holder` says which).
 
     Raises:
         ConfigError: the file can't be had, or its directory is no place for it.
     """
     here = boot(boot_id)
     descriptor = _locked(path)
-    return None if descriptor is None else Lock(descriptor, path, here, _record(_lines(descriptor), here))
+    if descriptor is None:
+        return None
+    return Lock(descriptor, path, here, _record(_lines(descriptor), here), exporter)
 
 
 def holder(path: str = DEFAULT_PATH) -> int | None:
     """The pid of the process that holds the lock at ``path``; None when nobody does, 0 when it can't be told."""
+    found = holding(path)
+    return None if found is None else found.pid
+
+
+def holding(path: str = DEFAULT_PATH) -> Holder | None:
+    """Who holds the lock at ``path``; None when nobody does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except PermissionError:
-        return 0
-    except OSError:
-        return None
+    except OSError as error:
+        # Whoever can't look does not know that nobody does.
+        return Holder() if isinstance(error, PermissionError) or error.errno in SHORTAGES else None
     try:
         # A shared lock: two that ask at the same time do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = _lines(descriptor)[0]
-        return int(pid) if pid.isdigit() else 0
+        pid, _, _, _, identity, exporter, *_ = [*_lines(descriptor), *[""] * 6]
+        return Holder(int(pid) if pid.isdigit() else 0, identity, exporter)
     finally:
         os.close(descriptor)
     return None

@@ -26,7 +26,7 @@ class Heart:
     ``stop`` says whether an orderly stop is wanted, ``maintenance`` for how many seconds none are sent (None: there is
     none). ``note`` is told, before a call and after it, what a successor would have to take over, and again while it
     answers that this could not be written. ``parent`` says which process is the parent: another answer than at the start
-    means that the exporter died.
+    means that the exporter died. ``cut_short`` says then whether a stop had been asked for before: that is no crash.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Heart:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         parent: Callable[[], int] = os.getppid,
+        cut_short: Callable[[], bool] = lambda: False,
     ) -> None:
         self.pause = 0.0
         """Seconds for which there is nothing to do after a :meth:`turn`, unless something comes in."""
@@ -52,6 +53,7 @@ class Heart:
         self._clock = clock
         self._wall = wall
         self._parent = parent
+        self._cut_short = cut_short
         self._born_of = parent()
         self._started = clock()
         self._update: HealthUpdate | None = None
@@ -68,11 +70,14 @@ class Heart:
         now = self._clock()
         self._listen(now)
         if not self._stopping:
-            # First: when the exporter crashes, systemd sends a SIGTERM after it to whatever is left of the unit.
-            if self._link.closed or self._parent() != self._born_of:
+            # When the exporter crashes, systemd sends a SIGTERM after it to whatever is left of the unit: then only a stop that was
+            # asked for while it lived is one.
+            gone = self._link.closed or self._parent() != self._born_of
+            stop = self._cut_short() if gone else self._stop()
+            if gone and not stop:
                 self._monitor.close()
                 return ORPHANED
-            if self._stop():
+            if stop:
                 self._stopping = True
                 self._policy.stop(now)
         health, reason, seen = self._verdict(now)

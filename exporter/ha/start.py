@@ -48,9 +48,10 @@ def check(settings: Settings, _environ: Mapping[str, str], _unread: Collection[s
 def stopped_at_the_start(settings: Settings) -> None:
     """A stop was asked for and the exporter can't start: what one that crashed left on is switched off after its end."""
     path = settings.ha.lock_file or lock.DEFAULT_PATH
-    # Another exporter's heartbeats are not this one's to end.
-    if lock.holder(path) is None:
-        StopNote(path).write()
+    holder = lock.holding(path)
+    # Another exporter's heartbeats are not this one's to end, unless that has ended, and its heart is about to.
+    if holder is None or holder.orphaned:
+        StopNote(path).write(holder.exporter if holder else "")
 
 
 def start(

@@ -1,7 +1,8 @@
 """The word that a stop was asked for: what tells an orderly stop that was cut short from a crash.
 
-One small file beside the lock with the boot's id, from the beginning of a stop until Disable is confirmed.
-``vmguest-exporter ha finish-stop``, which systemd runs after every end of the exporter, acts only where it stands.
+One small file beside the lock with the boot's id and the identity of the exporter that was asked, from the beginning of a
+stop until Disable is confirmed. A heart whose exporter is gone finishes that stop, and so does ``vmguest-exporter ha
+finish-stop``, which systemd runs after every end of the exporter: both act only where it stands.
 
 At other times the file is there as well, and as long: it is written over where it lies, which takes no room on a disk
 that is full by the time of the stop.
@@ -17,6 +18,9 @@ from exporter.ha.lock import BOOT_ID, beside, boot
 
 log = logging.getLogger("exporter.ha")
 
+ROOM = 32
+"""Characters for a space and an identity: two numbers and a colon."""
+
 
 class StopNote:
     """That of the exporter whose lock is ``lock_file``. The calls that write say whether they could, and never fail."""
@@ -25,9 +29,9 @@ class StopNote:
         self.path = beside(lock_file, "stopping")
         self._boot_id = boot_id
 
-    def write(self) -> bool:
-        """A stop begins."""
-        noted = self._put(boot(self._boot_id))
+    def write(self, exporter: str = "") -> bool:
+        """A stop of ``exporter`` (:func:`exporter.machine.process.identity`) begins."""
+        noted = self._put(f"{boot(self._boot_id)} {exporter}".ljust(len(self._blank)))
         if not noted:
             log.error(
                 "the stop can't be noted (is the disk full?): should it be cut short, it is taken for a crash",
@@ -53,14 +57,20 @@ class StopNote:
 
     def stands(self) -> bool:
         """A stop began in this boot and did not end."""
+        return self.exporter is not None
+
+    @property
+    def exporter(self) -> str | None:
+        """Whose stop that is, empty where it can't be told; None: there is none."""
         try:
-            return self.path.read_text(encoding="ascii", errors="replace").strip() == boot(self._boot_id)
-        except OSError:
-            return False
+            here, *exporter = self.path.read_text(encoding="ascii", errors="replace").split()
+        except (OSError, ValueError):
+            return None
+        return " ".join(exporter) if here == boot(self._boot_id) else None
 
     @property
     def _blank(self) -> str:
-        return "." * len(boot(self._boot_id))
+        return "." * (len(boot(self._boot_id)) + ROOM)
 
     def _put(self, word: str) -> bool:
         try:

@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from exporter.commands import ha as command
-from exporter.commands import ha_desk, ha_maintenance
+from exporter.commands import ha_desk, ha_finish_stop, ha_maintenance
 from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
@@ -36,6 +36,8 @@ from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.ha.wire import WireAppMonitor
+from exporter.machine import process
+from exporter.machine.process import own
 from exporter.protocol.appmonitor import Code
 from exporter.session.wire import Channel
 from exporter.simulator.ha import Monitor, MonitorOptions
@@ -167,7 +169,7 @@ HEART = """
 import signal, sys
 from exporter.ha.lock import acquire
 from exporter.ha.rules import Leftover
-held = acquire(sys.argv[1])
+held = acquire(sys.argv[1], exporter=sys.argv[3])
 held.note(Leftover(sys.argv[2]))
 print("held", flush=True)
 signal.sigwait([signal.SIGTERM])
@@ -175,16 +177,18 @@ signal.sigwait([signal.SIGTERM])
 
 
 @contextlib.contextmanager
-def heart(path: str, left: str = "off") -> Iterator[subprocess.Popen[str]]:
+def heart(path: str, left: str = "off", exporter: str = "") -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock until it gets SIGTERM."""
     code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n" + HEART
     with subprocess.Popen(
-        [sys.executable, "-c", code, path, left], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path, left, exporter], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_two_heartbeaters_would_mask_each_other(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -482,9 +486,54 @@ def ended(result: str, code: str, status: str) -> dict[str, str]:
 def test_an_exporter_that_runs_again_is_left_alone(desk: Desk) -> None:
     desk.run("enable", "--unattended")
     StopNote(desk.lock_file).write()
-    with heart(desk.lock_file):
+    with heart(desk.lock_file, exporter=own()):
         assert desk.run("finish-stop") == command.OK
     assert desk.monitor.enabled
+
+
+def test_whoever_can_not_be_told_is_waited_for_and_told(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write()
+    with heart(desk.lock_file) as process:
+        assert desk.run("finish-stop") == command.HELD
+        assert process.poll() is None
+        assert f"pid {process.pid}" in capsys.readouterr().err
+    assert desk.monitor.enabled
+    assert desk.slept >= ha_finish_stop.LOCK_LIMIT
+
+
+def test_a_heart_that_the_kernel_holds_on_to_is_as_good_as_gone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It got SIGKILL, and can't take it yet: nobody else can have the lock, and it does nothing any more."""
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write("1:1")
+    with heart(desk.lock_file, "on", exporter="1:1"):
+        monkeypatch.setattr(process, "kill", lambda _: True)
+        assert desk.run("finish-stop") == command.NOT_NOTED
+    assert not desk.monitor.enabled
+    assert ha_finish_stop.STILL + ha_finish_stop.KILL_LIMIT < desk.slept < ha_finish_stop.LOCK_LIMIT
+
+
+def test_a_heart_that_goes_on_with_the_stop_is_given_its_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write("1:1")
+    killed: list[float] = []
+
+    def kill(_: str) -> bool:
+        killed.append(desk.slept)
+        return True
+
+    monkeypatch.setattr(process, "moves", lambda _: str(desk.slept))
+    monkeypatch.setattr(process, "kill", kill)
+    with heart(desk.lock_file, "on", exporter="1:1"):
+        desk.run("finish-stop")
+    assert killed
+    assert killed[0] >= ha_finish_stop.LOCK_LIMIT
 
 
 def test_disable_needs_no_lock_file_and_leaves_none(desk: Desk) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import patch
 
 import pytest
 
-from exporter.commands import ha_maintenance
+from exporter.commands import ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
 from exporter.errors import ConfigError, ConnectionLost, RefusedError, TimeoutExpired, VMGuestError
 from exporter.ha import lock
@@ -35,6 +36,7 @@ from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
+from exporter.machine import process
 from exporter.protocol import packet, rpci
 from exporter.session.wire import Channel
 from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Inheritance, Promises
@@ -45,6 +47,8 @@ STEPS = 25
 PREFIX = "GuestAppMonitor.Cmd."
 NEED_RESET = "PostAppState appStateNeedReset"
 APP_STATE_OK = "PostAppState appStateOk"
+EXPORTER = "1:1"
+"""The identity of every main process: one that has ended, as that of a stop which is finished by another has."""
 BY_HAND = 0
 """Who sends a command of ``vmguest-exporter ha``; hearts are counted from 1."""
 
@@ -283,7 +287,7 @@ class World:
         """What a look finds: good, bad, fault, or stuck: it does not come back for as long as that is so."""
         self.main: Main | None = None
         self.maintained = self.unwritten = self.forgotten = self.in_a_command = False
-        self.stalled = self.full = self.stop = False
+        self.stalled = self.full = self.stop = self.frozen = False
         self.told = self.begun = self.ran_at = 0.0
         self.stopped = True
         self.steps: list[str] = []
@@ -306,7 +310,7 @@ class World:
         return left
 
     def start(self) -> None:
-        held = lock.acquire(self.path, boot_id=self.boot)
+        held = lock.acquire(self.path, boot_id=self.boot, exporter=EXPORTER)
         assert held is not None
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
@@ -335,8 +339,9 @@ class World:
             maintenance=self.in_maintenance,
             clock=lambda: self.now,
             wall=lambda: self.now + self.chance.choice([0, 0, 3600, -3600]),
+            cut_short=StopNote(self.path, boot_id=self.boot).stands,
         )
-        self.stop = self.stopped = self.stalled = False
+        self.stop = self.stopped = self.stalled = self.frozen = False
         self.told = float("-inf")
 
     def end(self, *, stopped: bool) -> None:
@@ -353,7 +358,7 @@ class World:
         while self.now < until:
             turns += 1
             assert turns < 300 + 10 * seconds, f"the heart does not rest: {self.steps[-6:]}"
-            if self.heart is None:
+            if self.heart is None or self.frozen:
                 step = min(1.0, until - self.now)
                 if not self.stopped:
                     self.promises.outage(self.now, step)
@@ -804,29 +809,45 @@ class World:
         self.run(SETTLE)
 
     def do_cut_a_stop_short(self, chance: random.Random) -> None:
-        """The heart and its main process are killed in the middle of it, and ``ExecStopPost=`` finishes it."""
+        """The main process is killed in the middle of it, and ``ExecStopPost=`` finishes it.
+
+        The heart is killed too, or stands still, or is in a call and goes on with the stop; it may not have been told.
+        """
         if self.heart is None:
             return
         self.get_into_trouble(chance)
         resets = len(self.host.resets)
         if self.heart is None:
             return
-        StopNote(self.path, boot_id=self.boot).write()
+        StopNote(self.path, boot_id=self.boot).write(EXPORTER)
         self.promises.clear()
         self.stop = True
         self.run(chance.choice([0.0, 0.5, 3.0]))
         if len(self.host.resets) != resets:
             return
-        if self.held:
-            self.end(stopped=False)
-        self.main = None
-        status = self.by_hand(lambda desk: ha_maintenance.finish_stop(desk, {}))
-        self.faults = []
+        how = chance.choice(["killed", "stands still", "goes on"])
+        self.link.closed = True
+        self.frozen = how == "stands still"
+        if self.held and how == "killed":
+            self.kill_heart()
+        with patch.multiple(
+            process, moves=lambda _: "" if self.frozen else str(self.now), kill=lambda _: self.kill_heart()
+        ):
+            status = self.by_hand(lambda desk: ha_finish_stop.finish_stop(desk, {}))
+        self.frozen, self.faults = False, []
+        if not self.held:
+            self.main = None
         if len(self.host.resets) == resets:
             assert status == 0, self.steps[-6:]
             self.is_handed_back(resets)
             self.run(chance.choice([1.0, 100.0]))
         StopNote(self.path, boot_id=self.boot).clear()
+
+    def kill_heart(self) -> bool:
+        assert self.held is not None
+        self.end(stopped=False)
+        self.frozen = False
+        return True
 
     def do_full_disk(self, chance: random.Random) -> None:
         self.full = True

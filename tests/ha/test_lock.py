@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from exporter.ha.lock import Lock, acquire, holder
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
+from exporter.machine.process import own
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def taken(path: str, boot: Path) -> Lock:
 
 def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) -> None:
     held = taken(path, boot)
-    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.0\n"
+    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.0\n{own()}\n\n"
     assert Path(path).stat().st_mode & 0o777 == 0o600
     held.release()
 
@@ -73,6 +75,30 @@ def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) 
 def test_a_second_process_is_kept_out_and_can_name_the_first(path: str, other: subprocess.Popen[str]) -> None:
     assert acquire(path) is None
     assert holder(path) == other.pid
+
+
+def test_the_holder_s_exporter_is_known_where_it_is_a_heart(path: str, boot: Path) -> None:
+    for exporter, orphaned in [(own(), False), ("1:1", True), ("", False)]:
+        held = acquire(path, boot_id=boot, exporter=exporter)
+        assert held is not None
+        found = lock.holding(path)
+        assert found == lock.Holder(os.getpid(), own(), exporter)
+        assert found is not None
+        assert found.seen
+        assert found.orphaned is orphaned
+        held.release()
+    assert lock.holding(path) is None
+    assert not lock.Holder(os.getpid(), f"{os.getpid()}:1", "1:1").orphaned, "of another namespace"
+
+
+def test_whoever_can_not_look_does_not_know_that_nobody_holds_it(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object) -> int:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(os, "open", short)
+    assert holder(path) == 0
 
 
 def test_a_crash_releases_and_leaves_word(path: str, other: subprocess.Popen[str]) -> None:

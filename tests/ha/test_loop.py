@@ -95,7 +95,7 @@ class Life:
         self.monitor = FakeMonitor(on=leftover is not Leftover.NOTHING)
         self.dry_run = DryRunMonitor(30.0, self.clock)
         self.link = FakeLink()
-        self.stop = False
+        self.stop = self.cut_short = False
         self.parent = 1234
         self.notes: list[Leftover] = []
         self.disk_full = False
@@ -108,6 +108,7 @@ class Life:
             clock=self.clock,
             wall=lambda: 1e9 + self.now,
             parent=lambda: self.parent,
+            cut_short=lambda: self.cut_short,
         )
 
     def clock(self) -> float:
@@ -280,6 +281,20 @@ def test_a_stop_goes_on_when_the_exporter_dies_in_the_middle_of_it() -> None:
     life.stop = True
     life.heart.turn()
     life.link.closed = True
+    assert life.turns(1, health=None) == STOPPED
+    assert not life.monitor.on
+
+
+@pytest.mark.parametrize("how", ["closed", "parent"])
+def test_a_stop_that_was_asked_for_before_the_exporter_died_is_finished(how: str) -> None:
+    """Found by a stranger: a heart in a call found out about both at once, and left monitoring on."""
+    life = Life()
+    life.turns(1)
+    life.cut_short = True
+    if how == "closed":
+        life.link.closed = True
+    else:
+        life.parent = 1
     assert life.turns(1, health=None) == STOPPED
     assert not life.monitor.on
 

@@ -1,0 +1,146 @@
+"""``vmguest-exporter ha finish-stop``: the end of an orderly stop that was cut short, and nothing else.
+
+A crash stays what it is: it acts only where a stop was noted in this boot (:mod:`exporter.ha.stop_note`), or where systemd
+says that a SIGTERM was the end of an exporter that had not begun.
+
+At that moment the heart of that stop may still hold the lock: systemd runs this as soon as the main process has ended. What
+holds it, and what is done then:
+
+- nobody: Disable, with the lock held;
+- the heart of that stop, which goes on with it: it is waited for, and Disable is sent once more;
+- the heart of that stop, which stands still: it is killed (it would beat, or hand back, at some later time), then as above;
+- the heart of an exporter that runs again: nothing, that one has taken the heartbeats over;
+- a process that can't be told, a command that makes one call say: it is waited for, never killed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted, off
+from exporter.errors import ConfigError
+from exporter.ha import lock
+from exporter.ha.rules import Leftover
+from exporter.machine import process
+
+STOP_LIMIT = 45.0
+"""Seconds for the host to confirm that monitoring is off."""
+LOCK_LIMIT = 63.0
+"""Seconds for another process to let go of the lock: an orderly stop takes a heart 60 s at most."""
+WHOLE_LIMIT = 70.0
+"""Seconds for both: below the unit's TimeoutStopSec."""
+STILL = 3.0
+"""Seconds in which a heart that goes on has run: it pauses for 1 s at most, and a call takes 2 s."""
+KILL_LIMIT = 2.0
+"""Seconds for a killed heart to be gone. One that the kernel holds on to does nothing any more, whenever it is let go."""
+PAUSE = 0.1
+"""Seconds between two looks at the lock."""
+
+
+def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
+    """Finish the stop. ``environ``: how the service ended, by systemd.
+
+    Raises:
+        ConfigError: the lock can't be had.
+        VMGuestError: the host does not answer.
+    """
+    note = desk.stop_note
+
+    def cut_short() -> bool:
+        return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
+
+    if not cut_short():
+        if desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room():
+            return OK
+        complain(
+            f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
+            "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
+        )
+        return NOT_NOTED
+    deadline = desk.clock() + WHOLE_LIMIT
+    held, status = _take(desk, cut_short)
+    if status is not None:
+        return status
+    try:
+        # Once more: an exporter may have begun and ended since.
+        if not cut_short():
+            return OK
+        status = off(desk, min(STOP_LIMIT, deadline - desk.clock()))
+        if status != OK:
+            return status
+        noted = held is not None and all([held.note(Leftover.NOTHING), note.clear()])
+        print("the stop is finished: monitoring is off, confirmed by the host")
+        return OK if noted else not_noted(desk)
+    finally:
+        if held is not None:
+            held.release()
+
+
+def _take(desk: Desk, cut_short: Callable[[], bool]) -> tuple[lock.Lock | None, int | None]:
+    """The lock, None where nobody else can have it either; or the exit status where nothing is to be done.
+
+    Raises:
+        ConfigError: it can't be had.
+    """
+    limit = desk.clock() + LOCK_LIMIT
+    killed = float("inf")
+    movement, moved = "", desk.clock()
+    while True:
+        try:
+            held = desk.acquire()
+        except ConfigError as error:
+            if not desk.beats():
+                # A directory that is read-only by now. Nobody holds the lock, and nobody can take it.
+                return None, None
+            if not error.passing or desk.clock() >= limit:
+                raise
+            held = None
+        if held is not None:
+            return held, None
+        now, holder = desk.clock(), lock.holding(desk.path)
+        if not cut_short() or _runs_again(desk, holder):
+            return None, OK
+        if now - killed >= KILL_LIMIT:
+            return None, None
+        if holder is not None:
+            seen = process.moves(holder.pid)
+            movement, moved = seen, now if seen != movement else moved
+            over = now - moved >= STILL or now >= limit
+            if (
+                over
+                and killed == float("inf")
+                and _of_the_stop(desk, holder)
+                and process.kill(holder.identity)
+            ):
+                killed = now
+        if now >= limit and killed == float("inf"):
+            complain(
+                f"a stop was asked for and did not end, and another process (pid {lock.holder(desk.path) or 'unknown'}) still holds "
+                f"{desk.path}: whether it sends heartbeats can't be told from here, so nothing was done. `vmguest-exporter ha "
+                "disable` hands monitoring back beside it"
+            )
+            return None, HELD
+        desk.sleep(PAUSE)
+
+
+def _of_the_stop(desk: Desk, holder: lock.Holder) -> bool:
+    """It is the heart of the exporter whose stop is noted, and that exporter has ended."""
+    return holder.orphaned and holder.exporter == desk.stop_note.exporter
+
+
+def _runs_again(desk: Desk, holder: lock.Holder | None) -> bool:
+    """An exporter has started since, and beats."""
+    if holder is None or not holder.exporter or holder.exporter == desk.stop_note.exporter:
+        return False
+    return holder.seen and process.runs(holder.exporter)
+
+
+def _stopped_unprepared(environ: Mapping[str, str]) -> bool:
+    """SIGTERM was the end of the main process: one that had not begun yet, and so could not hand monitoring back.
+
+    systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager": of a stop that it asked for, and
+    of a kill by hand; never of a crash, a watchdog, a time limit or a lack of memory, which have results of their own.
+    """
+    ended = (environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    return tuple(ended) == ("success", "killed", "TERM")
