@@ -209,8 +209,10 @@ def _goes_on(read: _Read, stated: bool, mapped: Mapped) -> bool:
         return False
     read.unit = mapped.step
     behind = read.value - mapped.value
-    coarser = max(read.step, mapped.step) if read.step != mapped.step else 0
-    return mapped.metric.kind is not Kind.COUNTER or not 0 < behind < coarser
+    finer, coarser = sorted((read.step, mapped.step))
+    # What rounding hides is at least one of the finer less than one of the coarser; half of it is what floats may be off by.
+    hidden = coarser - finer / 2 if finer < coarser else 0
+    return mapped.metric.kind is not Kind.COUNTER or not 0 < behind < hidden
 
 
 def accept(groups: Mapping[str, Iterable[ExtendedValue]], *, unknown: bool = True) -> Accepted:

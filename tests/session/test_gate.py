@@ -136,6 +136,13 @@ def test_a_fall_in_a_coarser_unit_is_one(one: Gate) -> None:
     assert taken(one, "resources", contention(2, "ms")) == ([2], 0)
 
 
+@pytest.mark.parametrize("number", range(1, 60))
+def test_so_is_one_of_exactly_one_of_them(one: Gate, number: int) -> None:
+    """As floats, 7 µs less 6 µs is a little less than one."""
+    assert taken(one, "resources", contention(number * 1000, "ns")) == ([number * 1000], 0)
+    assert taken(one, "resources", contention(number - 1, "us")) == ([number - 1], 0)
+
+
 def test_a_gauge_may_be_less_in_a_coarser_unit(one: Gate) -> None:
     assert taken(one, "resources", ExtendedValue("vm.numa.local", 1500, "instant", "KB")) == ([1500], 0)
     assert taken(one, "resources", ExtendedValue("vm.numa.local", 1, "instant", "MB")) == ([1], 0)
