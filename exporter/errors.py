@@ -40,7 +40,7 @@ class VMGuestError(Exception):
 
 
 class Passing(str):
-    """A problem that time may mend: a disk that is not mounted yet, a port still taken, a name server not up yet."""
+    """A problem that time may mend: a disk that is not mounted yet, a port still taken, a name server not up yet, no files left."""
 
     __slots__ = ()
 
@@ -48,6 +48,9 @@ class Passing(str):
 _PASSING = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ESTALE}
     | {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
+    # What the process, the machine or the disk has run out of says nothing about the settings.
+    | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.EINTR, errno.ETIMEDOUT}
+    | {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EBUSY}
 )
 
 

@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Passing
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
@@ -33,6 +33,7 @@ from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.machine import process
 from exporter.session.wire import Channel
 from exporter.transport.unix import UnixConnector
 from exporter.transport.vsock import VsockConnector
@@ -99,20 +100,40 @@ def monitor_for(settings: HeartSettings) -> AppMonitor:
 def wait_for_lock(
     path: str, patience: float, sleep: Callable[[float], None] = time.sleep, *, exporter: str = ""
 ) -> lock.Lock:
-    """Take the lock, waiting a little for the heart of an exporter that was killed.
+    """Take the lock for the heart of ``exporter``, waiting a little for what may pass: a shortage, a heart that is dying.
 
     Raises:
-        ConfigError: another heart holds it.
+        ConfigError: another heart holds it, of an exporter that is there. ``passing``, where that can't be told, or the lock can't
+            be had for now.
     """
     deadline = time.monotonic() + patience
-    while (taken := lock.acquire(path, exporter=exporter)) is None:
+    while True:
+        try:
+            taken, problem = lock.acquire(path, exporter=exporter), None
+        except ConfigError as error:
+            if not error.passing:
+                raise
+            taken, problem = None, error
+        if taken is not None:
+            return taken
         if time.monotonic() >= deadline:
-            raise ConfigError(
-                f"another process, pid {lock.holder(path) or 'unknown'}, sends the heartbeats of this VM (lock "
-                f"{path}). Two would mask each other: stop that one, or leave --ha.enabled out here"
-            )
+            raise problem or ConfigError(_held(path))
         sleep(0.05)
-    return taken
+
+
+def _held(path: str) -> str:
+    """By whom the lock is held. Settings that can't be used that is only where it is known to go on."""
+    holder = lock.holding(path) or lock.Holder()
+    if process.runs(holder.exporter):
+        return (
+            f"another process, pid {holder.pid}, sends the heartbeats of this VM (lock {path}). Two would mask each other: stop "
+            "that one, or leave --ha.enabled out here"
+        )
+    whose = "of an exporter that has ended " if holder.orphaned else ""
+    return Passing(
+        f"another process {whose}holds the lock of this VM's heartbeats (pid {holder.pid or 'unknown'}, lock {path}). Two would "
+        "mask each other: end that one, or leave --ha.enabled out here"
+    )
 
 
 def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float]:
@@ -146,7 +167,7 @@ def main(argv: list[str]) -> int:
             lock.check_shared(settings.lock_file)
         held = wait_for_lock(settings.lock_file, LOCK_PATIENCE, exporter=settings.exporter)
     except ConfigError as error:
-        link.send(Refusal(str(error)))
+        link.send(Refusal(str(error), error.passing))
         return REFUSED
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)

@@ -278,7 +278,6 @@ class Heartbeat:
         match message:
             case HeartReport():
                 if self._newborn:
-                    self._newborn = False
                     # It has the lock: what was noted by an exporter before this one has an end.
                     with self._life:
                         if not self._over.is_set():
@@ -286,7 +285,7 @@ class Heartbeat:
                     self._before = metrics.total(self._before, self._report)
                 if message.enabled and not self._report.enabled and not self._settings.dry_run:
                     self._stranger.clear()
-                self._report = message
+                self._report, self._newborn = message, False
                 self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False
@@ -295,6 +294,6 @@ class Heartbeat:
                 level = logging.getLevelNamesMapping().get(message.level.upper(), logging.ERROR)
                 log.log(level, "%s", message.text)
             case Refusal():
-                self._refusal = message.reason
+                self._refusal = message.problem
         with self._heard:
             self._heard.notify_all()

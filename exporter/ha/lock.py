@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, passing
 from exporter.ha.rules import SHORTAGES, Leftover
 from exporter.machine import container, process
 
@@ -119,9 +119,13 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID, exporter: str 
     """Take the lock at ``path``, for the heart of ``exporter``; None when another process holds it (:func:`holder` says which).
 
     Raises:
-        ConfigError: the file can't be had, or its directory is no place for it.
+        ConfigError: the file can't be had, or its directory is no place for it. ``passing``, where that may pass.
     """
-    here = boot(boot_id)
+    try:
+        # With another word in its place, what the last holder left behind would not be known.
+        here = boot(boot_id, fails_on=SHORTAGES)
+    except OSError as error:
+        raise ConfigError(passing(f"{boot_id}: can't be read: {error.strerror}", error)) from error
     descriptor = _locked(path)
     if descriptor is None:
         return None
@@ -167,7 +171,7 @@ def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str
     ``root``: where the files are that tell of containers and mounts.
 
     Raises:
-        ConfigError: the directory is not the machine's; says what to mount.
+        ConfigError: the directory is not the machine's; says what to mount. Or that can't be told now (``passing``).
     """
     engine = container.engine(root, environ)
     if not engine:
@@ -175,7 +179,9 @@ def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str
     folder = Path(path).parent.resolve()
     try:
         mounts = (root / MOUNTS).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            raise ConfigError(passing(f"{root / MOUNTS}: can't be read: {error.strerror}", error)) from error
         mounts = ""
     if not container.is_the_machines(PurePosixPath(folder), mounts):
         raise ConfigError(
@@ -238,11 +244,12 @@ def _open(path: str) -> int:
         # Whoever may read it could lock it, and keep the heartbeats out.
         descriptor = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise ConfigError(
+        problem = (
             f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. The systemd unit makes "
             "/run/vmguest-exporter; without it: install -d -m 0755 -o USER /run/vmguest-exporter, with the exporter's user. It "
             "is one file for every exporter of this machine"
-        ) from error
+        )
+        raise ConfigError(passing(problem, error)) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ConfigError(f"{path}: the lock of the heartbeats can't be here: this is not a regular file")

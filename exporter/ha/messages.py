@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from exporter.errors import Passing
 from exporter.ha.rules import Health, Leftover
 
 STOPPED = 0
@@ -50,9 +51,15 @@ class HealthUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The heart ends at once: ``reason`` says why."""
+    """The heart ends at once: ``reason`` says why. ``passing``: another start may find it otherwise."""
 
     reason: str
+    passing: bool = False
+
+    @property
+    def problem(self) -> str:
+        """For a ConfigError."""
+        return Passing(self.reason) if self.passing else self.reason
 
 
 @dataclass(frozen=True, slots=True)

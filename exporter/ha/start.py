@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.left_on import LeftOn
+from exporter.ha.rules import SHORTAGES, Leftover
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
@@ -88,6 +90,11 @@ def start(
     try:
         socket = None if ha.dry_run else _heart_socket(settings, simulated, parts)
     except NotVMwareError as error:
+        if not ha.dry_run and settings.source != "replay" and _may_be_on(lock_file):
+            raise VMGuestError(
+                f"heartbeats: monitoring was on in this boot, and now: {explain(error)} That can't be, and may be a shortage: "
+                "another start finds out"
+            ) from error
         if ha.required:
             raise VMGuestError(f"--ha.required: {explain(error)}") from error
         log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
@@ -188,6 +195,15 @@ def _heart_socket(settings: Settings, simulated: ServeAt | None, parts: ExitStac
         # Elsewhere the other end of a vsock would be somebody else's host.
         raise NotVMwareError("this machine is not a VMware guest")
     return settings.guestrpc.socket
+
+
+def _may_be_on(lock_file: str) -> bool:
+    """An exporter has left monitoring on in this boot; or whether one has can't be read for want of files or memory."""
+    try:
+        Path(lock_file).open("rb").close()
+    except OSError as error:
+        return error.errno in SHORTAGES
+    return lock.record(lock_file).leftover is not Leftover.NOTHING
 
 
 def _folder(parts: ExitStack) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -15,10 +16,14 @@ import pytest
 
 from exporter import app
 from exporter.config.places import Address
-from exporter.config.settings import GuestRpc, Ha, Settings, Web
+from exporter.config.settings import GuestRpc, Ha, RawTable, Settings, Web
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
+from exporter.ha.check_runner import Kept
+from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.kept_checks import KeptChecks
+from exporter.ha.rules import Leftover
 from exporter.ha.start import start
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
@@ -44,12 +49,14 @@ class FakeHeartbeat:
     def __init__(
         self,
         settings: HeartSettings,
+        judge: Callable[[], HealthSummary],
         *_: object,
         required: bool,
         fatal: Callable[[str], None],
         tell: Callable[[str], None],
     ) -> None:
         self.settings, self.required, self.fatal, self.tell = settings, required, fatal, tell
+        self.judge = judge
         self.calls: list[str] = []
         FakeHeartbeat.made.append(self)
 
@@ -137,6 +144,49 @@ def test_without_vmware_statistics_go_on_without_heartbeats(
         "no heartbeats: this machine is not a VMware guest. Heartbeats need a VMware guest on ESXi"
         in caplog.text
     )
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("why", ["left on", "no files"])
+def test_a_machine_that_beat_in_this_boot_is_a_guest_though_that_can_not_be_read_for_now(
+    fake: list[FakeHeartbeat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """To go on without heartbeats would be a reset: it fails, and whoever starts it starts it again."""
+    path = str(tmp_path / "ha.lock")
+    held = lock.acquire(path)
+    assert held is not None
+    held.note(Leftover.MONITORING if why == "left on" else Leftover.NOTHING)
+    held.release()
+    settings = Settings(ha=Ha(enabled=True, lock_file=path))
+    if why == "no files":
+
+        def short(*_: object, **__: object) -> None:
+            raise OSError(errno.ENFILE, "Too many open files in system")
+
+        monkeypatch.setattr(Path, "open", short)
+    with ExitStack() as parts, pytest.raises(VMGuestError, match="monitoring was on in this boot") as caught:
+        compose(settings, parts)
+    assert not isinstance(caught.value, ConfigError)
+    assert fake == []
+
+
+def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat], tmp_path: Path) -> None:
+    """Else an exporter that is restarted again and again would never come to a bad verdict."""
+    path = str(tmp_path / "ha.lock")
+    KeptChecks(path).write({"shop": Kept(failures=2, memory=())})
+    table: dict[str, Any] = {"name": "shop", "type": "file", "path": str(tmp_path / "none"), "interval": "1h"}
+    for dry_run, least in [(False, 2), (True, 0)]:
+        ha = Ha(
+            enabled=True,
+            dry_run=dry_run,
+            lock_file=path,
+            checks=(RawTable({**table, "failures": 9}, "x.toml", 3, {}),),
+        )
+        with ExitStack() as parts:
+            compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=ha), parts)
+            kept = fake[-1].judge().kept["shop"]
+        # One look of its own may be over by now.
+        assert kept.failures in {least, least + 1}
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -26,6 +26,7 @@ import pytest
 
 from exporter.ha import lock
 from exporter.ha.rules import Leftover
+from exporter.ha.stop_note import StopNote
 
 pytestmark = pytest.mark.complete(reason="real time: all cases together take a minute")
 
@@ -297,12 +298,40 @@ def nobody_reads_the_log(case: Case) -> None:
         os.close(reader)
 
 
+def killed_in_the_middle_of_a_stop(case: Case) -> None:
+    """The heart stands still, so that only ``ExecStopPost=`` can finish it."""
+    exporter = case.start()
+    case.beating()
+    os.kill(case.heart, signal.SIGSTOP)
+    exporter.terminate()
+    wait_until(StopNote(str(case.lock_file)).stands, case)
+    exporter.kill()
+    exporter.wait(PATIENCE)
+    assert case.ask("finish-stop") == 0
+    assert case.ask("is-enabled") == 1
+    time.sleep(RESTART_WINDOW + 3)
+
+
+def killed_beside_a_heart_that_stands_still(case: Case) -> None:
+    """It holds the lock: no wrong setting, so that systemd goes on starting the exporter, until the heart is gone."""
+    exporter = case.start()
+    case.beating()
+    heart = case.heart
+    os.kill(heart, signal.SIGSTOP)
+    exporter.kill()
+    exporter.wait(PATIENCE)
+    assert case.start().wait(PATIENCE) == 1
+    os.kill(heart, signal.SIGKILL)
+    case.start()
+    time.sleep(RESTART_WINDOW + 3)
+
+
 def two_exporters(case: Case) -> None:
     """The second refuses to start, and says who beats."""
     case.start()
     case.beating()
     second = case.start()
-    assert second.wait(PATIENCE) != 0
+    assert second.wait(PATIENCE) == 2
     assert f"pid {case.heart}".encode() in case.log()
     time.sleep(WINDOW)
 
@@ -312,9 +341,11 @@ CASES: dict[str, tuple[Callable[[Case], None], int]] = {
     "the heart is killed during the stop": (heart_killed_during_the_stop, 0),
     "SIGTERM to the group while a heart starts": (stopped_while_the_heart_starts, 0),
     "SIGTERM while it starts again after a crash": (stopped_while_it_starts_again, 0),
+    "kill -9 in the middle of a stop, the heart stands still": (killed_in_the_middle_of_a_stop, 0),
     "the watchdog ends the main process": (watchdog, 0),
     "kill -9 and no restart": (killed, 1),
     "kill -9, restarted at once": (killed_and_restarted, 0),
+    "kill -9 beside a heart that stands still, restarted": (killed_beside_a_heart_that_stands_still, 0),
     "main process paused for less than the window": (main_paused_briefly, 0),
     "main process paused for long": (main_paused_for_long, 1),
     "heart paused for less than the window": (heart_paused_briefly, 0),
@@ -327,6 +358,8 @@ CASES: dict[str, tuple[Callable[[Case], None], int]] = {
 """What is done, and whether the host resets the machine."""
 
 RESTARTS = {
+    "kill -9 in the middle of a stop, the heart stands still",
+    "kill -9 beside a heart that stands still, restarted",
     "SIGTERM while it starts again after a crash",
     "the watchdog ends the main process",
     "kill -9, restarted at once",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ import pytest
 from exporter.errors import ConfigError
 from exporter.ha import heart, lock, messages
 from exporter.ha.dry_run import DryRunMonitor
+from exporter.ha.heart import LockKeeper
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.link import Link
@@ -27,6 +29,7 @@ from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.wire import WireAppMonitor
 from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.machine import process
 from exporter.session.wire import Channel
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
@@ -405,9 +408,85 @@ def test_the_lock_of_a_heart_that_is_dying_is_waited_for(short_path: Path) -> No
 
     taken = heart.wait_for_lock(path, PATIENCE, nap)
     assert len(naps) == 3
-    with pytest.raises(ConfigError, match=f"pid {os.getpid()}, sends the heartbeats"):
-        heart.wait_for_lock(path, 0.0, nap)
     taken.release()
+
+
+@pytest.mark.parametrize(
+    ("exporter", "said", "passing"),
+    [
+        ("alive", "sends the heartbeats of this VM", False),
+        # Its exporter crashed, and it is in a call, or stands still.
+        ("1:1", "another process of an exporter that has ended holds the lock", True),
+        # A command, or a heart of another namespace.
+        ("", "another process holds the lock", True),
+    ],
+)
+def test_only_a_lock_that_is_known_to_stay_held_is_a_wrong_setting(
+    short_path: Path, exporter: str, said: str, passing: bool
+) -> None:
+    """Found by a stranger: exit status 2, after which systemd does not start the exporter again."""
+    path = str(short_path / "lock")
+    held = lock.acquire(path, exporter=process.own() if exporter == "alive" else exporter)
+    assert held is not None
+    with pytest.raises(ConfigError, match=said) as caught:
+        heart.wait_for_lock(path, 0.0)
+    assert f"pid {os.getpid()}" in str(caught.value)
+    assert caught.value.passing is passing
+    held.release()
+
+
+def test_a_shortage_is_waited_for_and_is_no_wrong_setting(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: no file for the lock in the moment of a restart, and the exporter was never started again."""
+    path, opened = str(short_path / "lock"), os.open
+    left = [3]
+
+    def short(name: str, flags: int, mode: int = 0o777) -> int:
+        if name == path and left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return opened(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", short)
+    with pytest.raises(ConfigError) as caught:
+        heart.wait_for_lock(path, 0.0)
+    assert caught.value.passing
+    naps: list[float] = []
+    heart.wait_for_lock(path, PATIENCE, naps.append).release()
+    assert len(naps) == 2
+
+
+def test_main_says_whether_what_it_refuses_may_pass(
+    main: None, pipes: tuple[int, int, int, int], short_path: Path
+) -> None:
+    told = settings(short_path, lock_file=str(short_path / "not there yet" / "lock"))
+    assert heart.main([told.argument]) == messages.REFUSED
+    (refusal,) = sent(pipes)
+    assert isinstance(refusal, Refusal)
+    assert refusal.passing
+
+
+def test_main_hands_back_when_another_process_has_its_lock(
+    main: None,
+    pipes: tuple[int, int, int, int],
+    host: SimulatedHost,
+    short_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two would mask each other."""
+    run = heart.run
+
+    def run_then_lose(heart_: Heart, link: Link, wakeup: int) -> int:
+        os.write(pipes[1], messages.encode(HealthUpdate(Health.GOOD, "", time.monotonic())))
+        while not host.ha.heartbeats:
+            assert heart_.turn() is None
+        monkeypatch.setattr(LockKeeper, "lost", lambda _: True)
+        return run(heart_, link, wakeup)
+
+    monkeypatch.setattr(heart, "run", run_then_lose)
+    assert heart.main([settings(short_path).argument]) == messages.STOPPED
+    assert not host.ha.enabled
 
 
 def test_sources(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

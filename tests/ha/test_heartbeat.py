@@ -178,6 +178,14 @@ def test_a_refusal_ends_the_start(subject: Subject) -> None:
     assert not beat.stop()
 
 
+@pytest.mark.parametrize("passing", [False, True])
+def test_a_refusal_that_may_pass_is_no_wrong_setting(subject: Subject, passing: bool) -> None:
+    beat = subject.make(f"say(refusal=dict(reason='no files left', passing={passing})); sys.exit(5)")
+    with pytest.raises(ConfigError) as caught:
+        beat.start()
+    assert caught.value.passing is passing
+
+
 def test_a_heart_that_is_wedged_from_the_start_delays_nothing_for_ever(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,9 +397,12 @@ def test_a_stranger_is_known_until_an_exporter_has_switched_monitoring_on(
     note = StrangerNote(subject.settings.lock_file)
     note.write()
     subject.settings = replace(subject.settings, dry_run=dry_run)
-    beat = subject.make("report(); heard(); heard(); report(enabled=True, heartbeats=1); signal.pause()")
+    go = Path(f"{subject.settings.lock_file}.go")
+    waits = "report()\nwhile not os.path.exists(settings.lock_file + '.go'): time.sleep(0.01)\n"
+    beat = subject.make(f"{waits}report(enabled=True, heartbeats=1); signal.pause()")
     beat.start()
     assert note.stands()
+    go.touch()
     wait_until(lambda: beat._report.heartbeats == 1)
     assert note.stands() is dry_run
 

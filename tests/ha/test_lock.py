@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,6 +217,56 @@ def test_a_place_that_can_not_be_had_is_told_with_what_to_do(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"file/x: the lock .*install -d"):
         acquire(str(tmp_path / "file" / "x"))
+
+
+@pytest.mark.parametrize(
+    ("number", "passes"),
+    [
+        *((getattr(errno, name), True) for name in ("EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR")),
+        *((getattr(errno, name), True) for name in ("EIO", "ENOSPC", "EDQUOT", "EROFS", "ENOENT", "ESTALE")),
+        *((getattr(errno, name), False) for name in ("EACCES", "EPERM", "ELOOP", "EISDIR", "ENAMETOOLONG")),
+    ],
+)
+def test_a_shortage_is_no_wrong_setting(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch, number: int, passes: bool
+) -> None:
+    """What systemd does not start again must never be one that would start a moment later."""
+
+    def fails(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(ConfigError) as caught:
+        acquire(path, boot_id=boot)
+    assert caught.value.passing is passes
+
+
+def test_a_boot_that_can_not_be_read_for_now_is_no_other_boot(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> str:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(Path, "read_text", fails)
+    with pytest.raises(ConfigError) as caught:
+        acquire(path, boot_id=boot)
+    assert caught.value.passing
+
+
+def test_mounts_that_can_not_be_read_for_now_are_no_wrong_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, read = machine(tmp_path, ""), Path.read_text
+
+    def fails(self: Path, *args: Any, **kwargs: Any) -> str:
+        if self.name == "mountinfo":
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return read(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", fails)
+    with pytest.raises(ConfigError) as caught:
+        lock.check_shared("/run/vmguest-exporter/ha.lock", root=root, environ={})
+    assert caught.value.passing
 
 
 def test_a_link_is_not_followed(tmp_path: Path, path: str) -> None:
