@@ -108,7 +108,7 @@ def run(
     seconds = _duration(getattr(args, "seconds", None))
     try:
         with _monitor(settings, path, vmware) as monitor:
-            desk = Desk(path, monitor, sleep, clock, _unseen(settings, path))
+            desk = Desk(path, monitor, sleep, clock, _unseen(settings, path), settings.guestrpc.socket)
             match args.call:
                 case "enable":
                     return ha_maintenance.enable(desk, unattended=args.unattended)

@@ -36,6 +36,13 @@ UNSEEN = (
     "heartbeats)"
 )
 
+SEEN = (
+    "another exporter's heart (pid {pid}) is there with the lock {path}: it may send heartbeats of this VM, and switch monitoring on "
+    "again. Make this call where that exporter runs, with --ha.lock-file={path}, or stop it"
+)
+STARTING = 2.0
+"""Seconds for which the heart of an exporter with this lock may be there without holding it: it is starting, or ending."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -48,6 +55,9 @@ class Desk:
     unseen: str = ""
     """Why the machine's lock can't be seen from here, as in a container that has its directory not mounted."""
 
+    socket: str | None = None
+    """That of a simulated host; None: the hypervisor's. Who sends heartbeats to another host is no stranger."""
+    processes: Path = Path("/proc")
     boot_id: Path = lock.BOOT_ID
     boottime: Callable[[], float] = boottime
 
@@ -101,18 +111,32 @@ class Desk:
             "back). "
         )
 
-    def stranger(self) -> bool:
-        """Monitoring is on, or was before, and nobody who can be seen from here sends heartbeats or has left it on."""
+    def stranger(self) -> str:
+        """That somebody sends heartbeats whom this lock does not name, in words.
+
+        A heart without this lock; or monitoring is on, or was before, and no exporter with this lock has left it on.
+        """
+        if self.beats():
+            return ""
+        other = self._other()
+        if other and not self.wait(lambda: self.beats() or self._other() is None, STARTING):
+            return SEEN.format(pid=other[0], path=other[1])
         if self.beats() or self.leftover is not Leftover.NOTHING:
-            return False
+            return ""
         note = StrangerNote(self.path, boot_id=self.boot_id)
         try:
             if self.monitor.is_enabled():
                 note.write()
-                return True
+                return UNSEEN.format(path=self.path)
         except VMGuestError:
             pass
-        return note.stands()
+        return UNSEEN.format(path=self.path) if note.stands() else ""
+
+    def _other(self) -> tuple[int, str] | None:
+        """A heart that sends heartbeats to this host, as far as it can be seen from here: its pid, and its lock."""
+        hearts = HeartSettings.running(self.processes)
+        real = ((pid, heart) for pid, heart in hearts if not heart.dry_run and heart.socket == self.socket)
+        return next(((pid, heart.lock_file) for pid, heart in real), None)
 
     def beats(self) -> bool:
         """An exporter's heart is there that sends heartbeats; it may be another user's, or frozen."""

@@ -15,7 +15,6 @@ from exporter.commands.ha_desk import (
     NOBODY_BEATS,
     NOT_NOTED,
     OK,
-    UNSEEN,
     Desk,
     complain,
     not_noted,
@@ -74,7 +73,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
         complain(f"{problem}. {without_note(desk)}")
         return NOT_NOTED
     if desk.unseen or stranger:
-        complain(desk.unseen or UNSEEN.format(path=desk.path))
+        complain(desk.unseen or stranger)
         return HELD
     if not noted and maintenance.left() is None:
         print(
@@ -102,6 +101,9 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     """
     if desk.unseen:
         raise ConfigError(desk.unseen)
+    if desk.hidden:
+        complain(f"nothing was changed: who holds the lock is {desk.heart}. Repeat this as root")
+        return HELD
     maintenance = desk.maintenance
     stranger = desk.stranger()
     held = desk.acquire()
@@ -129,7 +131,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         return NO
     try:
         if stranger:
-            complain(UNSEEN.format(path=desk.path))
+            complain(stranger)
             if maintenance.left() is not None:
                 complain(f"nothing was changed. Maintenance: {until(maintenance)}")
             return HELD
@@ -170,8 +172,8 @@ def status(desk: Desk) -> int:
     enabled = desk.monitor.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
     print(f"application status: {desk.monitor.get_app_status().value}")
-    if desk.unseen or desk.stranger():
-        complain(desk.unseen or UNSEEN.format(path=desk.path))
+    if stranger := desk.unseen or desk.stranger():
+        complain(stranger)
     elif enabled and not desk.beats():
         complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
         return NOBODY

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,6 +47,14 @@ class HeartSettings:
             return cls.parse(next(word for word in words if word.startswith("{")))
         except (OSError, ValueError, TypeError, StopIteration):
             return None
+
+    @classmethod
+    def running(cls, processes: Path = Path("/proc")) -> Iterator[tuple[int, HeartSettings]]:
+        """Every heart that can be seen from here, also in another mount namespace: its pid, and its settings."""
+        with suppress(OSError):
+            for entry in processes.iterdir():
+                if entry.name.isdigit() and (found := cls.of(int(entry.name), processes)):
+                    yield int(entry.name), found
 
     @property
     def argument(self) -> str:

@@ -183,9 +183,9 @@ def heart(path: str, left: str = "off", exporter: str = "") -> Iterator[subproce
     with subprocess.Popen(
         [sys.executable, "-c", code, path, left, exporter], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
             yield process
         finally:
             process.kill()
@@ -295,7 +295,7 @@ def test_enable_beside_a_dry_run_says_at_once_that_it_switches_nothing_on(
     desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, desk.lock_file, dry_run=True)
-    monkeypatch.setattr(HeartSettings, "of", lambda pid: settings if pid else None)
+    monkeypatch.setattr(HeartSettings, "of", lambda pid, *_: settings if pid else None)
     monkeypatch.setattr(ha_maintenance, "HEART_LIMIT", -1.0)
     with heart(desk.lock_file):
         assert desk.run("enable") == command.NO
@@ -831,6 +831,62 @@ def test_a_command_of_another_mount_namespace_claims_nothing(
         assert "maintenance" not in said.out
 
 
+def other_heart(desk: Desk, path: str, *, dry_run: bool = False, socket: str = "") -> subprocess.Popen[bytes]:
+    """A process that looks like the heart of another exporter."""
+    settings = HeartSettings(
+        5.0, 30.0, "withhold", "guestrpc", socket or str(desk.socket), None, path, dry_run=dry_run
+    )
+    code = "import time; time.sleep(1000)"
+    return subprocess.Popen([sys.executable, "-c", code, settings.argument])
+
+
+@pytest.mark.parametrize("lock_name", ["other.lock", "ha.lock"])
+@pytest.mark.parametrize("leftover", [Leftover.NOTHING, Leftover.MONITORING])
+@pytest.mark.parametrize("words", ["disable", "disable --for 30m", "enable --unattended"])
+def test_the_heart_of_an_exporter_with_another_lock_is_seen(
+    desk: Desk, capsys: pytest.CaptureFixture[str], lock_name: str, leftover: Leftover, words: str
+) -> None:
+    """Found by a stranger: another mount namespace, whose second `disable` ended well; and another lock file, whose exporter was dead."""
+    note(desk, leftover)
+    path = str(Path(desk.lock_file).with_name(lock_name))
+    process = other_heart(desk, path)
+    try:
+        assert desk.run(*words.split()) == command.HELD
+        said = capsys.readouterr()
+        assert f"another exporter's heart (pid {process.pid}) is there with the lock {path}" in said.err
+        assert "maintenance:" not in said.out
+        assert not desk.monitor.enabled
+    finally:
+        process.kill()
+        process.wait()
+    assert desk.run("disable") == command.OK
+
+
+def test_hearts_that_beat_for_another_host_or_for_nobody_are_no_strangers(desk: Desk) -> None:
+    hearts = [
+        other_heart(desk, desk.lock_file, dry_run=True),
+        other_heart(desk, desk.lock_file, socket="/elsewhere"),
+    ]
+    try:
+        assert desk.run("disable") == command.OK
+    finally:
+        for process in hearts:
+            process.kill()
+            process.wait()
+
+
+def test_a_heart_that_is_only_ending_is_no_stranger(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = other_heart(desk, desk.lock_file)
+
+    def sleep(seconds: float) -> None:
+        desk.slept += seconds
+        process.kill()
+        process.wait()
+
+    monkeypatch.setattr(desk, "sleep", sleep)
+    assert desk.run("disable") == command.OK
+
+
 # A user who may not look
 
 
@@ -851,6 +907,13 @@ def test_who_may_not_look_is_told_what_is_not_seen(desk: Desk, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("unprivileged")
+def test_who_may_not_look_enables_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("enable", "--unattended") == command.HELD
+    assert not desk.monitor.enabled
+    assert "Repeat this as root" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unprivileged")
 def test_a_disable_of_who_may_not_look_claims_no_heart(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -867,7 +930,7 @@ def test_a_disable_of_who_may_not_look_claims_no_heart(
 @pytest.fixture
 def dry_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, desk.lock_file, dry_run=True)
-    monkeypatch.setattr(HeartSettings, "of", lambda pid: settings if pid else None)
+    monkeypatch.setattr(HeartSettings, "of", lambda pid, *_: settings if pid else None)
     with heart(desk.lock_file, "on"):
         yield
 
