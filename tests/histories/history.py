@@ -301,12 +301,10 @@ class History:
 
     @property
     def told(self) -> int | None:
-        """Elapsed by the last reading, if it is of this life of the counters."""
-        return (
-            self.last.elapsed
-            if self.last is not None and self.last.generation == self.world.generation
-            else None
-        )
+        """Elapsed by the last reading, if it is of this life of the counters and the next one will tell it too."""
+        last, world = self.last, self.world
+        this_life = last is not None and last.generation == world.generation
+        return last.elapsed if last is not None and this_life and world.gives_elapsed else None
 
     def something_happens(self) -> None:
         world, chance = self.world, self.chance
