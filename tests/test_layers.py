@@ -36,6 +36,7 @@ RULES: dict[str, frozenset[str]] = {
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors", "machine"}),
     "markdown": frozenset(),
+    "interim": frozenset(),
     "once": frozenset(),
     "urls": frozenset(),
     # What this machine is.
@@ -51,9 +52,9 @@ RULES: dict[str, frozenset[str]] = {
     "poller": VALUES | {"session", "advice"},
     "insight": frozenset({"catalogue", "snapshot"}),
     "metrics": VALUES | {"machine", "insight"},
-    "outputs": VALUES | {"files", "metrics", "insight", "machine", "once", "urls"},
+    "outputs": VALUES | {"files", "metrics", "insight", "interim", "machine", "once", "urls"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
-    "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice"},
+    "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice", "interim"},
     # The far side, with the production codec.
     "simulator": VALUES | {"files", "protocol", "transport"},
     # The exporters of a simulated fleet: puts parts together, as app does.
@@ -64,7 +65,7 @@ RULES: dict[str, frozenset[str]] = {
     # Looks into everything and may be slow; serves nothing.
     "doctor": VALUES
     | {"advice", "config", "session", "transport", "protocol", "library", "machine"}
-    | {"ha", "outputs", "masking", "metrics"},
+    | {"ha", "outputs", "masking", "metrics", "interim"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
     "reading": VALUES
     | {"files", "config", "session", "poller", "metrics", "insight", "outputs", "log", "machine"},

@@ -13,6 +13,7 @@ from exporter.advice import Advice, Where
 from exporter.doctor.finding import Diagnosis, Fact, Facts, fail, ok, skip, warn
 from exporter.doctor.world import World
 from exporter.errors import ConfigError
+from exporter.interim import FinalResponse
 from exporter.outputs.otlp.endpoint import GRPC
 from exporter.outputs.otlp.settings import PushSettings
 from exporter.outputs.web import tls_context, webconfig
@@ -181,6 +182,7 @@ def _try(push: PushSettings, host: str, port: int, path: str) -> int | None:
         if context is not None
         else http.client.HTTPConnection(host, port, timeout=CONNECT_LIMIT)
     )
+    connection_.response_class = FinalResponse
     with closing(connection_):
         # No bytes are a valid ExportMetricsServiceRequest (opentelemetry-proto, collector/metrics/v1).
         connection_.request("POST", path, b"", {**push.headers, "content-type": "application/x-protobuf"})

@@ -90,7 +90,7 @@ def _url(value: object) -> str:
 
 def _statuses(value: object) -> list[int]:
     given = value if isinstance(value, list) else [value]
-    numbers = [each for each in given if isinstance(each, int) and 100 <= each <= 599]
+    numbers = [each for each in given if isinstance(each, int) and 200 <= each <= 599]
     if numbers and len(numbers) == len(given):
         return numbers
     raise ValueError("expected a status such as 200, or a list of them")

@@ -26,6 +26,7 @@ from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe
 from exporter.ha.pattern import NO_MATCH
 from exporter.ha.program import run
 from exporter.ha.rules import SHORTAGES
+from exporter.interim import FinalResponse
 from exporter.machine import isolated
 
 BODY = 1 << 16
@@ -73,6 +74,7 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
     left = deadline - time.monotonic()
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = make(parts.hostname or "", parts.port, timeout=left)
+    connection.response_class = FinalResponse
     with connect(connection.host, connection.port, left) as plain, plain.dup() as outside:
         plain.settimeout(left)
         secured = _secured(plain, connection.host) if parts.scheme == "https" else None

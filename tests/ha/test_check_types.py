@@ -132,7 +132,7 @@ HEAD = '[[ha.check]]\nname = "x"\ntype = "{}"\n'
             "5: status: expected a status such as 200",
         ),
         (HEAD.format("http") + 'url = "http://x/"\nstatus = []', "5: status: expected a status such as 200"),
-        (HEAD.format("http") + 'url = "http://x/"\nstatus = [200, 99]', "5: status: expected a status"),
+        (HEAD.format("http") + 'url = "http://x/"\nstatus = [200, 103]', "5: status: expected a status"),
         (HEAD.format("http") + 'url = "http://x/"\nstatus = true', "5: status: expected a status"),
         (HEAD.format("http") + 'url = "http://x/"\nbody = "("', "5: body: expected a regular expression: "),
         (

@@ -127,6 +127,13 @@ def test_http_asks_for_the_root_where_no_path_is_given(serve: Serve) -> None:
     assert requests[0].startswith(b"GET / HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints\r\nLink: </x>"])
+def test_an_answer_for_the_time_being_is_not_the_answer(serve: Serve, interim: bytes) -> None:
+    """RFC 9110, 15.2: any number of them may come first. Of an application that sends one all is well."""
+    port = serve(says(2 * (b"HTTP/1.1 " + interim + b"\r\n\r\n") + OK))
+    assert checks.http(f"http://127.0.0.1:{port}/", body="status")(PATIENCE) is None
+
+
 def test_another_status_is_bad_and_no_redirect_is_followed(serve: Serve) -> None:
     requests: list[bytes] = []
     port = serve(says(b"HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", requests))

@@ -82,8 +82,8 @@ def _success(answer: HttpAnswer) -> ExportResult:
             if isinstance(found, dict) and not _ERRORS & found.keys():
                 response = ExportMetricsServiceResponse()
                 return partial(json_format.ParseDict(found, response, ignore_unknown_fields=True))
-    except (DecodeError, json_format.ParseError, ValueError, RecursionError):
-        pass
+    except (DecodeError, json_format.ParseError, ValueError, RecursionError, SystemError):
+        pass  # The last is protobuf's for a name with half a surrogate in it.
     # A wrong path often ends at a page that answers 200 to everything.
     kind = answer.headers.get("content-type", "of no type")[:80]
     return ExportResult(
@@ -111,7 +111,7 @@ def _retry_after(answer: HttpAnswer, now: float) -> float | None:
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, OSError):  # The last two for years that no clock has.
         return None
 
 

@@ -19,6 +19,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
 
+from exporter.interim import FinalAnswer
 from exporter.outputs.otlp.client import MAX_ANSWER
 
 MAX_READ = MAX_ANSWER + 64 * 1024
@@ -28,6 +29,11 @@ MAX_READ = MAX_ANSWER + 64 * 1024
 class CutAnswer(ConnectionError):
     def __init__(self) -> None:
         super().__init__("the connection ended in the middle of the answer")
+
+
+class CorruptAnswer(ConnectionError):
+    def __init__(self) -> None:
+        super().__init__("the answer says that it is gzip, and is not")
 
 
 class AnswerTooLarge(ConnectionError):
@@ -68,17 +74,17 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
-class _Reader(io.BufferedReader):
+class _Reader(FinalAnswer):
     """Reads lines that have an end."""
 
-    _begun = False
+    _any = False
 
-    def readline(self, size: int | None = -1) -> bytes:
-        line = super().readline(size)
+    def line(self, size: int | None) -> bytes:
+        line = super().line(size)
         # Of a line as long as was asked for http.client says itself what is wrong, and of a connection without answer.
-        if not line.endswith(b"\n") and len(line) != size and (line or self._begun):
+        if not line.endswith(b"\n") and len(line) != size and (line or self._any):
             raise CutAnswer
-        self._begun = True
+        self._any = True
         return line
 
 

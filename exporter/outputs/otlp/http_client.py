@@ -21,7 +21,7 @@ from requests.utils import get_environ_proxies
 
 from exporter import __version__
 from exporter.outputs.otlp.answers import HttpAnswer, judge
-from exporter.outputs.otlp.bounded import AnswerTooLarge, BoundedAdapter, CutAnswer
+from exporter.outputs.otlp.bounded import AnswerTooLarge, BoundedAdapter, CorruptAnswer, CutAnswer
 from exporter.outputs.otlp.certificates import system_certificates
 from exporter.outputs.otlp.client import MAX_ANSWER, ExportResult, Outcome
 from exporter.outputs.otlp.settings import PushSettings
@@ -134,6 +134,7 @@ def read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
     Raises:
         AnswerTooLarge: it does not end within :data:`MAX_ANSWER`. What is beyond is not read.
         CutAnswer: what was compressed is not whole.
+        CorruptAnswer: it is not compressed as it says.
     """
     body = b""
     # Until there is nothing more: only then does urllib3 say that something is missing.
@@ -141,18 +142,31 @@ def read_body(raw: urllib3.BaseHTTPResponse) -> bytes:
         body += piece
         if len(body) > MAX_ANSWER:
             raise AnswerTooLarge
-    if _encoding(raw) != "gzip":
+    if not body or _encoding(raw) != "gzip":  # Nothing at all is often said to be gzip.
         return body
     unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    body = unzip.decompress(body, MAX_ANSWER)
+    try:
+        body = unzip.decompress(body, MAX_ANSWER)
+    except zlib.error:
+        raise CorruptAnswer from None
     if not unzip.eof:
         raise AnswerTooLarge if unzip.unconsumed_tail else CutAnswer
     return body
 
 
 def beginning(raw: urllib3.BaseHTTPResponse) -> bytes:
-    """The first bytes of an error's body, as it was before compression; nothing where that can't be undone."""
-    body = raw.read(_ERROR, decode_content=False)
+    """The first bytes of an error's body, as it was before compression; nothing where that can't be undone, or is cut.
+
+    Raises:
+        urllib3.exceptions.TimeoutError, TimeoutError: the time is over.
+    """
+    body = b""
+    try:
+        body = raw.read(_ERROR, decode_content=False)
+    except (urllib3.exceptions.TimeoutError, TimeoutError):
+        raise
+    except (urllib3.exceptions.HTTPError, OSError):
+        pass
     match _encoding(raw):
         case "" | "identity":
             return body
@@ -169,6 +183,8 @@ def _encoding(raw: urllib3.BaseHTTPResponse) -> str:
 
 def cause(error: BaseException) -> str:
     """The error at the bottom: ``requests`` and ``urllib3`` wrap it twice, with addresses of objects."""
-    while isinstance(inner := error.__cause__ or error.__context__, Exception):
+    while isinstance(inner := error.__cause__ or error.__context__, Exception) and (
+        error.__cause__ or not error.__suppress_context__
+    ):
         error = inner
     return getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__

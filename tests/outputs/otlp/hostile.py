@@ -91,8 +91,11 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def relay(port: int, passed: list[bytes] | None = None) -> Iterator[int]:
-    """A proxy that answers CONNECT and passes everything on to ``port``; its own port. ``passed``: what went there."""
+def relay(port: int, passed: list[bytes] | None = None, greeting: bytes = b"") -> Iterator[int]:
+    """A proxy that answers CONNECT and passes everything on to ``port``; its own port. ``passed``: what went there.
+
+    ``greeting``: what it says before its answer.
+    """
 
     def pump(source: socket.socket, target: socket.socket, kept: list[bytes] | None = None) -> None:
         with suppress(OSError):
@@ -107,7 +110,7 @@ def relay(port: int, passed: list[bytes] | None = None) -> Iterator[int]:
     def handle(connection: socket.socket) -> None:
         with suppress(OSError), connection, socket.create_connection(("127.0.0.1", port)) as inner:
             read_head(connection)
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            connection.sendall(greeting + b"HTTP/1.1 200 OK\r\n\r\n")
             back = threading.Thread(target=pump, args=(inner, connection))
             back.start()
             pump(connection, inner, passed)

@@ -48,6 +48,7 @@ def test_a_redirect_is_no_success(status: int) -> None:
         ("application/json", b'{"a":' * 50_000),
         ("application/json", b"[" * 50_000),
         ("application/json", b"{\xff"),
+        ("application/json", b'{"\\ud800":1}'),
         ("application/x-protobuf", b"\xff\xff\xff"),
         ("image/png", b"x"),
     ],
@@ -147,7 +148,7 @@ def test_the_receivers_own_words(headers: dict[str, str], body: bytes, message: 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7), ("0", 0), (formatdate(1030, usegmt=True), 30), (formatdate(900, usegmt=True), 0), ("soon", None), ("-3", None), ("", None)],
+    [("7", 7), ("0", 0), (formatdate(1030, usegmt=True), 30), (formatdate(900, usegmt=True), 0), ("soon", None), ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None), ("Thu, 01 Jan 1970 00:00:00 +99999999999999999999", None), ("9" * 5000, None), ("-3", None), ("", None)],
 )  # fmt: skip
 def test_when_to_come_again(text: str, seconds: float | None) -> None:
     assert judged(429, {"Retry-After": text}).retry_after == seconds

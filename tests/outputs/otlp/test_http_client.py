@@ -28,7 +28,7 @@ from exporter.outputs.otlp.http_client import HttpClient, cause
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import PushSettings, Temporality
-from tests.outputs.otlp.hostile import WAYS, Serve, accepting, drip, peer, read_head, read_request
+from tests.outputs.otlp.hostile import WAYS, Serve, accepting, drip, peer, read_head, read_request, relay
 from tests.outputs.otlp.receivers import HttpReceiver, Reply, values
 
 
@@ -72,6 +72,15 @@ def answer(*pieces: bytes) -> Serve:
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+INTERIM = b"".join(
+    (
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nX: y\r\n\r\n",
+        b"HTTP/1.1 199\r\n\r\n",
+    )
+)
+"""RFC 9110, 15.2: any number of them may come before the final answer, asked for or not."""
 
 
 def test_an_export_arrives_with_its_headers_and_the_connection_is_kept() -> None:
@@ -159,15 +168,36 @@ def test_nobody_there_is_a_failure_with_its_cause(name: str) -> None:
         ((OK + b"\r\n",), ""),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",), ""),
         ((b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"), ""),
+        ((INTERIM, OK + b"Content-Length: 0\r\n\r\n"), ""),
+        ((OK + b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",), ""),
+        ((b"HTTP/1.1 101 Switching Protocols\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"), "101"),
         ((b"HTTP/1.0 503 Busy\r\n\r\nbusy",), "503"),
     ],
-    ids=["length", "end", "chunked", "continue", "http1.0"],
+    ids=["length", "end", "chunked", "continue", "interim", "empty-gzip", "switching", "http1.0"],
 )
 def test_a_whole_answer_is_one_by_every_way(
     way: str, pieces: tuple[bytes, ...], code: str, files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = export(way, answer(*pieces), files, monkeypatch)
-    assert (result.code, result.outcome) == (code, Outcome.FAILED if code else Outcome.SUCCESS)
+    expected = {"": Outcome.SUCCESS, "101": Outcome.REJECTED, "503": Outcome.FAILED}[code]
+    assert (result.code, result.outcome) == (code, expected)
+
+
+def test_a_proxy_may_answer_for_the_time_being_before_it_connects(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpReceiver().running() as receiver:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert, files.key)
+        receiver_port = receiver.port
+        receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+        with relay(receiver_port, greeting=INTERIM) as port:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+            url = f"https://localhost:{receiver_port}"
+            client = HttpClient(settings(url, secure=True, ca=files.ca))
+            result = client.export(data())
+            client.close()
+    assert result == ExportResult(Outcome.SUCCESS)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -184,6 +214,9 @@ def test_a_whole_answer_is_one_by_every_way(
         (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nx",),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: x\r\n",),
         (OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 1000)[:-9]),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n",),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n",),
+        (b"HTTP/1.1 103 Early Hints\r\nX: ", b"x" * 70_000, b"\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"),
         (b"220 mail ESMTP\r\n\r\n",),
     ],
 )  # fmt: skip
@@ -284,6 +317,33 @@ def test_the_words_of_a_compressed_error_are_read(encoding: str, body: bytes, to
         result = client.export(data())
         client.close()
     assert (result.code, result.reason) == ("503", f"HTTP 503 Service Unavailable{told}")
+
+
+def test_an_answer_that_is_not_compressed_as_it_says_is_a_failure_with_a_name() -> None:
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    with HttpReceiver(Reply(200, headers, b"no gzip")).running() as receiver:
+        client = HttpClient(settings(receiver.url))
+        result = client.export(data())
+        client.close()
+    assert result == ExportResult(
+        Outcome.FAILED, "CorruptAnswer", "the answer says that it is gzip, and is not"
+    )
+
+
+@pytest.mark.parametrize("way", ["plain", "tls"])
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 50\r\n\r\nbusy", b"Transfer-Encoding: chunked\r\n\r\n5\r\nb", b"Transfer-Encoding: chunked\r\n\r\nno size\r\n"],
+    ids=["length", "chunk", "no-chunk"],
+)  # fmt: skip
+@pytest.mark.parametrize(("status", "outcome"), [(400, Outcome.REJECTED), (503, Outcome.FAILED)])
+def test_an_error_counts_by_its_status_although_its_words_are_cut(
+    way: str, body: bytes, status: int, outcome: Outcome, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b"HTTP/1.1 %d No\r\nRetry-After: 9\r\n" % status
+    result = export(way, answer(head + body), files, monkeypatch)
+    assert (result.outcome, result.code) == (outcome, str(status))
+    assert result.retry_after == (9 if status == 503 else None)
 
 
 @pytest.mark.parametrize("size", [MAX_ANSWER, MAX_ANSWER + 1])
