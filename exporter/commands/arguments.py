@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from exporter.config.given import did_you_mean
+from exporter.config.hiding import flag_of, is_flag, is_known, no_such_flag
 
 
 class HelpfulParser(ArgumentParser):
@@ -43,33 +44,33 @@ class OwnParser(HelpfulParser):
     """Of a command, or of one of its own commands. Takes no abbreviation, says which flag or word was meant, and goes on
     after a mistake: all are in ``mistakes``.
 
-    ``settings``: the flags that were taken out before and may have been meant too. ``hidden``: words that no message
-    may repeat.
+    ``settings``: the flags that were taken out before and may have been meant too.
     """
 
     def __init__(
         self,
         *args: Any,
         settings: Sequence[str] = (),
-        hidden: Sequence[str] = (),
         mistakes: Mistakes | None = None,
         **kwargs: Any,
     ) -> None:
         self._settings = settings
-        self._hidden = hidden
+        self._words: set[str] = set()
         self._commands: Any = None
         self._unsure = False
         self.mistakes = Mistakes() if mistakes is None else mistakes
         super().__init__(*args, **kwargs)
 
     def add_subparsers(self, **kwargs: Any) -> Any:
-        own = partial(OwnParser, settings=self._settings, hidden=self._hidden, mistakes=self.mistakes)
+        own = partial(OwnParser, settings=self._settings, mistakes=self.mistakes)
         self._commands = super().add_subparsers(parser_class=own, **kwargs)  # type: ignore[call-overload]
         return self._commands
 
     def add_argument(self, *names: Any, **kwargs: Any) -> Any:
         """As argparse does; a value that can't be used is noted, and None."""
         action = super().add_argument(*names, **kwargs)
+        if action.choices is not None and not action.option_strings:
+            self._words |= {*map(str, action.choices)}
         if action.type is not None or action.choices is not None:
             self._note_wrong_values(action)
         return action
@@ -121,25 +122,23 @@ class OwnParser(HelpfulParser):
         return [*(word for word in words[:end] if word != "--"), *words[end:]]
 
     def _without_unknown(self, words: list[str]) -> list[str]:
-        own = self._flags()
+        own = self._own_flags()
         kept: list[str] = []
         rest = iter(words)
         loose = False
         for word in rest:
-            command = self._commands is not None and word in self._commands.choices
-            if (
-                word == "--"
-                or command
-                or (self._commands is not None and not word.startswith("-") and not loose)
-            ):
+            if word == "--" or (self._commands is not None and word in self._commands.choices):
                 return [*kept, word, *rest]
-            name = word.partition("=")[0]
-            if name.startswith("--") and name not in own:
-                self.mistakes.unknown.add(name)
-                self._mistake(f"{name}: no such flag{did_you_mean(name, (*own, *self._settings))}")
+            if is_flag(word) and not is_known(word, [*own, *self._settings]):
+                self.mistakes.unknown.add(flag_of(word))
+                self._mistake(no_such_flag(word, (*own, *self._settings)))
                 loose = "=" not in word
             elif loose and not word.startswith("-"):
                 self._unsure, loose = True, False
+            elif self._commands is not None and not word.startswith("-"):
+                # No command that there is. What follows it may be meant for any.
+                kept.append(word)
+                own, loose = self.flags(), False
             else:
                 loose = False
                 kept.append(word)
@@ -148,21 +147,33 @@ class OwnParser(HelpfulParser):
     def error(self, message: str) -> NoReturn:
         if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
             message += did_you_mean(found[1], re.findall(r"[\w.-]+", found[2]))
+        message = re.sub(r"ignored explicit argument .*", "it takes no value", message)
         # What was taken for the value of an unknown flag may be what is missing.
         if not (self._unsure and "arguments are required" in message):
             self._mistake(message)
         raise SystemExit(2)
 
     def _mistake(self, message: str) -> None:
-        for word in self._hidden:
-            message = message.replace(word, "<hidden>")
         self.mistakes.add(self, message)
 
-    def _flags(self) -> list[str]:
+    def flags(self) -> list[str]:
+        """Those of its commands too."""
+        below = [] if self._commands is None else self._commands.choices.values()
+        return [*self._own_flags(), *(flag for each in below for flag in each.flags())]
+
+    def words(self) -> set[str]:
+        """Words that are no flags, and mean something: commands, and what they can be told."""
+        below = {} if self._commands is None else self._commands.choices
+        return self._words.union(below, *(each.words() for each in below.values()))
+
+    def _own_flags(self) -> list[str]:
         """As the whole help has them, at the beginning of a line: ``-o FILE, --output FILE``, two spaces, what it means."""
         short, self.formatter_class = self.formatter_class, HelpFormatter
         columns = [line.strip().split("  ")[0] for line in self.format_help().splitlines()]
         self.formatter_class = short
         return [
-            flag for each in columns if each.startswith("-") for flag in re.findall(r"(?<!\S)--[\w.-]+", each)
+            flag
+            for each in columns
+            if each.startswith("-")
+            for flag in re.findall(r"(?<!\S)(?:--[\w.-]+|-\w(?![\w-]))", each)
         ]

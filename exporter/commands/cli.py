@@ -87,7 +87,7 @@ def _unread() -> bool:
 
 def _run(argv: Sequence[str]) -> int:
     commands = {command.name: command for command in parser.available()}
-    line = flags.read(argv, [*commands])
+    line = flags.read(argv, [*commands], bare=[SERVE.name])
     command = commands.get(line.command or SERVE.name)
     if (
         line.broken
@@ -109,19 +109,11 @@ def _run(argv: Sequence[str]) -> int:
         _settings(line)  # which raises, with whatever else is wrong
         return USAGE
     if command is SERVE:
-        for word in line.rest:
-            if word == "--":
-                continue
-            if word in line.hidden:
-                line.problems.append("serve takes settings only; put a value that has spaces in quotes")
-                continue
-            hint = did_you_mean(word.partition("=")[0], flags.flags()) if word.startswith("--") else ""
-            line.problems.append(f"{word}: serve takes settings only{hint}")
         return app.serve(_settings(line, app.wrong_settings, SERVE.uses), os.environ)
-    return _other(command, line)
+    return _other(command, line, argv, [*commands])
 
 
-def _other(command: Command, line: flags.CommandLine) -> int:
+def _other(command: Command, line: flags.CommandLine, argv: Sequence[str], commands: Sequence[str]) -> int:
     if command.needs in HERE.lacks and not command.needing and not line.help:
         raise ConfigError(f"{command.name}: {HERE.lacks[command.needs]}")
     without = command.only_with and command.only_with not in {word.partition("=")[0] for word in line.rest}
@@ -129,38 +121,59 @@ def _other(command: Command, line: flags.CommandLine) -> int:
     if alone and not line.help:
         needed = f" without {command.only_with}" if without else ""
         line.problems += [f"{each.where} has no effect on {command.name}{needed}" for each in line.given]
-    # The parser of the command, or of one of its own commands, prints the help.
-    reader = parser.of(command, line.hidden, HERE)
-    mistakes = reader.mistakes
-    args = None
-    try:
-        words = [*takewhile(lambda word: word != "--", line.rest), "--help"] if line.help else line.rest
-        args = reader.parse_args(words)
-    except SystemExit as end:
-        if not end.code:
-            return OK
     module = import_module(command.module)
-    settings = partial(_settings, line, _check_of(command, module, args), command.uses)
-    found = Problems()
-    if args is not None and hasattr(module, "contradictions"):
-        found += module.contradictions(args)
-    if args is None or mistakes.words or found or (alone and line.problems):
-        for flag in mistakes.unknown:
-            line.guess(nearest(flag, flags.flags()))
-        line.problems += found
-        found = Problems(line.problems)
-        if not alone:
-            with found.gather():
-                settings(wrong=True)
-        if not mistakes.words and command.usage == USAGE:
-            raise ConfigError(*found)
-        mistakes.print()
-        told = in_order(found)
-        if mistakes.words:
-            _complain(*told)
-        return _misused(command, line.rest, "; ".join((*mistakes.words, *told)))
-    status: int = module.run(args, settings) if command.settings else module.run(args)
+    own = _Own(command, module, line.rest, help=line.help)
+    if own.wrong or (alone and line.problems):
+        # Once more, with words that messages may repeat.
+        known = flags.read(argv, commands, own=own.reader.flags(), words=own.reader.words())
+        own = _Own(command, module, known.told, help=line.help)
+        if not own.wrong and known.after:
+            line.problems.append(
+                f"{known.after}: a word stands after it that can't be used, and may be the rest of its value; put its value in quotes"
+            )
+        return _tell(command, line, own, alone=alone)
+    settings = partial(_settings, line, _check_of(command, module, own.args), command.uses)
+    status: int = module.run(own.args, settings) if command.settings else module.run(own.args)
     return status
+
+
+class _Own:
+    """What a command makes of the words that are its own, and what is wrong with them."""
+
+    def __init__(self, command: Command, module: ModuleType, words: Sequence[str], *, help: bool) -> None:  # noqa: A002
+        self.reader = parser.of(command, HERE)
+        self.mistakes = self.reader.mistakes
+        self.args: Namespace | None = None
+        if help:  # The parser of the command, or of one of its own commands, prints it, and ends.
+            words = [*takewhile(lambda word: word != "--", words), "--help"]
+        try:
+            self.args = self.reader.parse_args(words)
+        except SystemExit as end:
+            if not end.code:
+                raise
+        self.contradictions = Problems()
+        if self.args is not None and hasattr(module, "contradictions"):
+            self.contradictions += module.contradictions(self.args)
+        self.wrong = self.args is None or bool(self.mistakes.words or self.contradictions)
+
+
+def _tell(command: Command, line: flags.CommandLine, own: _Own, *, alone: bool) -> int:
+    """Everything that is wrong."""
+    for flag in own.mistakes.unknown:
+        line.guess(nearest(flag, flags.flags()))
+    line.problems += own.contradictions
+    found = Problems(line.problems)
+    if not alone:
+        module = import_module(command.module)
+        with found.gather():
+            _settings(line, _check_of(command, module, own.args), command.uses, wrong=True)
+    if not own.mistakes.words and command.usage == USAGE:
+        raise ConfigError(*found)
+    own.mistakes.print()
+    told = in_order(found)
+    if own.mistakes.words:
+        _complain(*told)
+    return _misused(command, line.rest, "; ".join((*own.mistakes.words, *told)))
 
 
 def _check_of(command: Command, module: ModuleType, args: Namespace | None) -> PartsCheck | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import Action, ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
-from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,7 +12,8 @@ from typing import NamedTuple
 
 from exporter import __version__
 from exporter.commands.arguments import HelpfulParser, OwnParser
-from exporter.config.flags import HELP, VERSION, add_settings, flags
+from exporter.config.flags import add_settings, flags
+from exporter.config.hiding import HELP, VERSION
 from exporter.config.places import Location
 from exporter.config.values import Choice, Switch
 from exporter.machine.system import HEARTBEATS, HERE, UNIX_SOCKETS, VSOCK, System
@@ -166,7 +166,7 @@ class _Short(RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def of(command: Command, hidden: Sequence[str] = (), system: System = HERE) -> OwnParser:
+def of(command: Command, system: System = HERE) -> OwnParser:
     """The parser of a command's own arguments; imports its module."""
     parser = OwnParser(
         prog=f"{PROGRAM} {command.name}",
@@ -174,7 +174,6 @@ def of(command: Command, hidden: Sequence[str] = (), system: System = HERE) -> O
         formatter_class=_Short,
         add_help=False,
         settings=flags() if command.settings else (),
-        hidden=hidden,
     )
     settings = f"; {PROGRAM} --help has settings" if command.settings else ""
     parser.add_argument(*HELP, action="help", help=f"this{settings}")

@@ -5,16 +5,15 @@ them, so that everything wrong is told at once.
 from __future__ import annotations
 
 from argparse import Action, ArgumentError, ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from exporter.config.given import Given, did_you_mean, nearest
+from exporter.config.given import Given, nearest
+from exporter.config.hiding import HELP, HIDDEN, VERSION, flag_of, hide_secrets, is_flag, no_such_flag
 from exporter.config.options import Option
 from exporter.config.settings import CHAPTERS, OPTIONS, chapter, need
 from exporter.config.values import Switch
 from exporter.machine.system import HERE, System
-
-HELP, VERSION = ("-h", "--help"), ("--version",)
 
 
 @dataclass
@@ -30,8 +29,10 @@ class CommandLine:
     help: bool = False
     version: bool = False
     broken: bool = False
-    hidden: list[str] = field(default_factory=list)
-    """Words that may be the rest of a secret, for want of quotes; not to be repeated."""
+    told: list[str] = field(default_factory=list)
+    """``rest`` as messages may repeat it."""
+    after: str = ""
+    """Flag that words which may not be repeated stand after."""
     meant: set[str] = field(default_factory=set)
     """Names of settings that were misspelled, as far as one can guess."""
 
@@ -83,73 +84,108 @@ def flags() -> list[str]:
     ]
 
 
-def read(argv: Sequence[str], commands: Sequence[str] = ()) -> CommandLine:
+def read(
+    argv: Sequence[str],
+    commands: Collection[str] = (),
+    *,
+    bare: Collection[str] = (),
+    own: Collection[str] = (),
+    words: Collection[str] = (),
+) -> CommandLine:
     """Take the settings out of ``argv``. Before a command, what is no setting is a problem; after it, the rest.
 
-    As argparse has it, no flags stand behind a ``--`` but words: those of a command, or that and all that is its own.
+    ``bare``: those of ``commands`` that take nothing but settings. ``own`` and ``words``: flags and words of the command that
+    is meant, for what may be told of its rest.
     """
-    if "--" in argv:
-        end = [*argv].index("--")
-        line, words = read(argv[:end], commands), [*argv[end + 1 :]]
-        if line.command:
+    told = hide_secrets(argv, {*flags(), *HELP, *VERSION, *own}, {*commands, *words})
+    line = _Reader(commands, bare, told.after).read([*argv], told.words)
+    line.after = told.after
+    return line
+
+
+@dataclass(frozen=True)
+class _Reader:
+    commands: Collection[str]
+    bare: Collection[str]
+    after: str
+    """Flag that words which may not be repeated stand after."""
+
+    def read(self, argv: list[str], told: list[str]) -> CommandLine:
+        """As argparse has it, no flags stand behind a ``--`` but words: those of a command, or that and all that is its own.
+
+        ``told``: the words of ``argv`` as messages may repeat them.
+        """
+        if "--" not in argv:
+            return self._read(argv, told)
+        end = argv.index("--")
+        line, words, shown_words = self.read(argv[:end], told[:end]), argv[end + 1 :], told[end + 1 :]
+        if line.command in self.bare:
+            line.problems += [self._stray(word, line) for word in shown_words if word != "--"]
+        elif line.command:
             line.rest += ["--", *words]
+            line.told += ["--", *shown_words]
         elif words and words[0] != "--" and words[0].startswith("-"):
-            line.command, *line.rest = words
+            line.command, *line.told = shown_words
+            line.rest = words[1:]
         elif not line.broken:
-            return read([*argv[:end], *words], commands)
+            return self.read([*argv[:end], *words], [*told[:end], *shown_words])
         return line
+
+    def _read(self, argv: list[str], told: list[str]) -> CommandLine:
+        try:
+            args, left = _parse(argv)
+            _, shown_left = _parse(told)
+        except ArgumentError as error:
+            return CommandLine(problems=[_misused(error)], broken=True)
+        line = CommandLine(
+            [each for each in args.given if isinstance(each, Given)],
+            problems=[each for each in args.given if isinstance(each, str)],
+            help=args.help,
+            version=args.version,
+        )
+        flag = ""
+        lost = False
+        for at, word in enumerate(shown_left):
+            if is_flag(word):
+                flag = word
+                line.problems.append(self._no_flag(word, line))
+            elif flag and "=" not in flag and word not in self.commands:
+                flag = ""  # Most likely the value of the flag that isn't known.
+            elif line.command or HIDDEN in word:
+                lost = not line.command
+                line.problems.append(self._stray(word, line))
+            elif lost:
+                continue  # What the command is can't be told.
+            else:
+                line.command = word
+                if word not in self.bare:
+                    line.rest, line.told = left[at + 1 :], shown_left[at + 1 :]
+                    break
+        return line
+
+    def _no_flag(self, word: str, line: CommandLine) -> str:
+        if word.startswith(f"-{HIDDEN}"):
+            return self._in_quotes("flag")
+        known = [*flags(), *HELP, *VERSION]
+        line.guess(nearest(flag_of(word), known))
+        return no_such_flag(word, known)
+
+    def _stray(self, word: str, line: CommandLine) -> str:
+        if word == HIDDEN and self.after:
+            return self._in_quotes("command")
+        return f"{word}: " + (f"{line.command} takes settings only" if line.command else "no such command")
+
+    def _in_quotes(self, what: str) -> str:
+        return f"{self.after}: a word that is no {what} stands after it; put its value in quotes"
+
+
+def _parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """Settings, and what is left."""
     parser = ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
     parser.add_argument(*HELP, action="store_true")
     parser.add_argument(*VERSION, action="store_true")
     add_settings(parser)
-    try:
-        args, left = parser.parse_known_args([*_explicit(argv)])
-    except ArgumentError as error:
-        return CommandLine(problems=[_misused(error)], broken=True)
-    line = CommandLine(
-        [each for each in args.given if isinstance(each, Given)],
-        problems=[each for each in args.given if isinstance(each, str)],
-        help=args.help,
-        version=args.version,
-    )
-    stray = _after_secrets(argv, commands)
-    line.hidden = [*stray]
-    known = [*flags(), *HELP, *VERSION]
-    flag = ""
-    while left and not line.command:
-        word = left.pop(0)
-        if word.startswith("-"):
-            flag = word
-            name = word.partition("=")[0]
-            line.problems.append(f"{name}: no such flag{did_you_mean(name, known)}")
-            line.guess(nearest(name, known))
-        elif flag and "=" not in flag and word not in commands:
-            flag = ""  # Most likely the value of the flag that isn't known.
-        elif word in stray:
-            line.problems.append(
-                f"{stray[word]}: a word that is no command stands after it; put its value in quotes"
-            )
-            break
-        else:
-            line.command = word
-    line.rest = left
-    return line
-
-
-def _after_secrets(argv: Sequence[str], commands: Sequence[str]) -> dict[str, str]:
-    """Words that follow the value of a secret setting and are no command's name, each with the flag before it."""
-    secrets = {row.flag for row in OPTIONS if row.kind.secret}
-    found = {}
-    flag, value = "", False
-    for word in argv:
-        if value:
-            value = False
-        elif word.startswith("-"):
-            name, equals, _ = word.partition("=")
-            flag, value = (name, not equals) if name in secrets else ("", False)
-        elif flag and word not in commands:
-            found[word] = flag
-    return found
+    return parser.parse_known_args([*_explicit(argv)])
 
 
 class _Collect(Action):
@@ -183,5 +219,5 @@ def _misused(error: ArgumentError) -> str:
     flag = error.argument_name or ""
     row = next((row for row in OPTIONS if row.flag == flag), None)
     if row is None:
-        return f"{flag}: {error.message}"
+        return f"{flag}: it takes no value"
     return f"{flag}: a value is missing; expected {row.kind.expects}"

@@ -66,11 +66,11 @@ def test_the_environment_counts(served: list[Settings], monkeypatch: pytest.Monk
 def test_bad_settings_are_all_printed_and_end_with_status_2(
     served: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["--poll.interval=1", "--nope", "serve", "me"]) == 2
+    assert cli.main(["--poll.interval=1", "serve", "me", "--nope"]) == 2
     assert served == []
     assert capsys.readouterr().err.splitlines() == [
-        "vmguest-exporter: --nope: no such flag",
         "vmguest-exporter: me: serve takes settings only",
+        "vmguest-exporter: --nope: no such flag",
         "vmguest-exporter: --poll.interval=1: expected a duration between 100ms and 1h; it needs a unit: 1s",
         "vmguest-exporter: try vmguest-exporter --help",
     ]
@@ -227,7 +227,7 @@ def test_a_commands_own_mistakes_are_argparses(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("serve --sourc=vsock", "--sourc=vsock: serve takes settings only; did you mean --source?"),
+        ("serve --sourc=vsock", "--sourc: no such flag; did you mean --source?"),
         ("doctor --sourc=vsock", "doctor: error: --sourc: no such flag; did you mean --source?"),
         ("doctor --jsn", "doctor: error: --jsn: no such flag; did you mean --json?"),
         ("report --ouptut x", "report: error: --ouptut: no such flag; did you mean --output?"),
@@ -530,6 +530,8 @@ class TestEveryProblemAtOnce:
         [
             ("--source=simulatd --simulated.scenario=steady", "--source=simulatd:"),
             ("--sorce=simulated --simulated.scenario=steady", "--sorce:"),
+            ("serve --sorce=simulated --simulated.scenario=steady", "--sorce:"),
+            ("serve --source=simulated --otlp.gzip", "--otlp.gzip: no such flag"),
             ("--config.file=/nonexistent.toml --replay.loop", "/nonexistent.toml:"),
             ("--source=replay --replay.file=/nonexistent.rec", "--replay.file=/nonexistent.rec:"),
             ("--source=simulated --no-web --otlp.endpint=http://localhost", "--otlp.endpint:"),
@@ -574,7 +576,7 @@ class TestTwoDashes:
             ("simulate -- words", "unrecognized arguments: words"),
             ("ha status -- words", "unrecognized arguments: words"),
             ("show -- --raw", "invalid choice: '--raw'"),
-            ("record --nonsense -- /", "/: exists"),
+            ("record --poll.interval=9x -- /", "/: exists"),
             ("--source --", "--source: a value is missing"),
         ],
     )

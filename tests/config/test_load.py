@@ -131,24 +131,62 @@ def test_a_key_in_a_url_is_not_repeated(tmp_path: Path, url: str) -> None:
         assert "cret" not in problem
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["doctor"], ["check"], ["ha", "status"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["show"], ["record"], ["check"], ["report"], ["ha", "status"]]
+)
 @pytest.mark.parametrize(
     "words",
     [
         ["--otlp.headers=authorization=Bearer", "S3CR3T"],
         ["--otlp.headers", "authorization=Bearer", "S3CR3T"],
         ["--otlp.metrics-endpoint=http://h/v1?key=Bearer", "S3CR3T", "S3CR3T2"],
+        ["--otlp.headers=authorization=Bearer", "-S3CR3T"],
+        ["--otlp.headers", "-S3CR3T"],
+        ["--otlp.headers authorization=Bearer S3CR3T"],
+        ["--otlp.headers x-api-key S3CR3T"],
+        ["-otlp.headers=authorization=Bearer", "S3CR3T"],
+        ["otlp.headers=authorization=Bearer", "S3CR3T"],
+        ["--otlp.header=authorization=Bearer", "S3CR3T"],
+        ["--otlp.header", "authorization=Bearer", "S3CR3T"],
+        ["--otlp-headers=S3CR3T"],
+        ["--otlp.endpont=http://u:S3CR3T@h"],
+        ["--help=S3CR3T"],
+        ["--", "--otlp.headers=authorization=S3CR3T"],
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_the_rest_of_a_secret_without_quotes_is_not_repeated(
-    command: list[str], words: list[str], first: bool, capsys: pytest.CaptureFixture[str]
+def test_a_secret_without_quotes_or_behind_a_misspelled_flag_is_not_repeated(
+    command: list[str],
+    words: list[str],
+    first: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main([*words, *command] if first else [*command, *words]) in {2, 3}
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--log.level=loud", *command] if first else [*command, *words, "--log.level=loud"]) in {2, 3}  # fmt: skip
     said = capsys.readouterr()
     assert "S3CR3T" not in said.out + said.err
-    if not command or first:
-        assert "put its value in quotes" in said.out + said.err
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("command", [[], ["show"], ["check"], ["ha", "status"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--otlp.headers=authorization=Bearer", "S3CR3T"],
+        ["--otlp.headers=authorization=Bearer", "-S3CR3T"],
+        ["--otlp.header=authorization=Bearer", "S3CR3T"],
+        ["--otlp.header", "authorization=Bearer", "S3CR3T"],
+    ],
+)
+def test_where_quotes_were_forgotten_it_is_said(
+    command: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*words, *command])
+    said = capsys.readouterr()
+    assert "S3CR3T" not in said.out + said.err
+    assert "put its value in quotes" in " ".join((said.out + said.err).split())
 
 
 def test_headers_from_flags_and_from_a_table(tmp_path: Path) -> None:
