@@ -4,7 +4,7 @@
 
     [[ha.check]]
     name = "shop"                 # label of vmguest_ha_check_healthy
-    type = "http"                 # http, tcp, command, systemd, file
+    type = "http"                 # one of TYPES
     url = "http://127.0.0.1:8080/health"
     interval = "10s"              # these four for every type, with these defaults
     timeout = "5s"
@@ -132,6 +132,8 @@ class CheckType:
     make: Callable[..., Probe]
     help: str
     keys: tuple[Key, ...]
+    clock: bool = False
+    """Whether ``make`` takes the clock that checks count their time by: of time in which the machine ran."""
 
 
 _TIMING = CheckTiming()
@@ -163,7 +165,7 @@ TYPES: tuple[CheckType, ...] = (
     CheckType("file", checks.file, "A file exists, and is being written to.", (
         Key("path", _text, "The file."),
         Key("max_age", _duration(1.0, 30 * 24 * _HOUR), "It was seen to change within this time.", "no limit"),
-    )),
+    ), clock=True),
 )  # fmt: skip
 
 _BY_NAME = {row.name: row for row in TYPES}
@@ -231,8 +233,7 @@ def _read_one(table: RawTable, problems: list[str], clock: RunningClock) -> Chec
         return None
     timing = CheckTiming(**{key.name: values[key.name] for key in COMMON if key.name in values})
     arguments = {key.name: values[key.name] for key in row.keys if key.name in values}
-    if row.make is checks.file:
-        # The machine may have stood still, and with it whoever writes to the file.
+    if row.clock:
         arguments["clock"] = clock
     probe = row.make(**arguments)
     return CheckRunner(values["name"], probe, timing, clock)

@@ -223,7 +223,8 @@ def file(
     """``path`` exists and, with ``max_age``, was seen to change within so many seconds.
 
     Judged by change over the steady clock: a wall clock that is set makes no file fresh or stale. Its age by that clock
-    counts at the first look alone, and there only in its favour.
+    counts at the first look alone, and there only in its favour. ``clock`` stands still with the machine, as does whoever
+    writes to the file.
     """
     return _File(Path(path), max_age, clock, wall)
 

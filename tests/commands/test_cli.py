@@ -550,6 +550,15 @@ class TestEveryProblemAtOnce:
         assert len(said) == 1
         assert alone in said[0]
 
+    @pytest.mark.parametrize("command", ["show", "check", "record x"])
+    def test_nor_from_a_flag_that_is_misspelt_behind_a_command(
+        self, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(f"{command} --sorce=simulated --simulated.scenario=steady".split())
+        said = capsys.readouterr().err
+        assert "--sorce" in said
+        assert "no effect" not in said
+
 
 class TestTwoDashes:
     """``--`` alone, as argparse has it: behind it there are words and no flags."""

@@ -36,6 +36,11 @@ def test_every_mistake_is_reported() -> None:
     assert line.command == ""
 
 
+def test_two_dashes_are_no_value_and_what_stands_behind_them_is_none_either() -> None:
+    line = flags.read(["--source", "--", "simulated"])
+    assert (line.broken, line.given) == (True, [])
+
+
 @pytest.mark.parametrize("argv", [["--source", "--log.level", "debug"], ["--source"]])
 def test_a_missing_value_is_named_with_what_was_expected(argv: list[str]) -> None:
     assert flags.read(argv).problems == [

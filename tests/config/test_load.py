@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,33 @@ def test_every_problem_of_every_source_is_reported_at_once(tmp_path: Path) -> No
 
 def test_an_outvoted_value_must_be_right_too() -> None:
     assert problems("--poll.interval=1s", VMGUEST_POLL_INTERVAL="7")
+
+
+def test_an_outvoted_value_that_is_wrong_leaves_the_one_that_counts_known() -> None:
+    """What follows from that one is told too."""
+    asked: list[set[str]] = []
+
+    def check(settings: Settings, environ: Mapping[str, str], unread: Collection[str]) -> list[str]:
+        del environ
+        asked.append({*unread})
+        return [f"of {settings.poll.interval:g}"]
+
+    line = flags.read(["--poll.interval=1s"])
+    with pytest.raises(ConfigError) as caught:
+        load(line.given, {"VMGUEST_POLL_INTERVAL": "7", "VMGUEST_LOG_LEVEL": "loud"}, check=check)
+    assert asked == [{"log.level"}]
+    assert "of 1" in caught.value.problems
+    found = problems("--source=simulated", "--replay.loop", VMGUEST_SOURCE="nonsense")
+    assert any(problem.startswith("--replay.loop has no effect") for problem in found)
+
+
+def test_of_a_long_value_of_the_file_the_beginning_is_enough(tmp_path: Path) -> None:
+    file = tmp_path / "vmguest.toml"
+    file.write_text(f'source = "{"x" * 5000}"\n')
+    (problem,) = problems(f"--config.file={file}")
+    told, _, expected = problem.removeprefix(f"{file}:1: source = ").partition(": expected ")
+    assert told == '"' + "x" * 199
+    assert expected
 
 
 def test_a_settings_file_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ max_age = "26h"
 
 def test_every_kind_is_read(tmp_path: Path) -> None:
     watches = read(ALL, tmp_path)
+    assert {*re.findall(r'type = "(.*)"', ALL)} == {row.name for row in check_types.TYPES}
     assert [runner.name for runner in watches] == ["shop", "one-status", "db", "ready", "unit", "backup"]
     assert watches[0]._state.timing == CheckTiming(5.0, 2.0, 2, 3)
     assert watches[2]._state.timing == CheckTiming()
@@ -107,15 +109,16 @@ def test_a_file_s_age_is_of_time_in_which_the_machine_ran(tmp_path: Path) -> Non
     assert runner._probe(1.0) is None
 
 
+KINDS = ", ".join(row.name for row in check_types.TYPES)
 HEAD = '[[ha.check]]\nname = "x"\ntype = "{}"\n'
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (HEAD.format("ping"), "3: type: expected one of http, tcp, command, systemd, file"),
-        ('[[ha.check]]\nname = "x"', "1: type: expected one of http, tcp, command, systemd, file"),
-        ('[[ha.check]]\ntype = ["tcp"]', "2: type: expected one of http, tcp, command, systemd, file"),
+        (HEAD.format("ping"), f"3: type: expected one of {KINDS}"),
+        ('[[ha.check]]\nname = "x"', f"1: type: expected one of {KINDS}"),
+        ('[[ha.check]]\ntype = ["tcp"]', f"2: type: expected one of {KINDS}"),
         (HEAD.format("systemd"), "1: unit: missing; a check of type 'systemd' needs it"),
         (
             '[[ha.check]]\ntype = "systemd"\nunit = "x"',

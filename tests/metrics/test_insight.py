@@ -53,6 +53,23 @@ def test_lost_time_is_in_seconds_and_of_memory_only_where_the_last_round_had_it(
     assert lost(measured=False) == of_cpu
 
 
+def test_lost_time_of_memory_goes_with_a_round_that_is_stale_though_polls_are_good() -> None:
+    simulated = Simulated("cpu-limit").run(300)
+    state, insight = simulated.poller.state, replace(simulated.insight, measured=True)
+    extended = state.extended
+    assert extended is not None
+
+    def causes(read: float) -> set[str]:
+        """With a round that was read at ``read``."""
+        then = replace(state, extended=replace(extended, read_monotonic=read))
+        found = families(insight, then, simulated.now)
+        return set(values(next(family for family in found if family.metric is catalogue.CPU_LOST)))
+
+    of_cpu = {"limit", "host", "undetermined"}
+    assert causes(simulated.now) == {*of_cpu, "memory"}
+    assert causes(simulated.now - 3600) == of_cpu
+
+
 def test_a_host_without_extended_statistics_has_no_memory_cause() -> None:
     lost = values(found(Simulated("older-host").run(60))["vmguest_cpu_lost_seconds_total"])
     assert set(lost) == {"limit", "host", "undetermined"}

@@ -88,6 +88,11 @@ def test_a_success_may_come_with_a_remark() -> None:
     )
 
 
+def test_fewer_points_than_none_are_no_partial_success() -> None:
+    """The field is an int64."""
+    assert judged(200, PROTOBUF, partial(-1, "odd")) == ExportResult(Outcome.SUCCESS, reason="odd")
+
+
 @pytest.mark.parametrize(
     ("body", "points"),
     [

@@ -71,6 +71,11 @@ def test_text_for_everybody_else(accept: str) -> None:
     assert choose(accept) == (TEXT, "text/plain; version=0.0.4; charset=utf-8")
 
 
+def test_a_version_of_text_that_is_not_ours_outweighs_nothing() -> None:
+    assert choose("text/plain;version=1.0.0, application/openmetrics-text;q=0.5")[0] is OPENMETRICS
+    assert choose("text/plain;version=0.0.4, application/openmetrics-text;q=0.5")[0] is TEXT
+
+
 def test_content_types_are_exact() -> None:
     assert choose(PROMETHEUS_2)[1] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
