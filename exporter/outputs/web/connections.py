@@ -74,6 +74,7 @@ def adjustments(scheme: str, connections: int) -> Adjustments:
     """Waitress's settings."""
     return Adjustments(
         ident=SERVER,
+        listen="*:0",  # not used, as the sockets are ours; its default is a name that would be looked up
         url_scheme=scheme,
         asyncore_use_poll=True,
         connection_limit=2 * connections + 64,  # never reached: Limits.crowd is there before

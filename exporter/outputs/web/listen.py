@@ -56,7 +56,9 @@ def _socket(host: str, port: int) -> socket.socket:
                     raise
         # IPv6 is switched off.
         return _server(("", port), socket.AF_INET)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # As bytes: a str is held against the tables of international names, 0.4 MiB, which short ASCII names need not be.
+    name = host.encode() if host.isascii() and len(host) < 64 else host
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # A name that stands for both is taken as IPv4, as Go's programs do: Prometheus configurations expect it.
     family, _, _, _, address = min(found, key=lambda info: info[0] is not socket.AF_INET)
     return _server(address, family)
