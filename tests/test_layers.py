@@ -68,7 +68,7 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking", "metrics", "interim"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
     "reading": VALUES
-    | {"files", "config", "session", "poller", "metrics", "insight", "outputs", "log", "machine"},
+    | {"files", "config", "session", "poller", "metrics", "insight", "outputs", "log", "machine", "interim"},
     "check": VALUES | {"files", "outputs"},
     "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "top": VALUES | {"insight", "outputs", "show"},

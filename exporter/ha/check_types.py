@@ -93,7 +93,7 @@ def _statuses(value: object) -> list[int]:
     numbers = [each for each in given if isinstance(each, int) and 200 <= each <= 599]
     if numbers and len(numbers) == len(given):
         return numbers
-    raise ValueError("expected a status such as 200, or a list of them")
+    raise ValueError("expected a status such as 200, or a list of them; 200 to 599")
 
 
 def _pattern(value: object) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from exporter import files
 from exporter.errors import ConfigError, passing
+from exporter.interim import FinalResponse
 from exporter.machine.system import HERE
 from exporter.outputs.api import FORMAT, PATH, SHAPE, Document
 from exporter.outputs.prometheus import Format
@@ -104,6 +105,7 @@ class ExporterClient:
 
     def _get(self, path: str, accept: str) -> bytes:
         connection = self._connect()
+        connection.response_class = FinalResponse
         try:
             connection.request("GET", self._prefix + path, headers={"Accept": accept, **self._headers})
             response = connection.getresponse()

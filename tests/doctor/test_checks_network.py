@@ -136,6 +136,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.seen.append((self.path, dict(self.headers)))
+        # As a receiver may: RFC 9110, 15.2.
+        self.send_response_only(103)
+        self.end_headers()
         self.send_response(self.status)
         self.send_header("Content-Length", "0")
         self.end_headers()

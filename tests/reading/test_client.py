@@ -33,6 +33,9 @@ class Exporter(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers["Authorization"]))
         status, body = self.answers.get(self.path, (404, b""))
+        # As something in between may: RFC 9110, 15.2.
+        self.send_response_only(103)
+        self.end_headers()
         self.send_response(status)
         self.send_header("Location", "http://127.0.0.1:1/")
         self.send_header("Content-Length", str(len(body)))
