@@ -124,9 +124,7 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     row = _BY_NAME.get((word, value.name))
     if row is not None:
         # In a unit or of a type that does not fit it is left out: under a name by rule nobody would look for it.
-        units = value.units or row.units
-        fits = _fits(row, units) and _goes_with(row, value.type)
-        return _known(row, value.value, units, labels) if fits else None
+        return _known(row, value.value, value.units or row.units, labels) if _fits(row, value) else None
     if not value.type or word == "session":
         return None
     metric = _by_rule(word, value.name, value.type, value.units)
@@ -143,15 +141,21 @@ def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     return Mapped(metric, labels, scaled, step=_scaled(1, value.units))
 
 
-def _fits(row: ExtendedStatistic, units: str) -> bool:
-    """Whether the host's unit is of the row's dimension; what is merely counted may have any other word."""
-    return _SCALES[units][0] is row.metric.unit if units in _SCALES else row.metric.unit is Unit.CPUS
+def contradicts(word: str, value: ExtendedValue) -> bool:
+    """Whether the host states a unit or a type that is not the one of its row in the catalogue."""
+    row = _BY_NAME.get((word, value.name))
+    return row is not None and not _fits(row, value)
 
 
-def _goes_with(row: ExtendedStatistic, type_: str) -> bool:
-    """Whether the host's type, where it states one that is known, does not contradict the row: a level is no counter."""
-    return (type_ not in ("static", "instant", "accumulate")) or (
-        (type_ == "accumulate") == (row.metric.kind is Kind.COUNTER)
+def _fits(row: ExtendedStatistic, value: ExtendedValue) -> bool:
+    """Whether the unit is of the row's dimension (what is merely counted may have any other word), and the type, where it is
+    one that is known, is no contradiction: a level is no counter.
+    """
+    units = value.units or row.units
+    unit = _SCALES[units][0] if units in _SCALES else Unit.CPUS
+    known_type = value.type in ("static", "instant", "accumulate")
+    return unit is row.metric.unit and (
+        not known_type or (value.type == "accumulate") == (row.metric.kind is Kind.COUNTER)
     )
 
 

@@ -8,7 +8,8 @@ is settled when a session is first seen to have it, and the rest is left out and
   one that has it stays away its series pauses. Nothing takes over: of a counter that would be a fall, and coming back another;
   and a gauge that tells of two things by turns is no better.
 - A factor that was only assumed, since the reply had no unit, must be the one that the host stated. Where the host contradicts
-  what was assumed, all that was shown may be false, and the series ends.
+  what was assumed, all that was shown may be false, and the series ends. It does so too by a unit or type that is left out
+  itself: from then on nothing is assumed of that statistic.
 - Two units that the host stated are both right. A counter that is behind by less than one of the coarser of them did not fall.
 
 What counts on the host goes on when the VM's counters begin anew under the same session id: a gate lasts as long as the id.
@@ -28,6 +29,7 @@ from exporter.catalogue.extended_names import (
     MAX_UNKNOWN,
     Mapped,
     category,
+    contradicts,
     fact,
     known,
     map_value,
@@ -64,6 +66,9 @@ class _Read:
     unit: float
     """The step of the unit that the host stated last, whether that reading was taken or not; or that was assumed."""
     stated: bool
+    """Whether the host has stated a unit that fits."""
+    typed: bool
+    """The same of its type."""
     refuted: bool = False
     """Whether the host stated another one after it was assumed."""
 
@@ -87,6 +92,8 @@ class Gate:
         """Label of the host's facts -> the host's name of it."""
         self._read: dict[tuple[str, str], _Read] = {}
         """By group and name."""
+        self._contradicted: set[tuple[str, str]] = set()
+        """Those of which the host stated a unit or type that can't be: nothing is assumed of them any more."""
         self._said: set[str] = set()
         self.begin()
 
@@ -123,6 +130,8 @@ class Gate:
         facts: dict[str, str] = {}
         for value in values:
             row = known(word, value.name)
+            if row and contradicts(word, value):
+                self._contradict((group, value.name))
             if len(found) >= MAX_STATISTICS:
                 dropped += 1
             elif isinstance(value.value, str):
@@ -172,22 +181,35 @@ class Gate:
     def _is_source(self, group: str, value: ExtendedValue, mapped: Mapped, first: Mapping[str, str]) -> bool:
         """Whether this is what its series is made of, in a unit that does not bend it."""
         metric, place = mapped.metric, (group, value.name)
+        if place in self._contradicted and not (value.units and value.type):
+            return False
         read = self._read.get(place)
         if read is None:
             for name in _names(metric):
                 settled = self._metrics.get(name)
                 if settled != metric and (settled or (not mapped.row and first[name] != value.name)):
                     return False
-            if len(self._read) >= MAX_SERIES:
+            if max(len(self._read), len(self._contradicted)) >= MAX_SERIES:
                 self._say(f"more than {MAX_SERIES} series in one session")
                 return False
             self._metrics |= dict.fromkeys(_names(metric), metric)
-            self._read[place] = _Read(metric, mapped.value, mapped.step, mapped.step, bool(value.units))
+            self._read[place] = _Read(
+                metric, mapped.value, mapped.step, mapped.step, bool(value.units), bool(value.type)
+            )
             return True
+        read.typed |= bool(value.type)
         if read.metric != metric or not _goes_on(read, bool(value.units), mapped):
             return False
         read.step, read.value = mapped.step, mapped.value
         return True
+
+    def _contradict(self, place: tuple[str, str]) -> None:
+        read = self._read.get(place)
+        if read is not None and not (read.stated and read.typed):
+            read.refuted = True
+        if read is not None or len(self._contradicted) < MAX_SERIES:
+            # Where no more are remembered no further statistic is taken either.
+            self._contradicted.add(place)
 
     def _say(self, what: str) -> None:
         if what not in self._said:
@@ -203,7 +225,7 @@ def _names(metric: Metric) -> tuple[str, str]:
 def _goes_on(read: _Read, stated: bool, mapped: Mapped) -> bool:
     """Whether a reading goes on where ``read`` was. What it says of the unit is remembered."""
     if stated and not read.stated:
-        read.refuted = read.unit != mapped.step
+        read.refuted |= read.unit != mapped.step
         read.stated = True
     if read.refuted or (not stated and read.unit != mapped.step):
         return False

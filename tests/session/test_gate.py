@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -170,6 +171,77 @@ def test_what_was_assumed_and_is_contradicted_ends(one: Gate) -> None:
     assert taken(one, "resources", contention(9_003_000_000, "ns")) == ([], 1)
     one.belongs_to(2)
     assert taken(one, "resources", contention(5, "ns")) == ([5], 0)
+
+
+COUNTER, GAUGE = ("guest.mem.swapIn", "accumulate", "KB"), ("vm.numa.local", "instant", "KB")
+
+
+@pytest.mark.parametrize(("name", "type_", "units"), [COUNTER, GAUGE])
+@pytest.mark.parametrize("odd", ["pages", "us", "another type"])
+class TestAContradictionThatIsLeftOutItself:
+    """Pages taken for KB, or a level for a counter: what is bare after that may be the same."""
+
+    @pytest.fixture
+    def bare(self, name: str) -> ExtendedValue:
+        return ExtendedValue(name, 200)
+
+    @pytest.fixture
+    def whole(self, name: str, type_: str, units: str) -> ExtendedValue:
+        return ExtendedValue(name, 300, type_, units)
+
+    @pytest.fixture
+    def unfit(self, name: str, type_: str, units: str, odd: str) -> ExtendedValue:
+        if odd == "another type":
+            return ExtendedValue(name, 100, {"accumulate": "instant", "instant": "accumulate"}[type_], units)
+        return ExtendedValue(name, 100, type_, odd)
+
+    def test_nothing_is_assumed_after_it(
+        self, one: Gate, bare: ExtendedValue, whole: ExtendedValue, unfit: ExtendedValue
+    ) -> None:
+        assert taken(one, "resources", unfit) == ([], 1)
+        for partly in (bare, replace(bare, type=whole.type), replace(bare, units=whole.units)):
+            assert taken(one, "resources", partly) == ([], 1)
+        # What the host states needs no assumption.
+        assert taken(one, "resources", whole) == ([300], 0)
+        assert taken(one, "resources", replace(bare, value=400)) == ([], 1)
+        one.belongs_to(2)
+        assert taken(one, "resources", bare) == ([200], 0)
+
+    @pytest.mark.parametrize("partly", ["", "type", "units"])
+    def test_what_was_assumed_before_it_ends(
+        self, one: Gate, bare: ExtendedValue, whole: ExtendedValue, unfit: ExtendedValue, partly: str
+    ) -> None:
+        shown = replace(
+            bare,
+            type=whole.type if partly == "type" else "",
+            units=whole.units if partly == "units" else "",
+        )
+        assert taken(one, "resources", shown) == ([200], 0)
+        assert taken(one, "resources", unfit) == ([], 1)
+        assert taken(one, "resources", whole) == ([], 1)
+        assert taken(one, "resources", replace(bare, value=400)) == ([], 1)
+
+    def test_what_was_stated_before_it_goes_on_where_it_is_stated(
+        self, one: Gate, bare: ExtendedValue, whole: ExtendedValue, unfit: ExtendedValue
+    ) -> None:
+        assert taken(one, "resources", bare) == ([200], 0)
+        assert taken(one, "resources", whole) == ([300], 0)
+        assert taken(one, "resources", unfit) == ([], 1)
+        assert taken(one, "resources", replace(bare, value=400)) == ([], 1)
+        assert taken(one, "resources", replace(whole, value=500)) == ([500], 0)
+
+
+def test_contradictions_are_bounded_and_beyond_them_nothing_new_is_taken(
+    one: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "MAX_SERIES", 3)
+    cards = [f"vnet 00:50:56:00:00:0{number}" for number in range(5)]
+    bare = ExtendedValue("size.rx", 5)
+    assert taken(one, cards[0], bare) == ([5], 0)
+    for card in cards:
+        assert taken(one, card, replace(bare, type="instant")) == ([], 1)
+    for card in cards:
+        assert taken(one, card, bare) == ([], 1)
 
 
 def test_series_of_a_session_are_bounded_and_that_is_said_once(
