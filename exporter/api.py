@@ -193,7 +193,7 @@ class Collector(VMGuestCollector, _Closing):
         try:
             POLL_INTERVAL.bounded(interval)
         except ValueError:
-            raise ConfigError(f"interval={interval}: expected {POLL_INTERVAL.expects}, in seconds") from None
+            raise ConfigError(f"interval={interval!r}: expected {POLL_INTERVAL.expects} in seconds") from None
         host = _host(source, socket=socket, library=library, scenario=scenario, file=file)
         observer = Observer(host.guest)
         self._poller = Poller(

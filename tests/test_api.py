@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -86,8 +87,10 @@ def test_a_reading_is_a_mapping() -> None:
     assert reading.get("no.such") is None
 
 
-@pytest.mark.parametrize("interval", [0, -1, 1e-9, 0.099, 3600.1, float("inf"), float("nan")])
-def test_an_interval_out_of_the_command_lines_bounds_is_refused(interval: float) -> None:
+@pytest.mark.parametrize(
+    "interval", [0, -1, 1e-9, 0.099, 3600.1, float("inf"), float("nan"), "5", True, None]
+)
+def test_an_interval_out_of_the_command_lines_bounds_is_refused(interval: Any) -> None:
     with pytest.raises(api.ConfigError, match=r"interval=.*between 100ms and 1h"):
         api.Collector("simulated", interval=interval)
 

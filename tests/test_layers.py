@@ -68,7 +68,19 @@ RULES: dict[str, frozenset[str]] = {
     | {"ha", "outputs", "masking", "metrics", "interim"},
     # Where the commands for people look, with the parts that the exporter consists of; and what they make of it.
     "reading": VALUES
-    | {"files", "config", "session", "poller", "metrics", "insight", "outputs", "log", "machine", "interim"},
+    | {
+        "files",
+        "config",
+        "session",
+        "poller",
+        "metrics",
+        "insight",
+        "outputs",
+        "log",
+        "machine",
+        "interim",
+        "urls",
+    },
     "check": VALUES | {"files", "outputs"},
     "report": VALUES | {"insight", "markdown", "outputs", "show"},
     "top": VALUES | {"insight", "outputs", "show"},

@@ -111,7 +111,7 @@ class OwnParser(HelpfulParser):
         """As argparse does; words too many are noted, and the others are there all the same."""
         found, more = self.parse_known_args(args, namespace)
         if words := [word for word in more if word != "--"]:
-            self._mistake(f"unrecognized arguments: {' '.join(words)}")
+            self._mistake(f"unrecognized arguments: {' '.join(word or repr(word) for word in words)}")
         return found
 
     def _without_end(self, words: list[str]) -> list[str]:

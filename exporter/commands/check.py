@@ -22,10 +22,11 @@ from exporter.check.ranges import Range, parse
 from exporter.check.results import State, Summary, judge
 from exporter.config import Settings
 from exporter.config.given import did_you_mean
-from exporter.errors import ConfigError, VMGuestError
+from exporter.errors import ConfigError, Problems, VMGuestError
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import open_reading, quiet
+from exporter.reading.where import wrong_settings as wrong_place
 
 EXAMPLES = """\
 examples:
@@ -138,6 +139,15 @@ def contradictions(args: Namespace) -> list[str]:
             for name in given
             if name not in args.only
         ]
+    return found
+
+
+def wrong_settings(args: Namespace | None, *_others: object) -> list[str]:
+    """What else is wrong with the place, and with the profile."""
+    found = Problems(wrong_place(args))
+    if args is not None and args.profile is not None:
+        with found.gather():
+            contract.load(args.profile)
     return found
 
 

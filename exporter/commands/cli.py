@@ -13,7 +13,7 @@ import errno
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
@@ -176,11 +176,18 @@ def _tell(command: Command, line: flags.CommandLine, own: _Own, *, alone: bool) 
     return _misused(command, line.rest, "; ".join((*own.mistakes.words, *told)))
 
 
-def _check_of(command: Command, module: ModuleType, args: Namespace | None) -> PartsCheck | None:
-    """What the parts that the command consists of find wrong with their settings, or the command's own module."""
+def _check_of(command: Command, module: ModuleType, args: Namespace | None) -> PartsCheck:
+    """What the parts that the command consists of find wrong with their settings, and the command's own module."""
+    checks: list[PartsCheck] = []
     if command.reads:
-        return partial(app.wrong_settings, parts=app.PARTS[:1])
-    return partial(module.wrong_settings, args) if hasattr(module, "wrong_settings") else None
+        checks.append(partial(app.wrong_settings, parts=app.PARTS[:1]))
+    if hasattr(module, "wrong_settings"):
+        checks.append(partial(module.wrong_settings, args))
+
+    def found(settings: Settings, environ: Mapping[str, str], unread: Collection[str]) -> list[str]:
+        return [each for check in checks for each in check(settings, environ, unread)]
+
+    return found
 
 
 def _misused(command: Command, words: Sequence[str], why: str) -> int:

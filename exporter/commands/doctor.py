@@ -8,11 +8,10 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.doctor import report
-from exporter.doctor.bundle import BundleContents, write
+from exporter.doctor.bundle import EXISTS, BundleContents, write
 from exporter.doctor.examine import examine, weigh
 from exporter.doctor.rows import choose
 from exporter.doctor.world import World
@@ -22,11 +21,12 @@ SOURCES = ("guestrpc", "library")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    parser.usage = "%(prog)s [OPTION ...] [SETTING ...]"
     parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
     parser.add_argument(
         "--bundle",
         metavar="FILE",
-        type=Path,
+        type=argument.file,
         help="write what a maintainer needs to help into FILE (.tar.gz), after showing what that is",
     )
     parser.add_argument(
@@ -63,8 +63,11 @@ def run(
 
 
 def contradictions(args: Namespace) -> list[str]:
-    """Arguments that can't be together."""
-    return ["--unmasked has no effect without --bundle=FILE"] if args.unmasked and args.bundle is None else []
+    """Arguments that can't be together, and a bundle that can't be written."""
+    if args.bundle is None:
+        return ["--unmasked has no effect without --bundle=FILE"] if args.unmasked else []
+    why = argument.uncreatable(args.bundle, EXISTS)
+    return [f"--bundle={args.bundle}: {why}"] if why else []
 
 
 def _report(args: Namespace, world: World, source: str, environ: Mapping[str, str]) -> int:

@@ -56,6 +56,14 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
 
 
+_USAGE = {
+    "enable": "[--unattended] ",
+    "disable": "[--for DURATION] ",
+    "post-app-state": f"{'|'.join(state.value for state in AppState)} [--yes] ",
+}
+"""What a call takes, for the line of its usage."""
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     rows = "\n".join(f"  {status}  {meaning}  [{theirs}]" for status, meaning, theirs in STATUSES)
     parser.epilog = f"exit status, and in brackets that of VMware's vmware-appmonitor:\n{rows}\n"
@@ -84,6 +92,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     post = calls.add_parser("post-app-state", help="need-reset makes vSphere HA reset this machine now")
     post.add_argument("state", choices=[state.value for state in AppState])
     post.add_argument("--yes", action="store_true", help="need-reset without asking")
+    parser.usage = "%(prog)s CALL [OPTION ...] [SETTING ...]"
+    for name, call in calls.choices.items():
+        call.usage = f"%(prog)s {_USAGE.get(name, '')}[SETTING ...]"
 
 
 def run(

@@ -137,6 +137,8 @@ def whole(*, commands: bool = False, files: object = None, system: System = HERE
         below = places.add_parser(command.name, help=told, description=told)
         if commands and command is not SERVE:
             import_module(command.module).add_arguments(below)
+        elif command is SERVE:
+            below.usage = "%(prog)s [SETTING ...]"
         if files is not None and command.settings:
             _describe_settings(below, files, system)
     others = parser.add_argument_group("Others")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.config.values import Duration
 from exporter.errors import ConfigError, NoDeviceError, RefusedError, VMGuestError
 from exporter.machine import guest
@@ -27,12 +27,15 @@ _EXISTS = "exists; a recording never replaces a file"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist yet")
+    parser.usage = "%(prog)s FILE [OPTION ...] [SETTING ...]"
+    parser.add_argument(
+        "file", metavar="FILE", type=argument.file, help="file to write; it must not exist yet"
+    )
     parser.add_argument(
         "--for",
         metavar="DURATION",
         dest="seconds",
-        type=_duration,
+        type=argument.duration(_FOR),
         default="10m",
         help="default: %(default)s",
     )
@@ -107,14 +110,9 @@ def run(
 
 def contradictions(args: Namespace) -> list[str]:
     """Why the file can't be written, as far as one can tell beforehand."""
-    file: Path = args.file
-    try:
-        file.lstat()
-    except FileNotFoundError:
-        return [] if file.parent.is_dir() else [f"{file}: there is no folder {file.parent}"]
-    except OSError as error:
-        return [f"{file}: {error.strerror}"]
-    return [f"{file}: {_EXISTS}"]
+    file: Path | None = args.file
+    why = "" if file is None else argument.uncreatable(file, _EXISTS)
+    return [f"{file}: {why}"] if why else []
 
 
 def wrong_settings(
@@ -126,13 +124,6 @@ def wrong_settings(
     return [
         f"--source={settings.source} has no raw replies to record: they come over GuestRPC, leave --source out"
     ]
-
-
-def _duration(text: str) -> float:
-    try:
-        return _FOR.parse(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: expected {_FOR.expects}; {error}") from error
 
 
 @dataclass

@@ -10,12 +10,11 @@ import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from exporter import catalogue
 from exporter.catalogue import EXTENDED, STATISTICS, Metric
 from exporter.commands.parser import PROGRAM
-from exporter.config import CHAPTERS, chapter
+from exporter.config import CHAPTERS, argument, chapter
 from exporter.config.options import Option
 from exporter.config.settings import need
 from exporter.config.values import Switch
@@ -35,14 +34,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--write",
         metavar="FILE",
         nargs="+",
-        type=Path,
+        type=argument.file,
         help="replace the tables between the markers of each FILE",
     )
     choice.add_argument(
         "--check",
         metavar="FILE",
         nargs="+",
-        type=Path,
+        type=argument.file,
         help="exit with 1 where a table of a FILE is not current",
     )
 

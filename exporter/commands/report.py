@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter.commands.doctor import source_of
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.doctor.examine import examine, weigh
 from exporter.doctor.rows import choose
 from exporter.doctor.world import World
@@ -22,6 +21,7 @@ from exporter.reading.host import recorded
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import open_reading, quiet
+from exporter.reading.where import wrong_settings as wrong_place
 from exporter.report import html, markdown
 from exporter.report.content import FindingWords, build
 from exporter.report.model import Report
@@ -41,15 +41,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "recording", nargs="?", metavar="RECORDING", help="of `vmguest-exporter record`, in place of a host"
     )
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
+    parser.add_argument("-o", "--output", metavar="FILE", type=argument.file, help="default: standard output")
     parser.add_argument(
         "--format", metavar="FORMAT", choices=(*FORMATS,), default="html", help=" or ".join(FORMATS)
     )
     parser.add_argument(
         "--unmasked", action="store_true", help="with the VM's name, MAC and IP addresses and uuids"
     )
-    parser.add_argument("--vcpus", metavar="N", type=_positive, help="where a recording does not say")
-    parser.add_argument("--memory", metavar="GIB", type=_positive, help="the same")
+    parser.add_argument("--vcpus", metavar="N", type=argument.positive, help="where a recording does not say")
+    parser.add_argument("--memory", metavar="GIB", type=argument.positive, help="the same")
     add_place(parser)
 
 
@@ -101,7 +101,14 @@ def contradictions(args: Namespace) -> list[str]:
     found = place_contradictions(args) if args.recording is None else []
     if args.recording is None and (args.vcpus or args.memory):
         found.append("--vcpus and --memory are for a recording; a host's guest tells them itself")
+    if args.output is not None and (why := argument.unwritable(args.output)):
+        found.append(f"--output={args.output}: {why}")
     return found
+
+
+def wrong_settings(args: Namespace | None, *_others: object) -> list[str]:
+    """What else is wrong with the place."""
+    return wrong_place(args) if args is not None and args.recording is None else []
 
 
 def _reading(args: Namespace, settings: Settings) -> Place:
@@ -129,9 +136,3 @@ def _findings(settings: Settings, environ: Mapping[str, str]) -> tuple[FindingWo
         )
         for each in found
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r}: expected a whole number above 0")
-    return int(text)

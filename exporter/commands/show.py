@@ -9,9 +9,8 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.errors import ConfigError, VMGuestError
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format
 from exporter.reading.base import NoAnswer, Place
@@ -19,6 +18,7 @@ from exporter.reading.host import silence
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import duration, open_reading, quiet
+from exporter.reading.where import wrong_settings as wrong_place
 from exporter.show import tables, textfile
 
 FORMATS = ("table", "json", "prometheus", "openmetrics")
@@ -30,6 +30,8 @@ examples:
   vmguest-exporter show --watch=5s
   vmguest-exporter show --from=host --for=10s --format=json
   vmguest-exporter show metrics --output=/var/lib/node_exporter/vmguest.prom"""
+
+wrong_settings = wrong_place
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -56,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        type=Path,
+        type=argument.file,
         help="of metrics: replace FILE, for node_exporter",
     )
     add_place(parser, "2s")
@@ -95,6 +97,8 @@ def contradictions(args: Namespace) -> list[str]:
     metrics = args.what == "metrics"
     if args.output is not None and args.what == "reading":
         found.append("--output goes with metrics: vmguest-exporter show metrics --output=FILE")
+    if args.output is not None and (why := argument.unwritable(args.output)):
+        found.append(f"--output={args.output}: {why}")
     if metrics and args.format in {"table", "json"}:
         found.append(f"--format={args.format} has no effect on metrics; leave it out, or leave metrics out")
     if args.raw and (metrics or args.format in {"prometheus", "openmetrics"}):

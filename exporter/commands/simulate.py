@@ -50,6 +50,7 @@ settings such as --otlp.endpoint, --no-extended or --expose-identity hold for th
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    parser.usage = "%(prog)s --socket PATH | --fleet N [OPTION ...] [SETTING ...]"
     parser.epilog, parser.formatter_class = _EPILOG, RawDescriptionHelpFormatter
     parser.add_argument(
         "--socket",

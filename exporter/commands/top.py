@@ -6,11 +6,11 @@ import os
 import shutil
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.errors import ConfigError
 from exporter.machine.extras import how_to_get
 from exporter.outputs.api import Document
@@ -19,6 +19,7 @@ from exporter.reading.host import HostReading
 from exporter.reading.where import add_arguments as add_place
 from exporter.reading.where import contradictions as place_contradictions
 from exporter.reading.where import duration, open_reading, quiet
+from exporter.reading.where import wrong_settings as wrong_place
 from exporter.top import batch
 from exporter.top.frame import Frame
 
@@ -32,6 +33,8 @@ examples:
   vmguest-exporter top --source=simulated --simulated.scenario=swapping
   vmguest-exporter top --batch --iterations=60 > hour.csv"""
 
+wrong_settings = wrong_place
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [OPTION ...] [SETTING ...]"
@@ -39,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--interval", metavar="DURATION", type=duration, default="2s", help="default: %(default)s"
     )
-    parser.add_argument("--iterations", metavar="N", type=_count, help="end after N readings")
+    parser.add_argument("--iterations", metavar="N", type=argument.positive, help="end after N readings")
     parser.add_argument("--batch", action="store_true", help="CSV on standard output")
     add_place(parser, None)
 
@@ -116,9 +119,3 @@ def _patient(reading: Place, rates: float = 0.0) -> Callable[[], Document]:
         return document
 
     return read
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r}: expected a whole number above 0")
-    return int(text)

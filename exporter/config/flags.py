@@ -151,7 +151,7 @@ class _Reader:
                 line.problems.append(self._no_flag(word, line))
             elif flag and "=" not in flag and word not in self.commands:
                 flag = ""  # Most likely the value of the flag that isn't known.
-            elif line.command or HIDDEN in word:
+            elif line.command or HIDDEN in word or not word:
                 lost = not line.command
                 line.problems.append(self._stray(word, line))
             elif lost:
@@ -173,6 +173,8 @@ class _Reader:
     def _stray(self, word: str, line: CommandLine) -> str:
         if word == HIDDEN and self.after:
             return self._in_quotes("command")
+        if not word:
+            return "'': an empty word; leave it out"
         return f"{word}: " + (f"{line.command} takes settings only" if line.command else "no such command")
 
     def _in_quotes(self, what: str) -> str:

@@ -110,8 +110,10 @@ class Duration(ValueKind):
             round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)), 6)
         )
 
-    def bounded(self, seconds: float) -> float:
+    def bounded(self, seconds: object) -> float:
         """``seconds`` themselves; ValueError where they are out of bounds, or no number."""
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise ValueError("it is no number")  # noqa: TRY004  as everywhere here
         if not self._minimum <= seconds <= self._maximum:
             raise ValueError(self._reason)
         return seconds

@@ -30,6 +30,7 @@ from exporter.session.wire import Channel, WireSource
 
 UNIT = "vmguest-exporter"
 """Name of the service whose log is taken: systemd's unit, or what WinSW runs on Windows."""
+EXISTS = "exists; a bundle never replaces a file"
 LOG_LINES = 200
 PACKAGES = (
     "prometheus-client",
@@ -196,7 +197,7 @@ def write(
                 entry.size = len(each.content)
                 archive.addfile(entry, io.BytesIO(each.content))
     except FileExistsError as error:
-        raise ConfigError(f"--bundle={path}: exists; a bundle never replaces a file") from error
+        raise ConfigError(f"--bundle={path}: {EXISTS}") from error
     except OSError as error:
         raise ConfigError(f"--bundle={path}: {error.strerror}") from error
     show(f"{path} is written")

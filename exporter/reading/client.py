@@ -24,6 +24,7 @@ from exporter.machine.system import HERE
 from exporter.outputs.api import FORMAT, PATH, SHAPE, Document
 from exporter.outputs.prometheus import Format
 from exporter.reading.base import NoAnswer
+from exporter.urls import without_secrets
 
 TIMEOUT = 5.0
 """Seconds for each step of one request."""
@@ -150,14 +151,17 @@ def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | No
     Raises:
         ConfigError: something can't be used.
     """
-    parts = urlsplit(url)
+    shown = without_secrets(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"--url={url}: {error}") from error
+    except ValueError as error:  # What stands in the port's place may be a password.
+        raise ConfigError(
+            "--url: expected http://HOST:PORT or https://HOST:PORT, with a port up to 65535"
+        ) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise ConfigError(
-            f"--url={url}: expected http://HOST:PORT or https://HOST:PORT; a name and password go into --user and"
+            f"--url={shown}: expected http://HOST:PORT or https://HOST:PORT; a name and password go into --user and"
             " --password-file"
         )
     if ca is not None and parts.scheme != "https":
@@ -183,7 +187,7 @@ def at_url(url: str, user: str | None, password_file: Path | None, ca: Path | No
         connect = lambda: http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)  # noqa: E731
     else:
         connect = lambda: http.client.HTTPConnection(host, port, timeout=TIMEOUT)  # noqa: E731
-    return ExporterClient(f"the exporter at {url}", connect, prefix=prefix, login=login)
+    return ExporterClient(f"the exporter at {shown}", connect, prefix=prefix, login=login)
 
 
 def _why(error: Exception) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from exporter import log
-from exporter.config import Settings
+from exporter.config import Settings, argument
 from exporter.config.values import Duration
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Problems
 from exporter.machine.system import HERE, UNIX_SOCKETS
 from exporter.reading.base import NoAnswer, Place
 from exporter.reading.client import at_socket, at_url
@@ -19,15 +19,9 @@ SOCKET = "/run/vmguest-exporter/api.sock"
 """Where the unit's exporter answers."""
 UNIT = Path("/etc/systemd/system/multi-user.target.wants/vmguest-exporter.service")
 """There while the unit is enabled."""
-_SPAN = Duration(0.1, 3600.0)
 
-
-def duration(text: str) -> float:
-    """A length of time, for argparse."""
-    try:
-        return _SPAN.parse(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: expected {_SPAN.expects}; {error}") from error
+duration = argument.duration(Duration(0.1, 3600.0))
+"""A length of time, for argparse."""
 
 
 def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
@@ -52,9 +46,12 @@ def add_arguments(parser: ArgumentParser, seconds: str | None = "10s") -> None:
     parser.add_argument("--url", help="another exporter; also --user, --password-file, --ca")
     for action in (
         parser.add_argument("--user", metavar="NAME", help="login at --url"),
-        parser.add_argument("--password-file", metavar="FILE", type=_file, help="password at --url"),
+        parser.add_argument("--password-file", metavar="FILE", type=argument.file, help="password at --url"),
         parser.add_argument(
-            "--ca", metavar="FILE", type=_file, help="certificates (PEM) that --url is checked against"
+            "--ca",
+            metavar="FILE",
+            type=argument.file,
+            help="certificates (PEM) that --url is checked against",
         ),
     ):
         vars(action)["aside"] = True
@@ -110,10 +107,15 @@ def contradictions(args: Namespace) -> list[str]:
     return found
 
 
-def _file(text: str) -> Path:
-    if not text:
-        raise ArgumentTypeError("a path has at least one character")
-    return Path(text)
+def wrong_settings(
+    args: Namespace | None, _settings: object = None, _environ: object = None, _unread: object = ()
+) -> list[str]:
+    """What is wrong with ``--url`` and its like, and would be found by whoever opens it."""
+    found = Problems()
+    if args is not None and args.url is not None and args.place != "host":
+        with found.gather():
+            at_url(args.url, args.user, args.password_file, args.ca)
+    return found
 
 
 def _exporter(args: Namespace, settings: Settings, unit: Path) -> Place | None:

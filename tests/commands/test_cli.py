@@ -428,6 +428,61 @@ def test_standard_output_that_was_closed_before_is_no_mistake(words: tuple[str, 
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("line", ["doctor --bundle=", "record", "report --output=", "show metrics --output=", "reference --check="])  # fmt: skip
+def test_an_empty_name_is_no_file(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = line.split() if "=" in line else [line, ""]
+    assert cli.main(words) == 2
+    assert "a path has at least one character" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[""], ["serve", ""], ["", "doctor"], ["doctor", ""], ["--source=simulated", ""]])  # fmt: skip
+def test_an_empty_word_starts_nothing(
+    words: list[str], served: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ``"$OPTIONS"`` of a shell gives one."""
+    assert cli.main(words) == 2
+    assert served == []
+    assert "''" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "end"),
+    [
+        ("record x --for=0s", "expected a duration between 1s and 7d"),
+        ("top --interval=5ms", "expected a duration between 100ms and 1h"),
+        ("show --for=1", "it needs a unit: 1s"),
+    ],
+)
+def test_a_duration_is_refused_with_a_reason_where_there_is_one(
+    line: str, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    assert f"{end}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [each for each in parser.available() if each.settings and each is not parser.SERVE])  # fmt: skip
+def test_the_usage_of_a_command_that_takes_settings_says_so(command: parser.Command) -> None:
+    assert parser.of(command).format_usage().endswith("[SETTING ...]\n")
+
+
+def test_so_does_that_of_each_single_call(capsys: pytest.CaptureFixture[str]) -> None:
+    for call in ("enable", "disable", "status", "post-app-state"):
+        assert cli.main(["ha", call, "--help"]) == 0
+        assert "[SETTING ...]\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:S3CR3T@h", "http://u:S3CR3T", "http://[u:S3CR3T@h", "http://u:S3CR3T@h?k"]
+)
+def test_a_password_in_the_url_of_an_exporter_is_not_repeated(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["show", f"--url={url}"]) == 2
+    said = capsys.readouterr().err
+    assert "--url" in said
+    assert "S3CR3T" not in said
+
+
 class TestEveryProblemAtOnce:
     """Whichever stage finds it: reading the words, the values, what they mean together, or the part concerned."""
 
@@ -479,6 +534,13 @@ class TestEveryProblemAtOnce:
             ("reference --nonsense --poll.interval=9x", ["--nonsense:", "--poll.interval has no effect on reference"]),
             ("ha --nonsense status --poll.interval=9x", ["--nonsense:", "--poll.interval=9x:"]),
             ("ha disable --nonsense --poll.interval=9x --for=x", ["--nonsense:", "--poll.interval=9x:", "--for=x:"]),
+            ("ha enabel --nonsense", ["--nonsense:", "did you mean enable?"]),
+            ("ha dry-run --nonsense --sorce=auto", ["--nonsense:", "--sorce: no such flag; did you mean --source?", "invalid choice: 'dry-run'"]),
+            ("ha dry-run --unattended", ["invalid choice: 'dry-run'"]),
+            ("show --url=ftp://x --nonsense", ["--nonsense:", "--url=ftp://x:"]),
+            ("report --url=ftp://x --poll.interval=9x --output=/no/such/x", ["--url=ftp://x:", "--poll.interval=9x:", "--output=/no/such/x: there is no folder"]),
+            ("doctor --bundle=/no/such/x --poll.interval=9x", ["--bundle=/no/such/x: there is no folder", "--poll.interval=9x:"]),
+            ("doctor --bundle=/ --nonsense", ["--bundle=/: exists; a bundle never replaces a file", "--nonsense:"]),
             ("doctor --unmasked --poll.interval=9x", ["--unmasked has no effect", "--poll.interval=9x:"]),
         ],
     )  # fmt: skip
@@ -499,6 +561,13 @@ class TestEveryProblemAtOnce:
         assert cli.main(["check", "--nonsense", "--poll.interval=9x", "--only=x", "--warning=stolen"]) == 3
         (line,) = capsys.readouterr().out.splitlines()
         for each in ("--nonsense: no such flag", "--poll.interval=9x:", "--only: 'x'", "--warning: 'stolen'"):
+            assert each in line
+
+    @pytest.mark.parametrize("other", ["--nonsense", "--poll.interval=9x"])
+    def test_a_profile_and_a_url_too(self, other: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["check", "--profile=/no/such", "--url=ftp://x", other]) == 3
+        (line,) = capsys.readouterr().out.splitlines()
+        for each in (other, "--profile=/no/such:", "--url=ftp://x:"):
             assert each in line
 
     def test_in_order_of_where_they_come_from(

@@ -126,7 +126,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 
 def test_a_file_that_can_not_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", "metrics", "--output=/nonexistent/x.prom", *HOST[:2]]) == 2
-    assert "--output=/nonexistent/x.prom: No such file or directory" in capsys.readouterr().err
+    assert "--output=/nonexistent/x.prom: there is no folder /nonexistent" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

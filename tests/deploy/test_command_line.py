@@ -57,6 +57,37 @@ def test_bash_completes(made: Path, typed: str, completed: str) -> None:
     assert run("bash", stdin=script).split() == [completed]
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("--source = si", ["simulated"]),
+        ("--log.level =", ["debug", "info", "warn", "error"]),
+        ("--log.level = debug --source = si", ["simulated"]),
+        ("--log.level = debug --source gu", ["guestrpc"]),
+        ("--extended =", ["true", "false"]),
+        ("--extended = f", ["false"]),
+        ("--extended = off doc", ["doctor"]),
+        ("--extended = off ha --ha.source = l", ["library"]),
+        ("show --format = j", ["json"]),
+        ("ha --log.level = debug post-app-state n", ["need-reset"]),
+    ],
+)
+def test_bash_takes_an_equals_sign_for_a_word(made: Path, typed: str, completed: list[str]) -> None:
+    """COMP_WORDBREAKS has it, so that the words of --source=si are three (bash(1), Programmable Completion)."""
+    script = (
+        f"source {made}/completions/bash/vmguest-exporter\n{BASH}complete_words vmguest-exporter {typed}\n"
+    )
+    assert run("bash", stdin=script).split() == completed
+
+
+def test_fish_and_zsh_complete_behind_an_equals_sign(made: Path) -> None:
+    assert '"--log.level=[' in (made / "completions" / "zsh" / "_vmguest-exporter").read_text()
+    script = (
+        f'source {made}/completions/fish/vmguest-exporter.fish; complete -C "vmguest-exporter --source=si"'
+    )
+    assert run("fish", "-c", script).split("\t")[0].strip() == "--source=simulated"
+
+
 @pytest.mark.parametrize(("typed", "completed"), WORDS)
 def test_fish_completes(made: Path, typed: str, completed: str) -> None:
     script = f'source {made}/completions/fish/vmguest-exporter.fish; complete -C "vmguest-exporter {typed}"'
@@ -75,6 +106,15 @@ def test_the_manual_has_every_setting_and_command(made: Path) -> None:
         assert re.search(rf"{re.escape(row.flag)}\b", text), row.flag
     for command in parser.available():
         assert f"vmguest-exporter {command.name}" in text
+
+
+def test_the_manual_has_each_way_to_call_it_in_a_line(made: Path) -> None:
+    text = (made / "man" / "vmguest-exporter.1").read_text().replace("\\-", "-")
+    synopsis = text.partition(".SH SYNOPSIS\n")[2].partition(".SH")[0]
+    assert synopsis.split("\n.br\n") == [
+        ".B vmguest-exporter\n[SETTING ...]",
+        ".B vmguest-exporter\nCOMMAND --help\n",
+    ]
 
 
 def test_the_manual_is_well_formed(made: Path) -> None:

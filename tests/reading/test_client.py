@@ -146,7 +146,7 @@ def test_silence_elsewhere_is_looked_at_elsewhere() -> None:
     [
         ("localhost:10052", "expected http://HOST:PORT"),
         ("http://me:pw@x", "go into --user"),
-        ("http://x:99999", "Port out of range"),
+        ("http://x:99999", "a port up to 65535"),
     ],
 )
 def test_urls_that_can_not_be_used(url: str, words: str) -> None:
