@@ -152,6 +152,8 @@ class Poller:
             library_restarts=self._source.restarts,
         )
         session = state.lives.session
+        if not state.last_error:
+            state = self._with_extended(state, None, shown=True)
         if session.number != before.lives.session.number and session.start is None:
             # Without elapsed, the host's uptime is the only word on when this session began: before it is shown.
             state = self._with_extended(state, now + self._interval, shown=False)
@@ -164,20 +166,18 @@ class Poller:
             if state != self._state:
                 self._publish(state)
 
-    def _with_extended(self, state: PollState, deadline: float, *, shown: bool) -> PollState:
-        """A good poll's ``state`` with what extended statistics there are by ``deadline``.
+    def _with_extended(self, state: PollState, deadline: float | None, *, shown: bool) -> PollState:
+        """A good poll's ``state`` with what extended statistics there are by ``deadline``; None asks for no further ones.
 
         ``shown``: whether an output may have shown something of the session already.
         """
         if self._extended is None or state.snapshot is None:
             return state
-        extended = self._extended.step(
-            self._source,
-            state.snapshot.session_id,
-            deadline,
-            epoch=state.lives.session.number,
-            told=self._session.told,
-        )
+        session_id, epoch, told = state.snapshot.session_id, state.lives.session.number, self._session.told
+        if deadline is None:
+            extended = self._extended.polled(session_id, epoch, told)
+        else:
+            extended = self._extended.step(self._source, session_id, deadline, epoch, told)
         latest = extended.snapshot
         if latest is not None and latest is not state.extended:
             self._session.read_extended(latest)

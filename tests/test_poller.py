@@ -341,6 +341,10 @@ class Round:
     def __init__(self, *states: ExtendedState) -> None:
         self._states = list(states)
         self.deadlines: list[float] = []
+        self.last = ExtendedState()
+
+    def polled(self, _session_id: int, epoch: int, _told: float) -> ExtendedState:
+        return self.last if epoch == 1 else ExtendedState()
 
     def step(
         self, _source: object, session_id: int, deadline: float, epoch: int, told: float
@@ -348,7 +352,8 @@ class Round:
         assert (session_id, epoch) == (1, 1)
         assert told <= deadline
         self.deadlines.append(deadline)
-        return self._states.pop(0)
+        self.last = self._states.pop(0)
+        return self.last
 
 
 def extended(uptime_us: int | None = None) -> ExtendedSnapshot:
@@ -372,6 +377,16 @@ def test_extended_statistics_are_published_after_the_basic_ones() -> None:
     assert (both.extended, both.extended_up, both.extended_dropped) == (found, True, 2)
     assert both.extended_interval == 15
     assert reader.deadlines == [105.0]
+
+
+def test_a_round_that_waited_for_a_basic_poll_is_published_with_it() -> None:
+    polling, reader = with_round(Host(snapshot(), snapshot(elapsed=15_000)), ExtendedState())
+    polling.poll()
+    polling.poll_extended(105.0)
+    reader.last = ExtendedState(extended(), up=True, dropped=1)
+    polling.poll()
+    assert (polling.state.extended, polling.state.extended_dropped) == (reader.last.snapshot, 1)
+    assert reader.deadlines == [105.0], "without a further question"
 
 
 def test_extended_statistics_wait_for_a_good_basic_poll() -> None:

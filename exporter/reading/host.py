@@ -100,6 +100,10 @@ class HostReading:
             self._sleep(max(step * self._interval - self._clock(), 0.0))
             self._poller.poll()
             self._round()
+        if (left := seconds - self._clock()) > 0:
+            # The last round may be held back for a poll.
+            self._sleep(left / 2)
+            self._poller.poll()
 
     def follow(self) -> None:
         """Go on reading in a thread, until :meth:`close`."""

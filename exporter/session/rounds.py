@@ -82,15 +82,10 @@ class ExtendedReader:
     def step(
         self, source: Source, session_id: int, deadline: float, epoch: int = 0, told: float = math.inf
     ) -> ExtendedState:
-        """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds).
-
-        ``session_id``, ``epoch`` and ``told`` are those of :class:`exporter.session.epoch.SessionClock`. Never raises for
-        what the host or the connection does: a round that fails shows in ``up``.
+        """Go on with the round, or begin one that is due, until ``deadline`` (monotonic seconds); the others as
+        :meth:`polled`. Never raises for what the host or the connection does: a round that fails shows in ``up``.
         """
-        if (session_id, epoch) != (self._session_id, self._epoch):
-            self._forget(session_id, epoch)
-        elif self._held is not None and told > self._held.read_monotonic:
-            self._release(self._held)
+        self.polled(session_id, epoch, told)
         waits = not self._pending and self._clock() < self._due
         if not self._supported or waits or not self._may_ask(deadline):
             return self.state
@@ -104,6 +99,17 @@ class ExtendedReader:
             if not (short := shortage(error)) and self._failed != "internal":
                 log.exception("a round of extended statistics failed by a mistake in this program")
             self._fail("internal", short or f"{type(error).__name__}: {error}")
+        return self.state
+
+    def polled(self, session_id: int, epoch: int, told: float) -> ExtendedState:
+        """After a basic poll: the round that was held back for it is shown, or thrown away; the host is asked nothing.
+
+        The arguments are those of :class:`exporter.session.epoch.SessionClock`.
+        """
+        if (session_id, epoch) != (self._session_id, self._epoch):
+            self._forget(session_id, epoch)
+        elif self._held is not None and told > self._held.read_monotonic:
+            self._release(self._held)
         return self.state
 
     def _forget(self, session_id: int, epoch: int) -> None:
@@ -124,8 +130,7 @@ class ExtendedReader:
         """A round that began in one session and may have ended in another is neither's."""
         held = self._held.groups if self._held is not None else {}
         self._drop(sum(map(len, (*self._round.values(), *held.values()))))
-        self._held = None
-        self._pending, self._round = [], {}
+        self._held, self._pending, self._round = None, [], {}
 
     def _begin(self, source: Source, deadline: float) -> bool:
         """Begin a round; whether it can go on at once."""
@@ -156,15 +161,13 @@ class ExtendedReader:
         try:
             names = stat_get.parse_names(source.stat("text", "", left))
             why = "it names no group that is known"
-        except RpcError as error:
-            if error.reason in ("unknown_command", "disabled"):
+        except (RpcError, RemoteProtocolError) as error:
+            if isinstance(error, RpcError) and error.reason in ("unknown_command", "disabled"):
                 self._supported = False
                 self._groups = ()
                 log.info("the host has no extended statistics", extra={"reason": error.text})
                 return
             # A host that gives groups in other encodings only.
-            names, why = (), str(error)
-        except RemoteProtocolError as error:
             names, why = (), str(error)
         groups = usable(names)
         self._drop(len(names) - len(groups))
@@ -218,10 +221,8 @@ class ExtendedReader:
         return True
 
     def _leave(self, session_id: int) -> None:
-        """A reply of another session: it changed since the basic poll, which the next one will see.
-
-        Raises:
-            RemoteProtocolError: that one did not see it.
+        """A reply of another session: it changed since the basic poll, which the next one will see (RemoteProtocolError: that
+        one did not).
         """
         self._throw_away()
         if self._foreign:
@@ -268,12 +269,11 @@ class ExtendedReader:
 
     def _publish(self) -> None:
         groups, self._round = self._round, {}
-        snapshot = ExtendedSnapshot(
-            self._session_id, groups, self._wall(), self._clock(), self._session_monotonic
-        )
+        wall, now = self._wall(), self._clock()
+        snapshot = ExtendedSnapshot(self._session_id, groups, wall, now, self._session_monotonic)
         log.debug("extended statistics read", extra={"groups": len(groups)})
         before = self.state.snapshot
-        if self._unsigned or (before is not None and fell(before.groups, groups)):
+        if self._unsigned or (before and fell(before.groups, groups)):
             self._held = snapshot
         else:
             self._release(snapshot)

@@ -483,6 +483,8 @@ class History:
         if len(world.readings) > good:
             self.fresh_boot = False
             self.was_read()
+            # A round that waited for this poll, perhaps.
+            self.was_shown()
         if self.poller.state.last_error or not self.extended:
             return
         self.poller.poll_extended(world.monotonic + self.chance.uniform(0.1, INTERVAL))

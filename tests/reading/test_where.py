@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,20 @@ import pytest
 from exporter.commands import record
 from exporter.config import Settings
 from exporter.config.settings import Api, Replay, Simulated
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, RpcError
 from exporter.outputs.api import Api as Insight
 from exporter.outputs.web.application import View
 from exporter.outputs.web.application import answer as send
 from exporter.outputs.web.unix import UnixServer
 from exporter.reading.base import NoAnswer
-from exporter.reading.host import measured, recorded
+from exporter.reading.host import HostReading, measured, recorded
 from exporter.reading.where import add_arguments, open_reading
+from exporter.session.base import Host
+from exporter.session.wire import GuestRpcSource
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.in_process import InProcess
-from exporter.simulator.server import Server
-from exporter.snapshot import Guest
+from exporter.simulator.server import Server, answer
+from exporter.snapshot import Guest, SourceInfo
 
 SIMULATED = Settings(source="simulated", simulated=Simulated(scenario="noisy-neighbour", seed=1))
 NONE = Path("/nonexistent")
@@ -102,6 +105,68 @@ def test_one_reading_takes_no_time() -> None:
     assert found["up"]
     assert found["numbers"]["stolen"] is None
     assert found["raw"]["groups"]
+
+
+class SpeaksOnly:
+    """A host whose extended statistics come in one encoding alone."""
+
+    def __init__(self, encoding: str, now: Callable[[], float]) -> None:
+        self.host = SimulatedHost("noisy-neighbour", now)
+        self.encoding = encoding
+        self.asked = 0
+        self.source = GuestRpcSource(self, SourceInfo("guestrpc", "memory"))
+
+    def call(self, command: bytes, timeout: float | None = None) -> bytes:
+        word, encoding, group = (*command.decode().split(" ", 2), "", "")[:3]
+        if word == "guestlib.stat.get" and group:
+            self.asked += encoding == self.encoding
+            if encoding != self.encoding:
+                raise RpcError("Unsupported encoding")
+        return answer(self.host, command)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("seconds", [0.0, 8.0])
+@pytest.mark.parametrize("encoding", ["xml", "json", "yaml", "text"])
+def test_a_reading_ends_with_its_last_round_shown(encoding: str, seconds: float) -> None:
+    """One that does not say of which session it is waits for a basic poll, which has to come."""
+    now = [100.0]
+
+    def tick() -> float:
+        now[0] += 0.001
+        return now[0]
+
+    def sleep(span: float) -> None:
+        now[0] += span
+
+    spoken = SpeaksOnly(encoding, lambda: now[0])
+    host = Host(spoken.source, lambda: Guest(vcpus=2))
+    reading = HostReading(
+        Settings(),
+        host,
+        1.0,
+        clock=tick,
+        wall=lambda: 1.7e9 + now[0],
+        sleep=sleep,
+        rounds=max(seconds / 2, 0.1),
+    )
+    try:
+        reading.measure(seconds)
+        state, found = reading.published.state, reading.document()
+    finally:
+        reading.close()
+    assert state.extended is not None
+    assert now[0] - state.extended.read_monotonic < 0.5, "the last round"
+    assert found["raw"]["groups"]
+    groups = len(state.extended.groups)
+    assert spoken.asked == (2 if seconds else 1) * groups, "no further round"
+    if seconds:
+        assert state.extended_before is not None
+        assert state.extended.read_monotonic - state.extended_before.read_monotonic == pytest.approx(
+            seconds, abs=0.5
+        )
+        assert found["numbers"]["memory_contention"] is not None
 
 
 def test_a_recording_is_read_whole_at_once(tmp_path: Path) -> None:
