@@ -57,8 +57,9 @@ class Family:
 def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id: int) -> Point:
     """A counter of the host, which is in the life ``life`` in the session ``session_id``."""
     if metric.of_host:
-        # It counts from a time that nobody tells, and the session's beginning is none of its own: only a fall is.
-        unknown = life if life.start is None else replace(life, start=None)
+        # It counts from a time that nobody tells. The session's beginning is none of its own, and after a fall it may be less
+        # by a moment as well as begun anew: its value is no growth that anybody saw.
+        unknown = life if life.start is None and life.since is None else replace(life, start=None, since=None)
         return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown)
     return Point(value, labels, life.start, life)
 

@@ -650,7 +650,8 @@ class History:
         def add(key: Any, name: str, labels: Any, value: float, monotonic: float, generation: int) -> None:
             falls = oracle.falls.get(key, 0)
             if name.startswith("vmguest_host_"):
-                life = Life(oracle.visits, falls, key in oracle.alone)
+                # Nobody tells since when it counts, nor whether one that fell began anew or went back by a moment.
+                life = Life(oracle.visits, falls, zero_seen=False)
                 found[name, labels + session] = Value(value, monotonic, life, oracle.visits, None)
                 return
             seen = oracle.first_generation is not None and generation > oracle.first_generation

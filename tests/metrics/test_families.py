@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Unit
 from exporter.clock import OWN, UNSEEN, Life
-from exporter.metrics.families import Family, Point, begun
+from exporter.metrics.families import Family, Point, begun, counted
 from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import Histogram
 
@@ -47,16 +48,31 @@ def test_a_start_that_the_catalogue_keeps_to_itself_has_no_created_sample() -> N
     assert [sample.name for sample in as_metric(family).samples] == ["vmguest_setting_changes_total"]
 
 
+@pytest.mark.parametrize(
+    "life",
+    [UNSEEN, Life(3, 900.0, 400.0, alone=True), Life(3, None, 400.0, alone=True), Life(3, 900.0)],
+    ids=["as first seen", "fell by itself", "fell, by a clock that is not set", "fell before this process"],
+)
+def test_what_counts_on_the_host_never_began_before_our_eyes(life: Life) -> None:
+    """After a dip of a millisecond the life of a host is not what was counted since the reading before."""
+    host = catalogue.BY_KEY["host_cpu_used"].metric
+    point = counted(host, 10**7 + 0.004, (), life, 0x2A)
+    assert (point.created, point.life.start, point.life.since) == (None, None, None)
+    assert (point.life.number, point.labels) == (life.number, (("session_id", "0x2a"),))
+    session = counted(catalogue.CPU_CONTENTION, 5.0, (), life, 0x2A)
+    assert (session.created, session.life, session.labels) == (life.start, life, ())
+
+
 def test_only_what_this_process_counts_about_itself_begins_with_it() -> None:
     session = Life(1, 900.0)
     unknown = Life(1, None)
-    counted = (
+    lived = (
         Point(1.0, life=session, created=900.0),
         Point(2.0, life=unknown),
         Point(3.0, life=UNSEEN),
         Point(4.0),
     )
-    family = Family(catalogue.CPU_CONTENTION, counted, 1000.0, monotonic=500.0)
+    family = Family(catalogue.CPU_CONTENTION, lived, 1000.0, monotonic=500.0)
     gauge = Family(catalogue.GUEST_MEMORY, (Point(4096.0),))
     found = [*begun((family, gauge), 100.25)]
     assert found[1] == gauge

@@ -13,11 +13,12 @@ from exporter import __version__
 from exporter.catalogue import BY_KEY, OTLP_EXPORTS, PAUSE, POLL_DURATION, SESSION, SESSION_START, STATISTICS
 from exporter.clock import UNSEEN, Instant, Life, Lives
 from exporter.metrics.collector import collect
-from exporter.metrics.families import Family, Point
+from exporter.metrics.families import Family, Point, counted
 from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
+from exporter.session.epoch import SessionClock
 from exporter.snapshot import Histogram, PollState, Snapshot
 
 STARTED, READ, NOW = 1000.0, 1100.25, 1101.5
@@ -206,6 +207,44 @@ def test_a_session_change_moves_the_start_and_no_difference_is_negative() -> Non
             seen.append((point.as_double, start, end))
         converter.settle(OK)
     assert seen == [(5, 1100, 1105), (2, 1108, 1110), (4, 1110, 1115)]
+
+
+@pytest.mark.parametrize(
+    ("temporality", "points"),
+    [
+        # Value, start and end by the monotonic clock.
+        ("cumulative", [(9e6, 100, 100), (9e6 - 0.001, 105, 105), (9e6 + 2, 105, 110), (3, 115, 115)]),
+        ("delta", [None, None, (2.001, 105, 110), None]),
+    ],
+)
+def test_a_host_counter_that_falls_begins_unseen(
+    temporality: str, points: list[tuple[float, float, float] | None]
+) -> None:
+    """A dip of a millisecond brought the host's whole life as growth; so did a fall along with that of elapsed."""
+    converter, clock = Converter(Temporality(temporality), {}), SessionClock()
+    wall = 1_700_000_000
+    seen: list[tuple[float, float, float] | None] = []
+    for at, elapsed, used_ms in [
+        (100, 60_000, 9 * 10**9),
+        (105, 65_000, 9 * 10**9 - 1),
+        (110, 70_000, 9 * 10**9 + 2000),
+        (115, 1_000, 3000),
+    ]:
+        clock.read(Snapshot(42, 3, {"elapsed": elapsed, "host_cpu_used": used_ms}), Instant(wall + at, at))
+        life = clock.lives.of("host_cpu_used", of_host=True)
+        point = counted(HOST_USED, used_ms / 1000, (), life, 42)
+        found = metrics(converter, Family(HOST_USED, (point,), wall + at, monotonic=at), now=wall + at)
+        sent = [each for metric in found.values() for each in metric.sum.data_points]
+        seen += [
+            (
+                each.as_double,
+                each.start_time_unix_nano / 10**9 - wall,
+                each.time_unix_nano / 10**9 - wall,
+            )
+            for each in sent
+        ] or [None]
+        converter.settle(OK)
+    assert [each and pytest.approx(each) for each in points] == seen
 
 
 def test_a_batch_is_converted_the_same_until_it_is_accepted() -> None:
