@@ -7,16 +7,29 @@ import bisect
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter import files
-from exporter.errors import ConfigError, passing
-from exporter.session.record import FORMAT, GUEST, VERSION, Exchange
+from exporter.errors import ConfigError, ProtocolError, RpcError, passing
+from exporter.protocol import guestlib, stats_v2, stats_v3
+from exporter.session.record import FORMAT, GUEST, VERSION, Exchange, data
 from exporter.snapshot import Guest
 
 CONNECTING = ""
 """What failed attempts to connect are recorded as."""
+
+
+_BASIC = {guestlib.command(each.VERSION).decode(): each.decode for each in (stats_v2, stats_v3)}
+_EXTENDED = guestlib.stat_command("", "").decode().rstrip() + " "
+
+
+class Epoch(NamedTuple):
+    """Of the VM's counters: from the first basic reply of a session to the last, seconds; of the last epoch to the end."""
+
+    first: float
+    last: float
 
 
 @dataclass
@@ -30,6 +43,8 @@ class Recording:
     guests: list[tuple[float, Guest]] = field(default_factory=list)
     """What the guest's kernel said, and when; empty: the recorder did not ask it."""
     duration: float = 0.0
+    epochs: list[Epoch] = field(default_factory=list)
+    """In the order of time; none where no basic statistics were given."""
     cut: bool = False
     """Its end is missing: the recorder, or the copying of the file, was cut off."""
     lines: int = 0
@@ -47,6 +62,39 @@ class Recording:
             return None
         index = bisect.bisect_right(found, position, key=lambda each: each.at)
         return found[max(index - 1, 0)]
+
+    def answer(self, command: str, position: float) -> Exchange | None:
+        """As :meth:`latest`, and of extended statistics what is of the same epoch as the basic ones at ``position``.
+
+        In most encodings a reply does not say of which session it is, and one between the last basic reply of an epoch and the
+        first of the next may be of either: it is nobody's.
+        """
+        if not self.epochs or not command.startswith(_EXTENDED):
+            return self.latest(command, position)
+        found = self.exchanges.get(command, [])
+        later = bisect.bisect_right(self.epochs, position, key=lambda epoch: epoch.first)
+        epoch = self.epochs[max(later - 1, 0)]
+        begin = bisect.bisect_left(found, epoch.first, key=lambda each: each.at)
+        end = bisect.bisect_right(found, min(epoch.last, position), key=lambda each: each.at)
+        if begin < end:
+            return found[end - 1]
+        return found[begin] if begin < len(found) and found[begin].at <= epoch.last else None
+
+    def find_epochs(self) -> None:
+        """Find the epochs, as :class:`exporter.session.epoch.SessionClock` has them."""
+        basic = (each for command in _BASIC for each in self.exchanges.get(command, ()))
+        session_id, elapsed, last = -1, -1, 0.0
+        for exchange in sorted(basic, key=lambda each: each.at):
+            with suppress(RpcError, ProtocolError):
+                snapshot = _BASIC[exchange.ask](data(exchange))
+                told = snapshot.values.get("elapsed")
+                fell = isinstance(told, int) and told < elapsed
+                if snapshot.session_id != session_id or fell:
+                    if self.epochs:
+                        self.epochs[-1] = self.epochs[-1]._replace(last=last)
+                    self.epochs.append(Epoch(exchange.at if self.epochs else -math.inf, math.inf))
+                    session_id, elapsed = snapshot.session_id, -1
+                elapsed, last = told if isinstance(told, int) else elapsed, exchange.at
 
     def guest(self, position: float) -> Guest:
         """What the guest's kernel had said last by ``position`` seconds; before its first time, the first one."""
@@ -90,6 +138,7 @@ def read(path: str) -> Recording:
             raise ConfigError(f"{path}:{number}: the recording has ended in the line before")
         ended = _take(recording, number, line)
     recording.cut = not ended
+    recording.find_epochs()
     return recording
 
 

@@ -1,7 +1,7 @@
 """A recording instead of a host: raw replies through the production decoder.
 
-The recording is played by the clock: a command is answered with what the host last said to it by then. Polls at
-another interval than the recorder's see the same host, more or less often.
+The recording is played by the clock: a command is answered with what the host last said to it by then, in the session
+that the basic statistics are of by then. Polls at another interval than the recorder's see the same host, more or less often.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from exporter.snapshot import Guest
 
 log = logging.getLogger("exporter.session")
 
+_WITHHELD = b"The recording has no answer to this of the present session"
 _ERRORS: dict[str, type[TransportError]] = {
     kind.kind: kind for kind in (ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired)
 }
@@ -84,9 +85,10 @@ class ReplayConnector:
         position, turn = self._position()
         if self._recording.down(command, position) is not None:
             raise ConnectionLost("the recorded host took no connection any more")
-        exchange = self._recording.latest(command, position)
+        exchange = self._recording.answer(command, position)
         if exchange is None:
-            return rpci.reply(b"Unknown command", ok=False), None
+            known = command in self._recording.exchanges
+            return rpci.reply(_WITHHELD if known else b"Unknown command", ok=False), None
         if exchange.error:
             return exchange.reply, _error(exchange)
         return self._turned(exchange, turn), None

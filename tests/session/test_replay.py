@@ -448,6 +448,93 @@ def test_keys_of_later_versions_are_passed_over(tmp_path: Path) -> None:
     assert recording.interval == 5.0
 
 
+def said(at: float, ask: str, reply: bytes | None) -> Exchange:
+    """``reply`` None: a refusal."""
+    whole = rpci.reply(b"Unsupported encoding", ok=False) if reply is None else rpci.reply(reply)
+    return Exchange(at, 0.001, f"guestlib.stat.get {ask}", whole)
+
+
+def contention(at: float, seconds: int, encoding: str) -> Exchange:
+    name, units = "vm.cpu.contention.cpu", seconds * 1_000_000
+    replies = {
+        "json": f'{{"{name}": {{"type": "accumulate", "units": "us", "value": "{units}"}}}}',
+        "yaml": f"{name}:\n  type: accumulate\n  units: us\n  value: {units}\n",
+        "text": f"{name} = {units}\n",
+    }
+    return said(at, f"{encoding} resources", replies[encoding].encode())
+
+
+def shown_of(path: str, interval: float) -> list[tuple[int, float | None, bool | None]]:
+    """What a poller shows of a recording: number of the session, its contention, and whether there are such statistics."""
+    clock = Clock()
+    reader = ExtendedReader(2.0, clock=clock, wall=clock)
+    poller = Poller(ReplaySource(path, clock=clock), interval, clock=clock, wall=clock, extended=reader)
+    found = []
+    for number in range(int(20 / interval) + 1):
+        clock.now = number * interval
+        poller.poll()
+        poller.poll_extended(clock.now + interval)
+        state = poller.state
+        values = state.extended.groups["resources"] if state.extended is not None else ()
+        value = next((float(each.value) / 1e6 for each in values), None)
+        found.append((state.session_changes + 1, value, state.extended_up))
+    return found
+
+
+@pytest.mark.parametrize("encoding", ["json", "yaml", "text"])
+@pytest.mark.parametrize(("session_id", "elapsed_after"), [(8, 2_000_000), (7, 500_000), (8, 90_000_000)])
+@pytest.mark.parametrize("interval", [0.5, 2.0, 3.7])
+def test_extended_statistics_are_never_those_of_another_session(
+    write: Write, encoding: str, session_id: int, elapsed_after: int, interval: float
+) -> None:
+    """They do not say of which they are. The VM moved, or was begun anew, between the poll at 12 s and the reply after it."""
+    refused = [
+        said(at, f"{each} resources", None)
+        for at in (0.02, 14.06)
+        for each in ("xml", "json", "yaml", "text")
+    ]
+    path = write(
+        *sorted(
+            (
+                *(each for each in refused if encoding not in each.ask),
+                *(said(at, "text ", b"resources\n") for at in (0.01, 14.05)),
+                *(good(at, 1_000_000 + round(at * 1000)) for at in (0.0, 6.0, 12.0)),
+                *(good(at, elapsed_after + round(at * 1000), session_id) for at in (14.0, 16.0, 18.0)),
+                contention(0.1, 6000, encoding),
+                contention(6.1, 6006, encoding),
+                contention(12.1, 1, encoding),
+                contention(14.1, 3, encoding),
+                contention(18.1, 7, encoding),
+            ),
+            key=lambda each: each.at,
+        ),
+        end=20.0,
+    )
+    shown = shown_of(path, interval)
+    of = {
+        number: {value for each, value, _ in shown if each == number and value is not None}
+        for number in (1, 2)
+    }
+    assert of[1] == {6000, 6006}
+    assert of[2] <= {3, 7}
+    assert 3 in of[2]
+
+
+def test_what_was_not_asked_in_a_session_is_withheld_in_it(write: Write) -> None:
+    path = write(
+        good(0.0, 1_000_000),
+        said(0.01, "text ", b"resources\n"),
+        said(0.02, "xml resources", None),
+        contention(0.1, 6000, "json"),
+        good(6.0, 1_006_000),
+        good(8.0, 1_000, 8),
+        end=20.0,
+    )
+    shown = shown_of(path, 0.5)
+    assert {(value, up) for number, value, up in shown if number == 2} == {(None, False)}
+    assert (1, 6000.0, True) in shown
+
+
 @pytest.mark.parametrize("scenario", ["steady", "vmotion", "v2-host", "older-host", "host-stats-disabled"])
 def test_a_recorded_host_is_to_a_poller_what_the_host_was(tmp_path: Path, scenario: str) -> None:
     """Record through the poller itself, then play: each poll sees the same, extended statistics too."""
