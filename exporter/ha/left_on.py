@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
@@ -24,7 +25,8 @@ from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HeartReport
-from exporter.ha.rules import WINDOW, Health, Leftover
+from exporter.ha.rules import SHORTAGES, WINDOW, Health, Leftover
+from exporter.machine import process
 from exporter.metrics.families import Family
 from exporter.protocol.appmonitor import Code
 
@@ -32,6 +34,10 @@ log = logging.getLogger("exporter.ha")
 
 RETRY = 5.0
 """Seconds between two attempts."""
+LOOK = 0.5
+"""Seconds between two looks while it is not known whether there is anything to hand back."""
+PATIENCE = 2.5
+"""Seconds for that: the heart of an exporter that died ends after its call, 2 s at most; a shortage may pass."""
 SHOWN = frozenset(
     {catalogue.HA_ENABLED, catalogue.HA_REQUESTED_RESET, catalogue.HA_HEARTBEATS, catalogue.HA_DRY_RUN}
 )
@@ -47,33 +53,33 @@ class LeftOn:
         connect: Callable[[], AppMonitor],
         tell: Callable[[str], None] = lambda _text: None,
         *,
+        clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._path = lock_file
         self._connect = connect
         self._tell = tell
         self._created = wall()
+        self._clock = clock
         self._leftover = Leftover.NOTHING
-        if lock.holder(lock_file) is None:
-            self._leftover = lock.record(lock_file).leftover
+        self._settled = False
+        self._unknown_since: float | None = None
+        self._seen = False
+        self._beside_whom = ""
+        """The heart that stands still beside which all was handed back."""
+        self._warned = False
         self._told = ""
         self._ended = threading.Event()
         self._threads = sturdy.Threads()
 
     @property
     def pending(self) -> bool:
-        """The host may expect heartbeats, and nobody sends them."""
-        return self._leftover is not Leftover.NOTHING
+        """The host may expect heartbeats, and nobody sends them; or that is not known yet."""
+        return not self._settled
 
     def start(self) -> None:
-        """Hand it back: at once, or in a thread for as long as the host does not confirm it. :meth:`stop` ends that."""
-        if not self.pending:
-            return
-        log.warning(
-            "an exporter that died has left monitoring by vSphere HA on, and this one sends no heartbeats: it is handed back now, "
-            "for without heartbeats this VM would be reset (start with --ha.enabled, and without --ha.dry-run, to send them)"
-        )
-        self._attempt()
+        """Look, and hand it back: at once, or in a thread for as long as that takes. :meth:`stop` ends that."""
+        self.attempt()
         if self.pending:
             self._threads.start(self._again, "ha-left-on")
 
@@ -83,7 +89,7 @@ class LeftOn:
 
     def families(self) -> list[Family]:
         """The host's real state while it may expect heartbeats; nothing from then on."""
-        if not self.pending:
+        if self._leftover is Leftover.NOTHING:
             return []
         report = HeartReport(enabled=True, requested_reset=self._leftover is Leftover.REQUEST)
         shown = metrics.families(report, HealthSummary(Health.UNKNOWN, "", {}), self._created)
@@ -94,52 +100,125 @@ class LeftOn:
         return lambda: self.families() or families()
 
     def _again(self) -> bool:
-        if self._ended.wait(RETRY):
+        if self._ended.wait(LOOK if self._patient else RETRY):
             return False
-        self._attempt()
+        self.attempt()
         return self.pending
 
-    def _attempt(self) -> None:
+    def attempt(self) -> None:
+        """Look who holds the lock, and what its file says, and do what follows from that."""
+        try:
+            # Whoever can't look does not know that there is nothing.
+            Path(self._path).open("rb").close()
+            lock.boot(fails_on=SHORTAGES)
+            noted = lock.record(self._path).leftover
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            # None was sent in this boot, or they are another user's.
+            self._settle()
+            return
+        except OSError as error:
+            self._not_known(f"{self._path}: can't be read: {error.strerror}")
+            return
+        holder = lock.holding(self._path)
+        if noted is Leftover.NOTHING:
+            self._settle()
+        elif holder is None:
+            self._found(noted)
+            self._with_lock()
+        else:
+            self._beside(holder, noted)
+
+    def _with_lock(self) -> None:
         try:
             held = lock.acquire(self._path)
         except ConfigError as error:
-            self._complain(str(error))
+            if error.passing:
+                self._not_known(str(error))
+            else:
+                self._complain(str(error))
             return
         if held is None:
-            settings = HeartSettings.of(lock.holder(self._path))
-            if settings is None or not settings.dry_run:
-                # Another exporter is there by now. Its heartbeats are its own.
-                self._leftover = Leftover.NOTHING
-                return
-            # The dry run of this one.
-            self._leftover = self._hand_back()
-            return
+            return  # Somebody was faster. The next look says who.
         try:
             self._leftover = held.before.leftover
-            if self.pending:
-                self._leftover = self._hand_back()
-                if not self.pending:
-                    held.note(Leftover.NOTHING)
+            if self._leftover is Leftover.NOTHING or self._hand_back():
+                held.note(Leftover.NOTHING)
+                self._settle()
         finally:
             held.release()
 
-    def _hand_back(self) -> Leftover:
-        """What is left after an attempt."""
+    def _beside(self, holder: lock.Holder, noted: Leftover) -> None:
+        """Another process has the lock, and something may be left on."""
+        settings = HeartSettings.of(holder.pid)
+        lives = process.runs(holder.exporter)
+        if (lives and holder.exporter == process.own()) or (settings is not None and settings.dry_run):
+            # A dry run, that of this exporter or another one: it sends nothing, and leaves alone what the file says.
+            self._found(noted)
+            if self._hand_back():
+                self._settle()
+            return
+        if lives and settings is not None:
+            # Another exporter is there. Its heartbeats are its own.
+            self._settle()
+            return
+        # The heart of an exporter that has ended ends as well as soon as it goes on, and a command lets go.
+        self._seen = self._seen or holder.seen
+        unknown = f"another process (pid {holder.pid or 'unknown'}) holds {self._path}"
+        if self._unknown_since is None or self._patient or not holder.pid:
+            self._not_known(unknown)
+        elif lives or not self._seen:
+            log.warning("%s, and can't be seen from here: heartbeats are taken for its own", unknown)
+            self._settle()
+        elif not holder.orphaned:
+            self._complain(unknown)
+        elif holder.identity != self._beside_whom:
+            # It stands still. What it has left when it has gone on is looked at once more, with the lock.
+            self._found(noted)
+            if self._hand_back():
+                self._beside_whom = holder.identity
+
+    @property
+    def _patient(self) -> bool:
+        """It is not known yet whether there is anything to hand back, and may be in a moment."""
+        return self._unknown_since is not None and self._clock() - self._unknown_since < PATIENCE
+
+    def _not_known(self, why: str) -> None:
+        if self._unknown_since is None:
+            self._unknown_since = self._clock()
+        if not self._patient:
+            self._complain(why)
+
+    def _found(self, leftover: Leftover) -> None:
+        self._leftover = leftover
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "an exporter that died has left monitoring by vSphere HA on, and this one sends no heartbeats: it is handed back "
+                "now, for without heartbeats this VM would be reset (start with --ha.enabled, and without --ha.dry-run, to send them)"
+            )
+
+    def _settle(self) -> None:
+        self._leftover = Leftover.NOTHING
+        self._settled = True
+
+    def _hand_back(self) -> bool:
+        """One attempt; whether nothing is left."""
         try:
             with closing(self._connect()) as monitor:
                 found = hand_back(monitor, self._leftover, 0.0, sleep=time.sleep, clock=time.monotonic)
         except VMGuestError as error:
             self._complain(explain(error))
-            return self._leftover
+            return False
         if found.confirmed:
+            self._leftover = Leftover.NOTHING
             KeptChecks(self._path).clear()
             log.warning("monitoring by vSphere HA is off, confirmed by the host")
             self._tell("Monitoring that an exporter which died had left on is handed back.")
-            return Leftover.NOTHING
+            return True
         last = found.to_take_back if found.pending and found.off else found.last
         answered = f"the host answered {last.words}" if isinstance(last, Code) else "it is on all the same"
         self._complain(explain(last) if isinstance(last, VMGuestError) else answered)
-        return self._leftover
+        return False
 
     def _complain(self, why: str) -> None:
         if why == self._told:

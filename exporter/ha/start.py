@@ -15,6 +15,7 @@ from typing import Protocol
 from exporter.config import Settings
 from exporter.errors import ConfigError, NotVMwareError, VMGuestError
 from exporter.ha import check_types, lock
+from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import monitor_for
@@ -155,13 +156,16 @@ def _left_on(
     # Of a simulated host the machine's lock knows nothing.
     if simulated is not None or (settings.guestrpc.socket and not settings.ha.lock_file):
         return None
-    try:
-        socket = _heart_socket(settings, simulated, parts)
-    except NotVMwareError:
+    if settings.source == "replay":
         return None
     path = settings.ha.lock_file or lock.DEFAULT_PATH
-    heart_settings = _heart_settings(settings, socket, path, dry_run=False)
-    left_on = LeftOn(path, lambda: monitor_for(heart_settings), tell)
+
+    def connect() -> AppMonitor:
+        # Asked each time: that this is VMware can't be told while files are short.
+        socket = _heart_socket(settings, simulated, parts)
+        return monitor_for(_heart_settings(settings, socket, path, dry_run=False))
+
+    left_on = LeftOn(path, connect, tell)
     left_on.start()
     parts.callback(left_on.stop)
     return left_on

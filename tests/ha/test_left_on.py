@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter import app, catalogue
 from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
-from exporter.errors import RefusedError
+from exporter.errors import NotVMwareError, RefusedError
 from exporter.ha import left_on, lock
+from exporter.ha import start as start_module
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.left_on import LeftOn
 from exporter.ha.rules import Leftover
 from exporter.ha.start import start, start_without
 from exporter.ha.wire import WireAppMonitor
+from exporter.machine import process
 from exporter.machine.systemd import Notifier
 from exporter.metrics.published import Families, Published
 from exporter.session.wire import Channel
@@ -40,6 +47,7 @@ class Machine:
         self.socket = folder / "host"
         self.lock_file = str(folder / "ha.lock")
         self.happened: list[str] = []
+        self.now = 0.0
 
     def died(self, leftover: Leftover) -> None:
         held = lock.acquire(self.lock_file)
@@ -66,7 +74,7 @@ class Machine:
         def connect() -> WireAppMonitor:
             return WireAppMonitor(Channel(UnixConnector(str(self.socket)), 2.0))
 
-        return LeftOn(self.lock_file, connect, self.happened.append)
+        return LeftOn(self.lock_file, connect, self.happened.append, clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -121,29 +129,177 @@ def test_after_an_orderly_stop_nothing_is_asked(machine: Machine, caplog: pytest
     assert caplog.text == ""
 
 
+HEART = """
+import sys
+from exporter.ha.lock import acquire
+held = acquire(sys.argv[1], exporter=sys.argv[2])
+print("held", flush=True)
+sys.stdin.read()
+"""
+DEAD = "999999999:1"
+"""An exporter that has ended."""
+
+
+@contextmanager
+def heart(machine: Machine, exporter: str, *, dry_run: bool = False) -> Iterator[None]:
+    """A process that holds the lock, and looks like a heart of that exporter."""
+    settings = HeartSettings(
+        5.0, 30.0, "withhold", "guestrpc", str(machine.socket), None, machine.lock_file, dry_run=dry_run
+    )
+    command = [sys.executable, "-c", HEART, machine.lock_file, exporter, settings.argument]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            running.kill()
+            running.wait()
+
+
 def test_what_another_exporter_sends_heartbeats_for_is_left_alone(machine: Machine) -> None:
     machine.died(Leftover.MONITORING)
-    held = lock.acquire(machine.lock_file)
-    assert held is not None
-    machine.left().start()
-    assert machine.host.ha.enabled
-    held.release()
+    left = machine.left()
+    with heart(machine, process.identity(os.getppid())):
+        left.attempt()
+        assert not left.pending
+        assert machine.host.ha.enabled
+        assert machine.noted.leftover is Leftover.MONITORING
 
 
-def test_an_exporter_that_comes_meanwhile_has_its_heartbeats(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """systemd starts it again after 200 ms."""
+def test_a_heart_that_is_about_to_end_is_waited_for(machine: Machine) -> None:
+    """Found by a stranger: in a call when its exporter was killed, it was taken for another exporter's, and nobody looked again: a reset."""
     machine.died(Leftover.MONITORING)
     left = machine.left()
-    held = lock.acquire(machine.lock_file)
-    assert held is not None
-    monkeypatch.setattr(HeartSettings, "of", lambda _pid: None)
-    left.start()
+    with heart(machine, DEAD):
+        left.attempt()
+        assert left.pending
+        assert machine.host.ha.enabled, "it ends in a moment"
+    left.attempt()
+    assert not left.pending
+    assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+
+
+def test_beside_a_heart_that_stands_still_it_is_handed_back_and_again_after_its_end(machine: Machine) -> None:
+    """Found by a stranger: one that stood still for 3 s, and a reset without a word."""
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with heart(machine, DEAD):
+        left.attempt()
+        machine.now += left_on.PATIENCE
+        left.attempt()
+        assert not machine.host.ha.enabled
+        assert left.families() == []
+        assert left.pending, "it may be in the middle of a call"
+        machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+        left.attempt()
+        assert machine.host.ha.enabled, "one that stands still is not told of every 5 s"
+    left.attempt()
+    assert not left.pending
+    assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+
+
+def test_a_command_that_holds_the_lock_is_waited_for(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with heart(machine, ""):
+        left.attempt()
+        assert caplog.text == ""
+        machine.now += left_on.PATIENCE
+        left.attempt()
+        assert left.pending
+        assert "nobody sends them: it RESETS this VM" in caplog.text
+    left.attempt()
+    assert not machine.host.ha.enabled
+
+
+def test_an_exporter_that_can_not_be_seen_has_its_heartbeats(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of another pid namespace."""
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(lock, "holding", lambda _path: lock.Holder(7, DEAD, DEAD))
+    left = machine.left()
+    left.attempt()
+    assert left.pending
+    machine.now += left_on.PATIENCE
+    left.attempt()
     assert not left.pending
     assert machine.host.ha.enabled
-    assert machine.noted.leftover is Leftover.MONITORING
-    held.release()
+    assert "can't be seen from here" in caplog.text
+
+
+def short_of_files(monkeypatch: pytest.MonkeyPatch, path: str, times: int) -> None:
+    """The file at ``path`` can't be opened, as many times."""
+    real = Path.open
+    left = [None] * times
+
+    def fail(self: Path, *args: Any, **options: Any) -> Any:
+        if str(self) == path and left:
+            left.pop()
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+
+
+@pytest.mark.parametrize("path", ["the lock", str(lock.BOOT_ID)])
+def test_a_shortage_at_the_first_look_is_no_word_on_what_is_left(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """Found by a stranger: one ENFILE, and a reset without a word."""
+    machine.died(Leftover.REQUEST)
+    short_of_files(monkeypatch, machine.lock_file if path == "the lock" else path, 2)
+    left = machine.left()
+    left.attempt()
+    assert left.pending
+    assert caplog.text == ""
+    machine.now += left_on.PATIENCE
+    left.attempt()
+    assert "nobody sends them: it RESETS this VM" in caplog.text
+    left.attempt()
+    assert not left.pending
+    assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+
+
+def test_beside_the_dry_run_of_this_exporter_it_is_handed_back(machine: Machine) -> None:
+    """It has the lock by now, where the first look found the heart of the exporter that died, or a shortage."""
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with heart(machine, process.own(), dry_run=True):
+        left.attempt()
+        assert not left.pending
+        assert not machine.host.ha.enabled
+
+
+def test_a_machine_of_which_nothing_can_be_told_is_asked_for_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where files are short, it can't be told that this is VMware."""
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(left_on, "RETRY", 0.01)
+    real, asked = start_module._heart_socket, []
+
+    def heart_socket(*args: Any) -> str | None:
+        asked.append(args)
+        if len(asked) == 1:
+            raise NotVMwareError("this machine is not a VMware guest")
+        return real(*args)
+
+    monkeypatch.setattr(start_module, "_heart_socket", heart_socket)
+    with ExitStack() as parts:
+        added(machine.settings(), parts, start_without)
+        deadline = time.monotonic() + PATIENCE
+        while machine.noted != lock.Record():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not machine.host.ha.enabled
+    assert "nobody sends them: it RESETS this VM" in caplog.text
 
 
 def test_until_it_is_confirmed_the_metrics_show_that_nobody_beats(
