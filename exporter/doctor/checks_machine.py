@@ -26,8 +26,11 @@ def hypervisor(world: World) -> Diagnosis:
     if found.vmware:
         world.may_ask = True
         return ok(f"This is a VMware guest ({found.evidence}).", **facts)
+    so = "so there is no host to ask"
+    if world.settings.source == "library":
+        so = "by what can be seen without VMware's library, which looks by itself and is asked all the same"
     return fail(
-        f"This machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}), so there is no host to ask.",
+        f"This machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}), {so}.",
         NOT_VMWARE,
         **facts,
     )

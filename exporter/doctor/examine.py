@@ -121,16 +121,19 @@ def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
     """Findings as they count for ``source`` (``auto``, ``guestrpc``, ``library``).
 
     With ``auto`` the library is a substitute for GuestRPC: that it is not there is no failure, and where it answers, a
-    broken first one is none either. A system without rows for GuestRPC has nothing but the library.
+    broken first one is none either. A system without rows for GuestRPC has nothing but the library. A library that is forced and
+    answers has found VMware, whatever the hypervisor seems to be.
     """
     findings = [*findings]
-    if source != "auto" or not any(each.check.source == "guestrpc" for each in findings):
-        return findings
     answered = any(each.code == "library-answer" and each.verdict is Verdict.OK for each in findings)
-    spare = {"library", "guestrpc"} if answered else {"library"}
+    if source == "auto" and any(each.check.source == "guestrpc" for each in findings):
+        sources = {"library", "guestrpc"} if answered else {"library"}
+        spare = {each.code for each in findings if each.check.source in sources}
+    else:
+        spare = {"hypervisor"} if source == "library" and answered else set()
     return [
         replace(each, diagnosis=replace(each.diagnosis, verdict=Verdict.WARN))
-        if each.verdict is Verdict.FAIL and each.check.source in spare
+        if each.verdict is Verdict.FAIL and each.code in spare
         else each
         for each in findings
     ]

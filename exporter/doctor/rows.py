@@ -169,10 +169,19 @@ CHECKS: tuple[Check, ...] = (
 
 
 def choose(source: str, platform: str, *, simulated: bool = False) -> list[Check]:
-    """The rows that matter to ``source`` (``auto``: all) on this system, with or without a real host."""
+    """The rows that matter to ``source`` (``auto``: all) on this system, with or without a real host.
+
+    A library that is forced is asked whatever the hypervisor seems to be, as the exporter does: it looks by itself.
+    """
     patience = named(platform).patience
+    forced = source == _LIBRARY
+
+    def of_library(check: Check) -> Check:
+        needs = tuple(code for code in check.needs if not (forced and code == "hypervisor"))
+        return replace(check, needs=needs, limit=check.limit * patience)
+
     return [
-        replace(check, limit=check.limit * patience) if check.source == _LIBRARY else check
+        of_library(check) if check.source == _LIBRARY else check
         for check in CHECKS
         if (source == "auto" or check.source in {"", source})
         and (platform.startswith("linux") or not check.linux)

@@ -27,7 +27,9 @@ def hertz(rate: float, more: int = 0) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time for people: ``40 s``, ``5 minutes``, ``2.5 hours``."""
+    """A length of time for people: ``300 µs``, ``40 s``, ``5 minutes``, ``2.5 hours``."""
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1e3:.3g} ms" if seconds >= 0.001 else f"{seconds * 1e6:.3g} µs"
     for name, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:
             number = seconds / length

@@ -6,8 +6,9 @@ Each fault of the real library (open-vm-tools 12.2.0 and 13.1.0) has its defence
   Hence a fresh handle each time.
 - an update that could not decode the reply answers success. Hence the session id must be readable after it.
 - GetResourcePoolPath does not look how long the list is. Hence it is called only where the statistic before the
-  path is in the list. That leaves a list that ends right before the path, which no host was ever seen to send: V2
-  replies and the first V3 hosts had the path as their last one.
+  path is in the list. That leaves a list of 17, which ends right before the path: of it, of one of 18 and of a V2 reply, which
+  both end with the path, the library tells the same. No host was ever seen to send one of 17, and a path from behind its
+  end is what the library's memory holds there.
 - GetHostMemKernOvhdMB answers 0 whatever the host sent. Hence it is not called.
 - GetMemShares64 has no value where the host marks it as not valid. Hence GetMemShares then.
 - StatGet executes an instruction that kills the process where there is no VMware. Hence a handle is opened first,

@@ -148,9 +148,11 @@ def _decode_text(reply: bytes, at: int, end: int, row: BasicStatistic, values: d
     if after > end:
         raise RemoteProtocolError(f"statistic {row.id} of {length} bytes is cut off")
     if valid:
-        text = _text(reply[start : start + length])
-        # An empty long path says nothing; the short one stands.
-        values[row.key] = text or values.get(row.key, "")
+        # Up to the first NUL, as C reads it and so VMware's library shows it.
+        raw = reply[start : start + length].split(b"\0", 1)[0]
+        # The short path stands, which is what VMware's library gives, but for one that does not fit there.
+        if len(raw) > MAX_STRING or not values.get(row.key):
+            values[row.key] = raw.decode("utf-8", "replace")
     return after
 
 
@@ -165,11 +167,6 @@ def _check(reply: bytes, at: int, end: int, row: BasicStatistic) -> None:
     (id_,) = _WORD.unpack_from(reply, at)
     if id_ != row.id:
         raise RemoteProtocolError(f"statistic {id_} stands where {row.id} is expected")
-
-
-def _text(raw: bytes) -> str:
-    # Up to the first NUL, as C reads it and so VMware's library shows it.
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def encode(

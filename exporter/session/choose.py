@@ -38,7 +38,8 @@ def choose(
     """The source for ``--source=auto|guestrpc|library``.
 
     ``socket_path`` speaks GuestRPC over a unix socket instead of vsock: a simulated host, so the machine is
-    not looked at. ``timeout`` in seconds, for one request.
+    not looked at. ``timeout`` in seconds, for one request. Nor is it for ``library``, which looks by itself whenever it is
+    asked, and has nothing to send elsewhere.
 
     Raises:
         NotVMwareError: vsock would be needed, and the hypervisor is not VMware.

@@ -16,8 +16,9 @@ class LibrarySource:
     """Reads the statistics through VMware's library.
 
     What it can't give, for want of a way in the library: the version of the host's reply, the pool path where it
-    is longer than 512 bytes, the host kernel's memory overhead, and the host's own words
-    when it refuses.
+    is longer than 512 bytes or the host gives it as statistic 37 alone, the host kernel's memory overhead, and the host's own
+    words when it refuses. Whether there is VMware is for the library to find out, which looks more closely than can be done
+    without it.
 
     ``path``: the library's file, None to search. ``timeout``: seconds for one question. ``process`` is for tests.
     """

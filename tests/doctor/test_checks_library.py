@@ -7,7 +7,9 @@ import pytest
 from exporter.catalogue import STATISTICS
 from exporter.config.settings import Library
 from exporter.doctor import checks_library
+from exporter.doctor.examine import examine
 from exporter.doctor.finding import Finding, Verdict
+from exporter.doctor.rows import choose
 from exporter.doctor.world import Ran
 from exporter.errors import (
     LibraryCrashed,
@@ -259,11 +261,37 @@ def test_where_nobody_tells_why_the_library_is_refused_every_cause_is_named(gues
     assert "no channel" in text
 
 
-def test_the_library_is_never_asked_away_from_vmware(guest: Guest) -> None:
+@pytest.fixture
+def elsewhere(guest: Guest) -> Guest:
     guest.write("sys/class/dmi/id/sys_vendor", "QEMU")
     guest.write("sys/class/dmi/id/product_name", "Standard PC")
-    guest.library.reads = AssertionError("asked")  # type: ignore[assignment]
-    assert guest.finding("library-answer").because == "hypervisor"
+    return guest
+
+
+def test_the_library_is_not_asked_away_from_vmware(elsewhere: Guest) -> None:
+    elsewhere.library.reads = AssertionError("asked")  # type: ignore[assignment]
+    assert elsewhere.finding("library-answer").because == "hypervisor"
+
+
+@pytest.mark.parametrize(
+    "error", [None, NotVMwareError("VMware's library says that this is no VMware guest")]
+)
+def test_one_that_is_forced_is_asked_as_the_exporter_asks_it(
+    elsewhere: Guest, error: NotVMwareError | None
+) -> None:
+    """It looks by itself; what can be seen without it decides nothing then."""
+    elsewhere.settings["source"] = "library"
+    elsewhere.library.reads = error
+    asked = [
+        each for each in choose("library", "linux") if each.source == "library" or each.code == "hypervisor"
+    ]
+    findings = {each.code: each for each in examine(asked, elsewhere.build(), limit=60.0, clock=lambda: 0.0)}
+    assert findings["hypervisor"].verdict is Verdict.FAIL
+    assert "asked all the same" in findings["hypervisor"].diagnosis.sentence
+    found = findings["library-answer"]
+    assert found.verdict is (Verdict.FAIL if error else Verdict.OK)
+    assert found.diagnosis.facts.get("error") == ("not_vmware" if error else None)
+    assert elsewhere.connections == 0
 
 
 def test_a_library_that_does_not_load_is_not_asked(guest: Guest) -> None:

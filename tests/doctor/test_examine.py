@@ -180,6 +180,14 @@ def test_with_auto_one_source_is_enough(source: str, answer: Verdict, expected: 
     assert tuple(each.verdict for each in weigh(findings, source)) == expected
 
 
+@pytest.mark.parametrize("answer", [Verdict.OK, Verdict.FAIL])
+@pytest.mark.parametrize("source", ["auto", "guestrpc", "library"])
+def test_a_library_that_is_forced_and_answers_has_found_vmware(source: str, answer: Verdict) -> None:
+    findings = [found("hypervisor", Verdict.FAIL), found("library-answer", answer, "library")]
+    expected = Verdict.WARN if (source, answer) == ("library", Verdict.OK) else Verdict.FAIL
+    assert weigh(findings, source)[0].verdict is expected
+
+
 def test_where_nothing_else_can_be_asked_the_library_is_no_substitute() -> None:
     """As on Windows, which has no row for GuestRPC."""
     findings = [found("port-free", Verdict.OK), found("library-present", Verdict.FAIL, "library")]

@@ -148,7 +148,7 @@ def test_hertz(rate: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(5.0, "5 s"), (0.25, "0.2 s"), (119.0, "119 s"), (300.0, "5 minutes"), (150.0, "2.5 minutes"), (7200.0, "2 hours"), (864_000.0, "10 days")],
+    [(0.0, "0 s"), (0.0003, "300 µs"), (0.0345, "34.5 ms"), (5.0, "5 s"), (0.25, "0.2 s"), (119.0, "119 s"), (300.0, "5 minutes"), (150.0, "2.5 minutes"), (7200.0, "2 hours"), (864_000.0, "10 days")],
 )  # fmt: skip
 def test_span(seconds: float, text: str) -> None:
     assert span(seconds) == text

@@ -154,9 +154,10 @@ def _v3(file: io.BytesIO) -> tuple[int, dict[str, int | str]]:
         padded = (length + 3) // 4 * 4
         if padded > size:
             raise _Broken
-        text = _c_string(_exactly(body, padded)[:length])
-        if valid and (text or name not in values):
-            values[name] = text
+        raw = _exactly(body, padded)[:length]
+        # 37 is the path that does not fit 18; of others 18, which VMware's library gives.
+        if valid and (not values.get(name) or len(raw.partition(b"\0")[0]) > LONGEST_STRING):
+            values[name] = _c_string(raw)
     return session, values
 
 

@@ -109,11 +109,10 @@ def test_all_ones_are_no_limit_or_nothing(count: int) -> None:
     assert stats_v3.decode(stats_v3.encode(1, ones, count)).values == dict.fromkeys(limits, 2**32 - 1)
 
 
-@pytest.mark.parametrize(("short", "long"), [(8, 38), (18, 37)])
-def test_the_later_statistic_of_one_key_wins_where_it_is_valid(short: int, long: int) -> None:
-    """64-bit over 32-bit shares, the unbounded pool path over the short one."""
+def test_shares_of_64_bits_win_where_they_are_valid() -> None:
+    short, long = 8, 38
     key = BY_ID[short].key
-    as_value = {k: v.decode() if isinstance(v, bytes) else v for k, (_, v) in full().items()}
+    as_value = {k: v for k, (_, v) in full().items()}
     assert stats_v3.decode(stats_v3.encode(1, full())).values[key] == as_value[long]
     absent = full(**{f"_{long}": (False, full()[long][1])})
     assert stats_v3.decode(stats_v3.encode(1, absent)).values[key] == as_value[short]
@@ -140,6 +139,27 @@ def test_another_statistic_among_the_known_ones_is_malformed(position: int, id_:
         struct.pack_into(">I", body, 16, LAST)
         with pytest.raises(RemoteProtocolError, match=f"statistic {id_} stands where {position}"):
             stats_v3.decode(bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "shown"),
+    [
+        (b"/short", b"/other", b"/short"),
+        (b"/short", b"/" + 511 * b"p", b"/short"),
+        (b"/short", b"/" + 512 * b"p", b"/" + 512 * b"p"),
+        # Of what stands behind a NUL nothing counts.
+        (b"/short", b"/other\0" + 600 * b"p", b"/short"),
+        (b"", b"/other", b"/other"),
+        (None, b"/other", b"/other"),
+        (b"/short", None, b"/short"),
+    ],
+)
+def test_the_long_path_stands_for_one_that_does_not_fit_the_short_one(
+    short: bytes | None, long: bytes | None, shown: bytes
+) -> None:
+    """VMware's library has no function for the long one: two sources give one value."""
+    values = full(_18=(short is not None, short or b""), _37=(long is not None, long or b""))
+    assert stats_v3.decode(stats_v3.encode(1, values)).values["resource_pool_path"] == shown.decode()
 
 
 @pytest.mark.parametrize("long", [b"", b"\0", b"\0/pool"])
@@ -217,9 +237,9 @@ def test_a_path_ends_at_its_first_nul(raw: bytes) -> None:
 
 
 def test_a_path_that_is_no_utf_8_is_still_text() -> None:
-    assert (
-        stats_v3.decode(stats_v3.encode(1, full(_37=(True, b"/\xff")))).values["resource_pool_path"] == "/�"
-    )
+    for id_, count in ((18, 18), (37, 37)):
+        snapshot = stats_v3.decode(stats_v3.encode(1, {id_: (True, b"/\xff")}, count))
+        assert snapshot.values["resource_pool_path"] == "/�"
 
 
 @given(st.binary(max_size=200))
