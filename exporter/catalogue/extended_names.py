@@ -31,14 +31,17 @@ MAX_DEVICES = 256
 """Disks, and network cards, each: as many disks as vSphere allows in one VM."""
 MAX_STATISTICS = 256
 """Statistics of one group. A real group has 6 to 30."""
-MAX_UNKNOWN = 4000
-"""Series of statistics that the catalogue does not know, in all groups together: 15 for each possible disk."""
+MAX_UNKNOWN = 24 * MAX_DEVICES
+"""Series of statistics that the catalogue does not know, in all groups together: 24 for each possible disk."""
 MAX_FACTS = 32
 """Labels of ``vmguest_host_info``."""
 MAX_LABEL = 128
 """Length of a label's value, characters."""
 
 CATEGORIES = ("session", "host", "resources", "vscsi", "vnet")
+"""In the order in which they are asked for."""
+SESSION = frozenset(("uptime", "version", "provider", "uuid.bios"))
+"""Names of ``session`` that mean something here; none has a row."""
 _WORDS = {"vscsi": "disk", "vnet": "network"}
 _DEVICE_LABEL = {"vscsi": "disk", "vnet": "mac"}
 
@@ -103,16 +106,15 @@ def known(word: str, name: str) -> bool:
 
 
 def usable(names: Iterable[str]) -> tuple[str, ...]:
-    """The groups that can be published, of each kind of device no more than :data:`MAX_DEVICES`."""
-    found: list[str] = []
-    devices: dict[str, int] = {}
+    """The groups that can be published, of each kind of device no more than :data:`MAX_DEVICES`: the first by name.
+
+    Always in one order, so that a bound cuts off the same ones each time: by category, then by name.
+    """
+    found: dict[str, list[str]] = {word: [] for word in CATEGORIES}
     for name in names:
-        word, device = category(name)
-        if device:
-            devices[word] = devices.get(word, 0) + 1
-        if word and devices.get(word, 0) <= MAX_DEVICES:
-            found.append(name)
-    return tuple(found)
+        if word := category(name)[0]:
+            found[word].append(name)
+    return tuple(name for group in found.values() for name in sorted(group)[:MAX_DEVICES])
 
 
 def map_value(group: str, value: ExtendedValue) -> Mapped | None:

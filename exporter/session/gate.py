@@ -27,6 +27,7 @@ from exporter.catalogue.extended_names import (
     MAX_FACTS,
     MAX_STATISTICS,
     MAX_UNKNOWN,
+    SESSION,
     Mapped,
     category,
     contradicts,
@@ -39,7 +40,7 @@ from exporter.snapshot import ExtendedValue
 log = logging.getLogger("exporter.extended")
 
 MAX_SERIES = 3 * MAX_UNKNOWN
-"""Series of one session, also those that have gone since."""
+"""Series of one session, also those that have gone since: of statistics with a catalogue row, and of others."""
 
 MAX_ROUND = 2 << 20
 """Bytes of all replies of one round, in whatever encoding. 256 disks and 64 network cards take a quarter."""
@@ -92,6 +93,8 @@ class Gate:
         """Label of the host's facts -> the host's name of it."""
         self._read: dict[tuple[str, str], _Read] = {}
         """By group and name."""
+        self._series = {True: 0, False: 0}
+        """How many of these have a catalogue row, and how many have none."""
         self._contradicted: set[tuple[str, str]] = set()
         """Those of which the host stated a unit or type that can't be: nothing is assumed of them any more."""
         self._said: set[str] = set()
@@ -125,29 +128,32 @@ class Gate:
         if not word or self._devices.get(word, 0) > MAX_DEVICES:
             return (), len(values)
         dropped = 0
-        found: list[tuple[ExtendedValue, Mapped | None]] = []
+        found: list[tuple[int, ExtendedValue, Mapped | None]] = []
         first: dict[str, str] = {}
         facts: dict[str, str] = {}
-        for value in values:
+        # What a bound cuts off is the last by name of what nobody knows, in whatever order the host gives it.
+        for place, value in sorted(enumerate(values), key=lambda each: _importance(word, each[1])):
             row = known(word, value.name)
             if row and contradicts(word, value):
                 self._contradict((group, value.name))
             if len(found) >= MAX_STATISTICS:
+                self._say(f"more than {MAX_STATISTICS} statistics in one group")
                 dropped += 1
             elif isinstance(value.value, str):
                 label = fact(value.name)
                 if label and word in ("session", "host"):
                     facts[label] = min(facts.get(label, value.name), value.name)
-                    found.append((value, None))
+                    found.append((place, value, None))
                 else:
                     dropped += 1
             elif word == "session":
-                found.append((value, None))
+                found.append((place, value, None))
             elif not row and not value.type and not value.units:
                 # A text reply has neither, so only known names can be published from it: that is no drop.
                 continue
             elif not row and self._strangers >= MAX_UNKNOWN:
                 # No further work: a host may send thousands of them in one round.
+                self._say(f"more than {MAX_UNKNOWN} statistics without a catalogue row in one round")
                 dropped += self._unknown
             elif row or self._unknown:
                 self._strangers += not row
@@ -157,10 +163,10 @@ class Gate:
                     continue
                 for name in _names(mapped.metric):
                     first[name] = min(first.get(name, value.name), value.name)
-                found.append((value, mapped))
-        kept: list[ExtendedValue] = []
+                found.append((place, value, mapped))
+        kept: list[tuple[int, ExtendedValue]] = []
         series: set[tuple[str, Labels]] = set()
-        for value, mapped in found:
+        for place, value, mapped in found:
             if mapped is None:
                 passes = word == "session" or self._is_fact(value.name, facts)
             else:
@@ -169,8 +175,9 @@ class Gate:
                 if passes:
                     series.add(key)
             if passes:
-                kept.append(value)
-        return tuple(kept), dropped + len(found) - len(kept)
+                kept.append((place, value))
+        kept.sort(key=lambda each: each[0])
+        return tuple(value for _, value in kept), dropped + len(found) - len(kept)
 
     def _is_fact(self, name: str, first: Mapping[str, str]) -> bool:
         label = fact(name)
@@ -189,9 +196,13 @@ class Gate:
                 settled = self._metrics.get(name)
                 if settled != metric and (settled or (not mapped.row and first[name] != value.name)):
                     return False
-            if max(len(self._read), len(self._contradicted)) >= MAX_SERIES:
-                self._say(f"more than {MAX_SERIES} series in one session")
+            # Each kind has a bound of its own: of what is known nothing gives way to what is not.
+            if max(self._series[mapped.row], mapped.row * len(self._contradicted)) >= MAX_SERIES:
+                self._say(
+                    f"more than {MAX_SERIES} series {'with' if mapped.row else 'without'} a catalogue row in one session"
+                )
                 return False
+            self._series[mapped.row] += 1
             self._metrics |= dict.fromkeys(_names(metric), metric)
             self._read[place] = _Read(
                 metric, mapped.value, mapped.step, mapped.step, bool(value.units), bool(value.type)
@@ -215,6 +226,12 @@ class Gate:
         if what not in self._said:
             self._said.add(what)
             log.warning("extended statistics beyond a bound are left out", extra={"bound": what})
+
+
+def _importance(word: str, value: ExtendedValue) -> tuple[bool, bool, str]:
+    """Of a statistic in its group, to sort by: what has a meaning here, then words, then other numbers, each by name."""
+    meant = known(word, value.name) or (word == "session" and value.name in SESSION)
+    return not meant, not isinstance(value.value, str), value.name
 
 
 def _names(metric: Metric) -> tuple[str, str]:

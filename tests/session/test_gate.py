@@ -93,7 +93,7 @@ def test_facts_of_the_host_have_one_source_too(one: Gate) -> None:
 
 
 def test_facts_are_no_more_than_have_a_label(one: Gate) -> None:
-    words = [ExtendedValue(f"fact{number}", "x") for number in range(MAX_FACTS + 3)]
+    words = [ExtendedValue(f"fact{number:02}", "x") for number in range(MAX_FACTS + 3)]
     assert taken(one, "host", *words)[1] == 3
     assert taken(one, "host", *reversed(words))[1] == 3
     assert taken(one, "host", words[-1]) == ([], 1)

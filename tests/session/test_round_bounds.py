@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Iterable
 
 import pytest
 
-from exporter.catalogue.extended_names import MAX_DEVICES
+from exporter.catalogue.extended_names import MAX_DEVICES, MAX_UNKNOWN
 from exporter.errors import RpcError
 from exporter.protocol import stat_get
 from exporter.session import gate
@@ -95,6 +96,98 @@ def test_a_large_honest_vm_passes_with_a_factor_to_spare() -> None:
     assert 3.5 * shown < gate.MAX_ROUND_STATISTICS
 
 
+def unknown(number: int, prefix: str = "a") -> list[str]:
+    return [ROW.format(f"{prefix}.{each:04}", "us", MOST) for each in range(number)]
+
+
+def names_of(reader: ExtendedReader) -> dict[str, list[str]]:
+    state = reader.state
+    assert state.snapshot is not None
+    return {group: [each.name for each in values] for group, values in state.snapshot.groups.items()}
+
+
+def test_all_disks_of_the_largest_vm_are_shown_with_twenty_statistics_each() -> None:
+    host = Host(LARGE, {"vscsi": metrics(unknown(20)), "vnet": metrics(card())}, metrics([]))
+    reader, shown = read(host)
+    assert shown == 256 * 20 + 64 * len(card())
+    assert reader.state.dropped == 0
+
+
+def test_of_more_than_that_the_last_by_name_are_left_out_in_every_round_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chance, shown = random.Random(1), []
+    rows = unknown(30)
+    for _ in range(3):
+        groups = list(LARGE)
+        chance.shuffle(groups)
+        chance.shuffle(rows)
+        host = Host(groups, {"vscsi": metrics(rows)}, metrics([]))
+        with caplog.at_level(logging.WARNING, "exporter.extended"):
+            reader, _ = read(host)
+        shown.append({group: set(names) for group, names in names_of(reader).items() if names})
+    whole, part = divmod(MAX_UNKNOWN, 30)
+    disks = sorted(DISKS)
+    assert shown[0].keys() == {*disks[:whole], *([disks[whole]] if part else [])}
+    assert all(len(shown[0][disk]) == 30 for disk in disks[:whole])
+    assert shown[1:] == shown[:1] * 2
+
+
+def test_the_bound_of_unknown_statistics_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    reader = ExtendedReader(15.0, clock=lambda: 20.0 * len(rounds), wall=lambda: 5000.0)
+    rounds: list[int] = []
+    host = Host(LARGE, {"vscsi": metrics(unknown(30))}, metrics([]))
+    with caplog.at_level(logging.WARNING, "exporter.extended"):
+        for each in range(3):
+            rounds.append(each)
+            reader.step(host, 7, 1000.0)
+    told = [vars(record)["bound"] for record in caplog.records if "beyond a bound" in record.getMessage()]
+    assert told == [f"more than {MAX_UNKNOWN} statistics without a catalogue row in one round"]
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_nothing_known_gives_way_to_what_is_unknown(words: bool) -> None:
+    """In a group with more of it than is looked at, behind a round that is full of it, and in a session that is."""
+    flood = unknown(300)
+    if words:
+        flood = [f'<metric name="a.{each:04}">words</metric>' for each in range(300)]
+    contention = [
+        ROW.format("vm.cpu.contention.cpu", "us", 5),
+        '<metric name="vm.numa.local" type="instant" units="KB">5</metric>',
+    ]
+    session = [
+        '<metric name="uptime" type="instant" units="us">5</metric>',
+        '<metric name="version">VMware ESXi 9</metric>',
+    ]
+    sent = ROW.format("num.tx", "packets", 5)
+    groups = [*NICS[:60], "resources", "host", "session"]
+    host = Host(
+        groups,
+        {
+            "resources": metrics([*flood, *contention]),
+            "session": metrics([*flood, *session]),
+            "vnet": metrics([*flood[:250], sent]),
+        },
+        metrics([]),
+    )
+    reader, _ = read(host)
+    shown = names_of(reader)
+    assert {"vm.cpu.contention.cpu", "vm.numa.local"} <= set(shown["resources"])
+    assert {"uptime", "version"} <= set(shown["session"])
+    assert all("num.tx" in shown[card] for card in NICS[:60])
+
+
+def test_a_session_full_of_unknown_series_takes_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MAX_SERIES", 10)
+    one = Gate()
+    flood = [ExtendedValue(f"a{number}", number, "accumulate", "us") for number in range(30)]
+    taken, dropped = one.take(
+        "resources", [*flood, ExtendedValue("vm.cpu.contention.cpu", 5, "accumulate", "us")]
+    )
+    assert (len(taken), dropped) == (11, 20)
+    assert taken[-1].name == "vm.cpu.contention.cpu", "in the order of the host"
+
+
 ALL = ["session", "host", "resources"] + [
     f"{kind} {number}" for kind in ("vscsi", "vnet") for number in range(MAX_DEVICES)
 ]
@@ -111,8 +204,11 @@ def test_a_round_ends_at_its_bound_in_statistics(caplog: pytest.LogCaptureFixtur
     # What is not asked for counts once a group.
     groups = len(ALL) - len(host.sent)
     assert reader.state.dropped == 1000 * len(host.sent) - shown + groups
-    told = [record for record in caplog.records if "beyond a bound" in record.getMessage()]
-    assert len(told) == 1
+    told = [vars(record)["bound"] for record in caplog.records if "beyond a bound" in record.getMessage()]
+    assert told == [
+        "more than 256 statistics in one group",
+        f"a round of more than {gate.MAX_ROUND} bytes or {gate.MAX_ROUND_STATISTICS} statistics",
+    ]
 
 
 def test_a_round_ends_at_its_bound_in_bytes_that_are_understood_in_no_encoding() -> None:
