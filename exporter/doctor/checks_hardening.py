@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.catalogue import STATISTICS
-from exporter.doctor.checks_host import first_answer
+from exporter.doctor.checks_host import first_answer, gives_host_info
 from exporter.doctor.finding import Diagnosis, Facts, ok, warn
 from exporter.doctor.world import HostAnswer, World
 from exporter.protocol import stats_v3
@@ -50,8 +49,7 @@ def _switches(world: World, answer: HostAnswer) -> Iterator[tuple[str, str]]:
     yield "isolation.tools.guestlibGetInfo.disable", off if snapshot else api
     host = untold
     if snapshot is not None and snapshot.protocol == stats_v3.VERSION:
-        given = any(row.key in snapshot.values for row in STATISTICS if row.host_info and not row.deprecated)
-        host = f"{'TRUE' if given else off}; not needed"
+        host = f"{'TRUE' if gives_host_info(snapshot) else off}; not needed"
     yield "tools.guestlib.enableHostInfo", host
     yield "Misc.GuestLibAllowHostInfo", "on the host: SAP's enhanced monitoring needs it beside the one above"
     demanded = reason == "permission_denied" or (world.secure is not None and world.secure[1] != "answers")

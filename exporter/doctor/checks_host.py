@@ -10,7 +10,7 @@ from exporter.catalogue import CURRENT_LIST, STATISTICS, BasicStatistic
 from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import HostAnswer, World
 from exporter.errors import ProtocolError, RpcError, VMGuestError
-from exporter.protocol import guestlib, stat_get, stats_v2, stats_v3
+from exporter.protocol import guestlib, stats_v2, stats_v3
 from exporter.session.wire import Channel
 from exporter.snapshot import Snapshot
 from exporter.transport.base import Connector
@@ -97,6 +97,9 @@ def enabled(world: World) -> Diagnosis:
         )
     if refusal.reason == "permission_denied" or (refusal.reason == "other" and answer.privileged is False):
         return fail(f"{said}: it wants a privileged source port.", NEEDS_PRIVILEGE, **facts)
+    if refusal.reason != "disabled":
+        said += ", which says nothing that is known; maybe"
+        return fail(f"{said} guest statistics are switched off for this VM.", DISABLED, **facts)
     return fail(f"{said}: guest statistics are switched off for this VM.", DISABLED, **facts)
 
 
@@ -134,15 +137,19 @@ def judge_missing(snapshot: Snapshot, count: int | None, lacking: tuple[str, ...
     if not missing:
         return ok("The host gives every statistic.", **facts)
     if len(missing) == len(host):
+        some = gives_host_info(snapshot)
+        of_its_own = f", but not {len(host)}" if some else f" and withholds {len(host)}"
+        wanted = "" if some else ", as hardening guides want"
         return ok(
-            f"The host gives all of this VM's statistics and withholds {len(host)} of its own, as hardening guides want; "
-            "the exporter does not need them.",
+            f"The host gives all of this VM's statistics{of_its_own} of its own{wanted}; the exporter does not need them.",
             *lines,
             **facts,
         )
     return warn(
         f"The host does not give {len(missing)} statistics.",
-        Advice(
+        None
+        if count is not None and count >= CURRENT_LIST
+        else Advice(
             "statistics-given",
             Where.HOST,
             "a newer ESXi gives more: 5.0 or later 37 of them, 7.0 or later all",
@@ -173,9 +180,20 @@ def _why(row: BasicStatistic, snapshot: Snapshot, count: int | None) -> str:
         return "version 2 of the protocol has no such statistic"
     if count is not None and row.id > count:
         return f"the host's list ends at {count}: it is older than this statistic"
-    if row.host_info:
+    # VMware's library does not tell where the list ends: what it gives is in it.
+    lowest = {each.key: each.id for each in reversed(STATISTICS)}
+    if count is None and row.id > max((lowest[key] for key in snapshot.values), default=0):
+        return (
+            "VMware's library has no value for it, and does not tell whether the host's list ends before it"
+        )
+    if row.host_info and not gives_host_info(snapshot):
         return "the VM setting tools.guestlib.enableHostInfo is not TRUE"
-    return "the host marks it as not valid"
+    return "the host has no value for it (marks it as not valid, or says -1)"
+
+
+def gives_host_info(snapshot: Snapshot) -> bool:
+    """Whether the host gives anything of its own."""
+    return any(row.key in snapshot.values for row in STATISTICS if row.host_info and not row.deprecated)
 
 
 def listed(raw: bytes) -> int | None:
@@ -184,68 +202,6 @@ def listed(raw: bytes) -> int | None:
         return None
     (count,) = _COUNT.unpack_from(raw, 16)
     return int(count)
-
-
-def extended_statistics(world: World) -> Diagnosis:
-    refusals: dict[str, str] = {}
-    groups: tuple[str, ...] = ()
-    with world.channel() as channel:
-        try:
-            groups = stat_get.parse_names(channel.call(guestlib.stat_command("text", "")))
-            encodings = [each for each in stat_get.ENCODINGS if _speaks(channel, each, refusals)]
-        except RpcError as refusal:
-            return _no_extended(refusal)
-        except VMGuestError as error:
-            said = "answers not as expected" if isinstance(error, ProtocolError) else "does not answer"
-            return fail(f"The host {said} to extended statistics: {error}.", advice(error), error=error.kind)
-    kinds = sorted({group.split()[0] for group in groups})
-    facts: Facts = {"groups": kinds, "encodings": encodings, "refusals": refusals}
-    if not encodings:
-        return warn(
-            "The host lists extended statistics, but gives them in no encoding that is known.",
-            Advice(
-                "extended-statistics",
-                Where.GUEST,
-                "report it with `vmguest-exporter doctor --bundle FILE.tar.gz`",
-            ),
-            **facts,
-        )
-    return ok(
-        f"The host gives {len(groups)} groups of extended statistics, as {', '.join(encodings)}.", **facts
-    )
-
-
-def _speaks(channel: Channel, encoding: str, refusals: dict[str, str]) -> bool:
-    try:
-        stat_get.parse(encoding, channel.call(guestlib.stat_command(encoding, "resources")))
-    except RpcError as refusal:
-        refusals[encoding] = refusal.text
-        return False
-    except ProtocolError as error:
-        # The exporter goes on to the next encoding too.
-        refusals[encoding] = str(error)
-        return False
-    return True
-
-
-def _no_extended(refusal: RpcError) -> Diagnosis:
-    facts: Facts = {"refusal": refusal.text}
-    if refusal.reason == "unknown_command":
-        return warn(
-            "The host has no extended statistics: contention, disks and network cards are not shown.",
-            Advice(
-                "extended-statistics",
-                Where.HOST,
-                "they need ESXi 6.0 or later; --no-extended stops asking for them",
-            ),
-            **facts,
-        )
-    what = advice(refusal)
-    return warn(
-        f"The host refuses extended statistics: {refusal.text!r}.",
-        what._replace(code="extended-statistics") if what else None,
-        **facts,
-    )
 
 
 def first_answer(world: World) -> HostAnswer:

@@ -26,11 +26,15 @@ def hypervisor(world: World) -> Diagnosis:
     if found.vmware:
         world.may_ask = True
         return ok(f"This is a VMware guest ({found.evidence}).", **facts)
-    so = "so there is no host to ask"
     if world.settings.source == "library":
-        so = "by what can be seen without VMware's library, which looks by itself and is asked all the same"
+        return fail(
+            f"Without VMware's library this seems to be no VMware guest: its hypervisor is {found.name} ({found.evidence}). "
+            "The library looks by itself, and is asked all the same.",
+            NOT_VMWARE,
+            **facts,
+        )
     return fail(
-        f"This machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}), {so}.",
+        f"This machine is not a VMware guest: its hypervisor is {found.name} ({found.evidence}), so there is no host to ask.",
         NOT_VMWARE,
         **facts,
     )

@@ -122,7 +122,7 @@ def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
 
     With ``auto`` the library is a substitute for GuestRPC: that it is not there is no failure, and where it answers, a
     broken first one is none either. A system without rows for GuestRPC has nothing but the library. A library that is forced and
-    answers has found VMware, whatever the hypervisor seems to be.
+    answers has found VMware, whatever the hypervisor seems to be: nothing is to be changed then.
     """
     findings = [*findings]
     answered = any(each.code == "library-answer" and each.verdict is Verdict.OK for each in findings)
@@ -132,7 +132,14 @@ def weigh(findings: Iterable[Finding], source: str) -> list[Finding]:
     else:
         spare = {"hypervisor"} if source == "library" and answered else set()
     return [
-        replace(each, diagnosis=replace(each.diagnosis, verdict=Verdict.WARN))
+        replace(
+            each,
+            diagnosis=replace(
+                each.diagnosis,
+                verdict=Verdict.WARN,
+                advice=None if each.code == "hypervisor" else each.diagnosis.advice,
+            ),
+        )
         if each.verdict is Verdict.FAIL and each.code in spare
         else each
         for each in findings

@@ -10,6 +10,7 @@ from dataclasses import replace
 from exporter.doctor import (
     checks_balloon,
     checks_exporter,
+    checks_extended,
     checks_ha,
     checks_hardening,
     checks_host,
@@ -85,7 +86,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "extended-statistics", "Extended statistics", "Whether the host has them, which groups, in which encodings.",
-        checks_host.extended_statistics, _ASKS, source=_WIRE,
+        checks_extended.extended_statistics, _ASKS, source=_WIRE,
     ),
     Check(
         "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed; on Windows vmGuestLib.dll, and whether it loads.",

@@ -203,7 +203,44 @@ def test_a_statistic_that_is_sent_but_not_valid() -> None:
     values = {row.key: 1 for row in STATISTICS if row.key != "memory_active"}
     found = judge_missing(Snapshot(5, 3, values), CURRENT_LIST)
     assert found.verdict is Verdict.WARN
-    assert found.details == ("the host marks it as not valid: vmguest_memory_active_bytes",)
+    assert found.details == (
+        "the host has no value for it (marks it as not valid, or says -1): vmguest_memory_active_bytes",
+    )
+    # No newer host would give it.
+    assert found.advice is None
+
+
+@pytest.mark.parametrize("lacks", ["host_memory_swapped", "host_cpu_cores"])
+def test_a_host_that_gives_some_of_its_own_withholds_none(lacks: str) -> None:
+    """-1 is one of several reasons for a gap; that the setting is TRUE shows in the rest."""
+    values = {row.key: 1 for row in STATISTICS if row.key != lacks}
+    found = judge_missing(Snapshot(5, 3, values), CURRENT_LIST)
+    assert found.verdict is Verdict.OK
+    assert found.sentence.startswith("The host gives all of this VM's statistics, but not 1 of its own;")
+    assert "enableHostInfo" not in str(found)
+    assert "says -1" in found.details[0]
+
+
+@pytest.mark.parametrize("ends", [18, 30])
+def test_a_library_does_not_tell_where_the_list_ends(ends: int) -> None:
+    """Neither a switch nor a mark of the host is known to be the reason for what may not be in its list."""
+    withheld = {row.key for row in STATISTICS if row.host_info} | {"memory_active"}
+    values = {row.key: 1 for row in STATISTICS[:ends] if row.key not in withheld}
+    found = judge_missing(Snapshot(5, 0, values), None)
+    assert found.verdict is Verdict.WARN
+    why = {line.partition(": ")[0]: line for line in found.details}
+    untold = "VMware's library has no value for it, and does not tell whether the host's list ends before it"
+    # No more is known of those at the end of the list of 30, which the host withholds.
+    assert why.keys() == {
+        "the host has no value for it (marks it as not valid, or says -1)",
+        untold,
+    }
+    assert "vmguest_host_cpu_cores" in why[untold]
+    # Of what stands before something that is given it is known that the list holds it.
+    behind = judge_missing(Snapshot(5, 0, {**values, "memory_zipped": 1}), None)
+    setting = [line for line in behind.details if "enableHostInfo" in line]
+    assert len(setting) == 1
+    assert "vmguest_host_cpu_cores" in setting[0]
 
 
 def test_a_statistic_that_the_library_has_no_function_for() -> None:
@@ -222,6 +259,18 @@ def test_a_statistic_that_the_library_has_no_function_for() -> None:
 )
 def test_the_length_of_the_list_is_read_from_a_v3_reply(raw: bytes, expected: int | None) -> None:
     assert listed(raw) == expected
+
+
+LIST = "guestlib.stat.get text "
+
+
+def without(*groups: str) -> tuple[Fault, ...]:
+    """A host that gives none of these groups."""
+    return tuple(
+        Fault("error", text="no", on=f"guestlib.stat.get {encoding} {group}")
+        for encoding in ("xml", "json", "yaml", "text")
+        for group in groups
+    )
 
 
 def test_extended_statistics(guest: Guest) -> None:
@@ -243,12 +292,40 @@ def test_extended_statistics_in_some_encodings(guest: Guest) -> None:
 
 
 def test_extended_statistics_in_no_encoding(guest: Guest) -> None:
-    guest.faults = tuple(
-        Fault("error", text="no", on=f"guestlib.stat.get {each} resources")
-        for each in ("xml", "json", "yaml", "text")
-    )
+    guest.faults = without("session", "host", "resources", "vnet", "vscsi")
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.WARN
+    assert "--bundle" in advice(found)
+
+
+def test_extended_statistics_without_the_group_that_is_asked_first(guest: Guest) -> None:
+    guest.faults = without("resources")
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.OK
+    assert found.diagnosis.facts["encodings"] == ["xml", "json", "yaml", "text"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("error", text="Unsupported encoding", times=1, on=LIST), Fault("no-status", times=1, on=LIST)],
+)
+def test_a_list_that_can_not_be_used_is_not_all(guest: Guest, fault: Fault) -> None:
+    """The exporter asks for the groups that every host has; so a switch is not in the way."""
+    guest.faults = (fault,)
+    findings = guest.findings("extended-statistics")
+    found = findings["extended-statistics"]
+    assert found.verdict is Verdict.WARN
+    assert found.diagnosis.sentence.startswith(
+        "The host gives extended statistics, as xml, json, yaml, text, but no list of them that can be used ("
+    )
+    assert "--bundle" in advice(found)
+
+
+def test_a_refusal_in_unknown_words_is_no_switch_where_statistics_are_given(guest: Guest) -> None:
+    guest.faults = (Fault("error", text="Unsupported encoding", on="guestlib.stat.get"),)
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert "'Unsupported encoding'" in found.diagnosis.sentence
     assert "--bundle" in advice(found)
 
 

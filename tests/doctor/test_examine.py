@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from exporter.advice import NOT_VMWARE
 from exporter.doctor.examine import LIMIT, examine, weigh
 from exporter.doctor.finding import Check, Diagnosis, Finding, Verdict, fail, ok, skip, warn
 from exporter.doctor.world import World
@@ -183,9 +184,12 @@ def test_with_auto_one_source_is_enough(source: str, answer: Verdict, expected: 
 @pytest.mark.parametrize("answer", [Verdict.OK, Verdict.FAIL])
 @pytest.mark.parametrize("source", ["auto", "guestrpc", "library"])
 def test_a_library_that_is_forced_and_answers_has_found_vmware(source: str, answer: Verdict) -> None:
-    findings = [found("hypervisor", Verdict.FAIL), found("library-answer", answer, "library")]
-    expected = Verdict.WARN if (source, answer) == ("library", Verdict.OK) else Verdict.FAIL
-    assert weigh(findings, source)[0].verdict is expected
+    advised = Finding(check("hypervisor", fine), Diagnosis(Verdict.FAIL, "", NOT_VMWARE))
+    weighed = weigh([advised, found("library-answer", answer, "library")], source)[0]
+    expected = (
+        (Verdict.WARN, None) if (source, answer) == ("library", Verdict.OK) else (Verdict.FAIL, NOT_VMWARE)
+    )
+    assert (weighed.verdict, weighed.diagnosis.advice) == expected
 
 
 def test_where_nothing_else_can_be_asked_the_library_is_no_substitute() -> None:
