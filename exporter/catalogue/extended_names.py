@@ -200,7 +200,8 @@ _ENDINGS = {
 """They mean something to Prometheus at the end of a name, and of the family's name where they are all of it."""
 
 
-@lru_cache(maxsize=4096)
+# All of a round: one that does not fit would be worked out anew each time that it is looked at.
+@lru_cache(maxsize=MAX_UNKNOWN + MAX_STATISTICS)
 def _by_rule(word: str, name: str, type_: str, units: str) -> Metric | None:
     """The metric for a statistic without a row."""
     prefix = _WORDS.get(word, word)

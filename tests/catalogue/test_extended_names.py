@@ -416,3 +416,20 @@ def test_statistics_beyond_the_bound_cost_no_work(monkeypatch: pytest.MonkeyPatc
     groups = {f"vscsi scsi{n}:0": [value(f"x{n}.{m}", 1) for m in range(200)] for n in range(40)}
     assert accept(groups).dropped == 40 * 200 - extended.MAX_UNKNOWN
     assert len(looked_at) == extended.MAX_UNKNOWN
+
+
+def test_the_names_of_a_whole_round_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at several times: by the gate, for what fell, for each page."""
+    worked_out: list[str] = []
+    snake = extended.snake
+
+    def counted(name: str) -> str:
+        worked_out.append(name)
+        return snake(name)
+
+    monkeypatch.setattr(extended, "snake", counted)
+    values = [value(f"once{n}", 1, "accumulate", "us") for n in range(extended.MAX_UNKNOWN)]
+    for _ in range(3):
+        for each in values:
+            extended.map_value("resources", each)
+    assert len(worked_out) == extended.MAX_UNKNOWN
