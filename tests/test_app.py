@@ -531,7 +531,7 @@ def test_a_stop_during_a_start_that_fails_is_noted_for_the_end_of_the_unit(
         app.serve(replace(SIMULATED, ha=Ha(enabled=True, lock_file=path)), {})
     if other:
         other.release()
-    assert StopNote(path).exporter == noted
+    assert StopNote(path).exporter() == noted
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

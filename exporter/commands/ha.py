@@ -47,7 +47,7 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
     (NO_CHANNEL, "the host does not answer: no vsock, no library, no channel", "3"),
     (
         HELD,
-        "an exporter sends the heartbeats of this VM: stop it first, or it did not react, or it can't be seen from here",
+        "an exporter sends the heartbeats of this VM: stop it first, or it did not react, or it (or its note) can't be seen",
         "-",
     ),
     (NOBODY, "no exporter is there to send heartbeats; --unattended overrides", "-"),

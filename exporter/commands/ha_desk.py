@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.errors import VMGuestError
+from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.hand_back import HandedBack, hand_back
@@ -98,8 +98,17 @@ class Desk:
 
     @property
     def leftover(self) -> Leftover:
-        """What may be left at the host, by the lock's file."""
-        return lock.record(self.path, boot_id=self.boot_id).leftover
+        """What may be left at the host, by the lock's file; nothing, where this user may not read it.
+
+        Raises:
+            ConfigError: it can't be read for now, so that is not known.
+        """
+        try:
+            return lock.record(self.path, boot_id=self.boot_id).leftover
+        except ConfigError as error:
+            if error.passing:
+                raise
+            return Leftover.NOTHING
 
     @property
     def requested(self) -> str:
@@ -164,7 +173,12 @@ def off(desk: Desk, limit: float) -> int:
     Raises:
         VMGuestError: the host's last word, where it was an error.
     """
-    found = hand_back(desk.monitor, desk.leftover, limit, sleep=desk.sleep, clock=desk.clock)
+    try:
+        leftover = desk.leftover
+    except ConfigError:
+        # Not known: whatever it may be is handed back.
+        leftover = Leftover.REQUEST
+    found = hand_back(desk.monitor, leftover, limit, sleep=desk.sleep, clock=desk.clock)
     if found.confirmed:
         return OK
     if found.pending:

@@ -10,13 +10,17 @@ holds it, and what is done then:
 - the heart of that stop, which goes on with it: it is waited for, and Disable is sent once more;
 - the heart of that stop, which stands still: it is killed (it would beat, or hand back, at some later time), then as above;
 - the heart of an exporter that runs again: nothing, that one has taken the heartbeats over;
+- a dry run: Disable is sent beside it, for it calls no host;
 - a process that can't be told, a command that makes one call say: it is waited for, never killed.
+
+What can't be read is no "no": it is tried again until the time is up, and then told.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted, off
 from exporter.errors import ConfigError
@@ -45,21 +49,47 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         ConfigError: the lock can't be had.
         VMGuestError: the host does not answer.
     """
+    try:
+        return _finish(desk, environ)
+    except UnknownError as error:
+        complain(
+            f"{error}. So whether a stop was asked for is not known, and nothing was done: vSphere HA may reset this VM. If it was, "
+            "run `vmguest-exporter ha disable`"
+        )
+        return HELD
+
+
+class UnknownError(Exception):
+    """Something that hangs on a file that could not be read for as long as there is time."""
+
+
+def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
     note = desk.stop_note
+    deadline, limit = desk.clock() + WHOLE_LIMIT, desk.clock() + LOCK_LIMIT
+
+    def sure(question: Callable[[], bool]) -> bool:
+        while True:
+            try:
+                return question()
+            except ConfigError as error:
+                if not error.passing or desk.clock() >= limit:
+                    raise UnknownError(str(error)) from error
+            desk.sleep(PAUSE)
 
     def cut_short() -> bool:
-        return note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
+        return sure(
+            lambda: note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
+        )
 
     if not cut_short():
-        if desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room():
+        if sure(lambda: desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room()):
             return OK
         complain(
             f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
             "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
         )
         return NOT_NOTED
-    deadline = desk.clock() + WHOLE_LIMIT
-    held, status = _take(desk, cut_short)
+    held, status = _take(desk, cut_short, sure, limit)
     if status is not None:
         return status
     try:
@@ -69,7 +99,9 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
         status = off(desk, min(STOP_LIMIT, deadline - desk.clock()))
         if status != OK:
             return status
-        noted = held is not None and all([held.note(Leftover.NOTHING), note.clear()])
+        # Beside a dry run the lock's file stays as it is: whoever starts next asks the host once more.
+        written = desk.dry_run if held is None else held.note(Leftover.NOTHING)
+        noted = all([written, note.clear()])
         print("the stop is finished: monitoring is off, confirmed by the host")
         return OK if noted else not_noted(desk)
     finally:
@@ -77,13 +109,14 @@ def finish_stop(desk: Desk, environ: Mapping[str, str] = os.environ) -> int:
             held.release()
 
 
-def _take(desk: Desk, cut_short: Callable[[], bool]) -> tuple[lock.Lock | None, int | None]:
-    """The lock, None where nobody else can have it either; or the exit status where nothing is to be done.
+def _take(
+    desk: Desk, cut_short: Callable[[], bool], sure: Callable[[Callable[[], bool]], bool], limit: float
+) -> tuple[lock.Lock | None, int | None]:
+    """The lock, None where nobody else can have it either, or a dry run has; or the exit status where nothing is to be done.
 
     Raises:
         ConfigError: it can't be had.
     """
-    limit = desk.clock() + LOCK_LIMIT
     killed = float("inf")
     movement, moved = "", desk.clock()
     while True:
@@ -99,7 +132,11 @@ def _take(desk: Desk, cut_short: Callable[[], bool]) -> tuple[lock.Lock | None, 
         if held is not None:
             return held, None
         now, holder = desk.clock(), lock.holding(desk.path)
-        if not cut_short() or _runs_again(desk, holder):
+        if not cut_short():
+            return None, OK
+        if desk.dry_run:
+            return None, None
+        if sure(partial(_runs_again, desk, holder)):
             return None, OK
         if now - killed >= KILL_LIMIT:
             return None, None
@@ -110,7 +147,7 @@ def _take(desk: Desk, cut_short: Callable[[], bool]) -> tuple[lock.Lock | None, 
             if (
                 over
                 and killed == float("inf")
-                and _of_the_stop(desk, holder)
+                and sure(partial(_of_the_stop, desk, holder))
                 and process.kill(holder.identity)
             ):
                 killed = now
@@ -126,12 +163,12 @@ def _take(desk: Desk, cut_short: Callable[[], bool]) -> tuple[lock.Lock | None, 
 
 def _of_the_stop(desk: Desk, holder: lock.Holder) -> bool:
     """It is the heart of the exporter whose stop is noted, and that exporter has ended."""
-    return holder.orphaned and holder.exporter == desk.stop_note.exporter
+    return holder.orphaned and holder.exporter == desk.stop_note.exporter()
 
 
 def _runs_again(desk: Desk, holder: lock.Holder | None) -> bool:
     """An exporter has started since, and beats."""
-    if holder is None or not holder.exporter or holder.exporter == desk.stop_note.exporter:
+    if holder is None or not holder.exporter or holder.exporter == desk.stop_note.exporter():
         return False
     return holder.seen and process.runs(holder.exporter)
 

@@ -42,6 +42,8 @@ LOCK_PATIENCE = 4.0
 """Seconds to wait for the lock: the heart of an exporter that was killed may be inside a call, 2 s at most."""
 CALL_LIMIT = 2.0
 """Seconds for one call. The guide's heartbeat may be late, not absent: well below the slack of 10 s."""
+NOTE_PATIENCE = 3.0
+"""Seconds for which it may be unknown whether a stop was asked for. No heartbeat is sent meanwhile."""
 LOST_PATIENCE = 6.0
 """Seconds for which another process may hold the lock's file that has come in the place of this heart's: a command that
 asks who holds it, or makes one call, lets go of it sooner."""
@@ -145,6 +147,28 @@ def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, 
     return max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index), bad_for
 
 
+def stop_was_noted(
+    note: StopNote,
+    exporter: str,
+    patience: float,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Whether the ``exporter`` that is gone had been asked to stop; yes, where that is not known for all of ``patience``.
+
+    Then monitoring is handed back: a crash taken for a stop may be a reset that is missed, should the exporter not come back;
+    a stop taken for a crash is a wrong one.
+    """
+    deadline = clock() + patience
+    while True:
+        try:
+            return note.exporter() == exporter
+        except ConfigError as error:
+            if not error.passing or clock() >= deadline:
+                return True
+        sleep(0.05)
+
+
 def main(argv: list[str]) -> int:
     """Beat until told to stop. ``argv``: the :class:`HeartSettings`. The pipes are standard input and output."""
     wakeup, wake = os.pipe()
@@ -178,7 +202,7 @@ def main(argv: list[str]) -> int:
         Policy(rules, time.monotonic(), *taken_over(before, settings)),
         link,
         stop=lambda: bool(stops) or keeper.lost(),
-        cut_short=lambda: any(stops) or stop_note.exporter == settings.exporter,
+        cut_short=lambda: any(stops) or stop_was_noted(stop_note, settings.exporter, NOTE_PATIENCE),
         note=note,
         maintenance=Maintenance(settings.lock_file, tell=lambda text: link.send(LogLine("error", text))).left,
     )

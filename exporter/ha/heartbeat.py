@@ -140,13 +140,13 @@ class Heartbeat:
             if self._over.is_set():
                 return self._confirmed
             self._over.set()
-            self._stop_note.write(self._settings.exporter)
+            if not self._settings.dry_run:
+                self._stop_note.write(self._settings.exporter)
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._threads.join(2.0)
-        if self._confirmed:
+        if self._confirmed and not self._settings.dry_run:
             self._stop_note.clear()
-            if not self._settings.dry_run:
-                self._kept.clear()
+            self._kept.clear()
         return self._confirmed
 
     def _hand_back(self, deadline: float) -> bool:
@@ -278,9 +278,10 @@ class Heartbeat:
         match message:
             case HeartReport():
                 if self._newborn:
-                    # It has the lock: what was noted by an exporter before this one has an end.
+                    # It has the lock: what was noted by an exporter before this one has an end. Not by a dry run, which hands
+                    # nothing back.
                     with self._life:
-                        if not self._over.is_set():
+                        if not self._over.is_set() and not self._settings.dry_run:
                             self._stop_note.clear()
                     self._before = metrics.total(self._before, self._report)
                 if message.enabled and not self._report.enabled and not self._settings.dry_run:

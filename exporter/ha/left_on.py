@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
@@ -25,7 +24,7 @@ from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HeartReport
-from exporter.ha.rules import SHORTAGES, WINDOW, Health, Leftover
+from exporter.ha.rules import WINDOW, Health, Leftover
 from exporter.machine import process
 from exporter.metrics.families import Family
 from exporter.protocol.appmonitor import Code
@@ -108,16 +107,13 @@ class LeftOn:
     def attempt(self) -> None:
         """Look who holds the lock, and what its file says, and do what follows from that."""
         try:
-            # Whoever can't look does not know that there is nothing.
-            Path(self._path).open("rb").close()
-            lock.boot(fails_on=SHORTAGES)
             noted = lock.record(self._path).leftover
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            # None was sent in this boot, or they are another user's.
-            self._settle()
-            return
-        except OSError as error:
-            self._not_known(f"{self._path}: can't be read: {error.strerror}")
+        except ConfigError as error:
+            if isinstance(error.__cause__, PermissionError):
+                # They are another user's.
+                self._settle()
+            else:
+                self._not_known(str(error))
             return
         holder = lock.holding(self._path)
         if noted is Leftover.NOTHING:

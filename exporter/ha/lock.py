@@ -14,13 +14,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from exporter.errors import ConfigError, passing
 from exporter.ha.rules import SHORTAGES, Leftover
-from exporter.machine import container, process
+from exporter.machine import container, process, small_file
 
 if sys.platform != "win32":
     import fcntl
@@ -69,7 +69,7 @@ class Lock:
 
     def __init__(self, descriptor: int, path: str, boot_id: str, before: Record, exporter: str = "") -> None:
         self.before = before
-        self._who = f"{process.own()}\n{exporter}\n"
+        self._own, self._exporter = "", exporter
         self._descriptor = descriptor
         self._path = path
         self._boot_id = boot_id
@@ -78,7 +78,10 @@ class Lock:
     def note(self, leftover: Leftover, bad_for: float = 0.0) -> bool:
         """Write down what a successor would have to take over from now on; False: it could not be written."""
         self._noted = leftover, bad_for
-        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n{self._who}".encode()
+        # In a shortage it may not be known before the next time.
+        self._own = self._own or process.own()
+        who = f"{self._own}\n{self._exporter}\n"
+        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n{who}".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
         try:
@@ -123,7 +126,7 @@ def acquire(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID, exporter: str 
     """
     try:
         # With another word in its place, what the last holder left behind would not be known.
-        here = boot(boot_id, fails_on=SHORTAGES)
+        here = boot(boot_id)
     except OSError as error:
         raise ConfigError(passing(f"{boot_id}: can't be read: {error.strerror}", error)) from error
     descriptor = _locked(path)
@@ -141,10 +144,12 @@ def holder(path: str = DEFAULT_PATH) -> int | None:
 def holding(path: str = DEFAULT_PATH) -> Holder | None:
     """Who holds the lock at ``path``; None when nobody does."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
+        descriptor = small_file.retried(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+    except OSError:
         # Whoever can't look does not know that nobody does.
-        return Holder() if isinstance(error, PermissionError) or error.errno in SHORTAGES else None
+        return Holder()
+    if descriptor is None:
+        return None
     try:
         # A shared lock: two that ask at the same time do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -157,12 +162,16 @@ def holding(path: str = DEFAULT_PATH) -> Holder | None:
 
 
 def record(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Record:
-    """What stands in the file now, held or not; an empty one where it can't be read."""
+    """What stands in the file now, held or not; an empty one where there is no file.
+
+    Raises:
+        ConfigError: it can't be read, so what is left is not known. ``passing``, where that may pass.
+    """
     try:
-        lines = Path(path).read_text(encoding="ascii", errors="replace").split("\n")
-    except OSError:
-        return Record()
-    return _record(lines, boot(boot_id))
+        text = small_file.read(Path(path))
+        return Record() if text is None else _record(text.split("\n"), boot(boot_id))
+    except OSError as error:
+        raise ConfigError(passing(f"{path}: can't be read: {error.strerror}", error)) from error
 
 
 def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> None:
@@ -192,18 +201,19 @@ def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str
         )
 
 
-def boot(boot_id: Path = BOOT_ID, *, fails_on: Collection[int] = ()) -> str:
-    """The id of this boot, the same in every container of the machine; ``-`` where it can't be read.
+def boot(boot_id: Path = BOOT_ID) -> str:
+    """The id of this boot, the same in every container of the machine; ``-`` where it can't be read at all.
 
     Raises:
-        OSError: it can't be read, for one of the reasons ``fails_on`` (numbers of :mod:`errno`).
+        OSError: a shortage. With another word in its place, a note of this boot would be taken for one of another.
     """
     try:
-        return boot_id.read_text().strip()
+        text = small_file.read(boot_id)
     except OSError as error:
-        if error.errno in fails_on:
+        if error.errno in SHORTAGES:
             raise
-        return "-"
+        text = None
+    return "-" if text is None else text.strip()
 
 
 def _locked(path: str) -> int | None:

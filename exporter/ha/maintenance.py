@@ -75,7 +75,7 @@ class Maintenance:
             if error.errno in SHORTAGES:
                 raise
             return math.inf
-        if lines[0] != boot(self._boot_id, fails_on=SHORTAGES) and len(lines) > 1:
+        if lines[0] != boot(self._boot_id) and len(lines) > 1:
             return None
         try:
             end = float(lines[1])
@@ -91,8 +91,7 @@ class Maintenance:
         """
         new = beside(str(self.path), "new")
         try:
-            # With another word in its place nobody would take it for a note of this boot.
-            here = boot(self._boot_id, fails_on=SHORTAGES)
+            here = boot(self._boot_id)
             # World-readable: the exporter may run as another user than whoever calls this.
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
             with os.fdopen(descriptor, "w") as file:

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
@@ -24,7 +23,7 @@ from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.left_on import LeftOn
-from exporter.ha.rules import SHORTAGES, Leftover
+from exporter.ha.rules import Leftover
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
@@ -202,12 +201,11 @@ def _heart_socket(settings: Settings, simulated: ServeAt | None, parts: ExitStac
 
 
 def _may_be_on(lock_file: str) -> bool:
-    """An exporter has left monitoring on in this boot; or whether one has can't be read for want of files or memory."""
+    """An exporter has left monitoring on in this boot; or whether one has can't be read for now."""
     try:
-        Path(lock_file).open("rb").close()
-    except OSError as error:
-        return error.errno in SHORTAGES
-    return lock.record(lock_file).leftover is not Leftover.NOTHING
+        return lock.record(lock_file).leftover is not Leftover.NOTHING
+    except ConfigError as error:
+        return error.passing
 
 
 def _folder(parts: ExitStack) -> str:

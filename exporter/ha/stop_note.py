@@ -14,16 +14,19 @@ import logging
 import os
 from pathlib import Path
 
+from exporter.errors import ConfigError, passing
 from exporter.ha.lock import BOOT_ID, beside, boot
+from exporter.machine import small_file
 
 log = logging.getLogger("exporter.ha")
 
-ROOM = 32
-"""Characters for a space and an identity: two numbers and a colon."""
+ROOM = 36 + 32
+"""Characters for the boot's id, a space, and an identity: two numbers and a colon."""
+BLANK = "." * ROOM
 
 
 class StopNote:
-    """That of the exporter whose lock is ``lock_file``. The calls that write say whether they could, and never fail."""
+    """That of the exporter whose lock is ``lock_file``. The calls that write say whether they could."""
 
     def __init__(self, lock_file: str, *, boot_id: Path = BOOT_ID) -> None:
         self.path = beside(lock_file, "stopping")
@@ -31,24 +34,27 @@ class StopNote:
 
     def write(self, exporter: str = "") -> bool:
         """A stop of ``exporter`` (:func:`exporter.machine.process.identity`) begins."""
-        noted = self._put(f"{boot(self._boot_id)} {exporter}".ljust(len(self._blank)))
+        try:
+            noted = self._put(f"{boot(self._boot_id)} {exporter}".ljust(ROOM))
+        except OSError:
+            noted = False
         if not noted:
             log.error(
-                "the stop can't be noted (is the disk full?): should it be cut short, it is taken for a crash",
+                "the stop can't be noted (is the disk full, or are files short?): should it be cut short, it is taken for a crash",
                 extra={"path": str(self.path)},
             )
         return noted
 
     def clear(self) -> bool:
         """It is over, or the exporter runs again: the room is kept for the next one."""
-        return self._put(self._blank)
+        return self._put(BLANK)
 
     def has_room(self) -> bool:
         """Whether a stop can be noted; makes the room where there is none yet. What stands there stays."""
         if self.path.exists():
             return os.access(self.path, os.W_OK)
         try:
-            self._write(self._blank, os.O_CREAT | os.O_EXCL)
+            self._write(BLANK, os.O_CREAT | os.O_EXCL)
         except FileExistsError:
             return True
         except OSError:
@@ -56,21 +62,20 @@ class StopNote:
         return True
 
     def stands(self) -> bool:
-        """A stop began in this boot and did not end."""
-        return self.exporter is not None
+        """A stop began in this boot and did not end. Errors as :meth:`exporter`."""
+        return self.exporter() is not None
 
-    @property
     def exporter(self) -> str | None:
-        """Whose stop that is, empty where it can't be told; None: there is none."""
-        try:
-            here, *exporter = self.path.read_text(encoding="ascii", errors="replace").split()
-        except (OSError, ValueError):
-            return None
-        return " ".join(exporter) if here == boot(self._boot_id) else None
+        """Whose stop that is, empty where it can't be told; None: there is none.
 
-    @property
-    def _blank(self) -> str:
-        return "." * (len(boot(self._boot_id)) + ROOM)
+        Raises:
+            ConfigError: it can't be read, so whether a stop was asked for is not known. ``passing``, where that may pass.
+        """
+        try:
+            here, *exporter = (small_file.read(self.path) or BLANK).split() or [""]
+            return " ".join(exporter) if here == boot(self._boot_id) else None
+        except OSError as error:
+            raise ConfigError(passing(f"{self.path}: can't be read: {error.strerror}", error)) from error
 
     def _put(self, word: str) -> bool:
         try:

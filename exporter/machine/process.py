@@ -11,14 +11,18 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from exporter.machine import small_file
+
 PROCESSES = Path("/proc")
 
 
 def identity(pid: int, processes: Path = PROCESSES) -> str:
     """``pid:start``, the start in clock ticks since the boot; empty for one that has ended, or can't be seen."""
     try:
-        text = (processes / str(pid) / "stat").read_text("ascii", "replace")
+        text = small_file.read(processes / str(pid) / "stat")
     except OSError:
+        text = None
+    if text is None:
         return ""
     # The name before it is in brackets, and may hold any character.
     state, *fields = text.rpartition(")")[2].split()

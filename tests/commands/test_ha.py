@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,7 @@ from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.ha.wire import WireAppMonitor
-from exporter.machine import process
+from exporter.machine import process, small_file
 from exporter.machine.process import own
 from exporter.protocol.appmonitor import Code
 from exporter.session.wire import Channel
@@ -481,6 +481,81 @@ def test_every_other_end_that_systemd_knows_is_no_stop(
 def ended(result: str, code: str, status: str) -> dict[str, str]:
     """What systemd tells ``ExecStopPost=`` of how the service ended."""
     return {"SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
+
+
+class Short:
+    """Reads of the file ``name`` fail, for ``seconds``."""
+
+    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
+        self.failed = 0
+        monkeypatch.setattr(small_file, "PAUSE", 0.0)
+        read = Path.read_text
+
+        def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+            if path.name == name and desk.slept < seconds:
+                self.failed += 1
+                raise OSError(errno.ENFILE, "Too many open files in system")
+            return read(path, encoding, errors)
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
+
+UNREADABLE = [("ha.lock.stopping", True), ("boot_id", True), ("ha.lock", False)]
+
+
+@pytest.mark.parametrize(("name", "noted"), UNREADABLE)
+def test_a_shortage_makes_no_crash_of_a_stop(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, *, noted: bool
+) -> None:
+    """Found by a stranger: exit 0 and not a word, and monitoring stayed on."""
+    desk.run("enable", "--unattended")
+    if noted:
+        StopNote(desk.lock_file).write("1:1")
+    else:
+        for variable, value in ended("success", "killed", "TERM").items():
+            monkeypatch.setenv(variable, value)
+    short = Short(desk, monkeypatch, name, ha_finish_stop.LOCK_LIMIT - 5)
+    assert desk.run("finish-stop") == command.OK
+    assert short.failed
+    assert not desk.monitor.enabled
+
+
+@pytest.mark.parametrize(("name", "noted"), UNREADABLE)
+def test_where_a_stop_stays_unknown_that_is_told_and_fails(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, *, noted: bool
+) -> None:
+    desk.run("enable", "--unattended")
+    if noted:
+        StopNote(desk.lock_file).write("1:1")
+    else:
+        for variable, value in ended("success", "killed", "TERM").items():
+            monkeypatch.setenv(variable, value)
+    Short(desk, monkeypatch, name, float("inf"))
+    assert desk.run("finish-stop") == command.HELD
+    assert "whether a stop was asked for is not known, and nothing was done" in capsys.readouterr().err
+    assert desk.monitor.enabled
+    assert ha_finish_stop.LOCK_LIMIT <= desk.slept < ha_finish_stop.WHOLE_LIMIT
+
+
+def test_a_stop_is_finished_though_what_is_left_can_not_be_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write("1:1")
+    Short(desk, monkeypatch, "ha.lock", float("inf"))
+    assert desk.run("finish-stop") == command.OK
+    assert not desk.monitor.enabled
+
+
+def test_a_stop_is_finished_beside_a_dry_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for an exporter that beats again."""
+    desk.run("enable", "--unattended")
+    StopNote(desk.lock_file).write("1:1")
+    with heart(desk.lock_file, exporter=own()):
+        monkeypatch.setattr(ha_desk.Desk, "dry_run", True)
+        assert desk.run("finish-stop") == command.OK
+    assert not desk.monitor.enabled
+    assert not StopNote(desk.lock_file).stands()
 
 
 def test_an_exporter_that_runs_again_is_left_alone(desk: Desk) -> None:
@@ -1041,8 +1116,10 @@ def full(descriptor: int, _mode: str) -> IO[str]:
     return Path("/dev/full").open("w", encoding="ascii")
 
 
-def read_only(_path: str, _flags: int, _mode: int = 0) -> int:
-    raise OSError(errno.EROFS, "Read-only file system")
+def read_only(path: str, flags: int, mode: int = 0, opened: Callable[..., int] = os.open) -> int:
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        raise OSError(errno.EROFS, "Read-only file system")
+    return opened(path, flags, mode)
 
 
 @pytest.mark.parametrize(

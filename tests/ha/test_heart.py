@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Passing
 from exporter.ha import heart, lock, messages
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart import LockKeeper
@@ -27,6 +27,7 @@ from exporter.ha.loop import Heart
 from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, Rules
+from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.library.appmonitor_process import LibraryAppMonitor
 from exporter.machine import process
@@ -305,6 +306,38 @@ def test_a_dry_run_takes_nothing_over_and_leaves_nothing_behind(
     assert held is not None
     assert held.before.leftover is Leftover.MONITORING
     held.release()
+
+
+@pytest.mark.parametrize("noted", ["1:1", "2:2", None])
+def test_a_note_that_can_not_be_read_for_a_moment_is_waited_for(short_path: Path, noted: str | None) -> None:
+    """Found by a stranger: one read that failed, and a stop was taken for a crash: a reset."""
+    note = StopNote(str(short_path / "ha.lock"))
+    if noted:
+        note.write(noted)
+    known, slept = note.exporter, list[float]()
+
+    def exporter() -> str | None:
+        if sum(slept) < heart.NOTE_PATIENCE / 2:
+            raise ConfigError(Passing("can't be read: Too many open files"))
+        return known()
+
+    note.exporter = exporter  # type: ignore[method-assign]
+    found = heart.stop_was_noted(note, "1:1", heart.NOTE_PATIENCE, slept.append, lambda: sum(slept))
+    assert found is (noted == "1:1")
+
+
+@pytest.mark.parametrize("problem", ["can't be read", Passing("can't be read: Too many open files")])
+def test_one_that_stays_unknown_is_the_side_that_resets_nothing_wrongly(
+    short_path: Path, problem: str
+) -> None:
+    note, slept = StopNote(str(short_path / "ha.lock")), list[float]()
+
+    def exporter() -> str | None:
+        raise ConfigError(problem)
+
+    note.exporter = exporter  # type: ignore[method-assign]
+    assert heart.stop_was_noted(note, "1:1", heart.NOTE_PATIENCE, slept.append, lambda: sum(slept))
+    assert sum(slept) <= heart.NOTE_PATIENCE + 0.1
 
 
 def test_main_ends_when_the_exporter_does(

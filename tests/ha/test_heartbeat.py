@@ -648,6 +648,18 @@ def test_the_note_of_a_stop_is_taken_away_by_who_has_the_lock_alone(subject: Sub
     assert not note.stands()
 
 
+def test_a_dry_run_leaves_the_note_of_a_real_stop_alone(subject: Subject) -> None:
+    """Found by a stranger: the stop before it was never finished, and that was a reset."""
+    note = StopNote(subject.settings.lock_file)
+    note.write("1:1")
+    subject.settings = replace(subject.settings, dry_run=True)
+    beat = subject.make("report(); signal.pause()")
+    beat.start()
+    assert note.exporter() == "1:1"
+    assert beat.stop()
+    assert note.exporter() == "1:1"
+
+
 def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
     beat = subject.make("report(); signal.pause()")
     beat.start()

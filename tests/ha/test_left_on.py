@@ -25,7 +25,7 @@ from exporter.ha.left_on import LeftOn
 from exporter.ha.rules import Leftover
 from exporter.ha.start import start, start_without
 from exporter.ha.wire import WireAppMonitor
-from exporter.machine import process
+from exporter.machine import process, small_file
 from exporter.machine.systemd import Notifier
 from exporter.metrics.published import Families, Published
 from exporter.session.wire import Channel
@@ -235,6 +235,7 @@ def test_an_exporter_that_can_not_be_seen_has_its_heartbeats(
 
 def short_of_files(monkeypatch: pytest.MonkeyPatch, path: str, times: int) -> None:
     """The file at ``path`` can't be opened, as many times."""
+    monkeypatch.setattr(small_file, "TRIES", 1)
     real = Path.open
     left = [None] * times
 

@@ -21,6 +21,7 @@ from exporter.ha.lock import Lock, acquire, holder
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
+from exporter.machine import process, small_file
 from exporter.machine.process import own
 
 
@@ -244,7 +245,7 @@ def test_a_shortage_is_no_wrong_setting(
 def test_a_boot_that_can_not_be_read_for_now_is_no_other_boot(
     path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> str:
+    def fails(*_: object, **__: object) -> str:
         raise OSError(errno.ENFILE, "Too many open files in system")
 
     monkeypatch.setattr(Path, "read_text", fails)
@@ -471,3 +472,60 @@ def test_no_note_beside_a_lock_is_a_name_for_another_lock(tmp_path: Path) -> Non
     for note in notes:
         with pytest.raises(ValueError, match="may be another lock's"):
             LockFile().parse(str(note))
+
+
+def short_of_files(monkeypatch: pytest.MonkeyPatch, times: float = float("inf")) -> None:
+    """The next ``times`` files can't be opened, for the lock's words or to look at it."""
+    monkeypatch.setattr(small_file, "PAUSE", 0.0)
+    left = [times]
+
+    def then(real: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise OSError(errno.ENFILE, "Too many open files in system")
+            return real(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "read_text", then(Path.read_text))
+    monkeypatch.setattr(os, "open", then(os.open))
+
+
+def test_what_is_left_on_is_not_nothing_because_it_can_not_be_read(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: one read that failed, and monitoring that was on was left on."""
+    held = taken(path, boot)
+    held.note(Leftover.MONITORING)
+    held.release()
+    with monkeypatch.context() as patch:
+        short_of_files(patch, 1)
+        assert lock.record(path, boot_id=boot).leftover is Leftover.MONITORING
+    short_of_files(monkeypatch)
+    with pytest.raises(ConfigError, match="can't be read") as caught:
+        lock.record(path, boot_id=boot)
+    assert caught.value.passing
+
+
+def test_a_look_that_fails_once_is_no_holder_and_one_that_fails_is_not_nobody(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(path, boot).release()
+    with monkeypatch.context() as patch:
+        short_of_files(patch, 1)
+        assert lock.holding(path) is None
+    short_of_files(monkeypatch)
+    assert lock.holding(path) == lock.Holder()
+
+
+def test_a_holder_that_could_not_tell_who_it_is_tells_it_with_its_next_word(
+    path: str, boot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: no identity for life, so that nobody could have ended it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "own", lambda: "")
+        held = taken(path, boot)
+    held.note(Leftover.MONITORING)
+    assert Path(path).read_text().split("\n")[4] == process.own() != ""
+    held.release()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.errors import ConfigError
 from exporter.ha.stop_note import StopNote
+from exporter.machine import small_file
 
 
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,3 +84,50 @@ def test_one_of_another_user_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.undo()
     assert note.path.stat().st_ino != before
     assert note.stands()
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str, times: float = float("inf")) -> None:
+    """``times`` reads of the file ``name`` find the system short of files."""
+    monkeypatch.setattr(small_file, "PAUSE", 0.0)
+    read, failed = Path.read_text, list[Path]()
+
+    def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if path.name == name and len(failed) < times:
+            failed.append(path)
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return read(path, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+
+@pytest.mark.parametrize("name", ["ha.lock.stopping", "boot_id"])
+def test_a_shortage_is_no_word_on_whether_a_stop_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Found by a stranger: one read that failed, and a stop was forgotten."""
+    note = subject(tmp_path)
+    note.write("1:1")
+    with monkeypatch.context() as patch:
+        unreadable(patch, name, 1)
+        assert note.exporter() == "1:1"
+    unreadable(monkeypatch, name)
+    with pytest.raises(ConfigError, match="can't be read: Too many open files") as caught:
+        note.stands()
+    assert caught.value.passing
+
+
+def test_no_note_is_written_that_nobody_would_know_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by a stranger: with one read of the boot's id that failed, the note was void, and nothing was told."""
+    note = subject(tmp_path)
+    with monkeypatch.context() as patch:
+        unreadable(patch, "boot_id", 1)
+        assert note.write("1:1")
+    assert note.exporter() == "1:1"
+    with monkeypatch.context() as patch:
+        unreadable(patch, "boot_id")
+        assert not note.write("2:2")
+        assert note.clear()
+    assert "the stop can't be noted" in caplog.text
+    assert not note.stands()

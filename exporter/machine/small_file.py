@@ -1,0 +1,43 @@
+"""The text of a small local file on which something hangs: a lock, a note beside it, one of the kernel's.
+
+What can't be read is unknown, and never the same as what is not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+TRIES = 5
+PAUSE = 0.05
+"""Seconds between two. A shortage of files or memory is often over by then."""
+NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESRCH})
+"""The last one: a process that has ended since."""
+
+
+def read(path: Path) -> str | None:
+    """What stands there; None: there is no such file.
+
+    Raises:
+        OSError: it could not be read for a moment long, so what stands there is not known.
+    """
+    return retried(lambda: path.read_text(encoding="ascii", errors="replace"))
+
+
+def retried(look: Callable[[], T]) -> T | None:
+    """What ``look`` finds; None: there is no such file. Errors as :func:`read`."""
+    for left in reversed(range(TRIES)):
+        try:
+            return look()
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            if not left or isinstance(error, PermissionError):
+                raise
+        time.sleep(PAUSE)
+    return None
