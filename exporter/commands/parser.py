@@ -55,7 +55,12 @@ class Command(NamedTuple):
 
 
 SERVE = Command(
-    "serve", "exporter.app", "Read the host and publish. This is what happens without a command.", True
+    "serve",
+    "exporter.app",
+    "Read the host and publish. This is what happens without a command.",
+    True,
+    # Without heartbeats too: by them, what an exporter that died has left on is found, and handed back.
+    uses=("ha.lock-file", "ha.source"),
 )
 
 COMMANDS: tuple[Command, ...] = (

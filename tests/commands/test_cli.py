@@ -57,6 +57,18 @@ def test_no_command_means_serve(served: list[Settings], no_logging: list[tuple[s
     assert no_logging[0] == ("debug", "json")
 
 
+def test_heartbeats_that_are_taken_out_leave_their_lock_named(
+    served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: after a crash it was refused, and nobody handed back what was left on: a reset."""
+    monkeypatch.setenv("VMGUEST_HA_LOCK_FILE", "/run/other/ha.lock")
+    monkeypatch.setenv("VMGUEST_HA_SOURCE", "library")
+    assert cli.main([]) == 0
+    assert served[0].ha.lock_file == "/run/other/ha.lock"
+    monkeypatch.setenv("VMGUEST_HA_INTERVAL", "5s")
+    assert cli.main([]) == 2, "nothing is sent at that interval"
+
+
 def test_the_environment_counts(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VMGUEST_POLL_INTERVAL", "1s")
     assert cli.main([]) == 0

@@ -175,8 +175,10 @@ def test_what_a_command_goes_by_needs_nothing_else(capsys: pytest.CaptureFixture
     given = ["ha.source", "ha.lock-file"]
     assert contradictions(Settings(), {}, given, used=used["ha"]) == []
     assert len(contradictions(Settings(), {}, given)) == 2
-    assert cli.main(["--ha.source=library"]) == 2
-    assert "--ha.source has no effect without --ha.enabled" in capsys.readouterr().err
+    assert cli.main(["--ha.source=library", "--ha.grace=5s"]) == 2
+    said = capsys.readouterr().err
+    assert "--ha.grace has no effect without --ha.enabled" in said
+    assert "--ha.source" not in said, "what an exporter that died left on is handed back by it"
     assert cli.main(["--ha.lock-file=/x", "--source=simulated", "ha", "status"]) == 2
     assert "no effect" not in capsys.readouterr().err
 
