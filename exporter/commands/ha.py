@@ -130,7 +130,7 @@ def run(
                 case "finish-stop":
                     return ha_finish_stop.finish_stop(desk)
                 case "mark-active":
-                    return _mark_active(path, monitor)
+                    return _mark_active(desk)
                 case "is-enabled":
                     enabled = monitor.is_enabled()
                     print("enabled" if enabled else "not enabled")
@@ -224,17 +224,18 @@ def elsewhere(path: str, root: Path = Path("/proc/1/root")) -> str:
     )
 
 
-def _mark_active(path: str, monitor: AppMonitor) -> int:
+def _mark_active(desk: Desk) -> int:
     """One heartbeat, with the lock held: not while an exporter beats."""
-    held = lock.acquire(path)
+    # Before the lock is taken: a heart that starts has it by then.
+    if other := desk.unseen or desk.seen():
+        _complain(other)
+        return HELD
+    held = desk.acquire()
     if held is None:
-        _complain(
-            f"an exporter sends the heartbeats of this VM (its heart is pid {lock.holder(path) or 'unknown'}); two "
-            "would mask each other. Stop it first"
-        )
+        _complain(f"{desk.heart} has the lock; two heartbeaters would mask each other. Stop it first")
         return HELD
     try:
-        return _told(monitor.mark_active(), "heartbeat taken")
+        return _told(desk.monitor.mark_active(), "heartbeat taken")
     finally:
         held.release()
 

@@ -40,8 +40,8 @@ SEEN = (
     "another exporter's heart (pid {pid}) is there with the lock {path}: it may send heartbeats of this VM, and switch monitoring on "
     "again. Make this call where that exporter runs, with --ha.lock-file={path}, or stop it"
 )
-STARTING = 2.0
-"""Seconds for which the heart of an exporter with this lock may be there without holding it: it is starting, or ending."""
+STARTING = 5.0
+"""Seconds for which the heart of an exporter with this lock may be there without holding it: it is starting, refused, or ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,10 @@ class Desk:
         if self.hidden:
             return f"not known, for only root and the exporter's user can read {self.path}"
         found = f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
+        if ended := self.orphan():
+            found = f"the heart (pid {ended.pid}) of an exporter that has ended"
+            if self.stop_note.exporter == ended.exporter:
+                return f"{found} in the middle of a stop, which it finishes"
         return f"{found}, in a dry run: it sends nothing" if self.dry_run else found
 
     @property
@@ -125,11 +129,10 @@ class Desk:
 
         A heart without this lock; or monitoring is on, or was before, and no exporter with this lock has left it on.
         """
-        if self.beats():
+        if self.hidden:
             return ""
-        other = self._other()
-        if other and not self.wait(lambda: self.beats() or self._other() is None, STARTING):
-            return SEEN.format(pid=other[0], path=other[1])
+        if seen := self.seen():
+            return seen
         if self.beats() or self.leftover is not Leftover.NOTHING:
             return ""
         note = StrangerNote(self.path, boot_id=self.boot_id)
@@ -141,11 +144,27 @@ class Desk:
             pass
         return UNSEEN.format(path=self.path) if note.stands() else ""
 
+    def seen(self) -> str:
+        """That a heart without this lock is there, in words."""
+        other = self._other()
+        if other and not self.wait(lambda: self._other() is None, STARTING):
+            return SEEN.format(pid=other[0], path=other[1])
+        return ""
+
     def _other(self) -> tuple[int, str] | None:
-        """A heart that sends heartbeats to this host, as far as it can be seen from here: its pid, and its lock."""
-        hearts = HeartSettings.running(self.processes)
-        real = ((pid, heart) for pid, heart in hearts if not heart.dry_run and heart.socket == self.socket)
-        return next(((pid, heart.lock_file) for pid, heart in real), None)
+        """A heart without this lock that sends heartbeats to this host, as far as it can be seen from here: its pid, and its lock."""
+        holder = lock.holding(self.path) or lock.Holder()
+        for pid, heart in HeartSettings.running(self.processes):
+            # In a pid namespace of its own, the holder has written down another pid than is seen from here.
+            named = pid == holder.pid or (heart.exporter and heart.exporter == holder.exporter)
+            if not named and not heart.dry_run and heart.socket == self.socket:
+                return pid, heart.lock_file
+        return None
+
+    def orphan(self) -> lock.Holder | None:
+        """The heart that has the lock, where its exporter has ended: it sends nothing any more, but may finish a call, or a stop."""
+        holder = lock.holding(self.path)
+        return holder if holder is not None and holder.orphaned else None
 
     def beats(self) -> bool:
         """An exporter's heart is there that sends heartbeats; it may be another user's, or frozen."""

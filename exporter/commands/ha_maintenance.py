@@ -34,6 +34,8 @@ DISABLE_LIMIT = 5.0
 HEART_PATIENCE = 2.0
 """Seconds for a heart to hand monitoring back: it looks every second. One that is silent may have been so for most of
 the host's 30 s, so that Disable is sent without it then."""
+ORPHAN_LIMIT = 2.5
+"""Seconds for the heart of an exporter that has ended to end as well: a call takes 2 s at most."""
 HEART_LIMIT = 12.0
 """Seconds for a heart to do what was asked, and to say so: a call takes 2 s at most."""
 
@@ -73,6 +75,8 @@ def disable(desk: Desk, seconds: float | None) -> int:
         complain(f"{problem}. {without_note(desk)}")
         return NOT_NOTED
     if desk.unseen or stranger:
+        if beats and noted:
+            print(f"maintenance: {until(maintenance)}, for {desk.heart} alone")
         complain(desk.unseen or stranger)
         return HELD
     if not noted and maintenance.left() is None:
@@ -83,6 +87,12 @@ def disable(desk: Desk, seconds: float | None) -> int:
         print(f"maintenance: {until(maintenance)}; `vmguest-exporter ha enable` ends it")
         if not beats:
             print(f"it holds for an exporter that starts with {desk.path}, and for no other")
+    if not heard and (ended := desk.orphan()):
+        complain(
+            f"{desk.heart} stands still, or is in a call that may still switch monitoring on: end it (kill -9 {ended.pid}), and repeat "
+            "this"
+        )
+        return HELD
     if not heard:
         complain(
             f"{desk.heart} has not confirmed it: it stands still, or does not see {maintenance.path}, and may switch "
@@ -115,15 +125,26 @@ def enable(desk: Desk, *, unattended: bool) -> int:
                 "switches monitoring on"
             )
             return NO
+        if not desk.wait(lambda: not desk.orphan(), ORPHAN_LIMIT):
+            complain(
+                f"maintenance is over. {desk.requested}{unwatched(desk)} No exporter is there to send heartbeats: {desk.heart} holds the "
+                "lock, and sends none"
+            )
+            return NOBODY
         on = desk.wait(
-            lambda: desk.beats() and not desk.heart_is_done() and desk.monitor.is_enabled(), HEART_LIMIT
+            lambda: (
+                desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.monitor.is_enabled()
+            ),
+            HEART_LIMIT,
         )
-        if not desk.beats():
+        if not desk.beats() or desk.orphan():
             # It died meanwhile, and may have left monitoring on.
             return enable(desk, unattended=unattended)
         if on:
             print(f"monitoring is on: {desk.heart} sends the heartbeats")
-            return OK
+            if stranger:
+                complain(stranger)
+            return HELD if stranger else OK
         complain(
             f"maintenance is over, and monitoring is not on yet: {desk.heart} switches it on once health is good (look at "
             "vmguest_ha_check_healthy and the exporter's log)"
@@ -174,7 +195,11 @@ def status(desk: Desk) -> int:
     print(f"application status: {desk.monitor.get_app_status().value}")
     if stranger := desk.unseen or desk.stranger():
         complain(stranger)
-    elif enabled and not desk.beats():
+        return HELD if enabled else NO
+    if enabled and desk.hidden:
+        complain(f"whether somebody sends heartbeats is {desk.heart}. Repeat this as root")
+        return HELD
+    elif enabled and (not desk.beats() or desk.orphan()):
         complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
         return NOBODY
     return OK if enabled else NO

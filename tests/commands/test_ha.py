@@ -836,8 +836,7 @@ def test_monitoring_that_nobody_here_left_on_is_somebodys(
 ) -> None:
     """Found by force: another mount namespace, and "no exporter sends heartbeats" beside one that beat on."""
     desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
-    status = desk.run(*words.split())
-    assert status == (command.OK if words == "status" else command.HELD)
+    assert desk.run(*words.split()) == command.HELD
     assert desk.monitor.enabled is not words.startswith("disable"), "the host is told all the same"
     assert "somebody whom this command can't see may send heartbeats" in capsys.readouterr().err
 
@@ -906,10 +905,20 @@ def test_a_command_of_another_mount_namespace_claims_nothing(
         assert "maintenance" not in said.out
 
 
-def other_heart(desk: Desk, path: str, *, dry_run: bool = False, socket: str = "") -> subprocess.Popen[bytes]:
+def other_heart(
+    desk: Desk, path: str, *, dry_run: bool = False, socket: str = "", exporter: str = ""
+) -> subprocess.Popen[bytes]:
     """A process that looks like the heart of another exporter."""
     settings = HeartSettings(
-        5.0, 30.0, "withhold", "guestrpc", socket or str(desk.socket), None, path, dry_run=dry_run
+        5.0,
+        30.0,
+        "withhold",
+        "guestrpc",
+        socket or str(desk.socket),
+        None,
+        path,
+        dry_run=dry_run,
+        exporter=exporter,
     )
     code = "import time; time.sleep(1000)"
     return subprocess.Popen([sys.executable, "-c", code, settings.argument])
@@ -937,6 +946,53 @@ def test_the_heart_of_an_exporter_with_another_lock_is_seen(
     assert desk.run("disable") == command.OK
 
 
+def test_the_heart_of_another_exporter_is_seen_beside_the_own_one(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: two locks, or one path in two mount namespaces, and `disable` ended well."""
+    other = other_heart(desk, desk.lock_file, exporter="7:1")
+    try:
+        with heart(desk.lock_file, exporter=own()) as process:
+            assert desk.run("disable", "--for", "30m") == command.HELD
+            said = capsys.readouterr()
+            assert f"another exporter's heart (pid {other.pid})" in said.err
+            assert "maintenance: until " in said.out
+            assert f"for the exporter's heart (pid {process.pid}) alone" in said.out
+            desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+            assert desk.run("status") == command.HELD
+            assert f"another exporter's heart (pid {other.pid})" in capsys.readouterr().err
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_the_own_heart_of_another_pid_namespace_is_no_stranger(desk: Desk) -> None:
+    """A container's: it has written another pid into the lock's file than is seen from here."""
+    seen = other_heart(desk, desk.lock_file, exporter="7:1")
+    try:
+        with heart(desk.lock_file, exporter="7:1"):
+            assert desk.run("disable") == command.OK
+    finally:
+        seen.kill()
+        seen.wait()
+
+
+def test_no_heartbeat_by_hand_beside_a_heart_that_is_seen(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: the heart of another mount namespace, and "heartbeat taken"."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    process = other_heart(desk, desk.lock_file)
+    try:
+        assert desk.run("mark-active") == command.HELD
+        assert f"another exporter's heart (pid {process.pid})" in capsys.readouterr().err
+    finally:
+        process.kill()
+        process.wait()
+    assert desk.monitor.heartbeats == 0
+    assert desk.run("mark-active") == command.OK
+
+
 def test_hearts_that_beat_for_another_host_or_for_nobody_are_no_strangers(desk: Desk) -> None:
     hearts = [
         other_heart(desk, desk.lock_file, dry_run=True),
@@ -962,6 +1018,59 @@ def test_a_heart_that_is_only_ending_is_no_stranger(desk: Desk, monkeypatch: pyt
     assert desk.run("disable") == command.OK
 
 
+# The heart of an exporter that has ended
+
+DEAD = "999999999:1"
+"""Such an exporter."""
+
+
+def test_the_heart_of_an_exporter_that_has_ended_is_not_said_to_beat(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: killed, its heart standing still; "sends the heartbeats", and a reset 1 s later."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    with heart(desk.lock_file, "on", DEAD) as process:
+        assert desk.run("status") == command.NOBODY
+        said = capsys.readouterr()
+        assert f"exporter: the heart (pid {process.pid}) of an exporter that has ended\n" in said.out
+        assert "nobody sends heartbeats: unless an exporter starts" in said.err
+        assert desk.run("enable") == command.NOBODY
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "Monitoring is on from before: unless an exporter starts" in said.err
+        assert "holds the lock, and sends none" in said.err
+        assert desk.run("disable") == command.HELD
+        assert f"kill -9 {process.pid}" in capsys.readouterr().err
+        assert not desk.monitor.enabled
+        assert desk.run("enable") == command.NOBODY
+        assert "Monitoring is off, and stays so for now." in capsys.readouterr().err
+
+
+def test_enable_waits_for_the_end_of_such_a_heart(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with heart(desk.lock_file, "on", DEAD) as process:
+
+        def sleep(seconds: float) -> None:
+            desk.slept += seconds
+            process.kill()
+            process.wait()
+
+        monkeypatch.setattr(desk, "sleep", sleep)
+        assert desk.run("enable", "--unattended") == command.OK
+    assert desk.monitor.enabled
+
+
+def test_such_a_heart_that_finishes_a_stop_is_called_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    StopNote(desk.lock_file).write(DEAD)
+    with heart(desk.lock_file, "on", DEAD) as process:
+        desk.run("status")
+        said = capsys.readouterr().out
+        assert f"the heart (pid {process.pid}) of an exporter that has ended in the middle of a stop" in said
+
+
 # A user who may not look
 
 
@@ -979,6 +1088,16 @@ def test_who_may_not_look_is_told_what_is_not_seen(desk: Desk, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert f"exporter: not known, for only root and the exporter's user can read {desk.lock_file}\n" in said
     assert "heart" not in said
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_who_may_not_look_is_not_told_that_all_is_well(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: exit status 0, while nobody beat."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("status") == command.HELD
+    assert "whether somebody sends heartbeats is not known" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("unprivileged")
