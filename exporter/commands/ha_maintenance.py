@@ -199,7 +199,7 @@ def status(desk: Desk) -> int:
     if enabled and desk.hidden:
         complain(f"whether somebody sends heartbeats is {desk.heart}. Repeat this as root")
         return HELD
-    elif enabled and (not desk.beats() or desk.orphan()):
+    if enabled and (not desk.beats() or desk.orphan()):
         complain(f"nobody sends heartbeats: {NOBODY_BEATS}")
         return NOBODY
     return OK if enabled else NO
