@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,9 @@ class Desk:
         found = f"the exporter's heart (pid {lock.holder(self.path) or 'unknown'})"
         if ended := self.orphan():
             found = f"the heart (pid {ended.pid}) of an exporter that has ended"
-            if self.stop_note.exporter == ended.exporter:
-                return f"{found} in the middle of a stop, which it finishes"
+            with suppress(ConfigError):
+                if self.stop_note.exporter() == ended.exporter:
+                    return f"{found} in the middle of a stop, which it finishes"
         return f"{found}, in a dry run: it sends nothing" if self.dry_run else found
 
     @property
