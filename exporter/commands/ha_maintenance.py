@@ -165,7 +165,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
             )
             return NOBODY
         # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
-        held.note(max(held.before.leftover, Leftover.MONITORING, key=[*Leftover].index))
+        held.note(max(held.before.leftover, Leftover.BY_HAND, key=[*Leftover].index))
         code = desk.monitor.enable()
     except VMGuestError as error:
         complain(

@@ -118,6 +118,12 @@ class LeftOn:
         holder = lock.holding(self._path)
         if noted is Leftover.NOTHING:
             self._settle()
+        elif noted is Leftover.BY_HAND:
+            log.warning(
+                "monitoring by vSphere HA was switched on by hand (ha enable --unattended), and this exporter sends no heartbeats: "
+                "whoever switched it on has to"
+            )
+            self._settle()
         elif holder is None:
             self._found(noted)
             self._with_lock()
@@ -137,6 +143,8 @@ class LeftOn:
             return  # Somebody was faster. The next look says who.
         try:
             self._leftover = held.before.leftover
+            if self._leftover is Leftover.BY_HAND:
+                return  # Since the look. The next one says so.
             if self._leftover is Leftover.NOTHING or self._hand_back():
                 held.note(Leftover.NOTHING)
                 self._settle()

@@ -36,9 +36,11 @@ class OnUnhealthy(Enum):
 
 
 class Leftover(Enum):
-    """What may be left at the host by an exporter that died; the value is the word in the file."""
+    """What may be left at the host by an exporter that died, or by hand; the value is the word in the file."""
 
     NOTHING = "off"
+    BY_HAND = "on by hand"
+    """Heartbeats are expected of whoever said ``ha enable --unattended``. An exporter with heartbeats takes that over."""
     MONITORING = "on"
     """Heartbeats may be expected."""
     REQUEST = "reset asked"

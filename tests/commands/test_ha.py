@@ -416,7 +416,7 @@ def test_what_a_heart_that_wakes_up_switched_on_again_is_switched_off(
 
 
 def test_enabled_by_hand_is_taken_over_by_an_exporter_and_disabled_is_not(desk: Desk) -> None:
-    for call, leftover in (("enable --unattended", Leftover.MONITORING), ("disable", Leftover.NOTHING)):
+    for call, leftover in (("enable --unattended", Leftover.BY_HAND), ("disable", Leftover.NOTHING)):
         assert desk.run(*call.split()) == command.OK
         assert lock.record(desk.lock_file).leftover is leftover
 

@@ -38,6 +38,9 @@ def test_nothing_is_known_at_the_start() -> None:
     assert not fresh.may_be_on
     assert fresh.leftover is Leftover.NOTHING
     assert host(Leftover.MONITORING).may_be_on
+    assert host(Leftover.BY_HAND).leftover is Leftover.MONITORING, (
+        "what an exporter takes over is its own from then on"
+    )
     assert host(Leftover.REQUEST).request is ResetRequest.ASKED
 
 

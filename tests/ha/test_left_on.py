@@ -121,6 +121,19 @@ def test_it_is_handed_back_with_a_request_for_a_reset(
     assert machine.happened == ["Monitoring that an exporter which died had left on is handed back."]
 
 
+def test_what_was_switched_on_by_hand_stays_on(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """Found by a stranger: `ha enable --unattended` and a script that beats, and "an exporter that died has left it on"."""
+    machine.died(Leftover.BY_HAND)
+    left = machine.left()
+    left.start()
+    assert not left.pending
+    assert left.families() == []
+    assert machine.host.ha.enabled
+    assert machine.noted.leftover is Leftover.BY_HAND
+    assert "was switched on by hand" in caplog.text
+    assert "died" not in caplog.text
+
+
 def test_after_an_orderly_stop_nothing_is_asked(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
     machine.died(Leftover.NOTHING)
     machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
