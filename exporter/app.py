@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from exporter import __version__
 from exporter.config import Settings, push_wanted
-from exporter.errors import ConfigError, Problems, VMGuestError
+from exporter.errors import ConfigError, Problems
 from exporter.insight import start as meaning
 from exporter.machine.signals import FAILED, RELOAD, STOP, Signals
 from exporter.machine.systemd import Notifier
@@ -81,9 +81,13 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         with Signals() as signals, ExitStack() as parts:
             try:
                 poller = start(settings, environ, notifier, parts, signals.fail)
-            except VMGuestError:
-                if settings.ha.enabled and set(STOP) & set(signals.wait(0)):
-                    HEARTBEATS.load().stopped_at_the_start(settings)
+            except Exception:
+                # Whatever it is, a shortage of files say. First what has started gives back those that the note of a stop needs.
+                try:
+                    parts.close()
+                finally:
+                    if settings.ha.enabled and set(STOP) & set(signals.wait(0)):
+                        HEARTBEATS.load().stopped_at_the_start(settings)
                 raise
             status = supervise(poller, settings, signals, notifier)
     except ConfigError as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import http.server
 import json
 import logging
@@ -518,16 +519,51 @@ def test_a_stop_during_a_start_that_fails_is_noted_for_the_end_of_the_unit(
     noted: str | None,
 ) -> None:
     """One that crashed before it may have left monitoring on; what another exporter does is its own."""
+    noted_after(
+        VMGuestError("the port is taken"), monkeypatch, tmp_path, signalled=signalled, held=held, noted=noted
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread"), MemoryError()],
+)
+def test_so_is_one_during_a_start_that_fails_for_a_shortage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    """Found by a stranger: the stop was lost, exit 1 and no note. The files that the start took are given back first."""
+    noted_after(error, monkeypatch, tmp_path)
+
+
+def noted_after(
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    signalled: bool = True,
+    held: str | None = None,
+    noted: str | None = "",
+) -> None:
     path = str(tmp_path / "ha.lock")
 
-    def fails(*_: object) -> Poller:
+    given_back: list[bool] = []
+
+    def fails(_s: object, _e: object, _n: object, parts: ExitStack, _f: object) -> Poller:
+        parts.callback(given_back.append, True)
         if signalled:
             os.kill(os.getpid(), signal.SIGTERM)
-        raise VMGuestError("the port is taken")
+        raise error
+
+    write = StopNote.write
+
+    def write_later(note: StopNote, exporter: str = "") -> bool:
+        assert given_back
+        return write(note, exporter)
 
     monkeypatch.setattr(app, "start", fails)
+    monkeypatch.setattr(StopNote, "write", write_later)
     other = None if held is None else lock.acquire(path, exporter=own() if held == "own" else held)
-    with pytest.raises(VMGuestError):
+    with pytest.raises(type(error)):
         app.serve(replace(SIMULATED, ha=Ha(enabled=True, lock_file=path)), {})
     if other:
         other.release()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from exporter.ha.messages import HeartReport
 from exporter.ha.rules import Leftover, OnUnhealthy, Rules
 
 
@@ -55,6 +56,10 @@ class HeartSettings:
             for entry in processes.iterdir():
                 if entry.name.isdigit() and (found := cls.of(int(entry.name), processes)):
                     yield int(entry.name), found
+
+    def after(self, last: HeartReport) -> HeartSettings:
+        """Those of who follows a heart with this last report. Without a word from any the lock's file knows better."""
+        return replace(self, bad_for=last.bad_for, leftover=last.leftover) if last.phase else self
 
     @property
     def argument(self) -> str:

@@ -24,6 +24,7 @@ from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HealthUpdate, HeartReport, LogLine, Message, Refusal
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
+from exporter.ha.without_heart import hand_back_alone
 from exporter.machine import isolated
 from exporter.machine.process import own
 from exporter.metrics.families import Family
@@ -150,7 +151,7 @@ class Heartbeat:
         return self._confirmed
 
     def _hand_back(self, deadline: float) -> bool:
-        """Until Disable is confirmed, or ``deadline``: whoever has to be started for it."""
+        """Until Disable is confirmed, or ``deadline``: by whoever can be started for it, or else by this process."""
         attempts = 0
         heard = self._threads.alive("ha-heart")
         while True:
@@ -180,6 +181,9 @@ class Heartbeat:
             attempts += 1
             self._process = None
             self._spawn()
+            if self.pid is None and hand_back_alone(self._settings.after(self._report)):
+                log.warning("no heart can be started, and the exporter itself has handed monitoring back")
+                return True
             try:
                 self._threads.start(self._listen, "ha-heart")
                 heard = True
@@ -197,12 +201,8 @@ class Heartbeat:
 
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
-        last, settings = self._report, self._settings
-        # Without a word from any heart the lock's file knows better.
-        if last.phase:
-            settings = replace(settings, bad_for=last.bad_for, leftover=last.leftover)
         try:
-            process = heart_process.spawn([*self._program, settings.argument])
+            process = heart_process.spawn([*self._program, self._settings.after(self._report).argument])
         except (OSError, MemoryError) as error:
             log.critical(
                 "the heart can't be started", extra={"error": getattr(error, "strerror", "no memory")}

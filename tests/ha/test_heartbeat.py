@@ -24,9 +24,10 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM, Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
-from exporter.ha.rules import Health, Rules
+from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
+from exporter.ha.without_heart import hand_back_alone
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
@@ -51,6 +52,10 @@ def born():
     with open(settings.lock_file, "a") as file:
         file.write("x")
     return os.path.getsize(settings.lock_file) - 1
+def rest():
+    "Not signal.pause(): a signal just before it would be slept over."
+    while True:
+        time.sleep(0.05)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 """
@@ -144,7 +149,7 @@ def test_news_reach_the_heart_again_and_again(subject: Subject) -> None:
 
 
 def test_reports_are_metrics(subject: Subject) -> None:
-    beat = subject.make("report(enabled=True, heartbeats=7, app_status='green'); signal.pause()")
+    beat = subject.make("report(enabled=True, heartbeats=7, app_status='green'); rest()")
     assert subject.value("vmguest_ha_enabled") == 0
     beat.start()
     assert subject.value("vmguest_ha_enabled") == 1
@@ -161,7 +166,7 @@ say(line=dict(level="critical", text="Red 100% now"))
 say(line=dict(level="odd", text="of an odd level"))
 print("Traceback (most recent call last):", file=sys.stderr, flush=True)
 report()
-signal.pause()
+rest()
 """).start()
     logged = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert logged == [
@@ -191,7 +196,7 @@ def test_a_heart_that_is_wedged_from_the_start_delays_nothing_for_ever(
 ) -> None:
     monkeypatch.setattr(heartbeat, "START_LIMIT", 0.1)
     monkeypatch.setattr(heartbeat, "STOP_MARGIN", -59.0)
-    beat = subject.make("signal.signal(signal.SIGTERM, signal.SIG_DFL); signal.pause()")
+    beat = subject.make("signal.signal(signal.SIGTERM, signal.SIG_DFL); rest()")
     beat.start()
     assert not beat.stop()
 
@@ -200,7 +205,7 @@ def test_a_heart_that_is_wedged_from_the_start_delays_nothing_for_ever(
 
 
 def test_required_and_possible(subject: Subject) -> None:
-    subject.make("report(); report(settled=True); signal.pause()", required=True).start()
+    subject.make("report(); report(settled=True); rest()", required=True).start()
     assert subject.fatal == []
 
 
@@ -218,7 +223,7 @@ def test_required_and_not_possible_ends_the_start(
     subject: Subject, monkeypatch: pytest.MonkeyPatch, program: str, words: str
 ) -> None:
     monkeypatch.setattr(heartbeat, "SETTLE_LIMIT", 0.2)
-    beat = subject.make(program + "; signal.pause()", required=True)
+    beat = subject.make(program + "; rest()", required=True)
     with pytest.raises(VMGuestError) as caught:
         beat.start()
     assert str(caught.value) == words
@@ -228,7 +233,7 @@ def test_required_and_not_possible_ends_the_start(
 
 
 def test_a_problem_beside_heartbeats_that_are_taken_is_none_of_the_start(subject: Subject) -> None:
-    subject.make("report(settled=True, armed=True, problem='late'); signal.pause()", required=True).start()
+    subject.make("report(settled=True, armed=True, problem='late'); rest()", required=True).start()
 
 
 def test_what_shows_to_be_hopeless_later_is_told_once(subject: Subject) -> None:
@@ -251,7 +256,7 @@ while True:
 
 
 def test_what_is_not_required_is_not_fatal(subject: Subject) -> None:
-    beat = subject.make("report(settled=True, problem='refused', hopeless=True); signal.pause()")
+    beat = subject.make("report(settled=True, problem='refused', hopeless=True); rest()")
     beat.start()
     assert subject.fatal == []
 
@@ -266,7 +271,7 @@ if born() == 0:
     report(leftover="on", bad_for=3.0)
     sys.exit(70)
 report(heartbeats={"on": 7}.get(settings.leftover, 1))
-signal.pause()
+rest()
 """).start()
     wait_until(lambda: subject.value("vmguest_ha_heartbeats_total") > 0)
     assert subject.value("vmguest_ha_heartbeats_total") == 7
@@ -278,7 +283,7 @@ def test_its_successor_is_told_for_how_long_health_was_bad(subject: Subject) -> 
         "first = born() == 0\n"
         "report(bad_for=25.0 if first else (settings.bad_for or 0.0) + 100.0)\n"
         "first and sys.exit(70)\n"
-        "signal.pause()"
+        "rest()"
     )
     beat.start()
     wait_until(lambda: beat._report.bad_for >= 100.0)
@@ -288,9 +293,7 @@ def test_its_successor_is_told_for_how_long_health_was_bad(subject: Subject) -> 
 def test_a_first_heart_that_dies_before_its_first_word_loses_nothing_that_the_lock_knows(
     subject: Subject,
 ) -> None:
-    beat = subject.make(
-        "if not born(): os._exit(1)\nreport(problem=f'told {settings.bad_for}')\nsignal.pause()"
-    )
+    beat = subject.make("if not born(): os._exit(1)\nreport(problem=f'told {settings.bad_for}')\nrest()")
     beat.start()
     wait_until(lambda: beat._report.problem != "")
     assert beat._report.problem == "told None"
@@ -301,7 +304,7 @@ def test_what_checks_have_found_is_kept_while_a_heart_has_the_lock_and_ends_with
 ) -> None:
     subject.verdict = HealthSummary(Health.BAD, "check db: refused", {}, {"db": Kept(3)})
     kept = KeptChecks(subject.settings.lock_file)
-    beat = subject.make("heard(); heard(); heard()\nreport()\nsignal.pause()")
+    beat = subject.make("heard(); heard(); heard()\nreport()\nrest()")
     assert kept.read() == {}
     beat.start()
     wait_until(lambda: kept.read() == {"db": Kept(3)})
@@ -318,7 +321,7 @@ if born() == 0:
     heard()
     os.kill(os.getpid(), signal.SIGKILL)
 report(heartbeats=1)
-signal.pause()
+rest()
 """).start()
     wait_until(lambda: subject.value("vmguest_ha_heartbeats_total") == 6)
     assert subject.value("vmguest_ha_heartbeats_withheld_total") == 2
@@ -331,7 +334,7 @@ signal.pause()
 
 
 def test_a_heart_that_dies_each_time_is_started_each_time(subject: Subject) -> None:
-    subject.make("number = born(); report(); number < 4 and sys.exit(70); signal.pause()").start()
+    subject.make("number = born(); report(); number < 4 and sys.exit(70); rest()").start()
     wait_until(lambda: Path(subject.settings.lock_file).stat().st_size == 5)
     assert subject.made[-1].stop()
 
@@ -344,7 +347,7 @@ if born() == 0:
     time.sleep(0.5)
     sys.exit(70)
 report(heartbeats=1, problem=str(time.monotonic() - heard()["at"] > 0.05))
-signal.pause()
+rest()
 """)
     beat._feed = lambda: False  # type: ignore[method-assign]
     beat.start()
@@ -356,7 +359,7 @@ def test_a_heart_that_is_told_to_stop_by_somebody_else_is_started_again(
     subject: Subject, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Found by a stranger: heartbeats were off for good, and the metrics went on saying green."""
-    beat = subject.make("born(); report(enabled=True, app_status='green'); signal.pause()")
+    beat = subject.make("born(); report(enabled=True, app_status='green'); rest()")
     beat.start()
     first = beat.pid
     assert first is not None
@@ -378,7 +381,7 @@ if born():
     say(refusal={"reason": "another process sends the heartbeats of this VM"})
     os._exit(5)
 report(enabled=True, app_status="green", requested_reset=True)
-signal.pause()
+rest()
 """)
     beat.start()
     assert beat.pid is not None
@@ -399,7 +402,7 @@ def test_a_stranger_is_known_until_an_exporter_has_switched_monitoring_on(
     subject.settings = replace(subject.settings, dry_run=dry_run)
     go = Path(f"{subject.settings.lock_file}.go")
     waits = "report()\nwhile not os.path.exists(settings.lock_file + '.go'): time.sleep(0.01)\n"
-    beat = subject.make(f"{waits}report(enabled=True, heartbeats=1); signal.pause()")
+    beat = subject.make(f"{waits}report(enabled=True, heartbeats=1); rest()")
     beat.start()
     assert note.stands()
     go.touch()
@@ -412,7 +415,7 @@ def test_a_signal_to_both_is_a_stop_like_any_other(
 ) -> None:
     """systemd and terminals: the heart may be done before the exporter knows."""
     monkeypatch.setattr(heartbeat, "SIGNAL_GAP", PATIENCE)
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     beat.start()
     process = beat._process
     assert process is not None
@@ -425,7 +428,7 @@ def test_a_signal_to_both_is_a_stop_like_any_other(
 def test_a_system_that_can_not_start_it_is_told_and_tried_again(
     subject: Subject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     real, failures = subprocess.Popen, [2]
 
     def popen(*args: object, **kwargs: object) -> object:
@@ -444,7 +447,7 @@ def test_a_system_that_can_not_start_it_is_told_and_tried_again(
 
 
 def test_a_stop_waits_for_the_heart_and_a_second_one_only_tells(subject: Subject) -> None:
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     beat.start()
     assert beat.stop()
     assert beat.stop()
@@ -455,7 +458,7 @@ def test_an_unconfirmed_end_is_the_hearts_to_tell(subject: Subject, caplog: pyte
     beat = subject.make("""
 signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
 report()
-signal.pause()
+rest()
 """)
     beat.start()
     assert not beat.stop()
@@ -469,7 +472,7 @@ def test_hearts_that_all_die_over_the_stop_are_told_loudly(
     beat = subject.make("""
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 report()
-signal.pause()
+rest()
 """)
     beat.start()
     assert not beat.stop()
@@ -479,9 +482,7 @@ signal.pause()
 
 def test_a_heart_that_dies_over_the_stop_is_followed_by_one_that_finishes_it(subject: Subject) -> None:
     """Killed by the kernel for want of memory, say: the stop is not over."""
-    beat = subject.make(
-        "born() == 0 and signal.signal(signal.SIGTERM, signal.SIG_DFL); report(); signal.pause()"
-    )
+    beat = subject.make("born() == 0 and signal.signal(signal.SIGTERM, signal.SIG_DFL); report(); rest()")
     beat.start()
     assert beat.stop()
     assert Path(subject.settings.lock_file).stat().st_size == 2
@@ -501,7 +502,7 @@ def test_a_heart_that_hangs_over_the_stop_is_killed_in_time_for_another(
 
 def test_signals_before_the_handlers_stand_are_no_end(subject: Subject) -> None:
     """To the process group, within the first milliseconds of a heart: seven of seven times it died of them."""
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     beat._spawn()
     process = beat._process
     assert process is not None
@@ -529,7 +530,7 @@ def test_a_stop_in_the_moment_of_a_heart_s_death_hands_back_by_another(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "RESTART_PAUSE", PATIENCE)
-    beat = subject.make("born() == 0 and (report(), sys.exit(70)); report(heartbeats=1); signal.pause()")
+    beat = subject.make("born() == 0 and (report(), sys.exit(70)); report(heartbeats=1); rest()")
     beat.start()
     wait_until(lambda: beat._process is None)
     assert beat.stop()
@@ -547,6 +548,40 @@ def test_a_stop_where_nothing_can_be_started_any_more(
     monkeypatch.setattr(heartbeat, "STOP_MARGIN", 0.5 - Rules().stop_limit)
     assert not beat.stop()
     assert StopNote(subject.settings.lock_file).stands()
+
+
+def test_a_stop_for_which_no_heart_can_be_started_is_finished_by_the_exporter(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by a stranger: short of files, it tried to start one for 65 s, and meanwhile that was a reset."""
+    host = SimulatedHost("steady")
+    with serve_unix(str(subject.settings.socket), Server(host)):
+        beat = subject.make()
+        beat.start()
+        wait_until(lambda: host.ha.enabled and beat._report.enabled)
+        beat._program = ("/nowhere/python",)
+        assert beat.pid is not None
+        os.kill(beat.pid, signal.SIGKILL)
+        assert beat.stop()
+    assert not host.ha.enabled
+    assert lock.record(subject.settings.lock_file).leftover is Leftover.NOTHING
+    assert not StopNote(subject.settings.lock_file).stands()
+    assert "the exporter itself has handed monitoring back" in caplog.text
+
+
+def test_not_beside_a_heart_that_holds_the_lock(short_path: Path) -> None:
+    host = SimulatedHost("steady")
+    host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+    settings = Subject(short_path).settings
+    with serve_unix(str(settings.socket), Server(host)):
+        held = lock.acquire(settings.lock_file)
+        assert held is not None
+        assert not hand_back_alone(settings)
+        held.release()
+        assert host.ha.enabled
+        assert hand_back_alone(settings)
+    assert not host.ha.enabled
+    assert not hand_back_alone(settings), "there is no host any more"
 
 
 def no_thread(monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
@@ -573,7 +608,7 @@ number = born()
 signal.signal(signal.SIGTERM, lambda *_: os._exit(9 if not number else 0))
 report()
 while True:
-    signal.pause()
+    rest()
 """)
     beat.start()
     no_thread(monkeypatch)
@@ -586,7 +621,7 @@ while True:
 def test_a_start_for_which_there_is_no_thread_ends_in_order(
     subject: Subject, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     with monkeypatch.context() as patch:
         no_thread(patch, after)
         with pytest.raises(VMGuestError, match="no heartbeats: can't start new thread"):
@@ -623,7 +658,7 @@ def test_a_heart_that_dies_is_followed_by_another_after_an_error_of_who_listens(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sturdy, "PAUSE", 0.01)
-    beat = subject.make("number = born(); report(heartbeats=number); number or sys.exit(70); signal.pause()")
+    beat = subject.make("number = born(); report(heartbeats=number); number or sys.exit(70); rest()")
     told = []
 
     def tell(_: str) -> None:
@@ -644,7 +679,7 @@ def test_the_note_of_a_stop_is_taken_away_by_who_has_the_lock_alone(subject: Sub
     with pytest.raises(ConfigError):
         refused.start()
     assert note.stands()
-    subject.make("report(); signal.pause()").start()
+    subject.make("report(); rest()").start()
     assert not note.stands()
 
 
@@ -653,7 +688,7 @@ def test_a_dry_run_leaves_the_note_of_a_real_stop_alone(subject: Subject) -> Non
     note = StopNote(subject.settings.lock_file)
     note.write("1:1")
     subject.settings = replace(subject.settings, dry_run=True)
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     beat.start()
     assert note.exporter() == "1:1"
     assert beat.stop()
@@ -661,7 +696,7 @@ def test_a_dry_run_leaves_the_note_of_a_real_stop_alone(subject: Subject) -> Non
 
 
 def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
-    beat = subject.make("report(); signal.pause()")
+    beat = subject.make("report(); rest()")
     beat.start()
     subject.verdict = HealthSummary(Health.BAD, "x" * 2000, {})
     beat._summary = subject.verdict
