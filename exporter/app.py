@@ -97,6 +97,12 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     return status
 
 
+def left_on(settings: Settings) -> bool:
+    """Whether an exporter that died may have left monitoring by vSphere HA on, so that one that does not start is a reset."""
+    path = settings.ha.lock_file or HA_LOCK
+    return os.access(path, os.R_OK) and bool(HEARTBEATS.load().may_be_on(path))
+
+
 def wrong_settings(
     settings: Settings,
     environ: Mapping[str, str],

@@ -10,10 +10,12 @@ settings (``args`` None: they can't be read). A module is imported when its comm
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
@@ -27,6 +29,7 @@ from exporter.commands.parser import PROGRAM, SERVE, Command
 from exporter.config import Settings, flags, load
 from exporter.config.given import did_you_mean, in_order, nearest
 from exporter.config.load import PartsCheck
+from exporter.config.settings import BY_NAME
 from exporter.errors import ConfigError, Problems, VMGuestError
 from exporter.machine import signals
 from exporter.machine.system import HERE
@@ -109,8 +112,23 @@ def _run(argv: Sequence[str]) -> int:
         _settings(line)  # which raises, with whatever else is wrong
         return USAGE
     if command is SERVE:
-        return app.serve(_settings(line, app.wrong_settings, SERVE.uses), os.environ)
+        return app.serve(_settings_of_serve(line), os.environ)
     return _other(command, line, argv, [*commands])
+
+
+def _settings_of_serve(line: flags.CommandLine) -> Settings:
+    try:
+        return _settings(line, app.wrong_settings, SERVE.uses)
+    except ConfigError as error:
+        # Heartbeats were taken out, and the rest of their settings was left: after a crash, one that does not start is a reset.
+        rest = [name for name in (*BY_NAME, "ha.check") if name.startswith("ha.")]
+        with suppress(ConfigError):
+            settings = _settings(line, app.wrong_settings, (*SERVE.uses, *rest))
+            if not settings.ha.enabled and app.left_on(settings):
+                for problem in error.problems:
+                    logging.getLogger("exporter.app").warning("%s. The next start is refused", problem)
+                return settings
+        raise
 
 
 def _other(command: Command, line: flags.CommandLine, argv: Sequence[str], commands: Sequence[str]) -> int:

@@ -90,7 +90,7 @@ def start(
     try:
         socket = None if ha.dry_run else _heart_socket(settings, simulated, parts)
     except NotVMwareError as error:
-        if not ha.dry_run and settings.source != "replay" and _may_be_on(lock_file):
+        if not ha.dry_run and settings.source != "replay" and may_be_on(lock_file):
             raise VMGuestError(
                 f"heartbeats: monitoring was on in this boot, and now: {explain(error)} That can't be, and may be a shortage: "
                 "another start finds out"
@@ -200,7 +200,7 @@ def _heart_socket(settings: Settings, simulated: ServeAt | None, parts: ExitStac
     return settings.guestrpc.socket
 
 
-def _may_be_on(lock_file: str) -> bool:
+def may_be_on(lock_file: str) -> bool:
     """An exporter has left monitoring on in this boot; or whether one has can't be read for now."""
     try:
         return lock.record(lock_file).leftover is not Leftover.NOTHING

@@ -21,6 +21,8 @@ from exporter import __version__, app
 from exporter.commands import cli, parser
 from exporter.config import OPTIONS, Settings
 from exporter.errors import NotVMwareError
+from exporter.ha import lock
+from exporter.ha.rules import Leftover
 from exporter.machine import system
 
 
@@ -67,6 +69,32 @@ def test_heartbeats_that_are_taken_out_leave_their_lock_named(
     assert served[0].ha.lock_file == "/run/other/ha.lock"
     monkeypatch.setenv("VMGUEST_HA_INTERVAL", "5s")
     assert cli.main([]) == 2, "nothing is sent at that interval"
+
+
+def test_after_a_crash_what_is_left_of_the_settings_of_heartbeats_refuses_no_start(
+    served: list[Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else hands back what the exporter that died has left on: a reset."""
+    path = tmp_path / "ha.lock"
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[[ha.check]]\ntype = "file"\n')
+    monkeypatch.setenv("VMGUEST_HA_LOCK_FILE", str(path))
+    monkeypatch.setenv("VMGUEST_HA_INTERVAL", "5s")
+    monkeypatch.setenv("VMGUEST_CONFIG_FILE", str(settings))
+    assert cli.main([]) == 2, "nothing is left on"
+    held = lock.acquire(str(path))
+    assert held is not None
+    held.note(Leftover.MONITORING)
+    held.release()
+    assert cli.main([]) == 0
+    assert len(served) == 1
+    assert "--ha.interval has no effect without --ha.enabled" in caplog.text
+    assert cli.main(["--poll.interval=never"]) == 2, "another mistake is one"
+    held = lock.acquire(str(path))
+    assert held is not None
+    held.note(Leftover.NOTHING)
+    held.release()
+    assert cli.main([]) == 2
 
 
 def test_the_environment_counts(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
