@@ -19,10 +19,10 @@ PATIENCE = 2.0
 SHORTEST = 0.5
 """Seconds that there must be for it then. While a new session is being looked at the polls follow one another faster."""
 LONGEST_WAIT = 10.0
-"""Seconds after which it is asked anyhow, where they always do."""
+"""Seconds after which it is asked anyhow, where they always do; or the interval of the rounds, if that is less."""
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0
-"""Seconds until a group that was not answered is asked again: they double each time. A process is lost no oftener than after
-the longest."""
+"""Seconds until a group that was not answered is asked again: they double each time. The first is no more than a round for one
+that had less time than the shortest. A process is lost no oftener than after the longest."""
 MOST = 3
 """Questions of one round that may stay without an answer: the host has trouble then, and the rest is left for the next one."""
 LIST = "(the list of groups)"
@@ -31,7 +31,9 @@ LIST = "(the list of groups)"
 class Missing:
     """Of one session. The list of groups is the group without a name."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, interval: float, clock: Callable[[], float]) -> None:
+        """``interval``: seconds from one round to the next."""
+        self._interval = interval
         self._clock = clock
         self.forget()
 
@@ -87,12 +89,13 @@ class Missing:
         """
         now = self._clock()
         if left < PATIENCE and group != self._hurried:
-            self._hurried, self._waits_until = group, now + LONGEST_WAIT
+            self._hurried, self._waits_until = group, now + min(LONGEST_WAIT, self._interval)
             return False
         self._hurried, self._waits_until = None, -math.inf
         self._unanswered += 1
         self.why = self.why or error
-        pause = LONGEST_PAUSE if costly else min(2 * self._pauses.get(group, FIRST_PAUSE / 2), LONGEST_PAUSE)
+        first = FIRST_PAUSE if left >= SHORTEST else min(FIRST_PAUSE, self._interval)
+        pause = LONGEST_PAUSE if costly else min(2 * self._pauses.get(group, first / 2), LONGEST_PAUSE)
         if group not in self._errors:
             extra = {"group": group or LIST, "kind": error.kind, "reason": str(error), "again_after": pause}
             log.warning("a group of extended statistics is not answered", extra=extra)

@@ -65,7 +65,7 @@ class ExtendedReader:
         self._listed = self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
-        self._missing = Missing(clock)
+        self._missing = Missing(interval, clock)
         self._session_monotonic: float | None = None
         self._unsigned = False
         """Whether a reply of the round did not say of which session it is."""

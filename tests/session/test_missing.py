@@ -116,9 +116,25 @@ def test_one_group_that_hangs_costs_itself_alone(
     assert [each.__dict__["group"] for each in told] == [DISKS[0]]
     assert "did not answer within" in told[0].__dict__["reason"]
     assert "no extended statistics this round" not in messages(caplog)
-    # After 60, 120, 240 and 480 s, or 600; each time twice where the first time was too short to tell.
-    assert host.asked.count(DISKS[0]) <= (5 if restarts is None else 2) * (2 if interval < 2 else 1)
+    # After 60, 120, 240 and 480 s, or 600; each time twice where the first time was too short to tell, and after a round,
+    # two, four and so on before that where all times are.
+    more = math.ceil(math.log2(FIRST_PAUSE / rounds)) if interval <= SHORTEST else 0
+    assert host.asked.count(DISKS[0]) <= (5 + more if restarts is None else 2) * (2 if interval < 2 else 1)
     assert host.asked.count("resources") >= 0.9 * 900 / max(rounds, interval) - 2
+
+
+def test_a_moment_of_silence_between_polls_that_follow_one_another_costs_a_few_rounds() -> None:
+    """A host that is busy for half a second has no group that is not answered for a minute."""
+    host = Host(("session", DISKS[0]))
+    player = Player(host, 0.1, 0.3)
+    player.play(3.0)
+    host.hang = {DISKS[0]}
+    player.play(host.now + 0.5)
+    host.hang = set()
+    player.play(host.now + 1.5)
+    assert player.shown == {"session", DISKS[0]}
+    assert player.state.snapshot is not None
+    assert player.state.snapshot.read_monotonic > host.now - 0.5
 
 
 def test_it_is_counted_in_each_round(caplog: pytest.LogCaptureFixture) -> None:
