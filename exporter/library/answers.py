@@ -55,7 +55,7 @@ def error(answer: LibraryMessage) -> VMGuestError | None:
         return None
     name, *arguments = answer["error"]
     kind = _ERRORS[name]
-    numbers = [_unsigned(arguments.pop(0))] if kind is LibraryStatus else []
+    numbers = [_status(arguments.pop(0))] if kind is LibraryStatus else []
     return kind(*numbers, *map(_text, arguments))
 
 
@@ -76,6 +76,12 @@ def snapshot(answer: LibraryMessage) -> Snapshot:
 def data(answer: LibraryMessage) -> bytes:
     """The bytes of an extended reply, as the host sent them."""
     return _text(answer["data"]).encode("latin-1")
+
+
+def _status(value: object) -> int:
+    if type(value) is not int or not -(2**31) <= value < 2**31:
+        raise ValueError(f"{type(value).__name__}: a C int is expected")
+    return value
 
 
 def _unsigned(value: object) -> int:

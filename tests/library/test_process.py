@@ -359,9 +359,19 @@ NONSENSE = [
     "answer(error=['RpcError', 5])",
     "answer(error=['RefusedError', []])",
     "answer(error=['LibraryStatus', '6', 'VMGuestLib_F'])",
+    "answer(error=['LibraryStatus', 1 << 40, 'VMGuestLib_F'])",
     "answer(error=['RpcError', '\\ud800'])",
     "answer(session=1, values={'resource_pool_path': '\\ud800'})",
 ]
+
+
+@pytest.mark.parametrize("code", [6, 4242, -559038737])
+def test_a_status_is_any_number_of_c(make: Make, code: int) -> None:
+    subject = make(
+        f"load()\nask()\nanswer(error=['LibraryStatus', {code}, 'VMGuestLib_F', 'no text'])\nask()"
+    )
+    with pytest.raises(errors.LibraryStatus, match=f"VMGuestLib_F answered {code}"):
+        subject.read()
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
