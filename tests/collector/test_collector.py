@@ -225,7 +225,8 @@ def test_a_session_change_under_load_moves_the_start_and_no_difference_is_negati
                 for _ in range(3):
                     before = len(collector.exports())
                     collector.wait_for(lambda found, before=before: len(found) >= before + 20)  # type: ignore[misc]
-                    site.connector.server.host.session_change()
+                    with site.connector.server.hold() as host:
+                        host.session_change()
                 before = len(collector.exports())
                 collector.wait_for(lambda found: len(found) >= before + 20)
         finally:

@@ -185,7 +185,8 @@ def test_created_times_are_ingested_and_increase_is_right_over_session_changes(
                 wait_for(lambda: samples(prometheus, "guest"), enough)
                 wait_for(lambda: samples(prometheus, "vmguest-exporter"), enough)
                 if sessions < 3:
-                    site.connector.server.host.session_change()
+                    with site.connector.server.hold() as host:
+                        host.session_change()
         by_job = {job: samples(prometheus, job) for job in ("guest", "vmguest-exporter")}
         increases = {
             each["metric"]["job"]: float(each["value"][1])
