@@ -32,7 +32,7 @@ from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
-from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.start import heart_settings
 from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
 
@@ -175,21 +175,11 @@ def wrong_settings(
 
 @contextmanager
 def _monitor(settings: Settings, path: str, vmware: Callable[[], bool]) -> Iterator[AppMonitor]:
-    ha, socket = settings.ha, settings.guestrpc.socket
-    if ha.source == "guestrpc" and socket is None and not vmware():
+    socket = settings.guestrpc.socket
+    if settings.ha.source == "guestrpc" and socket is None and not vmware():
         # Elsewhere the other end of a vsock would be somebody else's host.
         raise NotVMwareError("this machine is not a VMware guest")
-    heart_settings = HeartSettings(
-        interval=ha.interval,
-        grace=ha.grace,
-        on_unhealthy=ha.on_unhealthy,
-        source=ha.source,
-        socket=socket,
-        library=None,
-        lock_file=path,
-        dry_run=False,
-    )
-    monitor = monitor_for(heart_settings)
+    monitor = monitor_for(heart_settings(settings, socket, path, dry_run=False))
     try:
         yield monitor
     finally:

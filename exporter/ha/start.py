@@ -100,7 +100,6 @@ def start(
         log.error("no heartbeats: %s", explain(error))  # noqa: TRY400  a traceback would hide the advice
         published.add(Idle(judge.judge).families)
         return
-    heart_settings = _heart_settings(settings, socket, lock_file, dry_run=ha.dry_run)
     if os.getpid() == 1 and simulated is None and not ha.dry_run:
         raise ConfigError(
             "--ha.enabled: heartbeats need an init as the first process of this container (docker run --init, or the "
@@ -120,7 +119,7 @@ def start(
 
     left_on = _left_on(settings, simulated, parts, tell) if ha.dry_run else None
     heartbeat = Heartbeat(
-        heart_settings,
+        heart_settings(settings, socket, lock_file, dry_run=ha.dry_run),
         judge.judge,
         lambda: published.state.session_changes,
         required=ha.required,
@@ -162,7 +161,7 @@ def _left_on(
     def connect() -> AppMonitor:
         # Asked each time: that this is VMware can't be told while files are short.
         socket = _heart_socket(settings, simulated, parts)
-        return monitor_for(_heart_settings(settings, socket, path, dry_run=False))
+        return monitor_for(heart_settings(settings, socket, path, dry_run=False))
 
     left_on = LeftOn(path, connect, tell)
     left_on.start()
@@ -170,9 +169,8 @@ def _left_on(
     return left_on
 
 
-def _heart_settings(
-    settings: Settings, socket: str | None, lock_file: str, *, dry_run: bool
-) -> HeartSettings:
+def heart_settings(settings: Settings, socket: str | None, lock_file: str, *, dry_run: bool) -> HeartSettings:
+    """The part of ``settings`` that a heart, or a single call to the host, needs. ``socket``: of a simulated host."""
     ha = settings.ha
     return HeartSettings(
         interval=ha.interval,

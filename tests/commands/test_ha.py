@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -921,7 +922,12 @@ def other_heart(
         exporter=exporter,
     )
     code = "import time; time.sleep(1000)"
-    return subprocess.Popen([sys.executable, "-c", code, settings.argument])
+    process = subprocess.Popen([sys.executable, "-c", code, settings.argument])
+    # Popen returns a moment before /proc has the command line of what was started.
+    while HeartSettings.of(process.pid) is None:
+        assert process.poll() is None
+        time.sleep(0.001)
+    return process
 
 
 @pytest.mark.parametrize("lock_name", ["other.lock", "ha.lock"])
