@@ -114,8 +114,9 @@ def variable(receiver: Receiver, job: str) -> dict[str, str]:
     (given,) = (each for each in ONE_VM["templating"]["list"] if each["name"] == "instance")
     query = re.fullmatch(r"query_result\((.*)\)", given["query"])
     assert query
-    found = receiver.query(query[1].replace("$job", job).replace("$__range", "1m"))
-    (labels,) = (each["metric"] for each in found)
+    asked = query[1].replace("$job", job).replace("$__range", "1m")
+    # Series of one push need not be found all at once.
+    (labels,) = (each["metric"] for each in wait_for(lambda: receiver.query(asked), bool))
     pattern: Callable[[str], re.Match[str] | None] = re.compile(
         given["regex"].strip("/").replace("(?<", "(?P<")
     ).search
