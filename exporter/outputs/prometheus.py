@@ -10,6 +10,7 @@ import gzip
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -105,7 +106,13 @@ class Format:
 
 
 TEXT = Format(CONTENT_TYPE_PLAIN_0_0_4, generate_latest)
-OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest, b"# EOF\n")
+# No name here needs an escape, so this gives the page of the default one, which looks at each character of each name
+# and takes twice as long.
+OPENMETRICS = Format(
+    openmetrics.CONTENT_TYPE_LATEST,
+    partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8),
+    b"# EOF\n",
+)
 
 
 class _Part(Collector):

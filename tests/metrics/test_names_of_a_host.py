@@ -6,6 +6,7 @@ import random
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -82,5 +83,6 @@ def test_the_page_can_be_read(seed: int) -> None:
     registry = CollectorRegistry()
     registry.register(VMGuestCollector(lambda: collect(state, 10.0)))
     text = samples(read_text(TEXT.write(registry).decode()))
+    assert OPENMETRICS.write(registry) == openmetrics(registry)  # type: ignore[no-untyped-call]
     assert text == samples(read_openmetrics(OPENMETRICS.write(registry).decode()))  # type: ignore[no-untyped-call]
     assert len(text) > 10

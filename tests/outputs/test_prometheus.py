@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric, generate_latest
 from prometheus_client.openmetrics import parser
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import catalogue
@@ -167,6 +168,10 @@ class TestFormats:
     def test_the_openmetrics_page_says_what_was_published(self, collector: Published) -> None:
         page = OPENMETRICS.page(registry_of(collector)).decode()
         assert flat(parse_openmetrics(page)) == expected(collector.collect())
+
+    def test_no_name_would_be_written_otherwise_by_default(self, collector: Published) -> None:
+        registry = registry_of(collector)
+        assert OPENMETRICS.page(registry) == openmetrics(registry)  # type: ignore[no-untyped-call]
 
     def test_the_text_page_says_what_was_published(self, collector: Published) -> None:
         page = TEXT.page(registry_of(collector)).decode()
