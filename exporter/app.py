@@ -10,6 +10,7 @@ Parts start from the host outwards and end in the reverse order. Each brings a `
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -89,6 +90,9 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
                     if settings.ha.enabled and set(STOP) & set(signals.wait(0)):
                         HEARTBEATS.load().stopped_at_the_start(settings)
                 raise
+            # What is here by now stays: later collections need not look at it.
+            gc.collect()
+            gc.freeze()
             status = supervise(poller, settings, signals, notifier)
     except ConfigError as error:
         found = dict.fromkeys((*error.problems, *wrong_settings(settings, environ)))
