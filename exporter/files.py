@@ -1,5 +1,6 @@
-"""Files that a setting or an argument names. Regular ones, of a size that makes sense: what never ends, waits for a writer
-or is a device gets a sentence, and is not opened (opening /dev/watchdog alone starts it).
+"""Files that a setting or an argument names, or that lie where the exporter looks by itself. Regular ones, of a size that
+makes sense: what never ends, waits for a writer or is a device gets a sentence, and is not opened (opening /dev/watchdog
+alone starts it).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from typing import Any
@@ -33,6 +35,9 @@ LOCK = 4096
 PIPE_WAIT = 60.0
 """Seconds that a pipe may take in all: whoever keeps a password may want to ask for one first."""
 
+_NEVER_WAITS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+"""Windows has the last one alone."""
+
 MOST_PARTS = 32
 """Of one dotted key; tomllib takes their number squared."""
 LONGEST_WORD = 200
@@ -47,15 +52,26 @@ def check(path: str | Path, largest: int | None = None) -> None:
 
 def check_kind(path: str | Path, largest: int | None = None) -> None:
     """The same, without opening it."""
-    status = Path(path).stat()
-    mode = status.st_mode
-    if S_ISDIR(mode):
-        raise OSError(errno.EISDIR, "this is a folder", str(path))
-    if not S_ISREG(mode):
-        kind = "a pipe" if S_ISFIFO(mode) else "a device" if S_ISCHR(mode) or S_ISBLK(mode) else "a socket"
-        raise OSError(errno.EINVAL, f"this is {kind}, not a regular file", str(path))
-    if largest is not None and status.st_size > largest:
-        raise _too_large(path, largest)
+    _check_status(Path(path).stat(), path, largest)
+
+
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """A descriptor of a regular file, as :func:`os.open` gives it. What may be something else by now (a pipe, a device) is
+    never waited for: whatever opens a file that somebody else could have put there opens it by this.
+
+    Raises:
+        OSError: as :func:`check_kind`, or as :func:`os.open`.
+    """
+    with suppress(FileNotFoundError):
+        check_kind(path)
+    descriptor = os.open(path, flags | _NEVER_WAITS, mode)
+    try:
+        # Another one may lie there since.
+        _check_status(os.fstat(descriptor), path, None)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def read_bytes(path: str | Path, largest: int = TEXT) -> bytes:
@@ -125,8 +141,19 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError(re.sub(r"\(['\"].*['\"],?\)", _dotted, str(error))) from error
 
 
+def _check_status(status: os.stat_result, path: str | Path, largest: int | None) -> None:
+    mode = status.st_mode
+    if S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "this is a folder", str(path))
+    if not S_ISREG(mode):
+        kind = "a pipe" if S_ISFIFO(mode) else "a device" if S_ISCHR(mode) or S_ISBLK(mode) else "a socket"
+        raise OSError(errno.EINVAL, f"this is {kind}, not a regular file", str(path))
+    if largest is not None and status.st_size > largest:
+        raise _too_large(path, largest)
+
+
 def _first(path: str | Path, size: int) -> bytes:
-    with Path(path).open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         try:
             return file.read(size)
         except OSError as error:
@@ -153,7 +180,7 @@ def _read_pipe(path: str | Path, deadline: float) -> bytes:
     if sys.platform == "win32":
         raise OSError(errno.EINVAL, "a pipe can't be read on Windows", str(path))
     data = b""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | _NEVER_WAITS)
     try:
         while True:
             if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -19,11 +19,15 @@ from exporter.check import contract
 from exporter.commands import cli
 from exporter.config import flags, load
 from exporter.errors import ConfigError
+from exporter.insight.start import Keeper
+from exporter.machine import small_file
+from exporter.outputs.otlp import resource
 from exporter.outputs.otlp.certificates import check_certificates
 from exporter.outputs.otlp.variables import NamedValue
 from exporter.outputs.web import tls_context, webconfig
 from exporter.reading.client import at_url
 from exporter.session import recording
+from exporter.session.memory import SessionFile
 from exporter.simulator import scenario_file
 
 PARTS = 100_000
@@ -65,6 +69,14 @@ READERS = {
     "--ca": lambda path: at_url("https://localhost", None, None, Path(path)),
     "--password-file": lambda path: at_url("http://localhost", "me", Path(path), None),
 }
+OWN = {
+    "session.json": lambda path: SessionFile(Path(path), "boot").recall(),
+    "last-seen.json": lambda path: Keeper(Path(path)).load(),
+    "machine-id": lambda path: resource._machine_id(str(path)),
+    "a note": small_file.read,
+    "a file to write": lambda path: os.close(files.open_regular(path, os.O_RDWR | os.O_CREAT)),
+}
+"""What the exporter opens by itself, in folders that others may write to."""
 PIPES = {"--password-file"}
 """Where people write <(pass show NAME)."""
 
@@ -105,6 +117,44 @@ def test_every_reader_refuses_what_is_no_file_of_its_kind(name: str, bad: tuple[
     assert why in str(caught.value)
     assert path in str(caught.value)
     assert caught.value.passing is why.endswith(("No such file or directory", "error")) or name == "--profile"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_file_of_its_own_in_whose_place_there_is_a_pipe_or_a_device_is_not_waited_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_file, "PAUSE", 0.0)
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    path = folder / "machine-id"
+    given = tmp_path if name == "machine-id" else path
+
+    def look() -> None:
+        with contextlib.suppress(OSError):
+            OWN[name](given)  # type: ignore[no-untyped-call]
+
+    for kind in ("pipe", "device"):
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("/dev/zero")
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        looking.join(30)
+        assert not looking.is_alive()
+        path.unlink()
+
+
+def test_what_became_a_pipe_between_two_looks_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    os.mkfifo(path)
+    monkeypatch.setattr(files, "check_kind", lambda *_: None)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with pytest.raises(OSError, match="this is a pipe, not a regular file"):
+        files.open_regular(path)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 @pytest.mark.parametrize("name", READERS)

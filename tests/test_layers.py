@@ -40,7 +40,7 @@ RULES: dict[str, frozenset[str]] = {
     "once": frozenset(),
     "urls": frozenset(),
     # What this machine is.
-    "machine": VALUES,
+    "machine": VALUES | {"files"},
     # Bytes and values: knows of no I/O.
     "protocol": VALUES,
     # Ways to the host. Two sources meet in session; past it nobody can tell which was taken.
@@ -54,7 +54,8 @@ RULES: dict[str, frozenset[str]] = {
     "metrics": VALUES | {"machine", "insight"},
     "outputs": VALUES | {"files", "metrics", "insight", "interim", "machine", "once", "urls"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.
-    "ha": VALUES | {"protocol", "transport", "session", "library", "metrics", "machine", "advice", "interim"},
+    "ha": VALUES
+    | {"files", "protocol", "transport", "session", "library", "metrics", "machine", "advice", "interim"},
     # The far side, with the production codec.
     "simulator": VALUES | {"files", "protocol", "transport"},
     # The exporters of a simulated fleet: puts parts together, as app does.

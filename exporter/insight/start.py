@@ -139,7 +139,7 @@ class Keeper:
     def load(self) -> tuple[dict[str, Setting], SessionFacts | None]:
         """What the last run saw; nothing where nothing was kept, or it can't be read."""
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
+            content = json.loads(files.read_text(self._path))
             settings = {str(name): _setting(value) for name, value in content["settings"].items()}
             session = content["session"]
             return settings, _facts(session) if session else None

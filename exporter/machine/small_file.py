@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from exporter import files
+
 T = TypeVar("T")
 
 TRIES = 5
@@ -24,9 +26,10 @@ def read(path: Path) -> str | None:
     """What stands there; None: there is no such file.
 
     Raises:
-        OSError: it could not be read for a moment long, so what stands there is not known.
+        OSError: it could not be read for a moment long, or is no regular file, so what stands there is not known.
     """
-    return retried(lambda: path.read_text(encoding="ascii", errors="replace"))
+    found = retried(lambda: files.read_bytes(path))
+    return None if found is None else found.decode("ascii", "replace")
 
 
 def retried(look: Callable[[], T]) -> T | None:

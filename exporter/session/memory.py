@@ -44,8 +44,7 @@ class SessionFile:
     def recall(self) -> Remembered | None:
         """The session of which this file speaks; None where it speaks of none of this boot."""
         try:
-            with self._path.open("rb") as file:
-                found = json.loads(file.read(_LONGEST))
+            found = json.loads(files.read_bytes(self._path, _LONGEST))
             return _remembered(found) if found["boot_id"] == self._boot_id else None
         except FileNotFoundError:
             return None

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from exporter import files
 from exporter.machine import process, small_file
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, number: int, times: float) -> list[str]:
     """The first ``times`` reads fail with ``number``; the names that were read."""
     monkeypatch.setattr(small_file, "PAUSE", 0.0)
-    read, asked = Path.read_text, list[str]()
+    read, asked = files.read_bytes, list[str]()
 
-    def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+    def read_bytes(path: Path) -> bytes:
         asked.append(path.name)
         if len(asked) <= times:
             raise OSError(number, os.strerror(number))
-        return read(path, encoding, errors)
+        return read(path)
 
-    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(files, "read_bytes", read_bytes)
     return asked
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from exporter import __version__
+from exporter import __version__, files
 from exporter.machine import system
 
 if sys.platform == "win32":
@@ -64,8 +64,8 @@ def machine(given: Mapping[str, str], root: str = "/", node: str | None = None) 
 def _machine_id(root: str) -> str:
     """machine-id(5); on Windows the MachineGuid, as the conventions have it."""
     for name in _MACHINE_ID:
-        with suppress(OSError, UnicodeDecodeError):
-            text = Path(root, name).read_text(encoding="ascii").strip()
+        with suppress(OSError):
+            text = files.read_text(Path(root, name)).strip()
             # "uninitialized" stands there during the first boot.
             if len(text) == 32:
                 return text
