@@ -52,6 +52,8 @@ class Insight:
     """The last hour, oldest first."""
     steal_accounting: bool | None = None
     """Whether the kernel's own steal can be believed; None until enough was stolen to tell."""
+    steal_falls: int = 0
+    """Times that the kernel's own steal has fallen."""
     pauses: Mapping[str, Histogram] = field(default_factory=dict)
     """By what showed them; empty: not looked for."""
     balloon_stuck: float = 0.0
@@ -156,6 +158,7 @@ class Observer:
             facts=self._facts,
             moments=self._history.moments,
             steal_accounting=self._steal.accounting,
+            steal_falls=self._steal.falls,
             pauses=self._pauses_seen(),
             balloon_stuck=self._balloon.stuck(snapshot, at),
         ), entries

@@ -19,11 +19,16 @@ class Steal:
         self._first: tuple[float, float] | None = None
         self.accounting: bool | None = None
         """None until enough was stolen to tell."""
+        self._last = 0.0
+        self.falls = 0
+        """Times that the kernel has shown less than before, as some do after a vMotion, or where a CPU goes offline."""
 
     def read(self, kernel: float | None, host: float) -> None:
         """``kernel``: seconds of steal that the kernel shows; ``host``: seconds that were laid to the host."""
         if kernel is None:
             return
+        self.falls += kernel < self._last
+        self._last = kernel
         if self._first is None or kernel < self._first[0]:
             self._first = kernel, host
         shown, taken = kernel - self._first[0], host - self._first[1]

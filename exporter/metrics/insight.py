@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 
 from exporter import catalogue
@@ -39,7 +40,9 @@ def families(insight: Insight, state: PollState, now_monotonic: float) -> Iterat
         seen = tuple(((("seen_by", word),), histogram) for word, histogram in insight.pauses.items())
         yield Family(catalogue.PAUSE, (), histograms=seen)
     if state.fresh(now_monotonic) and (steal := insight.guest.steal_seconds) is not None:
-        yield Family(catalogue.GUEST_STEAL, (Point(steal, life=UNSEEN),))
+        # Each fall is a life of its own, of which nobody knows whether it began at 0.
+        life = replace(UNSEEN, number=UNSEEN.number - insight.steal_falls)
+        yield Family(catalogue.GUEST_STEAL, (Point(steal, life=life),))
     if insight.steal_accounting is not None:
         yield Family(catalogue.GUEST_STEAL_ACCOUNTING, (Point(float(insight.steal_accounting)),))
 

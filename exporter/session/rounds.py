@@ -7,8 +7,8 @@ Groups are listed at the start, after a session change and every minute; a host 
 
 Between a basic poll and a round the VM may have moved to another host, or its counters may have begun anew under the same
 session id. A reply in XML says of which session it is. A round is held back until the next basic poll shows the same
-epoch when a reply in it does not say so, or when something that only rises fell since the round before: only ``elapsed``
-tells whether it fell alone. A life of which no round was shown, or little had risen, can end there unseen.
+epoch when a reply in it does not say so, when it has a group that the round before did not have, or when something that
+only rises fell since then: only ``elapsed`` tells whether it fell alone. A life of which no round was shown, or little had risen, can end there unseen.
 """
 
 from __future__ import annotations
@@ -272,8 +272,8 @@ class ExtendedReader:
         wall, now = self._wall(), self._clock()
         snapshot = ExtendedSnapshot(self._session_id, groups, wall, now, self._session_monotonic)
         log.debug("extended statistics read", extra={"groups": len(groups)})
-        before = self.state.snapshot
-        if self._unsigned or (before and fell(before.groups, groups)):
+        before = self.state.snapshot.groups if self.state.snapshot else groups
+        if self._unsigned or groups.keys() - before.keys() or fell(before, groups):
             self._held = snapshot
         else:
             self._release(snapshot)

@@ -214,7 +214,7 @@ class Receiver:
         kept = self._stand_in.get(series)
         if kept is not None and kept.stretch != expected.stretch:
             kept = None
-        if expected.start is not None and (kept is None or expected.start >= kept.latest):
+        if expected.start is not None and (kept is None or expected.start >= kept.latest - CLOSE):
             # Known, and no point so far lies behind it.
             wanted = expected.start
             self._offered[series] = None

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+from opentelemetry.sdk.metrics.export import NumberDataPoint
+
 from exporter.insight.steal import Steal
+from exporter.outputs.otlp.client import ExportResult, Outcome
+from exporter.outputs.otlp.points import Converter
+from exporter.outputs.otlp.reader import Reader
+from exporter.outputs.otlp.settings import Temporality
+from exporter.snapshot import Guest
 from tests.insight.simulated import Simulated
 
 
@@ -35,3 +43,34 @@ def test_a_limit_is_no_proof() -> None:
     """Time that a limit took is not steal to every kernel."""
     assert Simulated("cpu-limit").run(600).insight.steal_accounting is None
     assert Simulated("noisy-neighbour").run(600).insight.steal_accounting is False
+
+
+@pytest.mark.parametrize("temporality", [Temporality.DELTA, Temporality.CUMULATIVE])
+def test_a_kernels_steal_that_goes_back_is_no_growth_and_has_a_start_of_its_own(
+    temporality: Temporality,
+) -> None:
+    """After a vMotion some kernels show less than before: neither 49,991 s in one window, nor a sum that falls."""
+    shown = {"steal": 50_000.0}
+    simulated = Simulated("steady", guest=lambda: Guest(vcpus=2, steal_seconds=shown["steal"]))
+    reader, converter = Reader(simulated.published), Converter(temporality, {})
+    found = []
+    for steal in (50_000.0, 50_006.0, 49_991.0, 49_992.0, 3.0, 4.0):
+        shown["steal"] = steal
+        simulated.run(15)
+        data = converter.convert(reader.collect())
+        converter.settle(ExportResult(Outcome.SUCCESS))
+        found += [
+            (point.value, point.time_unix_nano, point.start_time_unix_nano)
+            for metric in data.resource_metrics[0].scope_metrics[0].metrics
+            if metric.name == "vmguest.guest.steal"
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint)
+        ]
+    if temporality is Temporality.DELTA:
+        assert [value for value, _, _ in found] == [6.0, 1.0, 1.0]
+    else:
+        assert [value for value, _, _ in found] == [50_000.0, 50_006.0, 49_991.0, 49_992.0, 3.0, 4.0]
+        firsts = [found[index // 2 * 2][1] for index in range(6)]
+        assert [start for _, _, start in found] == firsts, (
+            "each fall begins a life whose beginning nobody knows"
+        )

@@ -154,7 +154,7 @@ def test_its_series_end_at_once(caplog: pytest.LogCaptureFixture) -> None:
     player.play(20.0)
     assert player.shown == {"session"}
     host.hang = set()
-    player.play(20.0 + FIRST_PAUSE + 15.0)
+    player.play(20.0 + FIRST_PAUSE + 20.0)
     assert player.shown == {"session", DISKS[0]}
     assert messages(caplog)[-1] == "a group of extended statistics is answered again"
     host.hang = {DISKS[0]}
@@ -287,7 +287,7 @@ def test_a_host_with_many_groups_that_hang_is_asked_for_some_in_each_round() -> 
     assert len(host.hang & set(host.asked)) == MOST
     player.play(30.0)
     assert len(host.hang & set(host.asked)) == 2 * MOST
-    player.play(45.0)
+    player.play(50.0)
     assert player.shown == {"session", *DISKS[6:], "resources"}
 
 

@@ -108,6 +108,8 @@ def test_groups_are_listed_anew_every_minute(reader: ExtendedReader, clock: Cloc
     reader.step(host, 7, FAR)
     host.answers["text", ""] = b"resources\nvnet m\n"
     clock.now = 60.0
+    reader.step(host, 7, FAR)
+    # A group that was not there waits for a basic poll of the same epoch.
     state = reader.step(host, 7, FAR)
     assert state.snapshot is not None
     assert set(state.snapshot.groups) == {"resources", "vnet m"}
@@ -578,6 +580,23 @@ class TestSessions:
         shown = reader.step(host, 7, FAR, told=29.0).snapshot
         assert shown is not None
         assert shown.read_monotonic == 30.0, "it fell once"
+
+    def test_a_group_that_the_round_before_did_not_have_waits_for_the_next_basic_poll(
+        self, reader: ExtendedReader, clock: Clock
+    ) -> None:
+        """Nothing in it can be seen to have fallen: the counters may have begun anew in the middle of the round."""
+        host = self.signed(**self.BEFORE)
+        away = host.answers.pop(("xml", "host"))
+        host.default = RpcError("not now")
+        before = reader.step(host, 7, FAR, told=0.0).snapshot
+        assert before is not None
+        assert "host" not in before.groups
+        clock.now = 15.0
+        host.answers["xml", "host"] = away
+        assert reader.step(host, 7, FAR, told=14.0).snapshot is before
+        after = reader.step(host, 7, FAR, told=20.0).snapshot
+        assert after is not None
+        assert (after.read_monotonic, "host" in after.groups) == (15.0, True)
 
     def test_it_is_thrown_away_and_counted_where_elapsed_fell_too(
         self, reader: ExtendedReader, clock: Clock
