@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from exporter.ha import sturdy
-from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe, look
+from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
 
@@ -30,7 +30,7 @@ class Kept:
 SHARE = 0.1
 """Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
 SPOILED = 3
-"""Spoiled looks in a row that are a fault of the exporter's own."""
+"""Spoiled looks in a row after which the next one is not taken at once."""
 GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
 AGAIN = 2.0
@@ -152,20 +152,27 @@ class CheckState:
 
         Where it was late though by time in which the exporter ran, it is late.
         """
-        seen = self._seen
-        if stood < max(TICK, SHARE * self.timing.timeout) or self._missed(seen, now, 0.0):
+        if stood < max(TICK, SHARE * self.timing.timeout) or self._missed(self._seen, now, 0.0):
             return False
-        reason = f"the exporter stood still for {stood:.1f} s of a look, which is taken again"
-        self._seen = replace(self._blind(now), spoiled=seen.spoiled + 1, reason=reason)
+        self.not_run(now, f"the exporter stood still for {stood:.1f} s of a look, which is taken again")
         return True
+
+    def not_run(self, now: float, why: str) -> None:
+        """The look that had begun was starved: what was known before it stands, for as long as there is none that was not.
+
+        A starved machine is the last that may be reset for it; one on which nothing runs at all falls silent by itself.
+        """
+        seen = self._seen
+        reason = why if seen.health is Health.UNKNOWN else seen.reason
+        self._seen = replace(self._blind(now), spoiled=seen.spoiled + 1, reason=reason)
 
     def pause(self, begun: float, now: float) -> float:
         """Seconds from ``now`` until the look after the one that ``begun`` then."""
-        seen = self._seen
+        seen, timing = self._seen, self.timing
         if seen.spoiled:
-            return 0.0
-        faulty = seen.own_faults >= self.timing.failures
-        return max(0.0, begun + min(self.timing.interval, AGAIN if faulty else float("inf")) - now)
+            return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
+        faulty = seen.own_faults >= timing.failures
+        return max(0.0, begun + min(timing.interval, AGAIN if faulty else float("inf")) - now)
 
     def _blind(self, now: float) -> _Seen:
         seen = self._seen
@@ -180,7 +187,7 @@ class CheckState:
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""
         seen, timing = self._seen, self.timing
-        if seen.own_faults >= timing.failures or seen.spoiled >= SPOILED:
+        if seen.own_faults >= timing.failures:
             return Health.FAULT, seen.reason
         if seen.failures + (missed := self._missed(seen, now, GRACE)) >= timing.failures:
             return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
@@ -264,6 +271,8 @@ class CheckRunner:
         if state.spoils(ended, self._clock.stood - stood):
             return
         match problem:
+            case Starved():
+                state.not_run(ended, str(problem))
             case OwnFault():
                 state.not_looked(ended, str(problem))
             case NotKnownYet():

@@ -98,7 +98,7 @@ def _statuses(value: object) -> list[int]:
 
 def _pattern(value: object) -> str:
     try:
-        re.compile(_text(value).encode())
+        re.compile(_text(value))
     except (re.error, OverflowError) as error:
         raise ValueError(f"expected a regular expression: {error}") from error
     except (RecursionError, MemoryError) as error:
@@ -150,7 +150,7 @@ TYPES: tuple[CheckType, ...] = (
     CheckType("http", checks.http, "A GET is answered as expected. Redirects are not followed.", (
         Key("url", _url, "http or https; certificates are verified."),
         Key("status", _statuses, "A status or a list of them.", "200"),
-        Key("body", _pattern, "Regular expression that is somewhere in the first 64 KiB of the body.", "anything"),
+        Key("body", _pattern, "Regular expression that is somewhere in the first 64 KiB of the body, read as UTF-8.", "anything"),
     )),
     CheckType("tcp", checks.tcp, "Something takes a connection.", (
         Key("host", _text, "Name or address."),

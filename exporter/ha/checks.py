@@ -6,6 +6,7 @@ the silence. None uses a shell, and nothing that a check prints is read.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -23,18 +24,20 @@ from urllib.parse import SplitResult, urlsplit
 
 from exporter.ha.connect import connect
 from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe
-from exporter.ha.pattern import NO_MATCH
 from exporter.ha.program import run
 from exporter.ha.rules import SHORTAGES
+from exporter.ha.search import search
 from exporter.interim import FinalResponse
-from exporter.machine import isolated
+from exporter.machine import memory_kills
 
 BODY = 1 << 16
 """Bytes of a reply's body that a pattern is looked for in."""
 NOT_ACTIVE, NO_SUCH_UNIT = 3, 4
 """Exit status of ``systemctl is-active``, by systemctl(1)."""
-ORPHAN = 1.0
-"""Seconds beyond its limit after which a search ends itself: whoever would end it may have been killed."""
+STATES = frozenset({"inactive", "failed", "activating", "deactivating", "maintenance"})
+"""Its words for a unit that is not active. Old ones say "unknown" of no such unit, and of no bus too."""
+KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGKILL})
+"""Exit status of a program that was killed, and of a shell whose program was."""
 
 
 def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> Probe:
@@ -59,7 +62,11 @@ def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> P
             return f"{url} answered {found}, {' or '.join(map(str, status))} is expected"
         if body is None or (re.escape(body) == body and body.encode() in text):
             return None
-        return _match(url, body, text, deadline - time.monotonic())
+        try:
+            matches = search(body, text, deadline - time.monotonic())
+        except TimeoutError:
+            return f"{url}: the pattern {body!r} took too long on the body, and was given up"
+        return None if matches else f"{url}: the body does not match {body!r}"
 
     return probe
 
@@ -124,24 +131,6 @@ def _shut(outside: socket.socket) -> None:
         outside.shutdown(socket.SHUT_RDWR)
 
 
-def _match(url: str, body: str, text: bytes, limit: float) -> str | None:
-    """Whether the pattern is in the text. It runs in a process that can be ended: some patterns take for ever."""
-    try:
-        found = subprocess.run(
-            isolated.command("exporter.ha.pattern", body, f"{max(0.0, limit) + ORPHAN:g}"),
-            input=text,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=max(0.0, limit),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"{url}: the pattern {body!r} took too long on the body, and was given up"
-    if found.returncode not in {0, NO_MATCH}:
-        raise OwnFault(f"the exporter could not look for {body!r}: its process ended with {found.returncode}")
-    return None if found.returncode == 0 else f"{url}: the body does not match {body!r}"
-
-
 def tcp(host: str, port: int) -> Probe:
     """Something at ``host`` takes a connection on ``port``."""
 
@@ -165,18 +154,22 @@ def command(arguments: Sequence[str]) -> Probe:
     groups: set[int] = set()
 
     def probe(limit: float) -> str | None:
+        kills = memory_kills.count()
         try:
             status, _ = run(arguments, limit, groups)
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
+            if error.errno == errno.ETXTBSY:
+                raise OwnFault(f"the exporter could not look: {name} is being written to") from error
             return f"{name} can't be started: {error.strerror}"
         if status is None:
             return f"{name} took longer than {limit:g} s and was killed"
         if status == 0:
             return None
-        if status == -signal.SIGKILL:
-            # Nobody here sent it: the kernel does, where memory has run out.
+        # Programs kill themselves too, timeout(1) for one. Where the kernel has killed something meanwhile, or does not
+        # tell, it may have been this.
+        if status in KILLED and (kills is None or memory_kills.count() != kills):
             raise OwnFault(f"the exporter could not look: {name} was killed, for want of memory perhaps")
         return (
             f"{name} ended with status {status}" if status > 0 else f"{name} was killed by signal {-status}"
@@ -205,7 +198,8 @@ def systemd(unit: str) -> Probe:
                 f"the exporter could not look: systemctl took longer than {limit:g} s and was killed"
             )
         state = " ".join(words.split())
-        if not state or status not in {0, NOT_ACTIVE, NO_SUCH_UNIT}:
+        not_active = status == NOT_ACTIVE and state in STATES
+        if not state or not (not_active or status in {0, NO_SUCH_UNIT}):
             raise OwnFault(
                 f"the exporter could not look: systemctl ended with status {status}, and does not know {unit}"
             )

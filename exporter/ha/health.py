@@ -52,6 +52,8 @@ class HealthJudge:
         self._max_poll_age = max_poll_age
         self._clock = clock
         self._born = clock()
+        self._polled = 0.0, running.stood
+        """The last good poll, and how long the exporter had stood still when it was seen."""
 
     def goes_on(self, kept: Mapping[str, Kept]) -> None:
         """Before :meth:`start`: what the checks of a predecessor have found counts on."""
@@ -90,8 +92,11 @@ class HealthJudge:
         return [*self._checks, *([self._web] if self._web is not None else [])]
 
     def _poll(self, now: float) -> tuple[Health, str]:
-        last = self._last_poll()
-        age = now - (last or self._born)
+        last, stood = self._last_poll(), self._running.stood
+        if last != self._polled[0]:
+            self._polled = last, stood
+        # An exporter that hardly runs polls seldom: that is no poll that fails.
+        age = now - (last or self._born) - (stood - self._polled[1])
         if age > self._max_poll_age:
             return (
                 Health.BAD,

@@ -27,6 +27,10 @@ class OwnFault(Exception):
     """The exporter could not look: a shortage of its own. Never a failure of what is checked."""
 
 
+class Starved(OwnFault):
+    """What the exporter looks with got no processor time: the look says nothing, and is taken again."""
+
+
 class NotKnownYet(Exception):
     """Neither good nor bad so far."""
 

@@ -50,6 +50,16 @@ def kill(named: str) -> bool:
     return False
 
 
+def processor_time(pid: int, processes: Path = PROCESSES) -> float:
+    """Seconds for which the process has been run so far, a zombie's too; 0 where that can't be told."""
+    if sys.platform == "win32":
+        return 0.0
+    with suppress(OSError, IndexError, ValueError):
+        _, *fields = (processes / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return (int(fields[10]) + int(fields[11])) / float(os.sysconf("SC_CLK_TCK"))
+    return 0.0
+
+
 def moves(pid: int, processes: Path = PROCESSES) -> str:
     """Something that changes whenever the process has run; the same all the time for one that stands still."""
     try:

@@ -177,7 +177,7 @@ class Check:
 
     def verdict(self, at: float) -> str:
         failed = self.in_a_row.count("bad") + self._late(at, 2.0)
-        if self.blind >= self.failures or self.spoiled >= 3:
+        if self.blind >= self.failures:
             return "fault"
         if failed >= self.failures:
             return "bad"

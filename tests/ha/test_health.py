@@ -17,6 +17,7 @@ class Clock(RunningClock):
     """It runs as the test says, and never stands still."""
 
     now = 1000.0
+    stood = 0.0
 
     def __init__(self) -> None:
         pass
@@ -79,6 +80,17 @@ def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
     verdict = judge.judge()
     assert verdict.health is Health.FAULT, "the exporter's own fault, not the application's"
     assert verdict.reason == "check poll: the last good poll is 31 s old"
+
+
+def test_a_standstill_makes_no_poll_old(clock: Clock, polls: Polls) -> None:
+    judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
+    polls.last = clock.now
+    for _ in range(100):
+        assert judge.judge().health is Health.GOOD
+        clock.now += 1
+        clock.stood += 0.9
+    clock.now += 21
+    assert judge.judge().health is Health.FAULT, "31 s in which it ran"
 
 
 def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) -> None:
