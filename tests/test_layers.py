@@ -50,7 +50,7 @@ RULES: dict[str, frozenset[str]] = {
     "session": VALUES | {"files", "protocol", "transport", "library", "machine", "advice", "masking"},
     # Cadence and failure; meaning; what is published; spelling.
     "poller": VALUES | {"session", "advice"},
-    "insight": frozenset({"catalogue", "snapshot"}),
+    "insight": frozenset({"catalogue", "clock", "snapshot"}),
     "metrics": VALUES | {"machine", "insight"},
     "outputs": VALUES | {"files", "metrics", "insight", "interim", "machine", "once", "urls"},
     # Beside the statistics: its own connection, its own thread, nothing of the poller's.

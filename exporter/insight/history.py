@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from exporter.catalogue.extended_names import map_value
+from exporter.insight.growth import COUNTED, LOST, ROUNDS, Sum, resource
 from exporter.insight.interval import number
-from exporter.insight.ledger import Ledger
 from exporter.snapshot import ExtendedSnapshot, Guest, Snapshot
 
 SPAN = 3600.0
@@ -22,10 +22,8 @@ STEP = 10.0
 WINDOW = 300.0
 """Seconds over which rates are shown as "now", as the alert rules take them."""
 
-_BASIC = (
+_LEVELS = (
     "elapsed",
-    "cpu_used",
-    "cpu_stolen",
     "cpu_limit",
     "memory_used",
     "memory_active",
@@ -34,14 +32,12 @@ _BASIC = (
     "memory_swapped",
     "memory_zipped",
 )
-_EXTENDED = {"vm.cpu.contention.mem": "contention_memory", "guest.mem.swapIn": "swap_in"}
-"""The host's name of a statistic of the group ``resources``, and ours."""
-_LEDGER = ("lost_limit", "lost_host", "lost_undetermined")
 _BURSTS = ("worst", "high")
+_SECONDS = {key: f"{key}_seconds" for key in COUNTED}
 
-KEPT: tuple[str, ...] = (*_BASIC, "vcpus", *_LEDGER, *_BURSTS, "extended_at", *_EXTENDED.values())
-"""What is kept: catalogue keys, what the guest says, the ledger's sums (seconds), the bursts since the moment before,
-and what comes from the extended statistics, with the monotonic time of their own answer."""
+KEPT: tuple[str, ...] = (*_LEVELS, "vcpus", *COUNTED, *_SECONDS.values(), *_BURSTS)
+"""What is kept: catalogue keys, what the guest says, the sums of what counts with the seconds of each, and the bursts
+since the moment before."""
 _POSITION = {key: position for position, key in enumerate(KEPT)}
 
 
@@ -50,7 +46,8 @@ class Moment(NamedTuple):
 
     at: float
     """Monotonic clock, seconds."""
-    session_id: int
+    epoch: int
+    """Number of the session's life (:mod:`exporter.session.epoch`)."""
     numbers: array[float]
 
     def get(self, key: str) -> float | None:
@@ -58,16 +55,13 @@ class Moment(NamedTuple):
         return None if math.isnan(value) else value
 
     def rate(self, before: Moment, key: str) -> float | None:
-        """Growth of a counter since ``before``, per second; None across a session change.
-
-        By the host's clock; what comes from the extended statistics by the time of their own answers.
-        """
-        if self.session_id != before.session_id:
+        """What a counter grew by since ``before``, per second in which that is known; None across two epochs."""
+        if self.epoch != before.epoch:
             return None
-        clock = "extended_at" if key in _EXTENDED.values() else "elapsed"
-        seconds = self.numbers[_POSITION[clock]] - before.numbers[_POSITION[clock]]
-        growth = self.numbers[_POSITION[key]] - before.numbers[_POSITION[key]]
-        return growth / seconds if seconds > 0 and growth >= 0 else None
+        grown, seconds = (
+            self.numbers[_POSITION[each]] - before.numbers[_POSITION[each]] for each in (key, _SECONDS[key])
+        )
+        return grown / seconds if seconds > 0 else None
 
     def share(self, before: Moment, key: str) -> float | None:
         """The same of a counter of seconds, for one vCPU: 1 is all the time of all of them."""
@@ -76,18 +70,15 @@ class Moment(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a moment is made of: one poll, and the extended statistics that may be shown beside it."""
+    """What a moment is made of: one poll, the extended statistics that may be shown beside it, and what grew so far."""
 
     at: float
     """Monotonic clock, seconds."""
+    epoch: int
     snapshot: Snapshot
     extended: ExtendedSnapshot | None
     guest: Guest
-    ledger: Ledger | None = None
-    worst: float = math.nan
-    """Of the samples since the moment before: the largest share of one vCPU's time that was stolen."""
-    high: float = math.nan
-    """How many of them were bursts; NaN, like ``worst``, where there was no sample."""
+    sums: Mapping[str, Sum]
 
 
 class History:
@@ -104,28 +95,22 @@ class History:
         self._worst = share if first else max(self._worst, share)
         self._high = float(high) if first else self._high + high
 
-    def record(
-        self,
-        snapshot: Snapshot,
-        extended: ExtendedSnapshot | None,
-        guest: Guest,
-        ledger: Ledger,
-        at: float,
-    ) -> None:
+    def record(self, seen: Seen) -> None:
         """Keep this moment if it is due, and if the host's sample is another one than that kept last."""
         last = self.moments[-1] if self.moments else None
         # Not the whole step: a poll that comes a little early would double it.
-        if last is not None and at - last.at < 0.95 * self._step:
+        if last is not None and seen.at - last.at < 0.95 * self._step:
             return
+        elapsed = number(seen.snapshot, "elapsed")
         if (
             last is not None
-            and last.session_id == snapshot.session_id
-            and last.get("elapsed") == number(snapshot, "elapsed")
+            and elapsed is not None
+            and (last.epoch, last.get("elapsed")) == (seen.epoch, elapsed)
         ):
             return
-        moment = moment_of(Seen(at, snapshot, extended, guest, ledger, self._worst, self._high))
+        moment = moment_of(seen, self._worst, self._high)
         self._worst = self._high = math.nan
-        self.moments = (*since(self.moments, at - SPAN), moment)
+        self.moments = (*since(self.moments, seen.at - SPAN), moment)
 
 
 def since(moments: tuple[Moment, ...], at: float) -> tuple[Moment, ...]:
@@ -133,48 +118,47 @@ def since(moments: tuple[Moment, ...], at: float) -> tuple[Moment, ...]:
     return tuple(moment for moment in moments if moment.at > at)
 
 
-def window(moments: tuple[Moment, ...]) -> tuple[Moment, Moment] | None:
-    """First and last of the last minutes within the present session; None if there are not two.
+def window(moments: tuple[Moment, ...], *, any_limit: bool = False) -> tuple[Moment, ...]:
+    """Those of the last minutes within the present epoch, oldest first; empty if there are not two.
 
-    Under the present CPU limit: what was lost under another one is no reproach to it.
+    Under the present CPU limit, unless ``any_limit``: what was lost under another one is no reproach to it.
     """
     if not moments:
-        return None
+        return ()
+    found: list[Moment] = []
     last = moments[-1]
-    limit, first = last.get("cpu_limit"), last
     for one in reversed(moments):
-        other = one.session_id != last.session_id or one.get("cpu_limit") != limit
-        # Counters may begin anew under the same id.
-        fell = (one.get("elapsed") or 0.0) > (first.get("elapsed") or math.inf)
-        if other or fell or last.at - one.at > WINDOW:
+        other = one.epoch != last.epoch or not (any_limit or one.get("cpu_limit") == last.get("cpu_limit"))
+        if other or last.at - one.at > WINDOW:
             break
-        first = one
-    return (first, last) if first is not last else None
+        found.append(one)
+    return tuple(reversed(found)) if len(found) > 1 else ()
 
 
-def moment_of(seen: Seen) -> Moment:
-    """What is kept of it."""
-    found = {key: value for key in _BASIC if (value := number(seen.snapshot, key)) is not None}
+def given(moments: tuple[Moment, ...], key: str) -> tuple[Moment, ...]:
+    """Those from the first one on that has ``key``: what is read by rounds is not there from the first poll on."""
+    first = next((place for place, one in enumerate(moments) if one.get(key) is not None), len(moments))
+    return moments[first:]
+
+
+def moment_of(seen: Seen, worst: float = math.nan, high: float = math.nan) -> Moment:
+    """What is kept of it. ``worst``, ``high``: of the samples since the moment before, the largest share of one vCPU's
+    time that was stolen, and how many of them were bursts; NaN where there was no sample.
+    """
+    found = {key: value for key in _LEVELS if (value := number(seen.snapshot, key)) is not None}
     if seen.guest.vcpus is not None:
         found["vcpus"] = float(seen.guest.vcpus)
-    # What was laid to nobody because it is not measured is not 0.
-    if (ledger := seen.ledger) is not None and "cpu_stolen" in found:
-        found |= zip(
-            _LEDGER, (ledger.limit / 1000, ledger.host / 1000, ledger.undetermined / 1000), strict=True
-        )
-    found |= {"worst": seen.worst, "high": seen.high}
+    for key in _counted_now(seen):
+        found[key], found[_SECONDS[key]] = seen.sums.get(key, Sum())
+    found |= {"worst": worst, "high": high}
+    return Moment(seen.at, seen.epoch, array("d", (found.get(key, math.nan) for key in KEPT)))
+
+
+def _counted_now(seen: Seen) -> list[str]:
+    """The counters that the host gives at this moment. What is laid to nobody because it is not measured is not 0."""
+    found = [key for key in ("cpu_used", "cpu_stolen") if key in seen.snapshot.values]
+    if "cpu_stolen" in found:
+        found += LOST
     if (extended := seen.extended) is not None:
-        found["extended_at"] = extended.read_monotonic
-        found |= {
-            key: value for name, key in _EXTENDED.items() if (value := resource(extended, name)) is not None
-        }
-    return Moment(seen.at, seen.snapshot.session_id, array("d", (found.get(key, math.nan) for key in KEPT)))
-
-
-def resource(extended: ExtendedSnapshot, name: str) -> float | None:
-    """A number of the group ``resources`` in base units, by the host's name; None where the host does not give it."""
-    group = "resources"
-    for value in extended.groups.get(group, ()):
-        if value.name == name and (mapped := map_value(group, value)) is not None:
-            return mapped.value
-    return None
+        found += [key for name, key in ROUNDS.items() if resource(extended, name) is not None]
+    return found

@@ -6,7 +6,7 @@ is rescaled: used time includes virtualization work and may exceed the clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -121,8 +121,12 @@ class Interval:
         return self.used / self.elapsed * bounds.frequency >= USED_UP * bounds.limit
 
 
-def between(before: Snapshot, after: Snapshot, vcpus: int | None = None) -> Interval | None:
-    """None across a session change, and where ``elapsed`` is missing or has not moved on."""
+def between(
+    before: Snapshot, after: Snapshot, vcpus: int | None = None, fell: Collection[str] = ()
+) -> Interval | None:
+    """None across a session change, and where ``elapsed`` is missing or has not moved on. ``fell``: counters that began
+    anew in between, whatever they have grown to since.
+    """
     if before.session_id != after.session_id:
         return None
     elapsed = growth(before.values, after.values, "elapsed")
@@ -134,8 +138,8 @@ def between(before: Snapshot, after: Snapshot, vcpus: int | None = None) -> Inte
     )
     return Interval(
         elapsed=elapsed,
-        used=growth(before.values, after.values, "cpu_used"),
-        stolen=growth(before.values, after.values, "cpu_stolen"),
+        used=None if "cpu_used" in fell else growth(before.values, after.values, "cpu_used"),
+        stolen=None if "cpu_stolen" in fell else growth(before.values, after.values, "cpu_stolen"),
         before=bounds if unchanged else Bounds.of(before, vcpus),
         after=bounds,
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.catalogue.extended_names import uptime
+from exporter.clock import Lives
 from exporter.insight import memory, timeline
-from exporter.insight.history import STEP, History, Moment, resource
+from exporter.insight.growth import CONTENTION, Growth, resource
+from exporter.insight.history import STEP, History, Moment, Seen
 from exporter.insight.interval import Bounds, LimitState, between
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
@@ -81,8 +82,9 @@ class Observer:
         self._guest_due = float("-inf")
         self._polls = 0
         self._base: Snapshot | None = None
+        self._base_lives = Lives()
+        self._growth = Growth()
         self._extended: ExtendedSnapshot | None = None
-        self._contended: ExtendedSnapshot | None = None
         self._settings: dict[str, Setting] = dict(settings or {})
         self._raw: tuple[object, ...] = ()
         self._counts = dict.fromkeys((row.name for row in SETTINGS), 0)
@@ -100,15 +102,22 @@ class Observer:
         """Work out what this state brings: of a poll, or of a round of extended statistics. What is new comes back."""
         entries: tuple[Entry, ...] = ()
         insight = self.insight
-        if state.polls != self._polls:
+        polled = state.polls != self._polls
+        snapshot = state.snapshot if polled and not state.last_error else None
+        if polled:
             self._polls = state.polls
             self._wakeups.woke(state.late)
-            if state.last_error or state.snapshot is None:
+            if snapshot is None:
                 self._refresh.missed()
             else:
-                insight, entries = self._basic(insight, state, state.snapshot)
+                insight, entries = self._basic(insight, state, snapshot)
         if state.extended is not None and state.extended is not self._extended:
             insight = self._round(insight, state.extended)
+        if snapshot is not None:
+            at, epoch = state.read_monotonic, state.lives.session.number
+            extended = state.fresh_extended(at)
+            self._history.record(Seen(at, epoch, snapshot, extended, self._guest, self._growth.sums))
+            insight = replace(insight, moments=self._history.moments)
         if entries:
             insight = replace(insight, timeline=timeline.bounded((*insight.timeline, *entries)))
         self.insight = insight
@@ -128,13 +137,20 @@ class Observer:
         self._refresh.polled(snapshot)
         ledger, cpu_limit = insight.ledger, insight.cpu_limit
         memory_limit = insight.memory_limit
+        lives, old = state.lives, self._base_lives
+        new_epoch = self._base is not None and lives.session.number != old.session.number
+        if new_epoch:
+            self._base = None
+            self._growth.begin()
         base = self._base
-        interval = between(base, snapshot, self._guest.vcpus) if base is not None else None
+        fell = [key for key in ("cpu_used", "cpu_stolen") if lives.of(key).number != old.of(key).number]
+        interval = between(base, snapshot, self._guest.vcpus, fell) if base is not None else None
         stolen = interval.stolen if interval is not None else 0 if new_session else None
         woke_late = self._wakeups.judged(guest, self._guest, None if stolen is None else stolen / 1000)
         if interval is not None and base is not None:
             longest = SAMPLE * max(state.interval, self._refresh.seconds or 0.0)
             ledger = ledger.add(interval, longest)
+            self._growth.interval(interval)
             cpu_limit = interval.limit_state
             memory_limit = memory.limit_state(snapshot, self._guest, base)
             share = interval.stolen_share
@@ -144,8 +160,9 @@ class Observer:
             cpu_limit = interval_free_state(snapshot, self._guest)
             memory_limit = memory.limit_state(snapshot, self._guest, None)
         self._base = next_base(base, snapshot)
-        entries = (*self._entries(state, snapshot), *self._paused(state, snapshot, woke_late))
-        self._history.record(snapshot, state.fresh_extended(at), self._guest, ledger, at)
+        if self._base is snapshot:
+            self._base_lives = lives
+        entries = (*self._entries(state, snapshot, new_epoch), *self._paused(state, snapshot, woke_late))
         return replace(
             insight,
             ledger=ledger,
@@ -156,22 +173,20 @@ class Observer:
             setting_changes=self._counts,
             settings=self._settings,
             facts=self._facts,
-            moments=self._history.moments,
             steal_accounting=self._steal.accounting,
             steal_falls=self._steal.falls,
             pauses=self._pauses_seen(),
             balloon_stuck=self._balloon.stuck(snapshot, at),
         ), entries
 
-    def _entries(self, state: PollState, snapshot: Snapshot) -> tuple[Entry, ...]:
+    def _entries(self, state: PollState, snapshot: Snapshot, new_epoch: bool) -> tuple[Entry, ...]:
         """What this poll shows to have happened: a session change, settings that differ."""
         found = []
         at, before = state.read_monotonic, self._facts
         self._facts = timeline.facts_of(state, snapshot, self._guest)
-        if before is not None and not timeline.another(before, self._facts):
+        if before is not None and not (new_epoch or timeline.another(before, self._facts)):
             self._facts = replace(self._facts, build=before.build)
         elif before is not None:
-            self._contended = None
             found.append(timeline.session_entry(before, self._facts, at, restarted=self._restarted))
             self._before = before
         changed: tuple[Change, ...] = ()
@@ -217,27 +232,19 @@ class Observer:
 
     def _round(self, insight: Insight, extended: ExtendedSnapshot) -> Insight:
         """What rests on the extended statistics, at the time of their own answer."""
-        last, self._extended = self._extended, extended
+        self._extended = extended
         facts = self._facts
         if facts is not None and facts.session_id == extended.session_id and not facts.build:
             self._facts = replace(facts, build=timeline.build_of(extended))
             insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
-        now = resource(extended, "vm.cpu.contention.mem")
-        if now is None:
-            # The growth meanwhile is in the next value.
-            return replace(insight, measured=False)
-        before, self._contended = self._contended, extended
-        insight = replace(insight, measured=True)
-        if before is None or before.session_id != extended.session_id:
-            return insight
-        then = resource(before, "vm.cpu.contention.mem")
-        seconds = _between_rounds(before, extended)
-        if then is None or now < then or seconds <= 0:
-            return insight
-        vcpus = self._guest.vcpus
-        # Over a round that lacked the value it is no sample.
-        share = (now - then) / seconds / vcpus if vcpus and before is last else None
-        return replace(insight, ledger=insight.ledger.add_memory(now - then, share))
+        rise = self._growth.round(extended).get(CONTENTION)
+        measured = resource(extended, "vm.cpu.contention.mem") is not None
+        ledger, vcpus = insight.ledger, self._guest.vcpus
+        if rise is not None:
+            # Over a round that lacked the value it is no sample.
+            share = rise.grown / rise.seconds / vcpus if vcpus and rise.neighbours else None
+            ledger = ledger.add_memory(rise.grown, share)
+        return replace(insight, measured=measured, ledger=ledger)
 
     def _with_build(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """The last session change, told again now that the new host's build is known."""
@@ -265,11 +272,3 @@ def next_base(base: Snapshot | None, snapshot: Snapshot) -> Snapshot | None:
 def interval_free_state(snapshot: Snapshot, guest: Guest) -> LimitState | None:
     """What the CPU limit does, as far as one snapshot tells."""
     return Bounds.of(snapshot, guest.vcpus).state
-
-
-def _between_rounds(before: ExtendedSnapshot, after: ExtendedSnapshot) -> float:
-    """Seconds, by the host's own uptime where both rounds tell it."""
-    then, now = uptime(before.groups), uptime(after.groups)
-    if then is not None and now is not None:
-        return now - then
-    return after.read_monotonic - before.read_monotonic

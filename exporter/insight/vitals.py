@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.insight.history import Moment, resource, since, window
+from exporter.insight.growth import CONTENTION, resource
+from exporter.insight.history import Moment, given, since, window
 from exporter.insight.interval import number
 from exporter.insight.memory import Reclaim, reclaim
 from exporter.insight.observer import Insight
@@ -66,6 +67,8 @@ class Vitals:
     reclaim: Reclaim = field(default_factory=lambda: Reclaim(None, None, None, None))
     swapped: float | None = None
     zipped: float | None = None
+    memory_window: float = 0.0
+    """Seconds for which the next two hold: they are read by rounds, and know nothing of the CPU limit."""
     swap_in: float | None = None
     """Bytes per second."""
     memory_contention: float | None = None
@@ -114,24 +117,29 @@ def vitals_of(
     remote = resource(extended, "vm.numa.remote") if extended is not None else None
     moments = since(insight.moments, now - HOUR)
     found = window(moments)
-    first, last = found if found is not None else (None, None)
+    # A CPU limit has nothing to do with these.
+    of_memory = {key: given(window(moments, any_limit=True), key) for key in (CONTENTION, "swap_in")}
 
-    def share(key: str) -> float | None:
-        return last.share(first, key) if first is not None and last is not None else None
+    def share(key: str, moments: tuple[Moment, ...]) -> float | None:
+        return moments[-1].share(moments[0], key) if moments else None
 
-    samples = [moment for moment in moments if first is not None and moment.at > first.at]
+    def of_cpu(key: str) -> float | None:
+        return share(key, given(found, key))
+
+    samples = found[1:]
+    swaps = of_memory["swap_in"]
     return Vitals(
-        window=last.at - first.at if first is not None and last is not None else 0.0,
+        window=_length(found),
         guest=insight.guest,
         host_frequency=number(snapshot, "host_cpu_frequency"),
         cpu_limit=number(snapshot, "cpu_limit"),
         cpu_limit_state=insight.cpu_limit,
         cpu_reservation=number(snapshot, "cpu_reservation"),
-        used=share("cpu_used"),
-        stolen=share("cpu_stolen"),
-        lost_limit=share("lost_limit"),
-        lost_host=share("lost_host"),
-        lost_undetermined=share("lost_undetermined"),
+        used=of_cpu("cpu_used"),
+        stolen=of_cpu("cpu_stolen"),
+        lost_limit=of_cpu("lost_limit"),
+        lost_host=of_cpu("lost_host"),
+        lost_undetermined=of_cpu("lost_undetermined"),
         worst=max((worst for moment in samples if (worst := moment.get("worst")) is not None), default=None),
         high=int(sum(moment.get("high") or 0.0 for moment in samples)),
         sample=max(state.interval, insight.refresh or 0.0),
@@ -145,8 +153,9 @@ def vitals_of(
         reclaim=reclaim(snapshot, insight.guest),
         swapped=number(snapshot, "memory_swapped"),
         zipped=number(snapshot, "memory_zipped"),
-        swap_in=rate_of(first, last, "swap_in") if extended is not None else None,
-        memory_contention=share("contention_memory") if extended is not None else None,
+        memory_window=max(map(_length, of_memory.values())),
+        swap_in=swaps[-1].rate(swaps[0], "swap_in") if swaps and extended is not None else None,
+        memory_contention=share(CONTENTION, of_memory[CONTENTION]) if extended is not None else None,
         numa_local=local / (local + remote)
         if local is not None and remote is not None and local + remote
         else None,
@@ -159,8 +168,8 @@ def vitals_of(
     )
 
 
-def rate_of(first: Moment | None, last: Moment | None, key: str) -> float | None:
-    return last.rate(first, key) if first is not None and last is not None else None
+def _length(moments: tuple[Moment, ...]) -> float:
+    return moments[-1].at - moments[0].at if moments else 0.0
 
 
 def _since(insight: Insight, kind: str, at: float) -> tuple[Entry, ...]:

@@ -6,42 +6,50 @@ from sys import getsizeof
 
 import pytest
 
-from exporter.insight.history import KEPT, SPAN, STEP, WINDOW, History, Moment, Seen, moment_of, since, window
-from exporter.insight.ledger import Ledger
-from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, PollState, Snapshot
+from exporter.insight.growth import Growth, Sum
+from exporter.insight.history import (
+    KEPT,
+    SPAN,
+    STEP,
+    WINDOW,
+    History,
+    Moment,
+    Seen,
+    given,
+    moment_of,
+    since,
+    window,
+)
+from exporter.insight.interval import between
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Guest, Snapshot
 
 GUEST = Guest(2, None)
 
 
-def state(at: float, session: int = 1, read_at: float | None = None, **values: int) -> PollState:
-    """A poll of a host that has run for ``at`` seconds, half of a vCPU used and a tenth stolen."""
+def snapshot_at(at: float, **values: int) -> Snapshot:
+    """A host that has run for ``at`` seconds, half of a vCPU used and a tenth stolen."""
     numbers = {"elapsed": int(1000 * at), "cpu_used": int(500 * at), "cpu_stolen": int(100 * at)} | values
-    read_at = at if read_at is None else read_at
-    extended = ExtendedSnapshot(
-        session,
-        {
-            "resources": (
-                ExtendedValue("vm.cpu.contention.cpu", 9_000_000 * at, "accumulate", "us"),
-                ExtendedValue("vm.cpu.contention.mem", 20_000 * at, "accumulate", "us"),
-                ExtendedValue("guest.mem.swapIn", 4 * at, "accumulate", "KB"),
-            )
-        },
-        read_at,
-        read_at,
-    )
-    return PollState(
-        interval=5.0,
-        snapshot=Snapshot(session, 3, numbers),
-        read_monotonic=read_at,
-        extended=extended,
-        extended_interval=15.0,
-    )
+    return Snapshot(1, 3, numbers)
 
 
-def moment(at: float, session: int = 1, guest: Guest = GUEST, **values: int) -> Moment:
-    polled = state(at, session, **values)
-    assert polled.snapshot is not None
-    return moment_of(Seen(at, polled.snapshot, polled.extended, guest))
+def extended_at(at: float, swapped_in: float | None = None, *, without: str = "") -> ExtendedSnapshot:
+    found = (
+        ExtendedValue("vm.cpu.contention.cpu", 9_000_000 * at, "accumulate", "us"),
+        ExtendedValue("vm.cpu.contention.mem", 20_000 * at, "accumulate", "us"),
+        ExtendedValue("guest.mem.swapIn", 4 * at if swapped_in is None else swapped_in, "accumulate", "KB"),
+    )
+    return ExtendedSnapshot(1, {"resources": tuple(each for each in found if each.name != without)}, at, at)
+
+
+def moment(at: float, epoch: int = 1, guest: Guest = GUEST, **values: int) -> Moment:
+    """What grew since 0 is known."""
+    sums = {
+        "cpu_used": Sum(0.5 * at, at),
+        "cpu_stolen": Sum(0.1 * at, at),
+        "contention_memory": Sum(0.02 * at, at),
+        "swap_in": Sum(4096 * at, at),
+    }
+    return moment_of(Seen(at, epoch, snapshot_at(at, **values), extended_at(at), guest, sums))
 
 
 class TestMoment:
@@ -53,20 +61,15 @@ class TestMoment:
         assert one.get("vcpus") == 2.0
         assert one.get("swap_in") == 40 * 1024
         assert one.get("contention_memory") == 0.2
-        assert one.session_id == 1
+        assert one.epoch == 1
 
     def test_what_the_host_does_not_give_is_none(self) -> None:
         assert moment(10.0).get("memory_swapped") is None
-        bare = moment_of(Seen(1.0, Snapshot(1, 3, {}), None, Guest()))
+        sums = {"cpu_used": Sum(1.0, 2.0), "contention_memory": Sum(1.0, 2.0)}
+        bare = moment_of(Seen(1.0, 1, Snapshot(1, 3, {}), None, Guest(), sums))
         assert [bare.get(key) for key in KEPT] == [None] * len(KEPT)
 
-    def test_extended_statistics_go_by_the_time_of_their_own_answer(self) -> None:
-        first, last = moment(10.0), moment(20.0)
-        again = moment_of(Seen(25.0, Snapshot(1, 3, {"elapsed": 25_000}), state(20.0).extended, GUEST))
-        assert last.rate(first, "contention_memory") == pytest.approx(0.02)
-        assert again.rate(last, "contention_memory") is None, "the same round"
-
-    def test_rates_are_by_the_hosts_clock(self) -> None:
+    def test_rates_are_by_the_seconds_in_which_the_growth_is_known(self) -> None:
         first, last = moment(10.0), moment(20.0)._replace(at=999.0)
         assert last.rate(first, "cpu_used") == pytest.approx(0.5)
         assert last.rate(first, "swap_in") == pytest.approx(4096.0)
@@ -78,26 +81,22 @@ class TestMoment:
     def test_without_vcpus_there_is_no_share(self) -> None:
         assert moment(20.0, guest=Guest()).share(moment(10.0), "cpu_used") is None
 
-    def test_nothing_is_told_across_a_session_change(self) -> None:
-        assert moment(20.0, session=2).rate(moment(10.0), "cpu_used") is None
+    def test_nothing_is_told_across_two_epochs(self) -> None:
+        assert moment(20.0, epoch=2).rate(moment(10.0), "cpu_used") is None
 
-    def test_a_host_that_repeats_itself_has_no_rate(self) -> None:
+    def test_where_nothing_is_known_to_have_grown_there_is_no_rate(self) -> None:
         assert moment(10.0).rate(moment(10.0), "cpu_used") is None
-
-    def test_a_counter_that_fell_or_is_missing_has_no_rate(self) -> None:
-        assert moment(20.0, cpu_used=1).rate(moment(10.0), "cpu_used") is None
-        assert moment(20.0).rate(moment(10.0), "memory_swapped") is None
+        assert moment(20.0).rate(moment(10.0), "lost_host") is None, "nothing of it is known"
 
 
-def record(history: History, polled: PollState, at: float) -> None:
-    assert polled.snapshot is not None
-    history.record(polled.snapshot, polled.extended, GUEST, Ledger(), at)
+def record(history: History, at: float, *, epoch: int = 1, **values: int) -> None:
+    history.record(Seen(at, epoch, snapshot_at(at + 1.0, **values), None, GUEST, {}))
 
 
-def recorded(*times: float, session: int = 1) -> History:
+def recorded(*times: float) -> History:
     history = History()
     for at in times:
-        record(history, state(at + 1.0, session, read_at=at), at)
+        record(history, at)
     return history
 
 
@@ -121,16 +120,24 @@ class TestHistory:
 
     def test_a_repeated_sample_is_no_moment(self) -> None:
         history = recorded(0.0)
-        record(history, state(1.0, read_at=10.0), 10.0)
-        record(history, state(21.0, read_at=20.0), 20.0)
+        record(history, 10.0, elapsed=1000)
+        record(history, 20.0)
         assert [one.at for one in history.moments] == [0.0, 20.0]
+        record(history, 30.0, elapsed=21_000, epoch=2)
+        assert len(history.moments) == 3, "the same number, of another epoch"
+
+    def test_a_host_without_elapsed_has_moments_all_the_same(self) -> None:
+        history = History()
+        for at in (0.0, 10.0, 20.0):
+            history.record(Seen(at, 1, Snapshot(1, 3, {"memory_ballooned": 1}), None, GUEST, {}))
+        assert [one.at for one in history.moments] == [0.0, 10.0, 20.0]
 
     def test_bursts_are_those_since_the_moment_before(self) -> None:
         history = recorded(0.0)
         for share in (0.02, 0.3, 0.1):
             history.burst(share, high=share >= 0.1)
-        record(history, state(11.0, read_at=10.0), 10.0)
-        record(history, state(21.0, read_at=20.0), 20.0)
+        record(history, 10.0)
+        record(history, 20.0)
         assert [one.get("worst") for one in history.moments] == [None, 0.3, None]
         assert [one.get("high") for one in history.moments] == [None, 2.0, None]
 
@@ -143,36 +150,85 @@ class TestHistory:
         assert size < 2**20 / 4
 
 
+def times(moments: tuple[Moment, ...]) -> tuple[float, float]:
+    """Of the first and the last."""
+    return moments[0].at, moments[-1].at
+
+
 class TestWindow:
     def test_it_begins_anew_with_the_cpu_limit(self) -> None:
         moments = tuple(
             moment(at, cpu_limit=1000 if at < 50 else 3000) for at in map(float, range(0, 101, 10))
         )
-        found = window(moments)
-        assert found is not None
-        assert [one.at for one in found] == [50.0, 100.0]
-        assert window(moments[:6]) is None, "one reading under the new limit"
+        assert times(window(moments)) == (50.0, 100.0)
+        assert times(window(moments, any_limit=True)) == (0.0, 100.0)
+        assert window(moments[:6]) == (), "one reading under the new limit"
 
     def test_none_before_two_moments(self) -> None:
-        assert window(()) is None
-        assert window(recorded(0.0).moments) is None
+        assert window(()) == ()
+        assert window(recorded(0.0).moments) == ()
 
     def test_the_last_minutes(self) -> None:
-        first, last = window(recorded(*map(float, range(0, 1001, 10))).moments) or pytest.fail("no window")
-        assert (first.at, last.at) == (1000.0 - WINDOW, 1000.0)
+        moments = recorded(*map(float, range(0, 1001, 10))).moments
+        assert times(window(moments)) == (1000.0 - WINDOW, 1000.0)
 
-    def test_within_the_present_session_alone(self) -> None:
+    def test_within_the_present_epoch_alone(self) -> None:
+        """Also where a host counts on from 0."""
         history = History()
         for at in range(0, 101, 10):
-            record(history, state(at + 1.0, 1 if at < 70 else 2, read_at=float(at)), float(at))
-        first, last = window(history.moments) or pytest.fail("no window")
-        assert (first.at, last.at) == (70.0, 100.0)
+            elapsed = 1000 * (at + 1) if at < 70 else 1000 * (at - 70)
+            record(history, float(at), epoch=1 if at < 70 else 2, elapsed=elapsed)
+        assert times(window(history.moments)) == (70.0, 100.0)
 
-    def test_counters_that_fell_are_not_compared_with_those_before(self) -> None:
-        """Under the same id; the new ones may have grown beyond the old."""
-        history = History()
-        for at in range(0, 101, 10):
-            counted = at + 50 if at < 30 else at - 29
-            record(history, state(float(counted), read_at=float(at)), float(at))
-        first, last = window(history.moments) or pytest.fail("no window")
-        assert (first.at, last.at) == (30.0, 100.0)
+    def test_a_statistic_s_own_begins_where_it_is_there_first(self) -> None:
+        moments = tuple(
+            moment_of(Seen(at, 1, snapshot_at(at), extended_at(at) if at >= 20 else None, GUEST, {}))
+            for at in (0.0, 10.0, 20.0, 30.0)
+        )
+        assert times(given(moments, "cpu_used")) == (0.0, 30.0)
+        assert times(given(moments, "swap_in")) == (20.0, 30.0)
+        assert given(moments[:2], "swap_in") == ()
+
+
+class TestGrowth:
+    def test_of_basic_statistics_what_is_known_alone_is_summed_up(self) -> None:
+        """Each poll is 10 s after the one before. The counter begins anew before the fourth, unseen before the sixth."""
+        growth = Growth()
+        used = (0, 5000, 10_000, 1000, 6000, 9000)
+        for poll in range(1, len(used)):
+            before, after = (
+                Snapshot(1, 3, {"elapsed": 10_000 * at, "cpu_used": used[at]}) for at in (poll - 1, poll)
+            )
+            interval = between(before, after, 2, ["cpu_used"] if poll == 5 else [])
+            assert interval is not None
+            growth.interval(interval)
+        assert growth.sums == {"cpu_used": Sum(15.0, 30.0)}
+
+    def test_of_rounds_a_fall_adds_nothing_and_a_gap_is_made_up_for(self) -> None:
+        growth = Growth()
+        for each in (
+            extended_at(10.0),
+            extended_at(20.0),
+            extended_at(30.0, 8.0),
+            extended_at(40.0, without="guest.mem.swapIn"),
+            extended_at(50.0, 88.0),
+        ):
+            growth.round(each)
+        assert growth.sums["swap_in"] == Sum(1024 * (40.0 + 80.0), 10.0 + 20.0)
+        grown, seconds = growth.sums["contention_memory"]
+        assert (grown, seconds) == (pytest.approx(0.8), 40.0)
+
+    def test_a_rise_tells_whether_a_round_was_passed_over(self) -> None:
+        growth = Growth()
+        name = "guest.mem.swapIn"
+        assert growth.round(extended_at(10.0)) == {}
+        assert growth.round(extended_at(20.0))["swap_in"].neighbours
+        assert "swap_in" not in growth.round(extended_at(30.0, without=name))
+        assert not growth.round(extended_at(40.0))["swap_in"].neighbours
+
+    def test_another_epoch_begins_with_nothing(self) -> None:
+        growth = Growth()
+        growth.round(extended_at(10.0))
+        growth.begin()
+        assert growth.round(extended_at(20.0)) == {}
+        assert growth.sums == {}

@@ -35,6 +35,7 @@ WELL = Vitals(
     reclaim=Reclaim(0.0, 5.2 * GIB, 0.0, 6.0 * GIB),
     swapped=0.0,
     zipped=0.0,
+    memory_window=300.0,
     swap_in=0.0,
     memory_contention=0.0,
     numa_local=0.98,

@@ -125,18 +125,19 @@ def reclaim(v: Vitals) -> Said:
 def swap(v: Vitals) -> Said:
     if v.swapped is None:
         return Level.UNKNOWN, "The host does not tell how much it has swapped."
+    during = f"in the last {span(v.memory_window)}"
     if (v.swap_in or 0.0) > 0:
         return (
             Level.WARNING,
             (
-                f"{size(v.swap_in or 0.0)} a second came back from the host's disk {v.during} ({size(v.swapped)} are out);"
+                f"{size(v.swap_in or 0.0)} a second came back from the host's disk {during} ({size(v.swapped)} are out);"
                 " the guest stands still while it waits."
             ),
         )
     if (v.memory_contention or 0.0) > STALLED:
         return (
             Level.WARNING,
-            f"Each vCPU waited for memory for {percent(v.memory_contention or 0.0)} of the time {v.during}.",
+            f"Each vCPU waited for memory for {percent(v.memory_contention or 0.0)} of the time {during}.",
         )
     if v.swapped > 0:
         return (

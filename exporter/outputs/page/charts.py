@@ -140,12 +140,7 @@ def _values(moments: tuple[Moment, ...], key: str, *, rate: bool) -> list[float 
         if rate:
             value = moment.share(before, key) if before is not None else None
             # Between two rounds of extended statistics nothing moves: the next round's value spans both.
-            if (
-                value is not None
-                or before is None
-                or before.get(key) is None
-                or before.session_id != moment.session_id
-            ):
+            if value is not None or before is None or before.get(key) is None or before.epoch != moment.epoch:
                 before = moment
         else:
             before = moment
@@ -174,4 +169,5 @@ def _now(
             "of": "",
             "time": state.read_time + moments[-1].at - state.read_monotonic,
         }
-    return {"value": value, "of": f"last {span(vitals.window)}" if value is not None else "", "time": None}
+    window = vitals.memory_window if chart.extended else vitals.window
+    return {"value": value, "of": f"last {span(window)}" if value is not None else "", "time": None}

@@ -1,0 +1,184 @@
+"""What is said of the last minutes when counters begin anew, are missing, or are read by rounds: by the real parts, on a
+host of which each value is set by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.errors import RpcError
+from exporter.insight.observer import Insight, Observer
+from exporter.insight.vitals import Vitals, vitals_of
+from exporter.metrics.published import Published
+from exporter.outputs.page.charts import hour
+from exporter.poller import Poller
+from exporter.session.rounds import ExtendedReader
+from exporter.snapshot import Guest, Snapshot, SourceInfo
+
+WAITS, SWAPS = "vm.cpu.contention.mem", "guest.mem.swapIn"
+
+
+class ByHand:
+    """Source and clocks. One vCPU; a poll every 5 s, a round every 10 s."""
+
+    info = SourceInfo("guestrpc", "memory", "3")
+    restarts = None
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.session_id = 7
+        self.values: dict[str, int] = {}
+        self.resources: dict[str, int] = {}
+        self.observer = Observer(lambda: Guest(vcpus=1, memory_bytes=2**30))
+        self.poller = Poller(
+            self,
+            5.0,
+            clock=lambda: self.now,
+            wall=self.wall,
+            extended=ExtendedReader(10.0, clock=lambda: self.now, wall=self.wall),
+            on_state=self.observer.polled,
+        )
+        self.published = Published(
+            lambda: self.poller.state, insight=self.insight, wall=self.wall, monotonic=lambda: self.now
+        )
+
+    def wall(self) -> float:
+        return 1.75e9 + self.now
+
+    def read(self) -> Snapshot:
+        rest = {"cpu_limit": 2**32 - 1, "host_cpu_frequency": 2600}
+        return Snapshot(self.session_id, 3, rest | self.values)
+
+    def stat(self, encoding: str, name: str, _timeout: float | None = None) -> bytes:
+        if (encoding, name) == ("text", ""):
+            return b"resources\n"
+        if name != "resources" or encoding != "xml":
+            raise RpcError("no")
+        units = {WAITS: "us", SWAPS: "KB"}
+        rows = "".join(
+            f'<metric name="{key}" type="accumulate" units="{units[key]}">{value}</metric>'
+            for key, value in self.resources.items()
+        )
+        return f'<metrics session="{self.session_id}">{rows}</metrics>'.encode()
+
+    def close(self) -> None:
+        pass
+
+    def insight(self) -> Insight:
+        return self.observer.insight
+
+    def polls(self, count: int) -> Iterator[int]:
+        """One after another; what the body of the loop sets is polled before the next."""
+        for poll in range(count):
+            self.now += 5.0
+            yield poll
+            self.poller.poll()
+            self.poller.poll_extended(self.now + 5.0)
+
+    @property
+    def vitals(self) -> Vitals:
+        return vitals_of(self.poller.state, self.insight(), self.now)
+
+    def chart(self, key: str) -> list[float | None]:
+        drawn = hour(self.poller.state, self.insight(), self.vitals, self.now)
+        return json.loads(json.dumps(next(each["values"] for each in drawn["charts"] if each["key"] == key)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("fell_at", [42, 43, 58, 59])
+@pytest.mark.parametrize("before", [0, 10_000_000])
+def test_a_counter_that_falls_by_itself_costs_its_interval_alone(fell_at: int, before: int) -> None:
+    """Stolen for half of the time throughout, whether or not the counter is beyond the first one again."""
+    host, stolen = ByHand(), before
+    for poll in host.polls(60):
+        stolen = (0 if poll == fell_at else stolen) + 2500
+        host.values = {"elapsed": 5000 * (poll + 1), "cpu_stolen": stolen, "cpu_used": 1000 * poll}
+    vitals = host.vitals
+    assert (vitals.stolen, vitals.lost_host, vitals.worst) == (0.5, 0.5, 0.5)
+    assert vitals.used == pytest.approx(0.2)
+
+
+def test_a_fall_between_two_moments_is_no_growth_although_the_later_value_is_larger() -> None:
+    host = ByHand()
+    for poll, stolen in zip(host.polls(5), (100, 200, 0, 2500, 5000), strict=True):
+        host.values = {"elapsed": 5000 * (poll + 1), "cpu_stolen": stolen}
+    # Polls 0, 2 and 4 are moments: of what lies between the first two, one interval is known.
+    assert host.chart("cpu_stolen") == [None, 0.02, 0.5]
+
+
+def test_a_fall_in_a_poll_without_elapsed_is_seen() -> None:
+    host = ByHand()
+    for poll, stolen in zip(host.polls(6), (100, 200, 0, 2500, 5000, 7500), strict=True):
+        host.values = {"elapsed": 5000 * (poll + 1), "cpu_stolen": stolen}
+        if poll == 2:
+            del host.values["elapsed"]
+    # The last poll is no moment; of the three intervals before it the middle one is not known.
+    assert host.vitals.stolen == pytest.approx((100 + 2500) / 10_000)
+
+
+def test_a_statistic_of_rounds_that_falls_costs_its_interval_alone() -> None:
+    host, waited = ByHand(), 5_000_000
+    for poll in host.polls(60):
+        waited = (0 if poll == 42 else waited) + 2_500_000
+        host.values = {"elapsed": 5000 * (poll + 1)}
+        host.resources = {WAITS: waited, SWAPS: waited // 1000}
+    vitals = host.vitals
+    assert vitals.memory_contention == pytest.approx(0.5)
+    assert vitals.swap_in == pytest.approx(500 * 1024)
+
+
+@pytest.mark.parametrize("first", [0, 1000])
+def test_no_window_spans_two_epochs(first: int) -> None:
+    """The same id, and elapsed begins anew; stolen 2 % before, 50 % after."""
+    host = ByHand()
+    for poll in host.polls(44):
+        elapsed = 5000 * (poll + 1) if poll < 24 else 5000 * (poll - 24) + first
+        host.values = {"elapsed": elapsed, "cpu_stolen": elapsed // 50 if poll < 24 else elapsed // 2}
+        if poll > 28:
+            assert host.vitals.stolen == host.vitals.lost_host == 0.5
+    assert host.vitals.window == pytest.approx(90.0, abs=10.0)
+    assert host.chart("cpu_stolen").count(0.02) == 11
+    assert set(host.chart("cpu_stolen")) == {None, 0.02, 0.5}
+    assert [each.kind for each in host.insight().timeline] == ["session"]
+
+
+@pytest.mark.parametrize("gives_elapsed", [True, False])
+def test_what_is_read_by_rounds_is_known_from_the_second_round_on(*, gives_elapsed: bool) -> None:
+    """At the start, and in each session that follows."""
+    host, born = ByHand(), 0
+    for poll in host.polls(40):
+        if poll == 20:
+            host.session_id, born = 8, 20
+        age = 5 * (poll - born) + 1
+        host.values = {"elapsed": 1000 * age} if gives_elapsed else {"cpu_used": 100 * age}
+        host.resources = {WAITS: 500_000 * age, SWAPS: 1000 * age}
+        # Asked after the poll before: two rounds, the moment that follows, and none that began in the session before.
+        if poll - born > 6:
+            assert host.vitals.memory_contention == pytest.approx(0.5)
+            assert host.vitals.swap_in == pytest.approx(1000 * 1024)
+            assert 10.0 <= host.vitals.memory_window <= 5.0 * (poll - born)
+        elif poll - born in (1, 2):
+            assert host.vitals.memory_contention is None
+    assert len(host.insight().moments) == 20
+
+
+def test_another_cpu_limit_does_not_make_memory_unknown() -> None:
+    host = ByHand()
+    for poll in host.polls(40):
+        host.values = {"elapsed": 5000 * (poll + 1), "cpu_stolen": 100 * poll}
+        host.values |= {"cpu_limit": 1000 if poll < 38 else 2000}
+        host.resources = {WAITS: 2_500_000 * poll}
+    assert host.vitals.stolen is None, "one moment under the new limit"
+    assert host.vitals.memory_contention == pytest.approx(0.5)
+    assert host.vitals.memory_window == pytest.approx(190.0, abs=10.0)
+
+
+def test_what_the_host_gives_no_more_is_not_said_of_the_last_minutes() -> None:
+    host = ByHand()
+    for poll in host.polls(40):
+        host.values = {"elapsed": 5000 * (poll + 1)} | ({"cpu_stolen": 100 * poll} if poll < 30 else {})
+        host.resources = {WAITS: 100 * poll} if poll < 30 else {SWAPS: 1}
+    vitals = host.vitals
+    assert (vitals.stolen, vitals.lost_host, vitals.memory_contention) == (None, None, None)
