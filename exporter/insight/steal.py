@@ -13,13 +13,13 @@ SEEN = 0.1
 
 
 class Steal:
-    """Compares the growth of both since the first reading."""
+    """Compares the growth of both, from one reading to the next; where the kernel's fell, neither's is counted."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
+        self._shown = self._taken = 0.0
         self.accounting: bool | None = None
         """None until enough was stolen to tell."""
-        self._last = 0.0
         self.falls = 0
         """Times that the kernel has shown less than before, as some do after a vMotion, or where a CPU goes offline."""
 
@@ -27,12 +27,15 @@ class Steal:
         """``kernel``: seconds of steal that the kernel shows; ``host``: seconds that were laid to the host."""
         if kernel is None:
             return
-        self.falls += kernel < self._last
-        self._last = kernel
-        if self._first is None or kernel < self._first[0]:
-            self._first = kernel, host
-        shown, taken = kernel - self._first[0], host - self._first[1]
-        if shown >= ENOUGH * SEEN and shown >= SEEN * taken:
+        before, self._last = self._last, (kernel, host)
+        if before is None:
+            return
+        if kernel < before[0]:
+            self.falls += 1
+            return
+        self._shown += kernel - before[0]
+        self._taken += host - before[1]
+        if self._shown >= ENOUGH * SEEN and self._shown >= SEEN * self._taken:
             self.accounting = True
-        elif taken >= ENOUGH:
+        elif self._taken >= ENOUGH:
             self.accounting = False

@@ -31,6 +31,11 @@ def test_a_kernel_that_shows_some_is_believed() -> None:
     assert accounting((100.0, 7.0), (100.4, 12.0)) is False, "what it showed before our start does not count"
 
 
+def test_a_kernel_whose_steal_falls_is_not_disbelieved_for_it() -> None:
+    """The fall stays above the first reading: 44 of 59 were shown."""
+    assert accounting((100.0, 0.0), (140.0, 40.0), (101.0, 41.0), (105.0, 60.0)) is True
+
+
 def test_a_quiet_host_tells_nothing() -> None:
     assert accounting((0.0, 0.0), (0.0, 0.1)) is None
 
