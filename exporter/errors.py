@@ -160,6 +160,8 @@ class RpcError(VMGuestError):
     """
 
     kind = "not_enabled"
+    repeated = False
+    """The command had been sent before, on a connection that broke: that time it may have had its effect."""
 
     def __init__(self, text: str, command: str = "") -> None:
         self.text = text

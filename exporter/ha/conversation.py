@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
-from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest, is_refusal_to_post
+from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter
 from exporter.ha.rules import Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
@@ -33,8 +33,6 @@ class Conversation:
         """Enable is due again though monitoring may still be on."""
         self._off_tried = False
         """Disable has been sent since it was decided upon."""
-        self._asked_in_vain = False
-        """The host refused the request for a reset, in this phase."""
         self._unconfirmed = 0
         """Times in a row that Enable was taken and IsEnabled said no."""
 
@@ -45,11 +43,13 @@ class Conversation:
 
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""
-        self._off_tried = self._asked_in_vain = False
+        self._off_tried = False
         if after is Phase.BEATING and before is not Phase.WAITING:
             self.schedule.beat_at(now)
         if after in {Phase.STOPPING, Phase.MAINTENANCE}:
             self.schedule.everything_now(now)
+        elif Phase.ASKING in {before, after}:
+            self.schedule.post_at(now)
 
     def another_host(self, now: float) -> None:
         """This may be one that knows of no monitoring."""
@@ -111,8 +111,7 @@ class Conversation:
     def _silent(self, now: float, phase: Phase) -> Call | Wait:
         """No beats: the host shall act. It can only where monitoring is on, so a lost one is restored."""
         host, due = self.host, self.schedule
-        posted = host.request is ResetRequest.POSTED
-        wanted = phase is Phase.ASKING and not self._asked_in_vain and not posted
+        wanted = phase is Phase.ASKING and host.request is not ResetRequest.POSTED
         if wanted and now >= due.post:
             return Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
         if host.unsure and now >= due.ask:
@@ -127,8 +126,7 @@ class Conversation:
                 self.reporter.withheld()
                 # In the heartbeat's place: it shows Gray (another host) and Red, and keeps the connection alive.
                 return Call(Verb.GET_APP_STATUS)
-        times = [due.beat]
-        times += [due.post] if wanted else []
+        times = [due.beat, due.post] if wanted else [due.beat]
         times += [due.ask] if host.unsure or (self.armed and not host.confirmed) else []
         return Wait(min(times))
 
@@ -269,12 +267,13 @@ class Conversation:
 
     def _posted(self, now: float, state: AppState | None, result: CallResult) -> None:
         if state is AppState.NEED_RESET:
-            self._asked_in_vain = result is not Code.OK and is_refusal_to_post(result)
             self.reporter.request_answered(now, result)
         else:
             self.reporter.withdrawal_answered(result)
         if result is not Code.OK:
-            self.schedule.post_again(now)
+            # Silence leads to the same as a request that is refused; one that may be pending is not left so.
+            pause = self._rules.retry if self.host.request.pending else self._rules.interval
+            self.schedule.post_at(now + pause)
 
     def _lose(self, wish: Wish, why: str) -> None:
         """The host knows of no monitoring any more."""
@@ -294,6 +293,7 @@ class Conversation:
         self.schedule.failed(
             now,
             refused=isinstance(result, REFUSALS),
+            known=self.host.known,
             expected=self.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
             overdue=self.host.overdue(now),
         )

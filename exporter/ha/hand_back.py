@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.errors import LibraryNotFound, NotVMwareError, RpcError, VMGuestError
+from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.ha.actions import Call, perform
 from exporter.ha.base import AppMonitor
-from exporter.ha.host_state import CallResult, HostState
+from exporter.ha.host_state import CallResult, HostState, is_refusal_to_post, nothing_to_ask
 from exporter.ha.rules import WINDOW, Leftover
 from exporter.protocol.appmonitor import AppState, Code, Verb
 
@@ -56,6 +56,7 @@ def hand_back(
     that refuses that is asked again only where one was noted.
     """
     deadline = clock() + limit
+    noted = leftover is not Leftover.NOTHING
     # Whatever was noted, it may be on.
     host = HostState(WINDOW, max(leftover, Leftover.MONITORING, key=[*Leftover].index))
 
@@ -71,13 +72,14 @@ def hand_back(
     while True:
         if owed:
             to_take_back = ask(Verb.POST_APP_STATE, AppState.OK)
-            refused = isinstance(to_take_back, Code) or final(to_take_back)
+            refused = to_take_back is Code.OK or is_refusal_to_post(to_take_back) or final(to_take_back)
             owed = host.request.pending or not refused
         last = to_disable = ask(Verb.DISABLE)
         if not isinstance(to_disable, VMGuestError):
             last = ask(Verb.IS_ENABLED)
         done = host.over and not owed
-        if done or final(to_disable) or clock() + PAUSE > deadline:
+        hopeless = final(to_disable) and not noted and not host.known
+        if done or hopeless or clock() + PAUSE > deadline:
             return HandedBack(
                 off=not host.may_be_on and not host.unanswered,
                 pending=host.request.pending,
@@ -89,7 +91,5 @@ def hand_back(
 
 
 def final(result: CallResult) -> bool:
-    """Another attempt would get the same: there is no such command here, or no host."""
-    if isinstance(result, RpcError):
-        return result.reason == "unknown_command"
-    return isinstance(result, (NotVMwareError, LibraryNotFound))
+    """Another attempt would get the same, where nothing says that the host had these commands before."""
+    return nothing_to_ask(result) or isinstance(result, LibraryNotFound)

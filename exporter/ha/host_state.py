@@ -27,16 +27,27 @@ REFUSALS = (RpcError, NotVMwareError, LibraryNotFound, NotNotedError)
 """A clear no: the command did nothing."""
 
 
+UNCLEAR = frozenset({Code.UNTOLD, Code.INTERNAL_ERROR})
+"""Of VMware's library: also a reply that was lost. Of the host: no word on whether it got as far as the effect."""
+
+
 def is_refusal_to_post(result: CallResult) -> bool:
-    """PostAppState was answered, or not sent for a reason that another attempt would not change."""
-    return isinstance(result, Code | RpcError | NotNotedError)
+    """PostAppState was refused by a clear no, or not sent."""
+    clear = isinstance(result, Code) and result not in {Code.OK, *UNCLEAR}
+    return clear or isinstance(result, RpcError | NotNotedError)
 
 
 def may_have_been_heard(result: CallResult) -> bool:
     """The call may have had its effect: it was taken, or it was sent and nobody knows."""
     if isinstance(result, VMGuestError):
         return not isinstance(result, (*REFUSALS, NoDeviceError))
-    return result in {Code.OK, Code.UNTOLD}
+    return result in {Code.OK, *UNCLEAR}
+
+
+def nothing_to_ask(result: CallResult) -> bool:
+    """There is no such command, or no host. A host that is starting, or moving, may say so of commands that it knows."""
+    unknown = isinstance(result, RpcError) and result.reason == "unknown_command"
+    return unknown or isinstance(result, NotVMwareError)
 
 
 class ResetRequest(Enum):
@@ -66,6 +77,8 @@ class HostState:
     def __init__(self, window: float, leftover: Leftover = Leftover.NOTHING) -> None:
         self.settled = False
         """The host has answered once, or could not be asked."""
+        self.known = False
+        """It has answered one of these commands: it has them, whatever error words come later."""
         self.on = False
         """It expects heartbeats, by the last that was heard."""
         self.unsure = True
@@ -137,6 +150,7 @@ class HostState:
     def answered(self, now: float, verb: Verb, state: AppState | None, result: CallResult) -> None:
         """What came back from it."""
         self.settled = True
+        self.known |= not isinstance(result, VMGuestError) and result is not Code.UNTOLD
         if verb in {Verb.ENABLE, Verb.MARK_ACTIVE} and may_have_been_heard(result):
             self._heard_by = now
         match verb:
@@ -145,7 +159,6 @@ class HostState:
             case Verb.MARK_ACTIVE:
                 self._marked(result)
             case Verb.IS_ENABLED:
-                self.unanswered = isinstance(result, VMGuestError) and may_have_been_heard(result)
                 self._asked(result)
             case Verb.GET_APP_STATUS:
                 self._looked(now, result)
@@ -189,12 +202,12 @@ class HostState:
     def _asked(self, result: CallResult) -> None:
         if isinstance(result, bool):
             self.on = self.confirmed = result
-            self.unsure = False
-        elif isinstance(result, NotVMwareError) or (
-            isinstance(result, RpcError) and result.reason == "unknown_command"
-        ):
-            # What does not exist is not on.
-            self.on = self.confirmed = self.unsure = False
+            self.unsure = self.unanswered = False
+        elif nothing_to_ask(result) and not (self.known or self.ours):
+            # What does not exist, and never has, is not on. Elsewhere no error word is a state.
+            self.unsure = self.unanswered = False
+        elif may_have_been_heard(result):
+            self.unanswered = True
 
     def _looked(self, now: float, result: CallResult) -> None:
         self.status = result if isinstance(result, AppStatus) else None

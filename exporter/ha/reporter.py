@@ -204,7 +204,8 @@ class Reporter:
 
     def failed(self, now: float, phase: Phase, verb: Verb, result: CallResult, *, armed: bool) -> None:
         """The call did not do what it should."""
-        self._refused = isinstance(result, REFUSALS)
+        expected = self._host.known or self._host.may_be_on
+        self._refused = isinstance(result, REFUSALS) and not expected
         self._trouble = f"{verb.value}: {words(result)}."
         if verb is Verb.ENABLE and result is Code.NOT_ENABLED:
             self._trouble += f" {NOT_IN_CLUSTER}"

@@ -52,8 +52,8 @@ class Schedule:
         rules = self._rules
         self.status = now + (rules.status_interval if status is AppStatus.GREEN else rules.interval)
 
-    def post_again(self, now: float) -> None:
-        self.post = now + self._rules.retry
+    def post_at(self, when: float) -> None:
+        self.post = when
 
     def everything_now(self, now: float) -> None:
         """A stop does not wait for what was planned."""
@@ -67,11 +67,12 @@ class Schedule:
     def recovered(self) -> None:
         self.failures = 0
 
-    def failed(self, now: float, *, refused: bool, expected: bool, overdue: bool) -> None:
+    def failed(self, now: float, *, refused: bool, known: bool, expected: bool, overdue: bool) -> None:
         """A call came to nothing: when is the next attempt?
 
         ``expected``: the host may expect heartbeats. Then every second within its patience is used, whatever it
-        answered: a refusal may be as passing as a lost reply. ``overdue``: that patience is over.
+        answered: a refusal may be as passing as a lost reply. ``overdue``: that patience is over. ``known``: the host has
+        answered such a call before, so that a refusal passes.
         """
         rules = self._rules
         self.failures += 1
@@ -81,4 +82,4 @@ class Schedule:
         elif expected:
             self.retry = now + (rules.interval if refused and overdue else rules.retry)
         else:
-            self.retry = now + (rules.unavailable_retry if refused else rules.interval)
+            self.retry = now + (rules.unavailable_retry if refused and not known else rules.interval)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from exporter.errors import RemoteProtocolError
+from exporter.errors import ConnectionLost, RemoteProtocolError, RpcError
 from exporter.protocol import appmonitor
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -53,7 +53,12 @@ class WireAppMonitor:
         self._channel.close()
 
     def _call(self, parse: Callable[[bytes], _Answer], verb: Verb, argument: str = "") -> _Answer:
-        data = self._channel.call(appmonitor.command(verb, argument))
+        try:
+            data = self._channel.call(appmonitor.command(verb, argument))
+        except RpcError as refusal:
+            if refusal.repeated:
+                raise ConnectionLost(f"the connection broke, and then {refusal}") from refusal
+            raise
         try:
             return parse(data)
         except RemoteProtocolError:

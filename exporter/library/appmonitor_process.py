@@ -71,11 +71,23 @@ class LibraryAppMonitor:
         return self._status(Verb.DISABLE)
 
     def is_enabled(self) -> bool:
-        if self._ask(Verb.IS_ENABLED).get("status") == 1:
+        if self._is_enabled():
             return True
-        # The library says 0 for every failure too. A status that can be read shows that the channel works.
-        self.get_app_status()
+        # The library says 0 for every failure too: Gray shows that the channel works, and another 0 that this was none. For
+        # half a minute after Enable, or in a cluster where nobody acts, Gray goes with "on" as well.
+        status = self.get_app_status()
+        if self._is_enabled():
+            return True
+        if status is not AppStatus.GRAY:
+            raise LibraryStatus(
+                AppMonitorStatus.SUCCESS,
+                f"{PREFIX}IsEnabled",
+                f"its word for a failure too, while the application status is {status.value}",
+            )
         return False
+
+    def _is_enabled(self) -> bool:
+        return self._ask(Verb.IS_ENABLED).get("status") == 1
 
     def mark_active(self) -> Code:
         return self._status(Verb.MARK_ACTIVE)

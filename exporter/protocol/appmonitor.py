@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, IntEnum
 
-from exporter.errors import RemoteProtocolError
+from exporter.errors import RemoteProtocolError, RpcError
 from exporter.protocol.rpci import words
 
 PREFIX = "GuestAppMonitor.Cmd."
@@ -130,8 +130,15 @@ def post(state: AppState, send: Callable[[str], Code]) -> Code:
     """Post ``state`` through ``send``; where the host refuses the spelling, once more in the other one."""
     first, second = state.spellings
     code = send(first)
-    # The library does not say which of the five refusals it was.
-    return send(second) if code in {Code.BAD_ARGUMENT, Code.UNTOLD} else code
+    # The library does not say which of the five refusals it was, nor whether it was one.
+    if code not in {Code.BAD_ARGUMENT, Code.UNTOLD}:
+        return code
+    try:
+        return send(second)
+    except RpcError:
+        if code is Code.UNTOLD:
+            return code
+        raise
 
 
 def _shown(data: bytes) -> str:

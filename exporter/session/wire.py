@@ -94,7 +94,8 @@ class Channel:
             raise
         try:
             return self._exchange(command, deadline)
-        except RpcError:
+        except RpcError as refusal:
+            refusal.repeated = True
             raise
         except BaseException:
             self.close()

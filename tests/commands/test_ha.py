@@ -22,6 +22,7 @@ from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
     LibraryCrashed,
+    LibraryNotFound,
     LibraryStatus,
     NotVMwareError,
     RefusedError,
@@ -731,10 +732,51 @@ def test_enable_by_hand_whose_answer_is_lost_says_that_a_heartbeat_may_be_due(
 def test_disable_is_not_repeated_where_nothing_will_change(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: VMGuestError
 ) -> None:
-    note(desk, Leftover.MONITORING)
-    monitor = stubborn(monkeypatch, error, error)
+    monitor = stubborn(monkeypatch, error, error, error)
     assert desk.run("disable") in {command.NOT_SUPPORTED, command.NOT_VMWARE}
-    assert monitor.calls == ["post_app_state", "disable", "close"]
+    assert monitor.calls == ["is_enabled", "post_app_state", "disable", "close"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RpcError("Unknown command"),
+        RpcError("Permission denied"),
+        NotVMwareError("no"),
+        LibraryNotFound("no"),
+        LibraryStatus(1, "IsEnabled"),
+        RefusedError("no"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("call", ["disable", "finish-stop"])
+def test_no_error_word_is_taken_for_off_where_it_is_noted_as_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: VMGuestError, call: str
+) -> None:
+    """A host that is starting says Unknown command too: what is noted, or has once been answered, is asked for again."""
+    note(desk, Leftover.MONITORING)
+    StopNote(desk.lock_file).write()
+    stubborn(monkeypatch, *[error] * 1000)
+    assert desk.run(call) != command.OK
+    assert lock.record(desk.lock_file).leftover is Leftover.MONITORING
+    assert StopNote(desk.lock_file).stands()
+    # It passes for each call after it has been made twice.
+    made = dict.fromkeys(["post_app_state", "disable", "is_enabled"], 0)
+
+    def answer(name: str, good: object) -> object:
+        made[name] += 1
+        if made[name] <= 2:
+            raise error
+        return good
+
+    passing = Stubborn()
+    passing.post_app_state = lambda _: answer("post_app_state", OK)  # type: ignore[attr-defined]
+    passing.disable = lambda: answer("disable", OK)  # type: ignore[attr-defined]
+    passing.is_enabled = lambda: answer("is_enabled", False)  # type: ignore[attr-defined]
+    monkeypatch.setattr(command, "monitor_for", lambda _settings: passing)
+    assert desk.run(call) == command.OK
+    assert made["is_enabled"] >= 3
+    assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
 
 
 # A request for a reset that is pending

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.errors import ConnectionLost, NoDeviceError, RpcError, TimeoutExpired
+from exporter.errors import (
+    ConnectionLost,
+    LibraryCrashed,
+    LibraryNotFound,
+    LibraryStatus,
+    NoDeviceError,
+    NotVMwareError,
+    RefusedError,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+)
 from exporter.ha.host_state import CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter, error_kind
 from exporter.ha.rules import Leftover, Phase, Rules
@@ -105,7 +116,7 @@ def test_a_heartbeat_that_may_have_been_heard_puts_off_the_end_of_patience(
     assert beaten.time_left(40.0) == 0, "but it may have heard nothing as well"
 
 
-@pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, Code.UNTOLD, RpcError("busy")])
+@pytest.mark.parametrize("refusal", [Code.BAD_ARGUMENT, RpcError("busy")])
 def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: CallResult) -> None:
     asked = host()
     asked.sent(1.0, POST, AppState.NEED_RESET)
@@ -117,6 +128,75 @@ def test_a_refused_request_does_not_clear_the_memory_of_one_before_it(refusal: C
     first.sent(1.0, POST, AppState.NEED_RESET)
     first.answered(1.0, POST, AppState.NEED_RESET, refusal)
     assert first.request is ResetRequest.REFUSED
+
+
+@pytest.mark.parametrize("result", [Code.UNTOLD, Code.INTERNAL_ERROR])
+def test_a_request_whose_refusal_is_not_clear_may_be_pending(result: CallResult) -> None:
+    """A status 1 of VMware's library is also a reply that was lost, after the host had heard it."""
+    asked = host()
+    asked.sent(1.0, POST, AppState.NEED_RESET)
+    asked.answered(1.0, POST, AppState.NEED_RESET, result)
+    assert asked.request is ResetRequest.ASKED
+    assert asked.leftover is Leftover.REQUEST
+
+
+ERRORS: list[CallResult] = [
+    RpcError("Unknown command"),
+    RpcError("Permission denied"),
+    RpcError("disabled"),
+    NotVMwareError("none"),
+    LibraryNotFound("none"),
+    LibraryStatus(1, "IsEnabled"),
+    LibraryCrashed("died"),
+    NoDeviceError("none"),
+    RefusedError("reset"),
+    TimeoutExpired("late"),
+    ConnectionLost("broken"),
+    RemoteProtocolError("nonsense"),
+]
+BY_CODE: list[CallResult] = [Code.UNTOLD, Code.INTERNAL_ERROR, Code.ARGUMENT_EXPECTED, Code.BAD_ARGUMENT]
+
+
+def say(told: HostState, verb: Verb, result: CallResult) -> None:
+    told.sent(1.0, verb, None)
+    told.answered(1.0, verb, None, result)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("before", ["enabled", "confirmed", "noted", "found on"])
+def test_no_error_word_to_any_call_says_that_what_was_on_is_off(before: str, error: CallResult) -> None:
+    told = host(Leftover.MONITORING if before == "noted" else Leftover.NOTHING)
+    if before in {"enabled", "confirmed"}:
+        say(told, Verb.ENABLE, Code.OK)
+    if before in {"confirmed", "found on"}:
+        say(told, Verb.IS_ENABLED, True)
+    for verb in (Verb.IS_ENABLED, Verb.MARK_ACTIVE, Verb.GET_APP_STATUS, Verb.ENABLE, Verb.DISABLE) * 2:
+        for result in (error, *(BY_CODE if verb not in {Verb.IS_ENABLED, Verb.GET_APP_STATUS} else ())):
+            say(told, verb, result)
+            say(told, Verb.IS_ENABLED, error)
+            assert told.may_be_on, (verb, result)
+            assert not told.over
+    assert told.leftover is Leftover.MONITORING or before == "found on"
+    say(told, Verb.IS_ENABLED, False)
+    assert told.over
+
+
+@pytest.mark.parametrize("error", [RpcError("Unknown command"), NotVMwareError("none")])
+def test_only_where_nothing_was_ever_answered_or_noted_does_an_unknown_command_mean_off(
+    error: CallResult,
+) -> None:
+    nowhere = host()
+    say(nowhere, Verb.IS_ENABLED, TimeoutExpired("late"))
+    assert not nowhere.over
+    say(nowhere, Verb.IS_ENABLED, error)
+    assert nowhere.over
+    assert not nowhere.known
+    known = host()
+    say(known, Verb.GET_APP_STATUS, AppStatus.GREEN)
+    say(known, Verb.IS_ENABLED, TimeoutExpired("late"))
+    say(known, Verb.IS_ENABLED, error)
+    assert known.unanswered, "it may have said yes, and a refusal does not unsay it"
+    assert not known.over
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,18 @@ def test_a_broken_connection_is_replaced_unseen(make: Make) -> None:
     assert host.connections == 2
 
 
+def test_a_refusal_of_a_command_that_was_sent_before_is_no_clear_no(make: Make) -> None:
+    """The first one may have been heard: a reset that was asked for so would not be taken back."""
+    monitor, host = make()
+    monitor.enable()
+    host.broken, host.spoil = 1, rpci.reply(b"Permission denied", ok=False)
+    with pytest.raises(ConnectionLost, match="Permission denied"):
+        monitor.post_app_state(AppState.NEED_RESET)
+    host.spoil = rpci.reply(b"Permission denied", ok=False)
+    with pytest.raises(RpcError):
+        monitor.post_app_state(AppState.NEED_RESET)
+
+
 def test_a_refusal_is_the_hosts_own_words(make: Make) -> None:
     monitor, host = make(MonitorOptions(supported=False))
     with pytest.raises(RpcError) as caught:

@@ -29,7 +29,7 @@ from exporter.errors import (
 from exporter.library import appmonitor, appmonitor_process, messages
 from exporter.library.appmonitor_process import LibraryAppMonitor
 from exporter.machine import isolated
-from exporter.protocol.appmonitor import AppState, AppStatus, Code
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -222,11 +222,31 @@ def test_no_status_is_a_failure_and_is_not_freed(monitor: LibraryAppMonitor, stu
     assert stub.functions == ["GetAppStatus"]
 
 
-def test_not_enabled_is_believed_only_where_the_channel_works(monitor: LibraryAppMonitor, stub: Stub) -> None:
+def test_not_enabled_is_believed_only_beside_gray(monitor: LibraryAppMonitor, stub: Stub) -> None:
+    """The library says so of every failure too: one beside Green was a stop that was confirmed, and a reset."""
+    stub.answers("GetAppStatus", "Gray")
     assert not monitor.is_enabled()
-    stub.answers("GetAppStatus", "null")
-    with pytest.raises(LibraryStatus):
-        monitor.is_enabled()
+    for status in ("Green", "appStatusRed", "null"):
+        stub.answers("GetAppStatus", status)
+        with pytest.raises(LibraryStatus):
+            monitor.is_enabled()
+
+
+class Telling(LibraryAppMonitor):
+    """A library whose calls end as ``answers`` say, without a process."""
+
+    def __init__(self, *answers: dict[str, object]) -> None:
+        super().__init__(None, PATIENCE, arguments=[])
+        self.answers = list(answers)
+
+    def _ask(self, verb: Verb, argument: str = "") -> messages.LibraryMessage:
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize("status", ["Green", "Gray"])
+def test_one_failure_of_is_enabled_is_no_word_on_what_is_on(status: str) -> None:
+    """Gray goes with "on" too: soon after Enable, and where the cluster does not act."""
+    assert Telling({"status": 0}, {"text": status}, {"status": 1}).is_enabled()
 
 
 @pytest.mark.parametrize(
