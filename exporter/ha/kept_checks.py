@@ -8,10 +8,12 @@ again would never come to a bad verdict. What it says is never a verdict: that t
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from exporter import files
 from exporter.ha.check_runner import Kept
 from exporter.ha.lock import BOOT_ID, beside, boot
 
@@ -28,7 +30,7 @@ class KeptChecks:
     def read(self) -> dict[str, Kept]:
         """What an exporter of this boot has left behind."""
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = json.loads(files.read_bytes(self.path))
             if found["boot"] != boot(self._boot_id):
                 return {}
             return {
@@ -51,9 +53,10 @@ class KeptChecks:
             name: (each.failures, each.memory, each.successes, each.awaited) for name, each in kept.items()
         }
         try:
-            self._new.write_text(
-                json.dumps({"boot": boot(self._boot_id), "checks": checks}), encoding="utf-8"
-            )
+            content = json.dumps({"boot": boot(self._boot_id), "checks": checks}).encode()
+            descriptor = files.open_regular(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
             self._new.replace(self.path)
         except OSError:
             self.clear()

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from exporter import files
 from exporter.errors import ConfigError, passing
 from exporter.ha.rules import SHORTAGES, Leftover
 from exporter.machine import container, process, small_file
@@ -144,7 +145,7 @@ def holder(path: str = DEFAULT_PATH) -> int | None:
 def holding(path: str = DEFAULT_PATH) -> Holder | None:
     """Who holds the lock at ``path``; None when nobody does."""
     try:
-        descriptor = small_file.retried(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        descriptor = small_file.retried(lambda: files.open_regular(path, os.O_RDONLY | os.O_NOFOLLOW))
     except OSError:
         # Whoever can't look does not know that nobody does.
         return Holder()
@@ -252,7 +253,7 @@ def _open(path: str) -> int:
                 "to the exporter's user, with write permission for the owner alone"
             )
         # Whoever may read it could lock it, and keep the heartbeats out.
-        descriptor = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = files.open_regular(path, os.O_RDWR | create | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         problem = (
             f"{path}: the lock of the heartbeats can't be opened: {error.strerror}. The systemd unit makes "
@@ -260,9 +261,6 @@ def _open(path: str) -> int:
             "is one file for every exporter of this machine"
         )
         raise ConfigError(passing(problem, error)) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ConfigError(f"{path}: the lock of the heartbeats can't be here: this is not a regular file")
     return descriptor
 
 

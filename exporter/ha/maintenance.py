@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from exporter import files
 from exporter.errors import ConfigError
 from exporter.ha.lock import BOOT_ID, beside, boot
 from exporter.ha.rules import SHORTAGES
@@ -68,7 +69,8 @@ class Maintenance:
             OSError: a shortage.
         """
         try:
-            lines = self.path.read_text(encoding="ascii", errors="replace").split("\n")
+            # What is no regular file is not waited for: it is a maintenance as well.
+            lines = files.read_bytes(self.path).decode("ascii", "replace").split("\n")
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -93,7 +95,8 @@ class Maintenance:
         try:
             here = boot(self._boot_id)
             # World-readable: the exporter may run as another user than whoever calls this.
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            descriptor = files.open_regular(new, flags, 0o644)
             with os.fdopen(descriptor, "w") as file:
                 os.fchmod(descriptor, 0o644)
                 file.write(f"{here}\n{self._clock() + seconds}\n")

@@ -14,6 +14,7 @@ import logging
 import os
 from pathlib import Path
 
+from exporter import files
 from exporter.errors import ConfigError, passing
 from exporter.ha.lock import BOOT_ID, beside, boot
 from exporter.machine import small_file
@@ -82,7 +83,7 @@ class StopNote:
             try:
                 self._write(word, 0)
             except OSError:
-                # Not there yet, or of another user: root's, from a call by hand.
+                # Not there yet, or of another user: root's, from a call by hand; or something else that lies there.
                 self.path.unlink(missing_ok=True)
                 self._write(word, os.O_CREAT | os.O_EXCL)
         except OSError:
@@ -91,7 +92,7 @@ class StopNote:
 
     def _write(self, word: str, create: int) -> None:
         data = f"{word}\n".encode()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | create, 0o644)
+        descriptor = files.open_regular(self.path, os.O_WRONLY | os.O_NOFOLLOW | create, 0o644)
         try:
             if os.pwrite(descriptor, data, 0) != len(data):
                 raise OSError

@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from exporter import files
 from exporter.ha.lock import BOOT_ID, beside, boot
 
 
@@ -22,8 +23,8 @@ class StrangerNote:
 
     def write(self) -> None:
         """One was seen."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        with suppress(OSError), os.fdopen(os.open(self.path, flags, 0o644), "w") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with suppress(OSError), os.fdopen(files.open_regular(self.path, flags, 0o644), "w") as file:
             file.write(f"{boot(self._boot_id)}\n")
 
     def clear(self) -> None:
@@ -34,6 +35,6 @@ class StrangerNote:
     def stands(self) -> bool:
         """One was seen in this boot."""
         try:
-            return self.path.read_text(encoding="ascii", errors="replace").strip() == boot(self._boot_id)
+            return files.read_bytes(self.path).decode("ascii", "replace").strip() == boot(self._boot_id)
         except OSError:
             return False

@@ -16,6 +16,7 @@ from typing import IO
 
 import pytest
 
+from exporter import files
 from exporter.commands import ha as command
 from exporter.commands import ha_desk, ha_finish_stop, ha_maintenance
 from exporter.config.settings import GuestRpc, Ha, Settings
@@ -491,15 +492,15 @@ class Short:
     def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
         self.failed = 0
         monkeypatch.setattr(small_file, "PAUSE", 0.0)
-        read = Path.read_text
+        read = files.read_bytes
 
-        def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        def read_bytes(path: Path) -> bytes:
             if path.name == name and desk.slept < seconds:
                 self.failed += 1
                 raise OSError(errno.ENFILE, "Too many open files in system")
-            return read(path, encoding, errors)
+            return read(path)
 
-        monkeypatch.setattr(Path, "read_text", read_text)
+        monkeypatch.setattr(files, "read_bytes", read_bytes)
 
 
 UNREADABLE = [("ha.lock.stopping", True), ("boot_id", True), ("ha.lock", False)]
@@ -1277,8 +1278,10 @@ def test_a_full_directory_keeps_disable_from_nothing_and_is_told(
     assert "switches monitoring on again within seconds, and sends heartbeats" in said.err
 
 
-def full(descriptor: int, _mode: str) -> IO[str]:
+def full(descriptor: int, mode: str, opened: Callable[..., IO[str]] = os.fdopen) -> IO[str]:
     """The file for a note, on a disk without room."""
+    if "w" not in mode:
+        return opened(descriptor, mode)
     os.close(descriptor)
     return Path("/dev/full").open("w", encoding="ascii")
 

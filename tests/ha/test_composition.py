@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from exporter import app
+from exporter import app, files
 from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, RawTable, Settings, Web
 from exporter.errors import ConfigError, VMGuestError
@@ -163,7 +163,7 @@ def test_a_machine_that_beat_in_this_boot_is_a_guest_though_that_can_not_be_read
         def short(*_: object, **__: object) -> None:
             raise OSError(errno.ENFILE, "Too many open files in system")
 
-        monkeypatch.setattr(Path, "open", short)
+        monkeypatch.setattr(files, "read_bytes", short)
     with ExitStack() as parts, pytest.raises(VMGuestError, match="monitoring was on in this boot") as caught:
         compose(settings, parts)
     assert not isinstance(caught.value, ConfigError)

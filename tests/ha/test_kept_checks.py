@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from exporter import files
 from exporter.ha.check_runner import Kept
 from exporter.ha.kept_checks import KeptChecks
 
@@ -58,7 +60,7 @@ def test_where_it_can_not_be_written_nothing_old_stays(
 
     kept.write(FOUND)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        patch.setattr(files, "open_regular", full)
         kept.write({"shop": Kept(3)})
     assert kept.read() == {}
     kept.write({"shop": Kept(3)})
@@ -85,3 +87,14 @@ def test_where_it_can_not_be_written_nothing_old_stays(
 def test_a_damaged_file_says_nothing(kept: KeptChecks, content: str) -> None:
     kept.path.write_text(content)
     assert kept.read() == {}
+
+
+def test_what_is_no_regular_file_holds_nothing_up(kept: KeptChecks, tmp_path: Path) -> None:
+    """A pipe in its place would hold up whatever tells the heart of health."""
+    for name in ("ha.lock.checks", "ha.lock.checks.new"):
+        os.mkfifo(tmp_path / name)
+    assert kept.read() == {}
+    kept.write(FOUND)
+    assert not any(path.is_fifo() for path in tmp_path.iterdir())
+    kept.write(FOUND)
+    assert kept.read() == FOUND

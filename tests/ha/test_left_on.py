@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from exporter import app, catalogue
+from exporter import app, catalogue, files
 from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
 from exporter.errors import NotVMwareError, RefusedError
@@ -249,16 +249,16 @@ def test_an_exporter_that_can_not_be_seen_has_its_heartbeats(
 def short_of_files(monkeypatch: pytest.MonkeyPatch, path: str, times: int) -> None:
     """The file at ``path`` can't be opened, as many times."""
     monkeypatch.setattr(small_file, "TRIES", 1)
-    real = Path.open
+    real = files.read_bytes
     left = [None] * times
 
-    def fail(self: Path, *args: Any, **options: Any) -> Any:
-        if str(self) == path and left:
+    def fail(file: Path) -> bytes:
+        if str(file) == path and left:
             left.pop()
             raise OSError(errno.ENFILE, "Too many open files in system")
-        return real(self, *args, **options)
+        return real(file)
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(files, "read_bytes", fail)
 
 
 @pytest.mark.parametrize("path", ["the lock", str(lock.BOOT_ID)])

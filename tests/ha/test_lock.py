@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from exporter import files
 from exporter.config.places import LockFile
 from exporter.errors import ConfigError
 from exporter.ha import lock
@@ -248,7 +249,7 @@ def test_a_boot_that_can_not_be_read_for_now_is_no_other_boot(
     def fails(*_: object, **__: object) -> str:
         raise OSError(errno.ENFILE, "Too many open files in system")
 
-    monkeypatch.setattr(Path, "read_text", fails)
+    monkeypatch.setattr(files, "read_bytes", fails)
     with pytest.raises(ConfigError) as caught:
         acquire(path, boot_id=boot)
     assert caught.value.passing
@@ -278,8 +279,9 @@ def test_a_link_is_not_followed(tmp_path: Path, path: str) -> None:
 
 def test_what_is_no_regular_file_is_no_lock(path: str) -> None:
     os.mkfifo(path)
-    with pytest.raises(ConfigError, match="this is not a regular file"):
+    with pytest.raises(ConfigError, match="this is a pipe, not a regular file"):
         acquire(path)
+    assert lock.holding(path) == lock.Holder(), "and nobody waits for who may write into it"
 
 
 def test_a_file_that_may_not_be_read_is_somebodys(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -488,7 +490,6 @@ def short_of_files(monkeypatch: pytest.MonkeyPatch, times: float = float("inf"))
 
         return call
 
-    monkeypatch.setattr(Path, "read_text", then(Path.read_text))
     monkeypatch.setattr(os, "open", then(os.open))
 
 

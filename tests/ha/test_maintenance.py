@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from pathlib import Path
 
 import pytest
 
+from exporter import files
 from exporter.errors import ConfigError
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.stop_note import StopNote
@@ -69,17 +71,17 @@ def test_a_shortage_changes_nothing_that_was_known_and_is_told_once(
     if seconds is not None:
         maintenance.begin(seconds)
     assert maintenance.left() == seconds
-    read = Path.read_text
+    read = files.read_bytes
 
-    def short(self: Path, *rest: str, **more: str) -> str:
-        if which in self.name:
+    def short(path: Path) -> bytes:
+        if which in path.name:
             raise OSError(number, "short of it")
-        return read(self, *rest, **more)
+        return read(path)
 
     for _ in range(2):
         told.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_text", short)
+            patch.setattr(files, "read_bytes", short)
             for _ in range(3):
                 machine.now += 100
                 if seconds is not None:
@@ -97,7 +99,7 @@ def test_a_shortage_before_anything_is_known_enables_nothing(
         raise OSError(errno.ENFILE, "short of it")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", short)
+        patch.setattr(files, "read_bytes", short)
         maintenance = machine.maintenance()
         assert maintenance.left() == math.inf
     assert maintenance.left() is None
@@ -113,7 +115,7 @@ def test_a_boot_that_can_not_be_read_is_noted_by_no_other_word(
 
     maintenance = machine.maintenance()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", short)
+        patch.setattr(files, "read_bytes", short)
         with pytest.raises(ConfigError, match="maintenance can't be noted: short of it"):
             maintenance.begin(1800)
     assert not maintenance.path.exists()
@@ -143,3 +145,15 @@ def test_a_stop_that_can_not_be_noted_is_a_stop_all_the_same(tmp_path: Path) -> 
     note = StopNote(str(tmp_path / "file" / "ha.lock"))
     note.write()
     assert not note.stands()
+
+
+def test_what_is_no_regular_file_is_a_maintenance_and_holds_nothing_up(machine: Machine) -> None:
+    """A pipe in its place held up the heart, without a word, until the reset."""
+    maintenance = machine.maintenance()
+    os.mkfifo(maintenance.path)
+    assert maintenance.left() == math.inf
+    os.mkfifo(f"{maintenance.path}.new")
+    with pytest.raises(ConfigError, match="this is a pipe, not a regular file"):
+        maintenance.begin(1800)
+    maintenance.begin(1800)
+    assert maintenance.left() == 1800

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import files
 from exporter.errors import ConfigError
 from exporter.ha.stop_note import StopNote
 from exporter.machine import small_file
@@ -75,7 +76,7 @@ def test_one_of_another_user_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     opened = os.open
 
     def open_(path: str, flags: int, mode: int = 0o777) -> int:
-        if not flags & os.O_CREAT:
+        if not flags & os.O_CREAT and Path(path) == note.path:
             raise PermissionError
         return opened(path, flags, mode)
 
@@ -89,15 +90,15 @@ def test_one_of_another_user_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
 def unreadable(monkeypatch: pytest.MonkeyPatch, name: str, times: float = float("inf")) -> None:
     """``times`` reads of the file ``name`` find the system short of files."""
     monkeypatch.setattr(small_file, "PAUSE", 0.0)
-    read, failed = Path.read_text, list[Path]()
+    read, failed = files.read_bytes, list[Path]()
 
-    def read_text(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+    def read_bytes(path: Path) -> bytes:
         if path.name == name and len(failed) < times:
             failed.append(path)
             raise OSError(errno.ENFILE, "Too many open files in system")
-        return read(path, encoding, errors)
+        return read(path)
 
-    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(files, "read_bytes", read_bytes)
 
 
 @pytest.mark.parametrize("name", ["ha.lock.stopping", "boot_id"])
@@ -131,3 +132,13 @@ def test_no_note_is_written_that_nobody_would_know_again(
         assert note.clear()
     assert "the stop can't be noted" in caplog.text
     assert not note.stands()
+
+
+def test_what_is_no_regular_file_holds_nothing_up(tmp_path: Path) -> None:
+    """A pipe in the note's place held up a stop for ever."""
+    note = subject(tmp_path)
+    os.mkfifo(note.path)
+    with pytest.raises(ConfigError, match="this is a pipe, not a regular file"):
+        note.stands()
+    assert note.write("1:1")
+    assert note.exporter() == "1:1"
