@@ -182,8 +182,8 @@ class Poller:
         if latest is not None and latest is not state.extended:
             self._session.read_extended(latest)
             uptime = session_uptime(latest.groups)
-            if uptime is not None and latest.session_monotonic is not None:
-                self._uptime(uptime, latest.session_monotonic, shown=shown)
+            if uptime is not None:
+                self._uptime(uptime, latest.at("session").monotonic, shown=shown)
         return replace(
             state,
             lives=self._session.lives,

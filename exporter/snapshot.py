@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.clock import Lives
+from exporter.clock import Instant, Lives
 
 STALE_INTERVALS = 3
 """A snapshot older than this many poll intervals is withheld: blank is honest, flat is a lie."""
@@ -58,10 +58,14 @@ class ExtendedSnapshot:
     session_id: int
     groups: Mapping[str, tuple[ExtendedValue, ...]]
     read_time: float
-    """Wall clock at which the last group was answered, seconds since the epoch."""
+    """Wall clock at which the round ended, seconds since the epoch."""
     read_monotonic: float
-    session_monotonic: float | None = None
-    """Monotonic clock at which the group ``session``, with the host's ``uptime``, was answered."""
+    answered: Mapping[str, Instant] = field(default_factory=dict)
+    """When each group was answered; one that is not named: as the round ended."""
+
+    def at(self, group: str) -> Instant:
+        """When ``group`` was answered: its values are as of then, however long others took."""
+        return self.answered.get(group) or Instant(self.read_time, self.read_monotonic)
 
 
 @dataclass(frozen=True, slots=True)

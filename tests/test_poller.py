@@ -358,7 +358,7 @@ class Round:
 
 def extended(uptime_us: int | None = None) -> ExtendedSnapshot:
     values = () if uptime_us is None else (ExtendedValue("uptime", uptime_us, "instant", "us"),)
-    return ExtendedSnapshot(1, {"session": values}, WALL, 100.0, 100.0)
+    return ExtendedSnapshot(1, {"session": values}, WALL, 100.0)
 
 
 def with_round(host: Host, *states: ExtendedState) -> tuple[Poller, Round]:

@@ -76,7 +76,7 @@ class Growth:
             if value is None:
                 # The growth meanwhile is in the next value.
                 continue
-            read, before = _Read(value, extended.read_monotonic, self._rounds), self._read.get(key)
+            read, before = _Read(value, extended.at("resources").monotonic, self._rounds), self._read.get(key)
             self._read[key] = read
             if before is not None and value >= before.value and read.at > before.at:
                 rise = Rise(value - before.value, read.at - before.at, read.number == before.number + 1)

@@ -28,15 +28,16 @@ def families(
     """
     points: dict[Metric, list[Point]] = {}
     for group, values in extended.groups.items():
+        read = extended.at(group)
         for value in values:
             mapped = map_value(group, value)
             if mapped is None or mapped.basic in basic:
                 continue
             if mapped.metric.kind is Kind.COUNTER:
                 life = lives.of(mapped.basic or (group, value.name), of_host=mapped.metric.of_host)
-                point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id)
+                point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id, read)
             else:
-                point = Point(mapped.value, mapped.labels)
+                point = Point(mapped.value, mapped.labels, read=read)
             points.setdefault(mapped.metric, []).append(point)
     found = [_family(metric, items, extended) for metric, items in points.items()]
     found += _facts(extended, expose_identity=expose_identity)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from exporter.catalogue import SESSION_ID, Kind, Labels, Metric, well_formed
-from exporter.clock import OWN, Life
+from exporter.clock import OWN, Instant, Life
 from exporter.snapshot import Histogram
 
 
@@ -18,7 +18,8 @@ from exporter.snapshot import Histogram
 class Point:
     """One value in base units. ``created``: wall time at which a counter began, seconds, or None.
 
-    ``life``: of a counter, which life it is in; the default is this process's own.
+    ``life``: of a counter, which life it is in; the default is this process's own. ``read``: when it was read, where that
+    was not at the time of its family.
 
     Label values come from the host and from settings. A lone surrogate in one, which no output could encode,
     becomes ``?`` here.
@@ -28,6 +29,7 @@ class Point:
     labels: Labels = ()
     created: float | None = None
     life: Life = OWN
+    read: Instant | None = None
 
     def __post_init__(self) -> None:
         if self.labels and not all(text.isascii() for _, text in self.labels):
@@ -54,14 +56,19 @@ class Family:
         return self.metric.family
 
 
-def counted(metric: Metric, value: float, labels: Labels, life: Life, session_id: int) -> Point:
-    """A counter of the host, which is in the life ``life`` in the session ``session_id``."""
+def counted(
+    metric: Metric, value: float, labels: Labels, life: Life, session_id: int, read: Instant | None = None
+) -> Point:
+    """A counter of the host, which is in the life ``life`` in the session ``session_id``. ``read`` as :class:`Point`."""
     if metric.of_host:
         # It counts from a time that nobody tells. The session's beginning is none of its own, and after a fall it may be less
         # by a moment as well as begun anew: its value is no growth that anybody saw.
         unknown = life if life.start is None and life.since is None else replace(life, start=None, since=None)
-        return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown)
-    return Point(value, labels, life.start, life)
+        return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown, read)
+    if read is not None and life.start is not None:
+        # The wall clock may have been set since, and the beginning with it: not before that.
+        read = read._replace(wall=max(read.wall, life.start))
+    return Point(value, labels, life.start, life, read)
 
 
 def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:

@@ -20,7 +20,7 @@ from exporter.catalogue import BY_KEY
 from exporter.insight.ledger import Ledger
 from exporter.insight.observer import Insight
 from exporter.insight.vitals import Vitals, vitals_of
-from exporter.metrics.families import Family
+from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
 from exporter.outputs.page.overview import overview
 from exporter.outputs.web.application import Response
@@ -168,8 +168,13 @@ def _metric(family: Family) -> dict[str, Any]:
         "name": metric.prometheus,
         "kind": metric.kind.value,
         "unit": metric.unit.ucum,
-        "points": [{"labels": dict(each.labels), "value": _plain(each.value)} for each in family.points],
+        "points": [_point(each) for each in family.points],
     }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    found = {"labels": dict(point.labels), "value": _plain(point.value)}
+    return found if point.read is None else {**found, "read_monotonic": point.read.monotonic}
 
 
 def _raw(

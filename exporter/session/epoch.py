@@ -148,8 +148,11 @@ class SessionClock:
         snapshot = self._taken(snapshot)
         read = ((key, row.metric, snapshot.values.get(key), row.scaled) for key, row in _COUNTERS.items())
         self._fall(
-            ((key, metric, scaled(value)) for key, metric, value, scaled in read if isinstance(value, int)),
-            now,
+            (
+                (key, metric, scaled(value), now)
+                for key, metric, value, scaled in read
+                if isinstance(value, int)
+            )
         )
         self._last = now
         self._tick(now)
@@ -179,8 +182,8 @@ class SessionClock:
                 continue
             if mapped.basic:
                 self._substituted.add(mapped.basic)
-            read.append((mapped.basic or key, mapped.metric, mapped.value))
-        self._fall(read, Instant(extended.read_time, extended.read_monotonic))
+            read.append((mapped.basic or key, mapped.metric, mapped.value, extended.at(key[0])))
+        self._fall(read)
 
     def read_uptime(self, uptime: float, answered: float) -> None:
         """Take the host's own word on the session's age, seconds, as it was at ``answered`` (monotonic).
@@ -243,9 +246,9 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Name, Metric, float]], now: Instant) -> None:
-        """``counters``: each with what was read of it, in base units."""
-        for key, metric, value in counters:
+    def _fall(self, counters: Iterable[tuple[Name, Metric, float, Instant]]) -> None:
+        """``counters``: each with what was read of it, in base units, and when."""
+        for key, metric, value, now in counters:
             counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))
             if value < counter.value:
                 counter.number, counter.since = self._next(), counter.at.monotonic

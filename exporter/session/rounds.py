@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.catalogue.extended_names import category, fell, usable
+from exporter.clock import Instant
 from exporter.errors import LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.base import Source
@@ -66,7 +67,7 @@ class ExtendedReader:
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
         self._missing = Missing(interval, clock)
-        self._session_monotonic: float | None = None
+        self._answered: dict[str, Instant] = {}
         self._unsigned = False
         """Whether a reply of the round did not say of which session it is."""
         self._held: ExtendedSnapshot | None = None
@@ -154,7 +155,7 @@ class ExtendedReader:
         self._round = {}
         self._gate.begin()
         self._unsigned = False
-        self._session_monotonic = None
+        self._answered = {}
         return bool(self._groups) and (goes_on or not self._pending)
 
     def _list(self, source: Source, left: float) -> None:
@@ -210,11 +211,10 @@ class ExtendedReader:
             if reply.session_id not in (0, self._session_id):
                 self._leave(reply.session_id)
                 return False
+            self._answered[group] = Instant(self._wall(), self._clock())
             self._round[group], dropped = self._gate.take(group, reply.values)
             self._drop(reply.dropped + dropped)
             self._unsigned |= reply.session_id == 0
-            if group == "session":
-                self._session_monotonic = self._clock()
         if not self._round and self._missing.why is not None:
             raise self._missing.why.with_traceback(None)
         self._foreign = False
@@ -270,7 +270,7 @@ class ExtendedReader:
     def _publish(self) -> None:
         groups, self._round = self._round, {}
         wall, now = self._wall(), self._clock()
-        snapshot = ExtendedSnapshot(self._session_id, groups, wall, now, self._session_monotonic)
+        snapshot = ExtendedSnapshot(self._session_id, groups, wall, now, self._answered)
         log.debug("extended statistics read", extra={"groups": len(groups)})
         before = self.state.snapshot.groups if self.state.snapshot else groups
         if self._unsigned or groups.keys() - before.keys() or fell(before, groups):

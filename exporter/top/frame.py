@@ -58,8 +58,11 @@ class Frame:
         return _rate(name, self.basic, self.now, _growth(self.basic, self.now, ELAPSED), labels)
 
     def extended_rate(self, name: str, **labels: str) -> float | None:
-        """The same of an extended statistic, between its own two rounds."""
-        return _rate(name, self.extended, self.now, self._round(), labels)
+        """The same of an extended statistic, between the two times at which it was read."""
+        # By the monotonic clock: the wall clock may have been set between the two.
+        then, now = (_read(each, name, labels) for each in (self.extended, self.now))
+        seconds = now - then if then is not None and now is not None else None
+        return _rate(name, self.extended, self.now, seconds, labels)
 
     def devices(self, label: str, prefix: str) -> list[str]:
         """Values of ``label`` among the metrics whose names begin so, in order."""
@@ -72,13 +75,6 @@ class Frame:
         }
         return sorted(found)
 
-    def _round(self) -> float | None:
-        if self.extended is None:
-            return None
-        # By the monotonic clock: the wall clock may have been set between the two.
-        then, now = (each["poll"]["extended_read_monotonic"] for each in (self.extended, self.now))
-        return None if then is None or now is None else float(now - then)
-
 
 def points(document: Document, name: str) -> Points:
     return {
@@ -90,6 +86,12 @@ def points(document: Document, name: str) -> Points:
 
 def value(document: Document, name: str, **labels: str) -> float | None:
     return points(document, name).get(tuple(sorted(labels.items())))
+
+
+def _read(document: Document | None, name: str, labels: dict[str, str]) -> float | None:
+    """When an extended statistic was read, by the monotonic clock."""
+    found = metric(document, name) if document is not None else ()
+    return next((each.get("read_monotonic") for each in found if each["labels"] == labels), None)
 
 
 def number(document: Document, name: str) -> float | None:

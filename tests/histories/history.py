@@ -508,7 +508,7 @@ class History:
         if self.oracle.epochs > epochs and self.oracle.start("session") is None:
             # The round comes before anything is shown.
             extended = self.poller.state.extended
-            if extended is not None and self.world.uptime and extended.session_monotonic is not None:
+            if extended is not None and self.world.uptime and "session" in extended.groups:
                 self.oracle.uptime(min(self.uptime_began(extended), told.monotonic))
             self.was_shown()
             self.oracle.look(told.wall, told.monotonic)
@@ -516,8 +516,7 @@ class History:
     def uptime_began(self, extended: ExtendedSnapshot) -> float:
         (uptime,) = (each.value for each in extended.groups["session"] if each.name == "uptime")
         assert isinstance(uptime, int)
-        assert extended.session_monotonic is not None
-        return extended.session_monotonic - uptime / 1e6
+        return extended.at("session").monotonic - uptime / 1e6
 
     def was_shown(self) -> None:
         """A round that is shown now for the first time: each reply is of the session that it is shown under."""
@@ -559,7 +558,7 @@ class History:
                     if not self.oracle.used(number, basic=False):
                         continue
                 self.numbers[group, key] = number
-                self.oracle.counter(place, number, extended.read_time, extended.read_monotonic)
+                self.oracle.counter(place, number, *told.answered)
 
     def source(self, place: tuple[str, str], told: Told, found: dict[str, Any]) -> str:
         """Which of the two counters of one series is shown: never both, and while a session lasts never the other one."""
@@ -674,7 +673,7 @@ class History:
                 reply = self.round[place]
                 value = self.numbers[place] / (1 if place == USED else scale)
                 known: Any = "cpu_used" if place == USED else place
-                add(known, name, labels, value, self.shown.read_monotonic, reply.generation)
+                add(known, name, labels, value, reply.answered[1], reply.generation)
         return found
 
     def judge_page(self, expected: dict[Series, Value], *, status: bool) -> None:

@@ -61,6 +61,8 @@ class Told:
     """How often each had begun anew by itself."""
     used: bool = True
     """Whether it held ``cpu_used``."""
+    answered: tuple[float, float] = (0.0, 0.0)
+    """Wall and monotonic clock when a reply of extended statistics arrived."""
     plain: bool = False
     """Of a reply of extended statistics: in text, without units."""
     unit: str = "us"
@@ -246,6 +248,8 @@ class World:
                 )
             )
         self.passes(took / 2)
+        if name:
+            self.replies[name][-1] = replace(self.replies[name][-1], answered=(self.wall(), self.monotonic))
         return reply
 
     def close(self) -> None:

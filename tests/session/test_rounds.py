@@ -542,7 +542,7 @@ class TestSessions:
         host.takes = takes
         state = reader.step(host, 7, FAR)
         assert state.snapshot is not None
-        assert (state.snapshot.session_monotonic, state.snapshot.read_monotonic) == (2.0, 5.0)
+        assert (state.snapshot.at("session").monotonic, state.snapshot.read_monotonic) == (2.0, 5.0)
 
     @staticmethod
     def signed(**values: int) -> Host:

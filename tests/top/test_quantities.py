@@ -69,6 +69,22 @@ def test_swap_rates_lie_between_two_rounds() -> None:
         assert ROWS[name].take(frame("swapping")) == pytest.approx(kilobytes / 1024 / seconds)
 
 
+def test_a_rate_is_per_second_between_its_own_two_answers_however_long_the_rounds_took() -> None:
+    name = "vmguest_memory_swapped_in_bytes_total"
+
+    def answered(value: float, read: float, ended: float) -> Document:
+        points = [{"labels": {}, "value": value, "read_monotonic": read}]
+        return {
+            "poll": {"extended_read_monotonic": ended},
+            "session": {"id": "0x1", "changes": 0},
+            "before": {"poll": {"extended_read_monotonic": None}, "metrics": []},
+            "metrics": [{"name": name, "points": points}],
+        }
+
+    first = Frame.first(answered(1e6, 100.0, 101.0))
+    assert first.after(answered(16e6, 115.0, 123.0)).extended_rate(name) == 1e6
+
+
 def test_disks_and_cards_by_the_hosts_counters() -> None:
     before, after = documents("steady")
     seconds = after["poll"]["extended_read_monotonic"] - before["poll"]["extended_read_monotonic"]

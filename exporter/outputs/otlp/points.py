@@ -109,20 +109,21 @@ class Converter:
                     continue
                 data = Sum(sums, self._of_sums, True)
             else:
-                at = nanoseconds(now.wall)
                 # Always floats: a series that changes between integer and double is two series to some.
                 data = Gauge(
                     [
-                        NumberDataPoint(dict(point.labels), 0, at, float(point.value))
+                        NumberDataPoint(
+                            dict(point.labels), 0, nanoseconds((point.read or now).wall), float(point.value)
+                        )
                         for point in family.points
                     ]
                 )
             yield Metric(family.metric.otlp, family.metric.help, _UCUM[family.metric.unit], data)
 
-    def _sums(self, family: Family, began: Life, now: Instant) -> list[NumberDataPoint]:
+    def _sums(self, family: Family, began: Life, of_family: Instant) -> list[NumberDataPoint]:
         found = []
-        at = nanoseconds(now.wall)
         for point in family.points:
+            now = point.read or of_family
             value, series = float(point.value), (family.name, point.labels)
             life = began if point.life is OWN else point.life
             if self._delta_sums:
@@ -132,7 +133,9 @@ class Converter:
                 value, start = difference
             else:
                 start = self._starts.start(series, point.created, life, now.wall)
-            found.append(NumberDataPoint(dict(point.labels), nanoseconds(start), at, value))
+            found.append(
+                NumberDataPoint(dict(point.labels), nanoseconds(start), nanoseconds(now.wall), value)
+            )
         return found
 
     def _histograms(self, family: Family, began: Life, now: Instant) -> HistogramData | ExponentialHistogram:

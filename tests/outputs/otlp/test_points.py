@@ -13,13 +13,14 @@ from exporter import __version__
 from exporter.catalogue import BY_KEY, OTLP_EXPORTS, PAUSE, POLL_DURATION, SESSION, SESSION_START, STATISTICS
 from exporter.clock import UNSEEN, Instant, Life, Lives
 from exporter.metrics.collector import collect
+from exporter.metrics.extended import families
 from exporter.metrics.families import Family, Point, counted
 from exporter.outputs.otlp.client import ExportResult, Outcome
 from exporter.outputs.otlp.points import Converter
 from exporter.outputs.otlp.reader import Batch
 from exporter.outputs.otlp.settings import Temporality
 from exporter.session.epoch import SessionClock
-from exporter.snapshot import Histogram, PollState, Snapshot
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Histogram, PollState, Snapshot
 
 STARTED, READ, NOW = 1000.0, 1100.25, 1101.5
 CUMULATIVE, DELTA = 2, 1
@@ -49,6 +50,31 @@ LIMIT = BY_KEY["cpu_limit"].metric
 
 def used(value: float, created: float | None = 10.5, time: float = READ, life: Life = UNSEEN) -> Family:
     return Family(USED, (Point(value, (), created, life),), time, monotonic=time - STARTED)
+
+
+@pytest.mark.parametrize("temporality", Temporality)
+def test_a_statistic_of_a_slow_round_has_the_time_of_its_own_answer(temporality: Temporality) -> None:
+    """Two rounds that end 22 s apart, since disks hang in the second one; the counter was read after 15 s."""
+    key, name = "vm.cpu.contention.mem", "vmguest.cpu.contention"
+    converter = Converter(temporality, {})
+    for read, ended in ((1000.0, 1001.0), (1015.0, 1023.0)):
+        groups = {
+            "vscsi scsi0:0": (ExtendedValue("reads", 1, "accumulate", "commands"),),
+            "resources": (ExtendedValue(key, int(read * 1e6), "accumulate", "us"),),
+        }
+        answered = {"resources": Instant(read + STARTED, read)}
+        extended = ExtendedSnapshot(1, groups, ended + STARTED, ended, answered)
+        found = metrics(
+            converter, *families(extended, lives=Lives(Life(1, STARTED, 0.0))), now=ended + STARTED
+        )
+        converter.settle(OK)
+        (point,) = found[name].sum.data_points
+        assert point.time_unix_nano == (read + STARTED) * 1e9
+        assert (
+            found["vmguest.disk.reads_commands"].sum.data_points[0].time_unix_nano == (ended + STARTED) * 1e9
+        )
+    began, added = (1000.0, 15.0) if temporality.delta_sums else (0.0, 1015.0)
+    assert (point.start_time_unix_nano, point.as_double) == ((began + STARTED) * 1e9, added)
 
 
 def test_a_counter_is_a_monotonic_sum_since_the_session_began_at_the_time_of_the_read() -> None:
