@@ -61,7 +61,11 @@ def judge(
     only: frozenset[str] = frozenset(),
     strict: bool = False,
 ) -> Summary:
-    """``only``: keys to which the results are narrowed. ``strict``: what the host does not give is UNKNOWN."""
+    """``only``: keys to which the results are narrowed. What is named there, or has a threshold in ``warning`` or
+    ``critical``, is UNKNOWN where it is not known: somebody asked for that very figure. ``strict``: so is all else that the
+    host does not give.
+    """
+    named = frozenset((*warning, *critical, *only))
 
     def asked(rule: Rule) -> Rule:
         """A range given on the command line takes the place of the rule's."""
@@ -71,11 +75,16 @@ def judge(
         )
 
     if contract is not None:
-        results = [_held(document, asked(rule), strict=strict) for rule in contract.rules]
+        results = [_held(document, asked(rule)) for rule in contract.rules]
     else:
-        results = _questions(document, asked, only, strict=strict)
-    for key in sorted({*warning, *critical, *only} - {result.key for result in results}):
-        results.append(_held(document, asked(Rule(key)), strict=strict))
+        results = _questions(document, asked, only)
+    results += [_held(document, asked(Rule(key))) for key in sorted(named - {each.key for each in results})]
+    results = [
+        replace(each, state=State.UNKNOWN)
+        if each.note and (each.key in named or (strict and _by_host(each.key)))
+        else each
+        for each in results
+    ]
     if not document["up"]:
         results = [_unread(each) for each in results]
         # What needs no host (heartbeats) still counts.
@@ -88,7 +97,11 @@ def judge(
         )
     state = _worst([each.state for each in results])
     plain = contract is None and not (only or warning or critical)
-    text = document["verdict"]["text"] if plain and state is State.OK else _text(results, contract)
+    text = (
+        document["verdict"]["text"]
+        if plain and state is State.OK
+        else _text(results, contract, said=bool(only))
+    )
     return Summary(state, text, tuple(results))
 
 
@@ -110,9 +123,7 @@ def key_of(question: str) -> str:
     return found.key if found is not None else question.replace("-", "_")
 
 
-def _questions(
-    document: Document, asked: Callable[[Rule], Rule], only: frozenset[str], *, strict: bool
-) -> list[Result]:
+def _questions(document: Document, asked: Callable[[Rule], Rule], only: frozenset[str]) -> list[Result]:
     results = []
     for answer in document["answers"]:
         key = key_of(answer["key"])
@@ -120,33 +131,30 @@ def _questions(
             continue
         measure, rule = BY_KEY.get(key), asked(Rule(key))
         if rule.warning is not None or rule.critical is not None:
-            results.append(_held(document, rule, strict=strict))
+            results.append(_held(document, rule))
             continue
-        unknown = answer["level"] == "unknown"
-        state = _OF_LEVEL.get(answer["level"], State.OK)
         results.append(
             Result(
                 key,
                 answer["question"],
-                State.UNKNOWN if unknown and strict and _by_host(key) else state,
+                _OF_LEVEL.get(answer["level"], State.OK),
                 answer["text"],
                 measure.value(document) if measure is not None else None,
                 measure.unit if measure is not None else "",
-                note=unknown,
+                note=answer["level"] == "unknown",
             )
         )
     return results
 
 
-def _held(document: Document, rule: Rule, *, strict: bool) -> Result:
+def _held(document: Document, rule: Rule) -> Result:
     """What the rule's number is, held against its ranges."""
     measure, warning, critical = BY_KEY[rule.key], rule.warning, rule.critical
     value = measure.value(document)
     title = rule.title or measure.title
     if value is None:
-        state = State.UNKNOWN if strict and measure.host else State.OK
         text = f"{measure.title}: {'not given by the host' if measure.host else 'not known'}, or too short a time."
-        return Result(measure.key, title, state, text, None, measure.unit, warning, critical, note=True)
+        return Result(measure.key, title, State.OK, text, None, measure.unit, warning, critical, note=True)
     state, broken = State.OK, None
     if critical is not None and critical.alerts(value):
         state, broken = State.CRITICAL, critical
@@ -160,10 +168,11 @@ def _held(document: Document, rule: Rule, *, strict: bool) -> Result:
     return Result(measure.key, title, state, text, value, measure.unit, warning, critical)
 
 
-def _text(results: list[Result], contract: Contract | None) -> str:
-    """The worst two in words; else that all is well, and what could not be judged."""
+def _text(results: list[Result], contract: Contract | None, *, said: bool) -> str:
+    """The worst two in words, of all or of those that are not OK; else that all is well, and what could not be judged."""
     speaking = sorted(
-        (each for each in results if each.state is not State.OK), key=lambda each: _WORST.index(each.state)
+        (each for each in results if said or each.state is not State.OK),
+        key=lambda each: _WORST.index(each.state),
     )
     if speaking:
         more = len(speaking) - 2

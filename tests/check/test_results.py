@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.check.contract import BUILT_IN, load
+from exporter.check.contract import BUILT_IN, Contract, Rule, load
 from exporter.check.formats import FORMATS, nagios
 from exporter.check.measures import MEASURES
 from exporter.check.ranges import parse
@@ -89,8 +89,11 @@ def test_critical_comes_before_warning_and_both_before_unknown() -> None:
     assert state(stolen=0.06) is State.CRITICAL
     assert state(stolen=0.06, strict=True) is State.CRITICAL
     assert state(stolen=0.0, numa_local=None, strict=True) is State.OK, "the questions have their answers"
-    assert state(stolen=None, strict=True) is State.UNKNOWN
-    assert state(stolen=None) is State.OK
+    assert state(stolen=None) is State.UNKNOWN
+    assert (
+        check(altered(found, stolen=None), warning={"stolen": "5"}, critical={"vcpus": "99:"})[0]
+        is State.CRITICAL
+    )
 
 
 def test_a_threshold_takes_the_place_of_the_insights_own(documents: dict[str, Document]) -> None:
@@ -100,14 +103,39 @@ def test_a_threshold_takes_the_place_of_the_insights_own(documents: dict[str, Do
     assert check(found, critical={"balloon": "5"})[0] is State.CRITICAL
 
 
-def test_what_is_not_given_is_ok_with_a_note_or_unknown() -> None:
+def test_what_is_named_and_not_given_is_unknown() -> None:
+    """A bound that can't be looked at is not kept; whoever asked for the figure has to hear that there is none."""
     found = altered(after("steady", 20), memory_contention=None)
     state, line = check(found, critical={"memory_wait": "1"})
-    assert state is State.OK
-    assert "Not given:" in line
-    assert "memory_wait" in line.partition("Not given:")[2]
+    assert state is State.UNKNOWN
+    assert "CPU time waiting for memory: not given by the host, or too short a time." in line
     assert "memory_wait=" not in line
-    assert check(found, critical={"memory_wait": "1"}, strict=True)[0] is State.UNKNOWN
+    for key in ("memory_wait", "heartbeat", "pauses", "steal"):
+        alone = judge(found, warning={}, critical={}, only=frozenset({key}))
+        # Heartbeats that are not sent are an answer; a threshold for them has no figure.
+        assert alone.state is (State.OK if key == "heartbeat" else State.UNKNOWN), key
+        assert check(found, warning={key: "1"})[0] is State.UNKNOWN, key
+    balloon = judge(found, warning={}, critical={}, only=frozenset({"balloon"}))
+    assert (balloon.state, balloon.text) == (State.OK, "The balloon is empty.")
+    sent = judge(found, warning={}, critical={}, only=frozenset({"heartbeat"}))
+    assert sent.text == "This exporter sends no heartbeats.", "which is not that all is well"
+
+
+def test_what_nobody_named_and_the_host_does_not_give_is_ok_with_a_note() -> None:
+    """A host that simply has no such statistic is no fault; a profile says which promises could not be looked at."""
+    found = altered(after("steady", 20), memory_contention=None, swap_in=None)
+    assert judge(found, warning={}, critical={}).state is State.OK
+    promised = Contract(
+        "mine", (Rule("memory_wait", critical=parse("1")), Rule("vcpus", critical=parse("1:")))
+    )
+
+    def held(**given: Any) -> Summary:
+        return judge(found, contract=promised, **{"warning": {}, "critical": {}, **given})
+
+    assert held().state is State.OK
+    assert held().text == "mine: no promise is seen to be broken. Not given: memory_wait."
+    assert held(strict=True).state is State.UNKNOWN
+    assert held(critical={"memory_wait": parse("5")}).state is State.UNKNOWN, "named beside the profile"
 
 
 def test_info_is_ok(documents: dict[str, Document]) -> None:
@@ -172,9 +200,6 @@ def test_strict_is_about_what_the_host_gives(documents: dict[str, Document]) -> 
     state, line = check(healthy, strict=True)
     assert state is State.OK
     assert "Not given" not in line
-    state, line = check(healthy, strict=True, warning={"heartbeat": "60"})
-    assert state is State.OK, "none is sent"
-    assert "Not given: heartbeat." in line
     assert check(old)[0] is State.OK
     assert check(old, strict=True)[0] is State.UNKNOWN
 

@@ -115,13 +115,14 @@ def test_what_can_not_be_written_is_unknown() -> None:
 def test_every_key_can_be_asked_for_alone_and_have_a_threshold(
     key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (
-        cli.main(
-            ["check", "--format=json", f"--only={key}", "-c", f"{key}=~:", "--source=simulated", "--for=0.1s"]
-        )
-        == 0
+    status = cli.main(
+        ["check", "--format=json", f"--only={key}", "-c", f"{key}=~:", "--source=simulated", "--for=0.1s"]
     )
-    assert [each["key"] for each in json.loads(capsys.readouterr().out)["results"]] == [key]
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    assert found["key"] == key
+    assert status == (0 if found["given"] else 3)
+    # No heartbeats are sent, pauses are not looked for, and nothing was stolen that the kernel could show.
+    assert found["given"] is (key not in {"heartbeat", "pauses", "steal"})
 
 
 def test_an_exporter_that_is_set_up_and_silent_is_unknown(
