@@ -11,7 +11,7 @@ from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
 from exporter.errors import ProtocolError, RemoteProtocolError, RpcError, VMGuestError
 from exporter.protocol import guestlib, stat_get
-from exporter.session.rounds import ALWAYS
+from exporter.session.groups import ALWAYS
 from exporter.session.wire import Channel
 
 _REPORT = Advice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from exporter.errors import RemoteProtocolError, RpcError
+from exporter.errors import RemoteProtocolError, RpcError, TimeoutExpired, TransportError
 from exporter.protocol import stat_get
 
 log = logging.getLogger("exporter.extended")
@@ -30,12 +30,16 @@ class Encodings:
         Raises:
             RemoteProtocolError: the host gives it, and it is understood in none.
             RpcError: the host refuses it in each.
+            TransportError: the connection fails over it in each; or there is no answer in time, which ends it at once.
             VMGuestError: as ``question``.
         """
         refusal: RpcError | None = None
+        lost: TransportError | None = None
         malformed: RemoteProtocolError | None = None
         first = self._by_group.get(group, self._latest)
-        for encoding in (first, *(each for each in stat_get.ENCODINGS if each != first)):
+        encodings = [first, *(each for each in stat_get.ENCODINGS if each != first)]
+        while encodings:
+            encoding = encodings.pop(0)
             try:
                 reply = stat_get.parse(encoding, question(encoding))
             except RpcError as error:
@@ -45,11 +49,19 @@ class Encodings:
                 # The first one tells most: it is of the encoding that should work.
                 malformed = malformed or error
                 continue
+            except TimeoutExpired:
+                raise
+            except TransportError as error:
+                if lost is None and group in self._by_group:
+                    # It worked before: the VM may just have moved to another host, which breaks every connection.
+                    encodings.insert(0, encoding)
+                lost = lost or error
+                continue
             if encoding not in (first, self._latest):
-                why = {"encoding": encoding, "why": str(malformed or refusal)}
+                why = {"encoding": encoding, "why": str(malformed or lost or refusal)}
                 log.info("extended statistics in another encoding", extra=why)
             if encoding != first:
                 self._latest = encoding
             self._by_group[group] = encoding
             return reply
-        raise malformed or refusal or RemoteProtocolError(f"{group}: in no encoding")
+        raise malformed or lost or refusal or RemoteProtocolError(f"{group}: in no encoding")

@@ -1,7 +1,8 @@
 """Groups that a round of extended statistics goes without: the host does not answer for them, or is not understood.
 
-Such a group costs itself and no other. One that is not answered costs its time too, and where VMware's library is asked the
-process in which it hangs, so it is asked again ever more seldom.
+Such a group costs itself and no other. One that is not answered in time costs that time too, and where VMware's library is
+asked the process in which it hangs, so it is asked again ever more seldom. One over which the host closes the connection
+costs nothing, and is asked in each round.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from exporter.errors import RemoteProtocolError, VMGuestError
+from exporter.errors import RemoteProtocolError, TimeoutExpired, TransportError, VMGuestError
 
 log = logging.getLogger("exporter.extended")
 
@@ -88,7 +89,8 @@ class Missing:
         ``costly``: it took a process along.
         """
         now = self._clock()
-        if left < PATIENCE and group != self._hurried:
+        at_once = isinstance(error, TransportError) and not isinstance(error, TimeoutExpired)
+        if not at_once and left < PATIENCE and group != self._hurried:
             self._hurried, self._waits_until = group, now + min(LONGEST_WAIT, self._interval)
             return False
         self._hurried, self._waits_until = None, -math.inf
@@ -96,6 +98,8 @@ class Missing:
         self.why = self.why or error
         first = FIRST_PAUSE if left >= SHORTEST else min(FIRST_PAUSE, self._interval)
         pause = LONGEST_PAUSE if costly else min(2 * self._pauses.get(group, first / 2), LONGEST_PAUSE)
+        if at_once:
+            pause = 0.0
         if group not in self._errors:
             extra = {"group": group or LIST, "kind": error.kind, "reason": str(error), "again_after": pause}
             log.warning("a group of extended statistics is not answered", extra=extra)

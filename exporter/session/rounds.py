@@ -3,7 +3,7 @@
 The reader is called by the polling thread after a basic poll, with the time of the next one. It sends requests
 while there is time, each with that time as its limit, and goes on after the next poll where it had to stop. What the host
 does not answer in time costs itself alone (:mod:`exporter.session.missing`).
-Groups are listed at the start, after a session change and every minute; a host without any is asked once a session.
+Which ones there are :mod:`exporter.session.groups` knows.
 
 Between a basic poll and a round the VM may have moved to another host, or its counters may have begun anew under the same
 session id. A reply in XML says of which session it is. A round is held back until the next basic poll shows the same
@@ -19,27 +19,29 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.catalogue.extended_names import category, fell, usable
+from exporter.catalogue.extended_names import category, fell
 from exporter.clock import Instant
-from exporter.errors import LibraryCrashed, RemoteProtocolError, RpcError, TimeoutExpired, VMGuestError
+from exporter.errors import (
+    LibraryCrashed,
+    RemoteProtocolError,
+    RpcError,
+    TimeoutExpired,
+    TransportError,
+    VMGuestError,
+)
 from exporter.protocol import stat_get
 from exporter.session.base import Source
 from exporter.session.encodings import Encodings
 from exporter.session.gate import Gate
+from exporter.session.groups import Groups
 from exporter.session.missing import Missing
 from exporter.shortage import shortage
 from exporter.snapshot import ExtendedSnapshot, ExtendedState, ExtendedValue
 
 log = logging.getLogger("exporter.extended")
 
-LIST_INTERVAL = 60.0
-"""Seconds after which the groups are listed anew: a disk or network card may have come or gone."""
-
 MARGIN = 0.02
 """Seconds before the next basic poll that are left to it."""
-
-ALWAYS = ("session", "host", "resources")
-"""Groups asked for where a host gives no list of them that can be used."""
 
 
 class ExtendedReader:
@@ -59,11 +61,9 @@ class ExtendedReader:
         self._wall = wall
         self._session_id = 0
         self._epoch = 0
-        self._supported = True
         self._encodings = Encodings()
-        self._groups: tuple[str, ...] = ()
-        self._unlisted = False
-        self._listed = self._due = float("-inf")
+        self._groups = Groups(clock)
+        self._due = float("-inf")
         self._pending: list[str] = []
         self._round: dict[str, tuple[ExtendedValue, ...]] = {}
         self._missing = Missing(interval, clock)
@@ -88,7 +88,7 @@ class ExtendedReader:
         """
         self.polled(session_id, epoch, told)
         waits = not self._pending and self._clock() < self._due
-        if not self._supported or waits or not self._may_ask(deadline):
+        if waits or not self._may_ask(deadline):
             return self.state
         try:
             if (self._pending or self._begin(source, deadline)) and self._fetch(source, deadline):
@@ -119,11 +119,10 @@ class ExtendedReader:
         self._gate.belongs_to(session_id)
         self._session_id = session_id
         self._epoch = epoch
-        self._supported = True
         self._encodings.forget()
-        self._unlisted = False
+        self._groups.forget()
         self._missing.forget()
-        self._listed = self._due = float("-inf")
+        self._due = float("-inf")
         self._foreign = False
         self.state = replace(self.state, snapshot=None, up=None)
 
@@ -138,54 +137,32 @@ class ExtendedReader:
         now, left = self._clock(), self._left(deadline)
         self._missing.begin()
         goes_on = True
-        if now - self._listed >= LIST_INTERVAL and self._missing.is_due(""):
+        if self._groups.due and self._missing.is_due(""):
             try:
-                self._list(source, left)
-            except (TimeoutExpired, LibraryCrashed) as error:
+                worked = self.state.snapshot is not None
+                self._drop(self._groups.ask(lambda: source.stat("text", "", left), worked=worked))
+            except (TransportError, LibraryCrashed) as error:
                 if not self._is_missing(source, "", left, error):
                     return False
-                self._groups = self._groups or ALWAYS
-                goes_on = source.restarts is None
+                self._groups.assume()
+                goes_on = not self._took_process(source, error)
             else:
                 self._missing.answered("")
-            self._listed = now
+                self._missing.listed(self._groups.names)
         self._due = now + self._interval
-        self._pending = self._missing.due(self._groups)
-        self._drop(len(self._groups) - len(self._pending))
+        self._pending = self._missing.due(self._groups.names)
+        self._drop(len(self._groups.names) - len(self._pending))
         self._round = {}
         self._gate.begin()
         self._unsigned = False
         self._answered = {}
-        return bool(self._groups) and (goes_on or not self._pending)
-
-    def _list(self, source: Source, left: float) -> None:
-        try:
-            names = stat_get.parse_names(source.stat("text", "", left))
-            why = "it names no group that is known"
-        except (RpcError, RemoteProtocolError) as error:
-            if isinstance(error, RpcError) and error.reason in ("unknown_command", "disabled"):
-                self._supported = False
-                self._groups = ()
-                log.info("the host has no extended statistics", extra={"reason": error.text})
-                return
-            # A host that gives groups in other encodings only.
-            names, why = (), str(error)
-        groups = usable(names)
-        self._drop(len(names) - len(groups))
-        if not groups and not self._unlisted:
-            log.warning("the host's list of extended statistics can't be used", extra={"reason": why})
-        self._unlisted = not groups
-        groups = groups or ALWAYS
-        self._missing.listed(groups)
-        if groups != self._groups:
-            log.info("extended statistics", extra={"groups": ", ".join(groups)})
-        self._groups = groups
+        return bool(self._groups.names) and (goes_on or not self._pending)
 
     def _fetch(self, source: Source, deadline: float) -> bool:
         """Ask for the groups that are still pending; whether the round is complete.
 
         Raises:
-            VMGuestError: the connection failed, or every group is refused, not answered or not understood.
+            VMGuestError: every group is refused, not answered or not understood.
         """
         while self._pending:
             if self._gate.full or self._missing.too_many(self._pending):
@@ -197,11 +174,11 @@ class ExtendedReader:
             group, left = self._pending.pop(0), self._left(deadline)
             try:
                 reply = self._ask(source, group, deadline)
-            except (TimeoutExpired, LibraryCrashed) as error:
+            except (TransportError, LibraryCrashed) as error:
                 if not self._is_missing(source, group, left, error):
                     self._pending.insert(0, group)
                     return False
-                if source.restarts is not None and self._pending:
+                if self._took_process(source, error) and self._pending:
                     # What the next process meets with as it begins is no group's: the next basic poll has it begin.
                     return False
                 continue
@@ -246,7 +223,7 @@ class ExtendedReader:
         except RpcError as refusal:
             if category(group)[1]:
                 # A device that was just taken away: its series stop, and the list is asked for anew.
-                self._listed = float("-inf")
+                self._groups.list_anew()
             else:
                 self._missing.why = self._missing.why or refusal
         else:
@@ -256,9 +233,13 @@ class ExtendedReader:
 
     def _is_missing(self, source: Source, group: str, left: float, error: VMGuestError) -> bool:
         """Whether a question without an answer within ``left`` seconds was the group's last one of this round."""
-        missing = self._missing.unanswered(group, left, error, costly=source.restarts is not None)
+        missing = self._missing.unanswered(group, left, error, costly=self._took_process(source, error))
         self._drop(int(missing))
         return missing
+
+    @staticmethod
+    def _took_process(source: Source, error: VMGuestError) -> bool:
+        return source.restarts is not None and isinstance(error, (TimeoutExpired, LibraryCrashed))
 
     def _left(self, deadline: float) -> float:
         """Seconds that a question may take, so that the next basic poll comes in time."""

@@ -9,7 +9,15 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.errors import LibraryCrashed, RpcError, TimeoutExpired, VMGuestError
+from exporter.errors import (
+    ConnectionLost,
+    LibraryCrashed,
+    RefusedError,
+    RpcError,
+    TimeoutExpired,
+    TransportError,
+    VMGuestError,
+)
 from exporter.session.missing import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT, MOST, SHORTEST
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import ExtendedState, Snapshot, SourceInfo
@@ -29,11 +37,18 @@ class Host:
     restarts: int | None = None
     """None: GuestRPC; else VMware's library in its process."""
     session: int = 7
+    lose: dict[str, VMGuestError] = field(default_factory=dict)
+    """Group, or encoding and group -> the error in which its connection ends; ``lose_once``: the first time alone."""
+    lose_once: bool = False
+    json: bool = False
+    """Whether it gives JSON too."""
     limit: float = 2.0
     takes: float = 0.0
     info = SourceInfo("guestrpc", "memory")
     now: float = 0.0
     asked: list[str] = field(default_factory=list)
+    encodings: list[str] = field(default_factory=list)
+    """In which a group was asked for."""
 
     def __call__(self) -> float:
         return self.now
@@ -46,6 +61,7 @@ class Host:
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         self.asked.append(name)
+        self.encodings += [encoding] if name else []
         assert timeout is not None
         limit = min(timeout, self.limit)
         if name in self.hang or self.takes > limit:
@@ -56,6 +72,11 @@ class Host:
         if name in self.crash:
             self._lose()
             raise LibraryCrashed("VMware's library crashed its process (SIGSEGV)")
+        for place in (name, f"{encoding} {name}"):
+            if place in self.lose:
+                raise self.lose.pop(place) if self.lose_once else self.lose[place]
+        if self.json and encoding == "json":
+            return b'{"a.b": {"type": "instant", "units": "", "value": 5}}'
         if name in self.refuse:
             raise RpcError("Permission denied")
         return "\n".join(self.groups).encode() if not name else REPLY.format(self.session).encode()
@@ -289,6 +310,74 @@ def test_a_host_with_many_groups_that_hang_is_asked_for_some_in_each_round() -> 
     assert len(host.hang & set(host.asked)) == 2 * MOST
     player.play(50.0)
     assert player.shown == {"session", *DISKS[6:], "resources"}
+
+
+LOST = (ConnectionLost("the host closed the connection"), RefusedError("reset"), TransportError("x"))
+
+
+@pytest.mark.parametrize("restarts", [None, 0])
+@pytest.mark.parametrize("error", LOST, ids=lambda error: error.kind)
+def test_one_group_over_which_the_host_closes_the_connection_costs_itself_alone(
+    error: VMGuestError, restarts: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host(("session", "resources", *DISKS[:2]), lose={DISKS[0]: error}, restarts=restarts)
+    player = Player(host)
+    player.play(300.0)
+    assert (player.state.up, player.shown) == (True, {"session", "resources", DISKS[1]})
+    assert player.state.dropped == 20, "once in each round"
+    (told,) = (each for each in caplog.records if each.levelname == "WARNING" and "group" in each.__dict__)
+    assert (told.__dict__["group"], told.__dict__["kind"]) == (DISKS[0], error.kind)
+    assert host.asked.count(DISKS[0]) == 4 * 20, "in each encoding of each round, which takes no time"
+    host.lose.clear()
+    player.play(315.0)
+    assert player.shown == {"session", "resources", *DISKS[:2]}
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: error.kind)
+def test_an_encoding_over_which_the_host_closes_the_connection_is_followed_by_the_next_one(
+    error: VMGuestError,
+) -> None:
+    host = Host(("session", DISKS[0]), lose={f"xml {DISKS[0]}": error}, json=True)
+    player = Player(host)
+    player.play(20.0)
+    player.reader.polled(host.session, 0, host.now)
+    snapshot = player.reader.state.snapshot
+    assert snapshot is not None
+    assert set(snapshot.groups) == {"session", DISKS[0]}
+
+
+def test_a_connection_that_breaks_once_takes_nothing_away() -> None:
+    """As at a vMotion: the group is asked again, in the same encoding."""
+    host = Host(("session", DISKS[0]))
+    player = Player(host)
+    player.play(10.0)
+    host.lose, host.lose_once = {DISKS[0]: LOST[0]}, True
+    player.play(20.0)
+    assert (player.state.dropped, player.shown) == (0, {"session", DISKS[0]})
+    assert set(host.encodings) == {"xml"}
+
+
+def test_a_list_that_is_lost_is_asked_for_in_the_next_round() -> None:
+    host = Host(("session", "resources", *DISKS[:2]), lose={"": LOST[0]})
+    player = Player(host)
+    player.play(15.0)
+    assert player.shown == {"session", "host", "resources"}
+    host.lose.clear()
+    player.play(30.0)
+    assert player.shown == {"session", "resources", *DISKS[:2]}
+
+
+def test_a_host_that_closes_every_connection_is_a_failed_round(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host(("session", *DISKS))
+    player = Player(host)
+    player.play(15.0)
+    host.lose = dict.fromkeys(("", "session", *DISKS), LOST[0])
+    player.play(30.0)
+    assert player.state.up is False
+    assert "no extended statistics this round" in messages(caplog)
+    host.lose.clear()
+    player.play(60.0)
+    assert (player.state.up, player.shown) == (True, {"session", *DISKS})
 
 
 def test_a_refusal_is_an_answer() -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from exporter.catalogue.extended_names import MAX_DEVICES
-from exporter.errors import ConnectionLost, RefusedError, RpcError, VMGuestError
+from exporter.errors import ConnectionLost, RefusedError, RemoteProtocolError, RpcError, VMGuestError
 from exporter.session.rounds import MARGIN, ExtendedReader
 from exporter.snapshot import ExtendedState, ExtendedValue, Snapshot, SourceInfo
 
@@ -139,19 +139,62 @@ def test_a_reply_of_another_session_drops_the_round(reader: ExtendedReader) -> N
 
 
 @pytest.mark.parametrize("refusal", [UNKNOWN, RpcError("disabled")])
-def test_an_unsupported_host_is_asked_once_a_session_and_told_once(
+def test_an_unsupported_host_is_asked_every_ten_minutes_and_told_once_a_session(
     reader: ExtendedReader, clock: Clock, refusal: RpcError, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     host = Host({}, refusal)
-    for now in range(0, 200, 10):
+    for now in range(0, 1900, 10):
         clock.now = float(now)
-        state = reader.step(host, 7, FAR)
-    assert host.asked == [("text", "")]
+        state = reader.step(host, 7, now + FAR)
+    assert host.asked == [("text", "")] * 4
     assert (state.up, state.snapshot) == (None, None)
     assert [record.getMessage() for record in caplog.records] == ["the host has no extended statistics"]
-    reader.step(host, 8, FAR)
-    assert len(host.asked) == 2
+    reader.step(host, 8, clock.now + FAR)
+    assert len(host.asked) == 5
+
+
+def test_a_host_that_was_wrong_about_having_none_is_believed_later(
+    reader: ExtendedReader, clock: Clock
+) -> None:
+    host = offers()
+    host.answers["text", ""] = UNKNOWN
+    assert reader.step(host, 7, FAR).up is None
+    host.answers["text", ""] = LIST
+    clock.now = 600.0
+    assert reader.step(host, 7, FAR).up is True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(RpcError(word) for word in ("Unknown command", "disabled", "Permission denied", "busy")),
+        RemoteProtocolError("nonsense"),
+        ConnectionLost("gone"),
+    ],
+)
+def test_one_bad_answer_to_the_list_takes_nothing_away(
+    reader: ExtendedReader, clock: Clock, error: VMGuestError
+) -> None:
+    """Whatever word it is: what the host gave in this session it has."""
+    host = offers()
+    groups = set(LIST.decode().split("\n")) - {""}
+    for now in range(0, 300, 15):
+        clock.now = float(now)
+        host.answers["text", ""] = error if 60 <= now < 120 else LIST
+        host.asked.clear()
+        state = reader.step(host, 7, FAR)
+        assert state.up is True
+        assert state.snapshot is not None
+        assert (set(state.snapshot.groups), state.snapshot.read_monotonic) == (groups, now)
+
+
+def test_a_host_that_took_its_statistics_away_is_a_failed_round(reader: ExtendedReader, clock: Clock) -> None:
+    host = offers()
+    reader.step(host, 7, FAR)
+    host.answers, host.default = {}, UNKNOWN
+    clock.now = 60.0
+    assert reader.step(host, 7, FAR).up is False
 
 
 def test_a_host_that_lists_nothing_in_text_is_asked_for_what_every_host_has(reader: ExtendedReader) -> None:
@@ -227,7 +270,7 @@ def test_a_failed_round_is_tried_again_in_its_time(
     caplog.set_level(logging.INFO)
     host = offers()
     good = reader.step(host, 7, FAR).snapshot
-    host.answers["xml", "resources"] = error
+    answers, host.answers, host.default = host.answers, {}, error
     for now in (15.0, 30.0):
         clock.now = now
         state = reader.step(host, 7, FAR)
@@ -236,14 +279,13 @@ def test_a_failed_round_is_tried_again_in_its_time(
     clock.now = 31.0
     reader.step(host, 7, FAR)
     assert host.asked == []
-    del host.answers["xml", "resources"]
+    host.answers, host.default = answers, xml()
     clock.now = 45.0
     assert reader.step(host, 7, FAR).up is True
-    assert [record.getMessage() for record in caplog.records] == [
-        "extended statistics",
-        "no extended statistics this round",
-        "extended statistics are back",
-    ]
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "extended statistics"
+    assert told.count("no extended statistics this round") == 1
+    assert told[-1] == "extended statistics are back"
 
 
 def test_nonsense_is_a_failed_round(reader: ExtendedReader) -> None:
