@@ -1,8 +1,11 @@
-"""The check of extended statistics: whether the host has them, which groups, in which encodings."""
+"""The check of extended statistics: whether the host has them, which groups, in which encodings; and what the exporter gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
 
 from exporter.advice import Advice, Where, advice
 from exporter.catalogue.extended_names import usable
@@ -10,89 +13,168 @@ from exporter.doctor.checks_host import first_answer
 from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
 from exporter.errors import ProtocolError, RemoteProtocolError, RpcError, VMGuestError
-from exporter.protocol import guestlib, stat_get
+from exporter.protocol import stat_get
+from exporter.session.encodings import Encodings
 from exporter.session.groups import ALWAYS
-from exporter.session.wire import Channel
+from exporter.session.wire import WireSource
+
+LIMIT = 2.0
+"""Seconds for all groups together: some of them may hang."""
+LEAST = 0.05
+"""Seconds that there must be for one more."""
 
 _REPORT = Advice(
     "extended-statistics", Where.GUEST, "report it with `vmguest-exporter doctor --bundle FILE.tar.gz`"
 )
+_Ask = Callable[[str, str], bytes]
+"""Group and encoding to the host's reply, in what time is left; errors as :meth:`exporter.session.base.Source.stat`."""
+
+
+@dataclass
+class _Round:
+    """What one question for each group brought."""
+
+    given: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    missing: dict[str, VMGuestError] = field(default_factory=dict)
+    """Groups that the exporter goes without, and why."""
+    not_asked: list[str] = field(default_factory=list)
+    """What there was no time for, after groups that hang."""
+    sessions: set[int] = field(default_factory=set)
+    """Ids that replies say they are of; text, JSON and YAML say none."""
 
 
 def extended_statistics(world: World) -> Diagnosis:
     """As the exporter asks: a host without a list that can be used may give groups all the same."""
-    with world.channel() as channel:
+    end = world.clock() + LIMIT
+    with closing(WireSource(world.connector(), world.host_limit)) as source:
+
+        def ask(group: str, encoding: str) -> bytes:
+            return source.stat(encoding, group, max(end - world.clock(), LEAST))
+
         try:
-            groups, unlisted = _groups(channel)
-            encodings, refusals = _encodings(channel, groups or ALWAYS)
+            groups, unlisted = _groups(ask)
         except RpcError as refusal:
             return _no_extended(world, refusal)
-        except VMGuestError as error:
-            return _unexpected(error)
-    kinds = sorted({group.split()[0] for group in groups})
-    facts: Facts = {"groups": kinds, "encodings": encodings, "refusals": refusals}
-    if unlisted is not None and not encodings:
-        return _no_extended(world, unlisted) if isinstance(unlisted, RpcError) else _unexpected(unlisted)
+        found = _asked(ask, groups or ALWAYS, lambda: end - world.clock() >= LEAST)
+        encodings, refusals = _encodings(ask, found.given)
+        basic = _basic_sessions(world, source)
+    facts: Facts = {
+        "groups": sorted({group.split()[0] for group in groups}),
+        "encodings": encodings,
+        "refusals": refusals,
+        "missing": {group: str(error) for group, error in found.missing.items()},
+    }
+    if basic and found.sessions - basic:
+        return fail(
+            "The host's extended statistics are of another session than its basic ones: the exporter shows none of them.",
+            _REPORT,
+            **facts,
+        )
+    if not found.given:
+        return _none(world, found, unlisted, facts)
     if unlisted is not None:
         return warn(
             f"The host gives extended statistics, as {', '.join(encodings)}, but no list of them that can be used "
             f"({unlisted}): disks and network cards are not shown.",
             _REPORT,
+            *_lines(found),
             **facts,
         )
-    if not encodings:
+    if found.missing or found.not_asked:
         return warn(
-            "The host lists extended statistics, but gives none of them in an encoding that is known.",
+            f"The host gives {len(found.given)} of {len(groups)} groups of extended statistics; the exporter goes without the others.",
             _REPORT,
+            *_lines(found),
             **facts,
         )
     return ok(
-        f"The host gives {len(groups)} groups of extended statistics, as {', '.join(encodings)}.", **facts
+        f"The host gives {len(found.given)} groups of extended statistics, as {', '.join(encodings)}.",
+        *_lines(found),
+        **facts,
     )
 
 
-def _groups(channel: Channel) -> tuple[tuple[str, ...], VMGuestError | None]:
+def _none(world: World, found: _Round, unlisted: VMGuestError | None, facts: Facts) -> Diagnosis:
+    """Not one group was given."""
+    error = next(iter(found.missing.values()), None)
+    if isinstance(unlisted, RpcError) and error is None:
+        return _no_extended(world, unlisted)
+    if (why := error or unlisted) is not None:
+        return _unexpected(why)
+    return warn(
+        "The host lists extended statistics, but gives none of them in an encoding that is known.",
+        _REPORT,
+        **facts,
+    )
+
+
+def _lines(found: _Round) -> list[str]:
+    lines = [f"{group}: {error}" for group, error in found.missing.items()]
+    for what, groups in (("refused", found.refused), ("not asked, for want of time", found.not_asked)):
+        if groups:
+            lines.append(f"{what}: {', '.join(groups)}")
+    return lines
+
+
+def _groups(ask: _Ask) -> tuple[tuple[str, ...], VMGuestError | None]:
     """The groups that the host lists and the exporter can use, or why there are none.
 
     Raises:
         RpcError: the host has no extended statistics.
     """
     try:
-        groups = usable(stat_get.parse_names(channel.call(guestlib.stat_command("text", ""))))
+        groups = usable(stat_get.parse_names(ask("", "text")))
     except RpcError as refusal:
         if refusal.reason in ("unknown_command", "disabled"):
             raise
         return (), refusal
-    except ProtocolError as error:
+    except VMGuestError as error:
         return (), error
     return groups, None if groups else RemoteProtocolError("it names no group that is known")
 
 
-def _encodings(channel: Channel, groups: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """The encodings in which the host gives the first group that it gives at all, and why not in the others; one group of
-    each kind is asked for, that with the most to say first.
-    """
-    kinds = {group.split()[0]: group for group in groups}
+def _asked(ask: _Ask, groups: Iterable[str], in_time: Callable[[], bool]) -> _Round:
+    """Each group, in the encodings that the exporter tries."""
+    found, encodings = _Round(), Encodings()
+    for group in groups:
+        if not in_time():
+            found.not_asked.append(group)
+            continue
+        try:
+            reply = encodings.ask(group, partial(ask, group))
+        except RpcError:
+            found.refused.append(group)
+        except VMGuestError as error:
+            found.missing[group] = error
+        else:
+            found.given.append(group)
+            found.sessions |= {reply.session_id} - {0}
+    return found
+
+
+def _basic_sessions(world: World, source: WireSource) -> set[int]:
+    """Ids of the basic statistics, before and now; where there are none of these, nothing is held against them."""
+    answer = first_answer(world).snapshot
+    found = {answer.session_id} if answer is not None else set()
+    with suppress(VMGuestError):
+        found.add(source.read().session_id)
+    return found
+
+
+def _encodings(ask: _Ask, groups: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """The encodings in which the host gives one of ``groups``, that with the most to say, and why not in the others."""
+    group = min(groups, key=lambda group: group != "resources", default="")
     refusals: dict[str, str] = {}
-    for group in sorted(kinds.values(), key=lambda group: group != "resources"):
-        refusals = {}
-        encodings = [each for each in stat_get.ENCODINGS if _speaks(channel, each, group, refusals)]
-        if encodings:
-            return encodings, refusals
-    return [], refusals
-
-
-def _speaks(channel: Channel, encoding: str, group: str, refusals: dict[str, str]) -> bool:
-    try:
-        stat_get.parse(encoding, channel.call(guestlib.stat_command(encoding, group)))
-    except RpcError as refusal:
-        refusals[encoding] = refusal.text
-        return False
-    except ProtocolError as error:
-        # The exporter goes on to the next encoding too.
-        refusals[encoding] = str(error)
-        return False
-    return True
+    for encoding in stat_get.ENCODINGS if group else ():
+        try:
+            stat_get.parse(encoding, ask(group, encoding))
+        except RpcError as refusal:
+            refusals[encoding] = refusal.text
+        except VMGuestError as error:
+            # The exporter goes on to the next encoding too.
+            refusals[encoding] = str(error)
+    return [each for each in stat_get.ENCODINGS if group and each not in refusals], refusals
 
 
 def _unexpected(error: VMGuestError) -> Diagnosis:

@@ -85,8 +85,8 @@ CHECKS: tuple[Check, ...] = (
         checks_host.given, _GIVES, source=_WIRE,
     ),
     Check(
-        "extended-statistics", "Extended statistics", "Whether the host has them, which groups, in which encodings.",
-        checks_extended.extended_statistics, _ASKS, source=_WIRE,
+        "extended-statistics", "Extended statistics", "Whether the host has them, in which encodings, and which groups the exporter gets.",
+        checks_extended.extended_statistics, _ASKS, source=_WIRE, limit=2.5,
     ),
     Check(
         "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed; on Windows vmGuestLib.dll, and whether it loads.",

@@ -15,6 +15,7 @@ from exporter.doctor.checks_host import judge_missing, listed
 from exporter.doctor.finding import Finding, Verdict
 from exporter.errors import ConnectionLost, NoDeviceError, RefusedError, TimeoutExpired, VMGuestError
 from exporter.protocol import stats_v3
+from exporter.session.wire import WireSource
 from exporter.simulator.faults import Fault
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.stat_get import ENCODERS
@@ -435,3 +436,57 @@ def test_an_encoding_that_is_not_understood_is_a_refusal(
     found = guest.finding("extended-statistics")
     assert found.verdict is Verdict.OK
     assert found.diagnosis.facts["encodings"] == ["json", "yaml", "text"]
+
+
+def test_a_group_that_the_exporter_goes_without_is_named(guest: Guest) -> None:
+    """The host lists it, and closes the connection when it is asked for it."""
+    guest.faults = tuple(
+        Fault("disconnect", on=f"guestlib.stat.get {encoding} vscsi")
+        for encoding in ("xml", "json", "yaml", "text")
+    )
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert found.diagnosis.sentence == (
+        "The host gives 5 of 7 groups of extended statistics; the exporter goes without the others."
+    )
+    assert set(found.diagnosis.facts["missing"]) == {"vscsi scsi0:0", "vscsi scsi0:1"}  # type: ignore[arg-type]
+    assert "vscsi scsi0:0: " in found.diagnosis.details[0]
+    assert "--bundle" in advice(found)
+
+
+def test_a_group_that_hangs_is_named_and_those_that_there_is_no_time_for(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, answered = 0.0, WireSource.stat
+
+    def stat(source: WireSource, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        nonlocal now
+        if name.startswith(("resources", "vscsi")):
+            now += 1.0
+            raise TimeoutExpired("no answer")
+        return answered(source, encoding, name, timeout)
+
+    monkeypatch.setattr(WireSource, "stat", stat)
+    monkeypatch.setitem(guest.world, "clock", lambda: now)
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert found.diagnosis.sentence.startswith("The host gives 2 of 7 groups")
+    assert found.diagnosis.details[-1].startswith("not asked, for want of time: vscsi scsi0:1, vnet ")
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_extended_statistics_of_another_session_are_none_to_the_exporter(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    encode = ENCODERS["xml"]
+    monkeypatch.setitem(ENCODERS, "xml", lambda session, rows: encode(session + offset, rows))
+    found = guest.finding("extended-statistics")
+    assert found.verdict is (Verdict.FAIL if offset else Verdict.OK)
+    assert ("of another session" in found.diagnosis.sentence) is bool(offset)
+
+
+def test_extended_statistics_whose_list_is_not_answered(guest: Guest) -> None:
+    guest.faults = (Fault("disconnect", on=LIST),)
+    found = guest.finding("extended-statistics")
+    assert found.verdict is Verdict.WARN
+    assert "no list of them that can be used" in found.diagnosis.sentence
