@@ -14,7 +14,7 @@ from pathlib import Path
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
-from exporter.ha.hand_back import HandedBack, hand_back
+from exporter.ha.hand_back import PAUSE, HandedBack, hand_back
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.host_state import CallResult
 from exporter.ha.maintenance import Maintenance, boottime
@@ -23,6 +23,8 @@ from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.protocol.appmonitor import Code
 
+TRIES = 3
+"""Times that the host is asked whether monitoring is on, where it answers with an error."""
 OK, NO, HELD, NOBODY, NOT_NOTED = 0, 1, 6, 7, 8
 
 
@@ -139,7 +141,7 @@ class Desk:
             return ""
         note = StrangerNote(self.path, boot_id=self.boot_id)
         try:
-            if self.monitor.is_enabled():
+            if self.is_enabled():
                 note.write()
                 return UNSEEN.format(path=self.path)
         except VMGuestError:
@@ -152,6 +154,18 @@ class Desk:
         if other and not self.wait(lambda: self._other() is None, STARTING):
             return SEEN.format(pid=other[0], path=other[1])
         return ""
+
+    def is_enabled(self) -> bool:
+        """Whether monitoring is on. An error may be as passing as a lost reply: only the last of a few is one.
+
+        Raises:
+            VMGuestError: the host's last word.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(VMGuestError):
+                return self.monitor.is_enabled()
+            self.sleep(PAUSE)
+        return self.monitor.is_enabled()
 
     def _other(self) -> tuple[int, str] | None:
         """A heart without this lock that sends heartbeats to this host, as far as it can be seen from here: its pid, and its lock."""
@@ -188,8 +202,10 @@ class Desk:
         return found
 
 
-def off(desk: Desk, limit: float) -> int:
+def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING) -> int:
     """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
+
+    ``noted``: what may be left at the host at least, whatever the lock's file says.
 
     Raises:
         VMGuestError: the host's last word, where it was an error.
@@ -199,6 +215,7 @@ def off(desk: Desk, limit: float) -> int:
     except ConfigError:
         # Not known: whatever it may be is handed back.
         leftover = Leftover.REQUEST
+    leftover = max(leftover, noted, key=[*Leftover].index)
     found = hand_back(desk.monitor, leftover, limit, sleep=desk.sleep, clock=desk.clock)
     if found.confirmed:
         return OK
@@ -227,7 +244,7 @@ def _words(result: CallResult) -> str:
 def unwatched(desk: Desk) -> str:
     """Whether monitoring is on where nobody beats."""
     try:
-        on = desk.monitor.is_enabled()
+        on = desk.is_enabled()
     except VMGuestError as error:
         return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
     if on:

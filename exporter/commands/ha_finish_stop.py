@@ -96,7 +96,7 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
         # Once more: an exporter may have begun and ended since.
         if not cut_short():
             return OK
-        status = off(desk, min(STOP_LIMIT, deadline - desk.clock()))
+        status = off(desk, min(STOP_LIMIT, deadline - desk.clock()), Leftover.MONITORING)
         if status != OK:
             return status
         # Beside a dry run the lock's file stays as it is: whoever starts next asks the host once more.

@@ -64,7 +64,8 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return status
     if not heard and not problem:
         heard = desk.wait(desk.nobody_switches_on, HEART_LIMIT - HEART_PATIENCE)
-        if desk.monitor.is_enabled() and (status := _off(desk, problem)) != OK:
+        # It may have switched monitoring on meanwhile.
+        if (status := _off(desk, problem)) != OK:
             return status
     forgotten = _forget(desk)
     if not problem and not noted and desk.beats():
@@ -132,9 +133,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
             )
             return NOBODY
         on = desk.wait(
-            lambda: (
-                desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.monitor.is_enabled()
-            ),
+            lambda: desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.is_enabled(),
             HEART_LIMIT,
         )
         if not desk.beats() or desk.orphan():
@@ -178,7 +177,11 @@ def enable(desk: Desk, *, unattended: bool) -> int:
     finally:
         held.release()
     if code is not Code.OK:
-        complain(f"maintenance is over, and monitoring was not switched on: the host answered {code.words}")
+        unclear = may_have_been_heard(code)
+        word = (
+            "whether monitoring was switched on is not known" if unclear else "monitoring was not switched on"
+        )
+        complain(f"maintenance is over, and {word}: the host answered {code.words}")
         return NO
     print("monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one")
     return OK
@@ -190,7 +193,7 @@ def status(desk: Desk) -> int:
     pid = lock.holder(desk.path)
     print(f"exporter: {f'none holds {desk.path}' if pid is None else desk.heart}")
     print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
-    enabled = desk.monitor.is_enabled()
+    enabled = desk.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
     print(f"application status: {desk.monitor.get_app_status().value}")
     if stranger := desk.unseen or desk.stranger():

@@ -204,8 +204,8 @@ class HostState:
             self.on = self.confirmed = result
             self.unsure = self.unanswered = False
         elif nothing_to_ask(result) and not (self.known or self.ours):
-            # What does not exist, and never has, is not on. Elsewhere no error word is a state.
-            self.unsure = self.unanswered = False
+            # What does not exist, and never has, said no yes that was lost. No error word is more of a state than that.
+            self.unanswered = False
         elif may_have_been_heard(result):
             self.unanswered = True
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from exporter.errors import VMGuestError
 from exporter.ha.events import Event, Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
-from exporter.ha.host_state import REFUSALS, CallResult, HostState, is_refusal_to_post
+from exporter.ha.host_state import REFUSALS, CallResult, HostState, is_refusal_to_post, nothing_to_ask
 from exporter.ha.rules import Phase, Rules
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
 
@@ -207,6 +207,8 @@ class Reporter:
         expected = self._host.known or self._host.may_be_on
         self._refused = isinstance(result, REFUSALS) and not expected
         self._trouble = f"{verb.value}: {words(result)}."
+        if expected and isinstance(result, VMGuestError) and nothing_to_ask(result):
+            self._trouble = f"{verb.value}: {result}. It was not always so, and is tried again."
         if verb is Verb.ENABLE and result is Code.NOT_ENABLED:
             self._trouble += f" {NOT_IN_CLUSTER}"
         if verb is Verb.MARK_ACTIVE and result is Code.NOT_ENABLED:

@@ -41,7 +41,7 @@ from exporter.ha.stranger import StrangerNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.machine import process, small_file
 from exporter.machine.process import own
-from exporter.protocol.appmonitor import Code
+from exporter.protocol.appmonitor import AppStatus, Code
 from exporter.session.wire import Channel
 from exporter.simulator.ha import Monitor, MonitorOptions
 from exporter.simulator.host import SimulatedHost
@@ -733,9 +733,40 @@ def test_enable_by_hand_whose_answer_is_lost_says_that_a_heartbeat_may_be_due(
 def test_disable_is_not_repeated_where_nothing_will_change(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: VMGuestError
 ) -> None:
-    monitor = stubborn(monkeypatch, error, error, error)
+    monitor = stubborn(monkeypatch, *[error] * 5)
     assert desk.run("disable") in {command.NOT_SUPPORTED, command.NOT_VMWARE}
-    assert monitor.calls == ["is_enabled", "post_app_state", "disable", "close"]
+    assert monitor.calls == [*["is_enabled"] * 3, "post_app_state", "disable", "close"]
+
+
+def test_one_error_hides_nobody_who_sends_heartbeats(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable would be confirmed, and switched on again by whom nobody has looked for."""
+    stubborn(monkeypatch, RpcError("Unknown command"), True, OK, OK, False)
+    assert desk.run("disable") == command.HELD
+
+
+@pytest.mark.parametrize("call", ["enable", "status"])
+def test_one_error_is_no_word_on_what_is_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    note(desk, Leftover.MONITORING)
+    stubborn(monkeypatch, RpcError("Unknown command"), True, AppStatus.GREEN)
+    assert desk.run(call) == command.NOBODY
+    assert "nobody sends heartbeats" in capsys.readouterr().err or call == "enable"
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        (Code.UNTOLD, "whether monitoring was switched on is not known"),
+        (Code.NOT_ENABLED, "monitoring was not switched on"),
+    ],
+)
+def test_a_status_of_the_library_is_no_word_on_whether_it_was_switched_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: Code, word: str
+) -> None:
+    stubborn(monkeypatch, False, code)
+    assert desk.run("enable", "--unattended") == command.NO
+    assert f"maintenance is over, and {word}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,16 @@ import pytest
 
 from exporter.commands import ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
-from exporter.errors import ConfigError, ConnectionLost, RefusedError, TimeoutExpired, VMGuestError
+from exporter.errors import (
+    ConfigError,
+    ConnectionLost,
+    RefusedError,
+    RpcError,
+    TimeoutExpired,
+    VMGuestError,
+)
 from exporter.ha import lock
+from exporter.ha.base import AppMonitor
 from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import CALL_LIMIT, taken_over
@@ -35,9 +43,13 @@ from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
+from exporter.ha.stranger import StrangerNote
 from exporter.ha.wire import WireAppMonitor
+from exporter.library.appmonitor_process import LibraryAppMonitor
+from exporter.library.messages import LibraryMessage
 from exporter.machine import process
-from exporter.protocol import packet, rpci
+from exporter.protocol import appmonitor, packet, rpci
+from exporter.protocol.appmonitor import Verb
 from exporter.session.wire import Channel
 from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Inheritance, Promises
 
@@ -49,6 +61,9 @@ NEED_RESET = "PostAppState appStateNeedReset"
 APP_STATE_OK = "PostAppState appStateOk"
 EXPORTER = "1:1"
 """The identity of every main process: one that has ended, as that of a stop which is finished by another has."""
+WORDS = {"refused": b"Permission denied", "unknown": b"Unknown command"}
+"""Of a host that starts, moves, or wants the secure channel."""
+FAULTS = ["broken", "lost", "reply lost", "cut", "slow", *WORDS]
 BY_HAND = 0
 """Who sends a command of ``vmguest-exporter ha``; hearts are counted from 1."""
 
@@ -173,6 +188,7 @@ class Stream:
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number, self.moves = world, number, world.moves
         self.reply = b""
+        self.cut = False
 
     def connect(self, timeout: float) -> Stream:
         self.world.now += 0.002
@@ -192,8 +208,8 @@ class Stream:
         decoder.feed(data)
         body = decoder.next()
         assert body is not None
-        if fault == "refused" or world.now < world.secure_until:
-            self.reply = rpci.reply(b"Permission denied", ok=False)
+        if fault in WORDS or world.now < world.refused_until:
+            self.reply = rpci.reply(WORDS.get(fault, world.word), ok=False)
             return
         text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
         by_hand = self.number == BY_HAND
@@ -212,10 +228,15 @@ class Stream:
             world.promises.enabled()
         if world.losses and text == world.aimed_at:
             world.losses -= 1
-            fault = "reply lost"
-        self.reply = b"" if fault == "reply lost" else rpci.reply(answer.encode())
+            fault = "cut" if world.cut else "reply lost"
+            # The command is repeated on a new connection, and refused there.
+            world.faults[:0] = ["refused"] * world.cut
+        self.cut = fault == "cut"
+        self.reply = b"" if fault in {"cut", "reply lost"} else rpci.reply(answer.encode())
 
     def receive(self, timeout: float) -> bytes:
+        if self.cut:
+            raise ConnectionLost("cut off after the command had its effect")
         if not self.reply:
             self.world.now += max(0.0, timeout)
             raise TimeoutExpired("no reply")
@@ -228,6 +249,35 @@ class Stream:
 
     def close(self) -> None:
         pass
+
+
+class Library(LibraryAppMonitor):
+    """VMware's library over ``channel``, by what its documents say of it: one status for most failures, no reasons."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(None, CALL_LIMIT, arguments=[])
+        self._channel = channel
+
+    def _ask(self, verb: Verb, argument: str = "") -> LibraryMessage:
+        try:
+            data = self._channel.call(appmonitor.command(verb, argument))
+        except RefusedError:
+            data, failed = b"", 3
+        except RpcError as refusal:
+            data, failed = b"", 4 if refusal.text == "Unknown command" else 1
+        except VMGuestError:
+            data, failed = b"", 1
+        if verb is Verb.GET_APP_STATUS:
+            return {"text": data.decode() or None}
+        if verb is Verb.IS_ENABLED:
+            return {"status": int(data == b"true")}
+        return {"status": int(data != b"0") if data else failed}
+
+    def _restart(self) -> None:
+        """The next process of the library is as good as this one."""
+
+    def close(self) -> None:
+        self._channel.close()
 
 
 class FullDesk(Desk):
@@ -279,7 +329,12 @@ class World:
         self.faults: list[str] = []
         self.aimed_at, self.losses = "", 0
         """The command whose next replies are lost, and how many."""
-        self.away_until = self.secure_until = self.unknown_until = 0.0
+        self.cut = False
+        """They are lost with the connection."""
+        self.away_until = self.refused_until = self.unknown_until = 0.0
+        self.word = b""
+        """With which everything is refused until then."""
+        self.library = chance.random() < 0.4
         self.heart: Heart | None = None
         self.held: lock.Lock | None = None
         self.link = Quiet()
@@ -324,14 +379,13 @@ class World:
                 self.promises.bad = held.before.bad_for
         elif self.main.report is not None:
             settings = replace(settings, bad_for=self.main.report.bad_for, leftover=self.main.report.leftover)
-        connector = Stream(self, self.number)
 
         def note(leftover: Leftover, bad_for: float) -> bool:
             self.unwritten = self.full
             return not self.full and held.note(leftover, bad_for)
 
         self.heart = Heart(
-            WireAppMonitor(Channel(connector, CALL_LIMIT, clock=lambda: self.now)),
+            self.monitor(self.number),
             Policy(self.rules, self.now, *taken_over(held.before, settings)),
             self.link,
             stop=lambda: self.stop,
@@ -343,6 +397,10 @@ class World:
         )
         self.stop = self.stopped = self.stalled = self.frozen = False
         self.told = float("-inf")
+
+    def monitor(self, number: int) -> AppMonitor:
+        channel = Channel(Stream(self, number), CALL_LIMIT, clock=lambda: self.now)
+        return Library(channel) if self.library else WireAppMonitor(channel)
 
     def end(self, *, stopped: bool) -> None:
         assert self.held is not None
@@ -393,6 +451,8 @@ class World:
         self.promises.verdict(self.now, self.main.check.verdict(self.main.at))
         self.kept.write({} if self.full else summary.kept)
         self.handed_over = Inheritance() if self.full else self.main.check.handed_over(self.main.at)
+        if self.link.report is not None and self.link.report.enabled and not self.full:
+            StrangerNote(self.path, boot_id=self.boot).clear()
         self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
 
     def reset_if_due(self) -> None:
@@ -422,7 +482,7 @@ class World:
         """Bad health that lasts, with heart, host and monitoring as they should be, ends in a reset."""
         promises = self.promises
         permitted = bool(promises.permitted) and promises.permitted[-1] == self.now
-        quiet = self.now >= max(self.away_until, self.secure_until) and not self.faults and not self.losses
+        quiet = self.now >= max(self.away_until, self.refused_until) and not self.faults and not self.losses
         if not (permitted and quiet and self.host.enabled and not self.stalled):
             self.lasting_since = None
             return
@@ -487,7 +547,7 @@ class World:
             return
         resets = len(self.host.resets)
         status = self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
-        assert status == 7, self.steps[-6:]
+        assert status == 7, (status, self.steps[-6:])
         assert not self.host.enabled, self.steps[-6:]
         self.run(chance.choice([1.0, 100.0]))
         assert len(self.host.resets) == resets, self.steps[-6:]
@@ -520,8 +580,7 @@ class World:
             self.goes_on()
 
     def do_faults(self, chance: random.Random) -> None:
-        kinds = ["broken", "lost", "reply lost", "slow", "refused"]
-        self.faults = [chance.choice(kinds) for _ in range(chance.randint(1, 3))]
+        self.faults = [chance.choice(FAULTS) for _ in range(chance.randint(1, 3))]
         self.run(self.rules.interval + SETTLE)
         self.faults = []
 
@@ -531,12 +590,41 @@ class World:
         self.promises.outage(self.now, seconds + 2)
         self.run(seconds + SETTLE)
 
-    def do_secure(self, chance: random.Random) -> None:
-        """The secure channel is demanded for a while: everything is refused."""
-        seconds = chance.uniform(0, self.budget)
-        self.secure_until = self.now + seconds
-        self.promises.outage(self.now, seconds + 2)
+    def do_refuse(self, chance: random.Random) -> None:
+        """Everything, for a while: the secure channel is demanded, or the host does not know of its commands yet."""
+        seconds = self.refuse(chance, self.budget)
         self.run(seconds + SETTLE)
+
+    def refuse(self, chance: random.Random, budget: float) -> float:
+        seconds = chance.uniform(0, budget)
+        self.word, self.refused_until = chance.choice([*WORDS.values()]), self.now + seconds
+        self.promises.outage(self.now, seconds + 2)
+        return seconds
+
+    def do_refuse_at_a_takeover(self, chance: random.Random) -> None:
+        """A crash of exporter or heart, and a host that refuses for a moment when the next one asks; health is known late."""
+        if self.heart is None:
+            return
+        self.end(stopped=False)
+        self.run(chance.uniform(0.1, 1))
+        if chance.random() < 0.5:
+            self.unknown_until = self.now + chance.choice([0.0, 45.0])
+            self.main = None
+        if self.heart is None:
+            self.refuse(chance, self.budget - 2)
+            self.start()
+        self.run(self.budget + SETTLE)
+
+    def do_refuse_at_a_stop(self, chance: random.Random) -> None:
+        if self.heart is None:
+            return
+        self.refuse(chance, 20)
+        if self.stop_in_order():
+            self.refused_until = 0.0
+            self.run(chance.choice([1.0, 40.0]))
+            self.main = None
+            self.start()
+        self.run(SETTLE)
 
     def do_move(self, chance: random.Random) -> None:
         """vMotion, resume, revert, a restart of the host."""
@@ -680,7 +768,7 @@ class World:
         """At any moment, with faults beside it; then a pause, and a start."""
         if self.heart is None:
             return
-        kinds = ["", "broken", "lost", "reply lost", "refused"]
+        kinds = ["", "broken", "lost", "reply lost", *WORDS]
         self.faults = [chance.choice(kinds) for _ in range(chance.randint(0, 3))]
         if self.stop_in_order():
             self.run(chance.choice([1.0, 100.0]))
@@ -729,17 +817,20 @@ class World:
     def do_ask_unheard(self, chance: random.Random) -> None:
         """A request for a reset is taken, its reply is lost, and health returns before it is acted upon."""
         if self.heart and not self.stalled:
-            self.aimed_at, self.losses = NEED_RESET, chance.randint(1, 3)
-            self.finds = "bad"
-            self.run(self.rules.grace + chance.uniform(1, 6))
+            self.aimed_at, self.losses, self.cut = NEED_RESET, chance.randint(1, 3), chance.random() < 0.5
+            self.finds, boots = "bad", self.boots
+            until = self.now + self.known_after + self.rules.grace + SETTLE
+            while self.now < until and boots == self.boots and self.host.asked is None:
+                self.run(0.5)
             self.finds = "good"
+            self.run(chance.uniform(0, 3))
+            self.losses, self.faults, self.cut = 0, [], False
             self.run(20 + SETTLE)
-            self.losses = 0
 
     def by_hand(self, command: Callable[[Desk], int]) -> int | None:
         """The exit status of a command of ``vmguest-exporter ha``, for which the world goes on; None: the host did not answer."""
         begun, self.in_a_command = self.now, True
-        monitor = WireAppMonitor(Channel(Stream(self, BY_HAND), CALL_LIMIT, clock=lambda: self.now))
+        monitor = self.monitor(BY_HAND)
         try:
             return command(
                 (FullDesk if self.full else Desk)(
@@ -781,7 +872,7 @@ class World:
         if chance.random() < 0.5:
             self.finds = "bad"
             self.run(self.known_after + self.rules.grace + chance.uniform(0, 15))
-        kinds = ["", "broken", "lost", "reply lost", "slow", "refused"]
+        kinds = ["", *FAULTS]
         self.faults = [chance.choice(kinds) for _ in range(chance.randint(0, 4))]
 
     def do_disable_by_hand(self, chance: random.Random) -> None:
@@ -878,6 +969,7 @@ def play(seed: int, folder: Path) -> World:
     (folder / "ha.lock.maintenance").unlink(missing_ok=True)
     (folder / "ha.lock.checks").unlink(missing_ok=True)
     (folder / "ha.lock.stopping").unlink(missing_ok=True)
+    (folder / "ha.lock.stranger").unlink(missing_ok=True)
     world = World(random.Random(seed), folder)
     try:
         for _ in range(STEPS):

@@ -651,18 +651,19 @@ def test_a_host_that_never_had_monitoring_is_left_in_peace() -> None:
     run = Run()
     run.answers = dict.fromkeys((A, E, M, D, S), RpcError("Unknown command"))
     assert len(run.verbs(299)) <= 4
+    assert "no HA Application Monitoring" in run.policy.reporter.problem
     assert hopeless(run)
     run.policy.stop(run.now)
     run.verbs(1)
     assert run.end == End(confirmed=True)
 
 
-def test_a_host_without_monitoring_is_known_for_what_it_is() -> None:
+def test_a_host_that_had_monitoring_is_not_called_one_without() -> None:
     run = Run(leftover=Leftover.MONITORING)
     run.answers = dict.fromkeys((A, E, M), RpcError("Unknown command"))
     run.verbs(10)
-    assert "no HA Application Monitoring" in run.policy.reporter.problem
-    assert run.logged("no HA Application Monitoring") <= 2
+    assert "Unknown command. It was not always so, and is tried again." in run.policy.reporter.problem
+    assert run.logged("It was not always so") <= 2
 
 
 def test_a_host_that_takes_enable_and_does_not_mean_it_is_told_once() -> None:
