@@ -174,7 +174,11 @@ def _metric(family: Family) -> dict[str, Any]:
 
 def _point(point: Point) -> dict[str, Any]:
     found = {"labels": dict(point.labels), "value": _plain(point.value)}
-    return found if point.read is None else {**found, "read_monotonic": point.read.monotonic}
+    if point.life.number:
+        found["life"] = point.life.number
+    if point.read is not None:
+        found["read_monotonic"] = point.read.monotonic
+    return found
 
 
 def _raw(

@@ -55,7 +55,7 @@ class Frame:
 
     def rate(self, name: str, **labels: str) -> float | None:
         """Growth of a basic counter, in seconds of the host's clock."""
-        return _rate(name, self.basic, self.now, _growth(self.basic, self.now, ELAPSED), labels)
+        return _rate(name, self.basic, self.now, _growth(self.basic, self.now, ELAPSED, {}), labels)
 
     def extended_rate(self, name: str, **labels: str) -> float | None:
         """The same of an extended statistic, between the two times at which it was read."""
@@ -90,8 +90,13 @@ def value(document: Document, name: str, **labels: str) -> float | None:
 
 def _read(document: Document | None, name: str, labels: dict[str, str]) -> float | None:
     """When an extended statistic was read, by the monotonic clock."""
+    found: float | None = _of_point(document, "read_monotonic", name, labels)
+    return found
+
+
+def _of_point(document: Document | None, key: str, name: str, labels: dict[str, str]) -> Any:
     found = metric(document, name) if document is not None else ()
-    return next((each.get("read_monotonic") for each in found if each["labels"] == labels), None)
+    return next((each.get(key) for each in found if each["labels"] == labels), None)
 
 
 def number(document: Document, name: str) -> float | None:
@@ -100,12 +105,11 @@ def number(document: Document, name: str) -> float | None:
     return float("inf") if found == "unlimited" else None if found is None else float(found)
 
 
-def _growth(
-    before: Document | None, now: Document, name: str, labels: dict[str, str] | None = None
-) -> float | None:
-    if before is None:
+def _growth(before: Document | None, now: Document, name: str, labels: dict[str, str]) -> float | None:
+    # A counter that has begun anew may be beyond its former value by now.
+    if before is None or _of_point(before, "life", name, labels) != _of_point(now, "life", name, labels):
         return None
-    then, here = value(before, name, **(labels or {})), value(now, name, **(labels or {}))
+    then, here = value(before, name, **labels), value(now, name, **labels)
     return here - then if then is not None and here is not None and here >= then else None
 
 

@@ -12,6 +12,7 @@ from exporter.outputs.api import Document, document
 from exporter.top.frame import Frame
 from exporter.top.quantities import CPU, DISK, MEMORY, NETWORK, DeviceColumn, Quantity
 from exporter.top.screen import hour
+from tests.insight.by_hand import ByHand
 from tests.insight.simulated import Simulated
 from tests.top.worlds import documents, frame
 
@@ -83,6 +84,21 @@ def test_a_rate_is_per_second_between_its_own_two_answers_however_long_the_round
 
     first = Frame.first(answered(1e6, 100.0, 101.0))
     assert first.after(answered(16e6, 115.0, 123.0)).extended_rate(name) == 1e6
+
+
+def test_a_counter_that_began_anew_has_no_rate_although_it_is_beyond_its_former_value() -> None:
+    """The host's own in a session that goes on: looked at seldom, it may have fallen and risen in between."""
+    name = "vmguest_cpu_stolen_seconds_total"
+    world = ByHand()
+    seen = []
+    for poll, stolen in zip(world.polls(9), (500, 1000, 1500, 0, 2000, 4000, 4000, 4500, 5000), strict=True):
+        if poll in (3, 6):
+            seen.append(document(world.published))
+        world.values = {"elapsed": 5000 * (poll + 1), "cpu_stolen": stolen}
+    seen.append(document(world.published))
+    first = Frame(seen[0])
+    assert first.after(seen[1]).rate(name) is None, "from 1.5 s to 4 s"
+    assert first.after(seen[1]).after(seen[2]).rate(name) == pytest.approx(1 / 15)
 
 
 def test_disks_and_cards_by_the_hosts_counters() -> None:
