@@ -54,6 +54,8 @@ class Life:
     since: float | None = None
     alone: bool = False
     """Whether the counter fell by itself, and not with its session."""
+    late: bool = False
+    """Whether an exporter before this one showed it without ``start``, which was not known then."""
 
 
 OWN = Life()

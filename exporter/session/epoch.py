@@ -6,7 +6,7 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 - Its start is the wall clock less ``elapsed`` when that is first seen, and a fact from then on. Without ``elapsed`` it
   is worked out from ``uptime`` of the extended statistics, if that is known before anything was shown; else unknown.
 - A counter that falls while ``elapsed`` does not has a life of its own, which began at the reading before.
-- All this outlives the exporter: :class:`Remembered`.
+- All this outlives the exporter: :class:`~exporter.session.remembered.Remembered`.
 - A statistic that the basic reply and the extended statistics both have is one counter. The extended one stands for it only
   where the basic reply has not given it in this epoch, and until it is not behind what was shown: the two are of
   different ages, and a sample of the host's may be older still.
@@ -21,43 +21,25 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import NamedTuple
 
 from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import counters
 from exporter.clock import UNSEEN, Instant, Life, Lives, Start
+from exporter.session.remembered import MOST_FALLS, Name, Remembered
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
 _COUNTERS = {key: row for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed"}
 
-
 _DRIFT, _SLACK = 0.1, 1.0
 """How much faster than ours the host's clock may run, and seconds, before an epoch counts as older than a reading."""
 
+_ROUNDED = 1 - 5e-7
+"""What rounding can hide of one of a unit, a finer one being a millionth of it."""
 
 PATIENCE = 3
 """Readings without ``elapsed``, one after another, after which the host counts as one that has stopped giving it."""
-
-MOST_FALLS = 100
-"""Counters that fell by themselves whose starts outlive the exporter."""
-
-Name = str | tuple[str, str]
-"""Of a counter: its key of the catalogue, or group and name of an extended statistic."""
-
-
-class Remembered(NamedTuple):
-    """An epoch as an exporter before this one knew it."""
-
-    session_id: int
-    start: float | None
-    """Wall clock, seconds."""
-    elapsed: int | None
-    """Milliseconds, when it was written down."""
-    alone: Mapping[Name, float] = MappingProxyType({})
-    """The same as ``start``, of counters that fell by themselves."""
 
 
 @dataclass
@@ -70,6 +52,10 @@ class _Counter:
     number: int = 0
     since: float = -math.inf
     start: Start | None = None
+    recalled: bool = False
+    """Whether the exporter before this one read it."""
+    unseen: bool = False
+    """Whether it fell while no exporter looked: what it has counted since is no growth that was seen."""
 
 
 class SessionClock:
@@ -90,6 +76,8 @@ class SessionClock:
         """Readings since that one."""
         self.told = 0.0
         """The same; but where ``elapsed`` stays away for :data:`PATIENCE` readings the session id is all there is to go by."""
+        self._late = self._late_before = False
+        """:attr:`.Remembered.late`, and the same as the exporter before this one left it."""
         self._doubtful = False
         """Whether nothing says so far that what the epoch counts began with it."""
         self._start: Start | None = None
@@ -107,12 +95,15 @@ class SessionClock:
         since = self._since if not self._doubtful else None
         alone: dict[Hashable, Life] = {
             key: Life(
-                each.number, each.start.wall, each.since if each.since > -math.inf else None, alone=True
+                each.number,
+                each.start.wall,
+                each.since if each.since > -math.inf and not each.unseen else None,
+                alone=True,
             )
             for key, each in self._counters.items()
             if each.start is not None
         }
-        return Lives(Life(self._number, start, since), alone, self._host)
+        return Lives(Life(self._number, start, since, late=self._late_before), alone, self._host)
 
     @property
     def known(self) -> Remembered:
@@ -124,7 +115,19 @@ class SessionClock:
         ]
         fell = heapq.nlargest(MOST_FALLS, fell, key=lambda each: each[0])
         start = self._start.wall if self._start is not None else None
-        return Remembered(self._session_id, start, self._elapsed, {key: wall for wall, key in fell})
+        return Remembered(
+            self._session_id,
+            start,
+            self._elapsed,
+            {key: wall for wall, key in fell},
+            self._late or self._start is None,
+            {
+                key: (each.value, each.at)
+                for key, each in self._counters.items()
+                if not each.of_host and each.value > -math.inf
+            },
+            frozenset(self._substituted),
+        )
 
     def read(self, snapshot: Snapshot, now: Instant) -> Snapshot:
         """Take the basic statistics that were read at ``now``; what can be shown of them comes back."""
@@ -135,6 +138,8 @@ class SessionClock:
             self._doubtful = elapsed is None and not self._any_fell(snapshot)
             self._begin(snapshot.session_id)
             self._recall(elapsed, now)
+        elif self._start is None:
+            self._late = True
         tells = elapsed is not None or self._elapsed is None
         self._silent = 0 if tells else self._silent + 1
         if tells:
@@ -149,7 +154,7 @@ class SessionClock:
         read = ((key, row.metric, snapshot.values.get(key), row.scaled) for key, row in _COUNTERS.items())
         self._fall(
             (
-                (key, metric, scaled(value), now)
+                (key, metric, scaled(value), 0.0, now)
                 for key, metric, value, scaled in read
                 if isinstance(value, int)
             )
@@ -182,7 +187,7 @@ class SessionClock:
                 continue
             if mapped.basic:
                 self._substituted.add(mapped.basic)
-            read.append((mapped.basic or key, mapped.metric, mapped.value, extended.at(key[0])))
+            read.append((mapped.basic or key, mapped.metric, mapped.value, mapped.step, extended.at(key[0])))
         self._fall(read)
 
     def read_uptime(self, uptime: float, answered: float) -> None:
@@ -211,6 +216,7 @@ class SessionClock:
         self._number = self._next()
         self._since = self._last.monotonic if self._last is not None else None
         self._start = None
+        self._late = self._late_before = False
 
     def _recall(self, elapsed: int | None, now: Instant) -> None:
         known, self._remembered = self._remembered, None
@@ -226,9 +232,15 @@ class SessionClock:
 
         if known.start is not None:
             self._start = began(known.start, None if elapsed is None else elapsed / 1000)
-        # They fell before this process looked, and their values are not known: whatever is read next is no fall.
+        self._late = self._late_before = known.late
+        for key, (value, at) in known.read.items():
+            self._counters[key] = _Counter(False, value, at, recalled=True)
+        self._substituted = set(known.substituted)
+        self.basic = frozenset(key for key in known.read if isinstance(key, str)) - known.substituted
+        # They fell before this process looked. Where the value is not known, whatever is read next is no fall.
         for key, wall in known.alone.items():
-            self._counters[key] = _Counter(False, -math.inf, now, self._next(), start=began(wall))
+            counter = self._counters.setdefault(key, _Counter(False, -math.inf, now))
+            counter.number, counter.start = self._next(), began(wall)
 
     def _any_fell(self, snapshot: Snapshot) -> bool:
         """Whether a counter of the session is less than it was."""
@@ -246,14 +258,17 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Name, Metric, float, Instant]]) -> None:
-        """``counters``: each with what was read of it, in base units, and when."""
-        for key, metric, value, now in counters:
+    def _fall(self, counters: Iterable[tuple[Name, Metric, float, float, Instant]]) -> None:
+        """``counters``: each with what was read of it, and one of the host's unit, both in base units, and when."""
+        for key, metric, value, unit, now in counters:
             counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))
-            if value < counter.value:
+            # What the exporter before this one read may have been in a finer unit.
+            hidden = unit * _ROUNDED if counter.recalled else 0.0
+            if value < counter.value and not counter.value - value < hidden:
                 counter.number, counter.since = self._next(), counter.at.monotonic
                 counter.start = Start(counter.since).at(counter.at).at(now)
-            counter.value, counter.at = value, now
+                counter.unseen = counter.recalled
+            counter.value, counter.at, counter.recalled = value, now, False
 
     def _tick(self, now: Instant) -> None:
         """Hold every start against the wall clock, which may have been set."""

@@ -1,5 +1,5 @@
-"""What outlives this process: the starts of the present session and of counters that fell by themselves in it, in the
-unit's RuntimeDirectory.
+"""What outlives this process, in the unit's RuntimeDirectory: the starts of the present session and of counters that fell by
+themselves in it, and what was read last, against which a fall shows that nobody saw.
 
 One file of JSON. It holds for this boot of this guest alone; systemd keeps the folder over a restart
 (``RuntimeDirectoryPreserve=restart``) and sets ``RUNTIME_DIRECTORY`` (systemd.exec(5)). Where there is no such folder
@@ -16,19 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from exporter import files
-from exporter.clock import PLAUSIBLE
-from exporter.session.epoch import MOST_FALLS, Name, Remembered
+from exporter.clock import PLAUSIBLE, Instant
+from exporter.session.remembered import MOST_FALLS, Name, Remembered
 
 log = logging.getLogger("exporter.session")
 
 NAME = "session.json"
 
 _LONGEST = 64 * 1024
-"""Bytes of the file; it has some hundred. Names are the host's: where they are longer the falls are left out."""
+"""Bytes of the file; it has some thousand. What is too much for it is left out: the extended statistics that were read (there
+is room for about a thousand), then the falls too, as names are the host's.
+"""
+_MOST = 2.0**100
+"""Of what a counter shows, in base units, and of a clock's seconds."""
 _LATEST = 2**40
 """Seconds since the epoch that a start may have."""
-_REFRESH = 60_000
-"""Milliseconds after which ``elapsed`` is written anew: one that is lower at the next start of the exporter fell."""
+_PACE = 1.0
+"""Seconds between two times that the file is written for nothing but a later poll. The folder is in memory (tmpfs)."""
 
 
 class SessionFile:
@@ -39,7 +43,7 @@ class SessionFile:
         self._boot_id = boot_id
         self._failed = False
         # Of no session: whatever is told first is news.
-        self._kept: Remembered | None = Remembered(0, None, None)
+        self._kept = Remembered(0, None, None)
 
     def recall(self) -> Remembered | None:
         """The session of which this file speaks; None where it speaks of none of this boot."""
@@ -54,19 +58,12 @@ class SessionFile:
             return None
 
     def keep(self, known: Remembered) -> None:
-        """Write down what is known of the session, or that no start is.
-
-        To be called with each reading: the file is written where it says something else, and once a minute.
-        """
-        new = known if known.start is not None or known.alone else None
-        if not _newer(new, self._kept):
+        """Write down what is known of the session. To be called with each reading."""
+        if not _newer(known, self._kept):
             return
-        self._kept = new
+        self._kept = known
         try:
-            if new is None:
-                self._path.unlink(missing_ok=True)
-            else:
-                files.replace(self._path, self._written(new))
+            files.replace(self._path, self._written(known))
         except OSError as error:
             if not self._failed:
                 log.warning(
@@ -76,24 +73,52 @@ class SessionFile:
             self._failed = True
 
     def _written(self, known: Remembered) -> bytes:
-        alone = [[*([name] if isinstance(name, str) else name), start] for name, start in known.alone.items()]
         fields = {
             "boot_id": self._boot_id,
             "session_id": f"{known.session_id:#x}",
             "start": known.start,
             "elapsed": known.elapsed,
+            "late": known.late,
         }
-        text = json.dumps({**fields, "alone": alone}).encode()
-        return text if len(text) <= _LONGEST else json.dumps(fields).encode()
+        basic: dict[Name, tuple[float, Instant]] = {
+            name: each for name, each in known.read.items() if isinstance(name, str)
+        }
+        rest = {
+            "alone": [[*_words(name), start] for name, start in known.alone.items()],
+            "substituted": sorted(known.substituted),
+        }
+        for more in ({**rest, "read": _by_time(known.read)}, {**rest, "read": _by_time(basic)}, {}):
+            text = json.dumps({**fields, **more}).encode()
+            if len(text) <= _LONGEST:
+                break
+        return text
 
 
-def _newer(new: Remembered | None, kept: Remembered | None) -> bool:
+def _words(name: Name) -> tuple[str, ...]:
+    return (name,) if isinstance(name, str) else name
+
+
+def _by_time(read: Mapping[Name, tuple[float, Instant]]) -> list[Any]:
+    """Wall clock, monotonic clock and what was read then: most were read together."""
+    found: dict[Instant, list[Any]] = {}
+    for name, (value, at) in read.items():
+        found.setdefault(at, []).append([*_words(name), value])
+    return [[*at, values] for at, values in found.items()]
+
+
+def _newer(new: Remembered, kept: Remembered) -> bool:
     """Whether ``new`` is worth writing after ``kept``."""
-    if new is None or kept is None or new._replace(elapsed=kept.elapsed) != kept:
-        return new != kept
-    if new.elapsed is None:
-        return False
-    return kept.elapsed is None or not kept.elapsed <= new.elapsed < kept.elapsed + _REFRESH
+    polled, rounds = _latest(new)
+    polled_before, rounds_before = _latest(kept)
+    as_old = new._replace(elapsed=kept.elapsed, read=kept.read)
+    return as_old != kept or rounds != rounds_before or not 0 <= polled - polled_before < _PACE
+
+
+def _latest(known: Remembered) -> tuple[float, float]:
+    """When basic and when extended statistics were read last, by the monotonic clock."""
+    basic = [at.monotonic for name, (_, at) in known.read.items() if isinstance(name, str)]
+    extended = [at.monotonic for name, (_, at) in known.read.items() if not isinstance(name, str)]
+    return max(basic, default=(known.elapsed or 0) / 1000), max(extended, default=0.0)
 
 
 def _remembered(found: Mapping[str, Any]) -> Remembered:
@@ -102,12 +127,30 @@ def _remembered(found: Mapping[str, Any]) -> Remembered:
         raise ValueError(f"{elapsed!r} is no number of milliseconds")
     if not 0 < session < 2**64:
         raise ValueError(f"a session {session}")
-    alone: dict[Name, float] = {}
-    for *name, began in found.get("alone", ())[:MOST_FALLS]:
-        if not (1 <= len(name) <= 2 and all(isinstance(word, str) for word in name)):
-            raise ValueError(f"{name!r} is no counter")
-        alone[name[0] if len(name) == 1 else (name[0], name[1])] = _start(began)
-    return Remembered(session, None if start is None else _start(start, elapsed or 0), elapsed, alone)
+    alone = {_name(name): _start(began) for *name, began in found.get("alone", ())[:MOST_FALLS]}
+    read = {
+        _name(name): (_number(value), Instant(_number(wall), _number(monotonic)))
+        for wall, monotonic, values in found.get("read", ())
+        for *name, value in values
+    }
+    told = {_name([word]) for word in found.get("substituted", ())}
+    substituted = frozenset(name for name in read if isinstance(name, str) and name in told)
+    known = None if start is None else _start(start, elapsed or 0)
+    return Remembered(
+        session, known, elapsed, alone, found.get("late") is True, read, substituted & read.keys()
+    )
+
+
+def _name(words: list[Any]) -> Name:
+    if not (1 <= len(words) <= 2 and all(isinstance(word, str) for word in words)):
+        raise ValueError(f"{words!r} is no counter")
+    return words[0] if len(words) == 1 else (words[0], words[1])
+
+
+def _number(number: Any) -> float:
+    if type(number) not in (int, float) or not 0 <= number < _MOST:
+        raise ValueError(f"{number!r} is no reading")
+    return float(number)
 
 
 def _start(start: Any, age: int = 0) -> float:

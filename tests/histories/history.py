@@ -24,8 +24,8 @@ from exporter.outputs.otlp.reader import Batch, Reader
 from exporter.outputs.otlp.settings import Temporality
 from exporter.outputs.prometheus import as_metric
 from exporter.poller import Poller
-from exporter.session.epoch import Remembered
 from exporter.session.missing import MOST
+from exporter.session.remembered import Remembered
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import ExtendedSnapshot, Guest, PollState
 from tests.histories.oracle import (
@@ -104,7 +104,8 @@ class Memory:
     def keep(self, known: Remembered) -> None:
         # Which of two counters a series is of is settled anew by each process.
         alone = {name: start for name, start in known.alone.items() if name not in SHARED}
-        self.known = known._replace(alone=alone) if known.start is not None or alone else None
+        read = {name: each for name, each in known.read.items() if name not in SHARED}
+        self.known = known._replace(alone=alone, read=read)
 
 
 class Once(Published):
@@ -233,10 +234,8 @@ class History:
         self.rounds = (
             ExtendedReader(self.extended, clock=world.clock, wall=world.wall) if self.extended else None
         )
-        alone = self.alone()
-        self.oracle = Readings()
-        if (known := self.memory.known) is not None:
-            self.oracle.recalled = Recalled(known.session_id, known.start, known.elapsed, alone)
+        recalled = self.recalled()
+        self.oracle = Readings(recalled=recalled)
         self.poller = Poller(
             world,
             INTERVAL,
@@ -264,16 +263,29 @@ class History:
         self.fresh_boot = True
         world.readings, world.replies, world.said = [], {}, "us"
 
-    def alone(self) -> dict[Hashable, float]:
-        """Starts of the session's counters that fell by themselves, as this process has to show them."""
-        oracle = self.oracle
-        if not oracle.epochs:
-            return dict(oracle.recalled.alone) if oracle.recalled is not None else {}
-        return {
-            key: each.start
-            for key, each in oracle.alone.items()
-            if key not in HOST_COUNTERS and key not in SHARED and each.start is not None
-        }
+    def recalled(self) -> Recalled | None:
+        """What this process has to know of the one before, if it kept anything."""
+        oracle, known = self.oracle, self.memory.known
+        if known is None or not oracle.epochs:
+            return oracle.recalled if known is not None else None
+
+        def of_session(key: Hashable) -> bool:
+            return key not in HOST_COUNTERS and key not in SHARED
+
+        return Recalled(
+            known.session_id,
+            known.start,
+            known.elapsed,
+            {
+                key: each.start
+                for key, each in oracle.alone.items()
+                if of_session(key) and each.start is not None
+            },
+            oracle.late or oracle.beginning is None,
+            {key: each for key, each in oracle.last.items() if of_session(key)},
+            oracle.basic,
+            oracle.substituted and not oracle.basic,
+        )
 
     def run(self) -> int:
         """How many points were judged."""
@@ -549,16 +561,16 @@ class History:
                     continue
                 assert shown == told.given[source], (name, shown, told)
                 self.round[place] = told
-                number = float(shown)
+                number, unit = float(shown), 0.0
                 if key == "contention":
-                    number = shown / UNITS[told.unit]
+                    number, unit = shown / UNITS[told.unit], 1 / UNITS[told.unit]
                 self.did_it_fall(place, number, source, told)
                 if place == USED:
                     place, number = "cpu_used", shown / 1e6
                     if not self.oracle.used(number, basic=False):
                         continue
                 self.numbers[group, key] = number
-                self.oracle.counter(place, number, *told.answered)
+                self.oracle.counter(place, number, *told.answered, unit)
 
     def source(self, place: tuple[str, str], told: Told, found: dict[str, Any]) -> str:
         """Which of the two counters of one series is shown: never both, and while a session lasts never the other one."""
@@ -656,9 +668,11 @@ class History:
             seen = oracle.first_generation is not None and generation > oracle.first_generation
             seen = seen and generation not in world.older and not oracle.continued
             alone = key in oracle.alone
-            # It may have fallen before the eyes of the process before.
-            life = Life(generation, falls, seen or (alone and falls > 0), alone)
-            found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key))
+            # It may have fallen before the eyes of the process before, or of none.
+            seen = seen or (alone and falls > 0 and key not in oracle.unseen)
+            life = Life(generation, falls, seen, alone)
+            late = oracle.late_before and not alone
+            found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key), late)
 
         for key, name in BASIC.items():
             raw = told.elapsed if key == "elapsed" else told.counters[key]

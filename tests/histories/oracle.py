@@ -62,6 +62,12 @@ class Recalled(NamedTuple):
     elapsed: int | None
     alone: Mapping[Hashable, float]
     """Starts of counters that fell by themselves, as the process before had to show them last."""
+    late: bool = False
+    """Whether it showed something before it knew the start."""
+    last: Mapping[Hashable, tuple[float, float, float]] = {}
+    """As :attr:`Readings.last`, of the session's counters."""
+    basic: bool = False
+    substituted: bool = False
 
     def fell(self, elapsed: int | None) -> bool:
         """Whether the session began anew while no process looked."""
@@ -76,6 +82,8 @@ class Value(NamedTuple):
     life: Life
     epoch: Hashable
     start: float | None
+    late: bool = False
+    """Whether a process before this one may have shown it without ``start``, over which no point must reach back."""
 
     @property
     def stretch(self) -> Hashable:
@@ -98,6 +106,14 @@ class Readings:
     """Monotonic clock at the last reading that had it, or since which none has."""
     beginning: Beginning | None = None
     recalled: Recalled | None = None
+    late: bool = False
+    """Whether this process showed something of the epoch before it knew the start."""
+    late_before: bool = False
+    """The same of one before it."""
+    unread: set[Hashable] = field(default_factory=set)
+    """Counters that are in the epoch of the process before, and of which this one has no reading yet."""
+    unseen: set[Hashable] = field(default_factory=set)
+    """Counters that fell between the last reading of the process before and the first of this one."""
     last: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
     """Counter -> value, wall and monotonic clock of its last reading in this epoch."""
     falls: dict[Hashable, int] = field(default_factory=dict)
@@ -133,7 +149,8 @@ class Readings:
             self.last = {key: each for key, each in self.last.items() if key in kept}
             self.alone = {key: each for key, each in self.alone.items() if key in kept}
             self.session, self.elapsed, self.beginning = session, None, None
-            self.basic = self.substituted = False
+            self.basic = self.substituted = self.late = self.late_before = False
+            self.unread = set()
             known = self.recalled if self.epochs == 1 else None
             if known is not None and known.session == session and not known.fell(elapsed):
                 if known.start is not None:
@@ -142,6 +159,12 @@ class Readings:
                 for key, start in known.alone.items():
                     self.alone[key] = Beginning(monotonic - max(wall - start, 0.0), start)
                 self.elapsed = known.elapsed
+                self.late = self.late_before = known.late
+                self.last |= known.last
+                self.unread = set(known.last)
+                self.basic, self.substituted = known.basic, known.substituted
+        elif self.beginning is None:
+            self.late = True
         if elapsed is not None or self.elapsed is None:
             self.told = monotonic
         if elapsed is not None:
@@ -151,10 +174,16 @@ class Readings:
                 self.continued = False
         self.look(wall, monotonic)
 
-    def counter(self, key: Hashable, value: float, wall: float, monotonic: float) -> None:
-        """One counter was read: of the statistics that were read last, or of a round that is shown now."""
+    def counter(self, key: Hashable, value: float, wall: float, monotonic: float, unit: float = 0.0) -> None:
+        """One counter was read: of the statistics that were read last, or of a round that is shown now.
+
+        ``unit``: what is less than one of it may be lost. Only in one process does that show to be no fall.
+        """
         before = self.last.get(key)
-        if before is not None and value < before[0]:
+        first = key in self.unread
+        self.unread.discard(key)
+        if before is not None and value < before[0] and not (first and before[0] - value < unit * 0.9999995):
+            self.unseen = self.unseen | {key} if first else self.unseen - {key}
             _, then, then_monotonic = before
             self.falls[key] = self.falls.get(key, 0) + 1
             self.alone[key] = Beginning(then_monotonic)
@@ -214,9 +243,10 @@ class Receiver:
         kept = self._stand_in.get(series)
         if kept is not None and kept.stretch != expected.stretch:
             kept = None
-        if expected.start is not None and (kept is None or expected.start >= kept.latest - CLOSE):
+        known = None if expected.late else expected.start
+        if known is not None and (kept is None or known >= kept.latest - CLOSE):
             # Known, and no point so far lies behind it.
-            wanted = expected.start
+            wanted = known
             self._offered[series] = None
         else:
             # Nobody knew when it began: the first point that was taken has its own time, the others that of the first. One of

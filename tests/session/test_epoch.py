@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from exporter.clock import Instant, Life
-from exporter.session.epoch import Remembered, SessionClock
+from exporter.session.epoch import SessionClock
+from exporter.session.remembered import Remembered
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Snapshot
 
 WALL = 1_700_000_000.0
@@ -300,6 +301,88 @@ def test_an_exporter_that_starts_again_takes_the_start_of_the_same_session() -> 
     assert world.read(1, elapsed=60_000).start == WALL - 60, (
         "only the first session can be the one that is known"
     )
+
+
+def restarted(world: World, down: float = 10.0) -> World:
+    """The exporter was away for ``down`` seconds."""
+    after = World(world.clock.known)
+    after.now, after.ahead = world.now + down, world.ahead
+    return after
+
+
+def test_a_counter_that_fell_while_no_exporter_looked_begins_at_the_last_reading_before() -> None:
+    world = World()
+    world.read(cpu_used=500, cpu_stolen=90)
+    world.round(vm_cpu_contention_cpu=700, vm_cpu_contention_mem=7)
+    then, world = world.instant, restarted(world)
+    session = world.read(elapsed=70_000, cpu_used=400, cpu_stolen=91)
+    world.now += 1
+    world.round(vm_cpu_contention_cpu=5, vm_cpu_contention_mem=7)
+    assert session.start == WALL - 60, "the same id, and elapsed has gone on"
+    lives = world.clock.lives
+    for fell in ("cpu_used", ("resources", "vm.cpu.contention.cpu")):
+        # What it counted since then nobody saw: no difference brings it.
+        assert (lives.of(fell).start, lives.of(fell).since, lives.of(fell).alone) == (then.wall, None, True)
+    for went_on in ("cpu_stolen", ("resources", "vm.cpu.contention.mem")):
+        assert lives.of(went_on) == session
+    world.now += 5
+    world.read(elapsed=75_000, cpu_used=3, cpu_stolen=92)
+    assert world.clock.lives.of("cpu_used").since == world.now - 6, "and this was seen"
+
+
+def test_elapsed_that_fell_while_no_exporter_looked_is_seen_in_the_first_minute_too() -> None:
+    world = World()
+    world.read(elapsed=25_000, cpu_used=900)
+    world = restarted(world)
+    assert world.read(elapsed=3_000, cpu_used=300).start == WALL + 10 - 3
+    assert not world.clock.lives.alone
+
+
+def test_a_coarser_unit_after_a_restart_is_no_fall() -> None:
+    def told(value: int, units: str) -> ExtendedSnapshot:
+        group = (ExtendedValue("vm.cpu.contention.cpu", value, "accumulate", units),)
+        return ExtendedSnapshot(1, {"resources": group}, *world.instant)
+
+    for after, fell in ((123, False), (122, True)):
+        world = World()
+        world.read()
+        world.clock.read_extended(told(123_999, "us"))
+        world = restarted(world)
+        world.read(elapsed=70_000)
+        world.clock.read_extended(told(after, "ms"))
+        assert world.clock.lives.of(("resources", "vm.cpu.contention.cpu")).alone is fell
+
+
+def test_what_stands_for_a_basic_statistic_is_kept_over_a_restart() -> None:
+    world = World()
+    world.read()
+    world.round(vm_cpu_used=50_020_000)
+    world = restarted(world)
+    world.read(elapsed=70_000, cpu_used=50_015)
+    assert "cpu_used" not in world.clock.basic, "it is behind what was shown"
+    assert not world.clock.lives.alone
+    world.read(elapsed=71_000, cpu_used=50_030)
+    world = restarted(world)
+    world.read(elapsed=81_000)
+    world.round(vm_cpu_used=50_025_000)
+    assert not world.clock.lives.alone, "the basic reply has given it"
+
+
+def test_an_epoch_shown_before_its_start_was_known_is_late_for_the_exporters_after() -> None:
+    """OTLP had to have something stand in: a start before those points would reach back over them."""
+    world = World()
+    assert not world.read(elapsed=None).late
+    assert restarted(world).read(elapsed=70_000).late
+    world.now += 5
+    assert not world.read(elapsed=65_000).late, "the push knows what it has sent"
+    for _ in range(2):
+        world = restarted(world)
+        life = world.read(elapsed=int((world.now - 940) * 1000))
+        assert (life.start, life.late) == (WALL - 60, True)
+    assert not world.read(2).late
+    world = World()
+    world.read()
+    assert not restarted(world).read(elapsed=70_000).late
 
 
 def test_nothing_stands_for_what_the_basic_reply_has_given_in_this_session() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from exporter.clock import Instant
 from exporter.poller import Poller
-from exporter.session.epoch import Name, Remembered, SessionClock
+from exporter.session.epoch import SessionClock
 from exporter.session.memory import NAME, SessionFile, session_file
+from exporter.session.remembered import Name, Remembered
 from exporter.snapshot import Snapshot, SourceInfo
 
 SESSION, START = 0x4EC2F01AE4A0FE2, 1_700_000_000.0
@@ -83,12 +84,37 @@ def test_a_session_without_elapsed_is_kept_too(tmp_path: Path) -> None:
     assert file.recall() == Remembered(5, START, None)
 
 
-def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
+def test_a_start_that_is_not_known_any_more_is_not_kept(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
     for start in (None, START, None):
         file.keep(Remembered(5, start, 60_000))
-    assert file.recall() is None
-    assert list(tmp_path.iterdir()) == []
+        assert file.recall() == Remembered(5, start, 60_000)
+
+
+def test_what_was_read_last_is_kept(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    poll, group = Instant(START, 1000.5), Instant(START - 4.25, 996.25)
+    read: dict[Name, tuple[float, Instant]] = {
+        "cpu_used": (12.345, group),
+        "cpu_stolen": (0.0, poll),
+        ("vnet 00:50:56:00:00:01", "size.rx"): (2.0**64, group),
+    }
+    known = Remembered(SESSION, START, 60_000, {"cpu_stolen": START - 9}, True, read, frozenset({"cpu_used"}))
+    file.keep(known)
+    assert file.recall() == known
+
+
+def test_more_than_the_file_has_room_for_costs_the_extended_statistics_and_not_the_basic_ones(
+    tmp_path: Path,
+) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    at = Instant(START, 1000.0)
+    basic: dict[Name, tuple[float, Instant]] = {"cpu_used": (5.0, at)}
+    many: dict[Name, tuple[float, Instant]] = {
+        (f"vscsi scsi0:{n}", "num.reads"): (n, at) for n in range(5000)
+    }
+    file.keep(KNOWN._replace(read={**many, **basic}))
+    assert file.recall() == KNOWN._replace(read=basic)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +148,12 @@ def test_a_start_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 5]]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[1, 1700000000]]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1, "alone": [["a", 1700000000]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [5]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, 1, [["a", NaN]]]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, 1, [["a", -1]]]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, "1", [["a", 1]]]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, 1, [[1, 1]]]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "substituted": [[]]}',
         "[" * 100_000,
         "[" * 1500 + "]" * 1500,
         '{"a":' * 700,
@@ -135,17 +167,31 @@ def test_a_file_that_is_something_else_is_said_and_recalls_nothing(
     assert [record.getMessage() for record in caplog.records] == ["the session file can't be used"]
 
 
-def test_elapsed_is_kept_fresh_once_a_minute(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("interval", "written"), [(5.0, 20), (1.0, 20), (0.25, 5)])
+def test_each_poll_is_kept_but_no_more_than_one_a_second(
+    tmp_path: Path, interval: float, written: int
+) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    written: set[int | None] = set()
-    for elapsed in range(600_000, 725_000, 5_000):
-        file.keep(Remembered(7, START, elapsed))
+    found = set()
+    for poll in range(20):
+        at = Instant(START + poll * interval, 1000 + poll * interval)
+        read: dict[Name, tuple[float, Instant]] = {"cpu_used": (poll, at)}
+        file.keep(Remembered(7, START, int(poll * interval * 1000), read=read))
         known = file.recall()
         assert known is not None
-        written.add(known.elapsed)
-    assert written == {600_000, 660_000, 720_000}
+        found.add(known.read["cpu_used"])
+    assert len(found) == written
     file.keep(Remembered(7, START + 1, 1_000))
     assert file.recall() == Remembered(7, START + 1, 1_000)
+
+
+def test_a_round_is_kept_at_once(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    read: dict[Name, tuple[float, Instant]] = {"cpu_used": (1.0, Instant(START, 1000.0))}
+    file.keep(Remembered(7, START, 5000, read=read))
+    after = Remembered(7, START, 5000, read={**read, ("vnet m", "size.rx"): (1.0, Instant(START, 1000.125))})
+    file.keep(after)
+    assert file.recall() == after
 
 
 def test_elapsed_that_fell_while_the_exporter_was_down_begins_anew(tmp_path: Path) -> None:

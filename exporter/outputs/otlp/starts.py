@@ -76,13 +76,14 @@ class Starts:
 
         What stands in for an unknown start stays until the counter begins again, or until its start becomes known and lies
         after every point so far, as where the wall clock was set: this is the start from then on. An earlier one would
-        have the series' new points overlap its old ones, which receivers refuse. A wall clock that was set back to before
+        have the series' new points overlap its old ones, which receivers refuse; those of an exporter before this one are not
+        known, so that it stays unknown in such a life. A wall clock that was set back to before
         what stands in moves it, and one that could not be right when the first point was read gives way to the first that can.
         """
         first = self._first.get(series)
         if first is not None and first.life != life.number:
             first = None
-        if created is not None and (first is None or created >= first.last):
+        if created is not None and not life.late and (first is None or created >= first.last):
             self._offered[series] = None
             return created
         stand_in = time if first is None or first.time < PLAUSIBLE <= time else min(first.time, time)

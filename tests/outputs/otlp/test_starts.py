@@ -36,6 +36,12 @@ def test_it_stays_where_the_start_becomes_known_and_ends_with_the_life() -> None
     assert starts.start("a", None, Life(3), 25.0) == 25.0
 
 
+def test_what_an_exporter_before_showed_without_a_start_is_not_reached_back_over() -> None:
+    starts, life = Taken(), Life(1, 2.0, late=True)
+    assert [starts.start("a", 2.0, life, time) for time in (10.0, 15.0)] == [10.0, 10.0]
+    assert starts.start("a", 16.0, Life(2, 16.0), 20.0) == 16.0
+
+
 def test_a_start_that_becomes_known_after_all_points_takes_over() -> None:
     """A guest that comes up in 1970 and is set later: page, status and OTLP say the same from then on."""
     starts = Taken()
