@@ -65,9 +65,9 @@ def counted(
         # by a moment as well as begun anew: its value is no growth that anybody saw.
         unknown = life if life.start is None and life.since is None else replace(life, start=None, since=None)
         return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown, read)
-    if read is not None and life.start is not None:
-        # The wall clock may have been set since, and the beginning with it: not before that.
-        read = read._replace(wall=max(read.wall, life.start))
+    if read is not None and life.start is not None and read.wall < life.start:
+        # The wall clock was set since, and the beginning with it: not before that.
+        read = read._replace(wall=life.start)
     return Point(value, labels, life.start, life, read)
 
 

@@ -55,13 +55,15 @@ def test_a_queue_that_is_full_takes_the_memory_that_the_documents_say() -> None:
             reader.collect()
         tracemalloc.start()
         try:
-            before = traced()
             kept = []
             for _ in range(50):
                 site.poll()
                 kept.append(reader.collect())
-            after = traced()
+            points = [sum(len(family.points) for family in batch.families) for batch in kept]
+            full = traced()
+            kept.clear()
+            empty = traced()
         finally:
             tracemalloc.stop()
-    assert len({sum(len(family.points) for family in batch.families) for batch in kept}) == 1
-    assert (after - before) / len(kept) * MAX_QUEUE < 55e6
+    assert len(set(points)) == 1
+    assert 40e6 < (full - empty) / len(points) * MAX_QUEUE < 55e6
