@@ -30,10 +30,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import IO
 
 from exporter import __version__
-from exporter.errors import ProtocolError, RpcError, TransportError
+from exporter.errors import ProtocolError, RpcError, TimeoutExpired, TransportError
 from exporter.masking import Masker
 from exporter.protocol import packet, rpci, stat_get
 from exporter.session.base import Source
+from exporter.session.missing import MOST
 from exporter.snapshot import Guest
 from exporter.transport.base import Connector, Stream
 
@@ -248,13 +249,38 @@ def command_of(data: bytes) -> str:
 def survey(source: Source) -> None:
     """Ask for everything once, in every encoding: one raw reply of each kind for whoever listens in.
 
+    A group over which the connection fails costs itself alone; after :data:`MOST` of them the rest is left out.
+
     Raises:
-        VMGuestError: the host does not answer any more; refusals and nonsense are answers.
+        VMGuestError: the host answers nothing; refusals and nonsense are answers.
     """
     groups: tuple[str, ...] = ()
-    with suppress(RpcError, ProtocolError):
+    with suppress(RpcError, ProtocolError, TransportError):
         groups = stat_get.parse_names(source.stat("text", ""))
+    failures: list[TransportError] = []
+    answered = False
     for group in groups or ("resources",):
-        for encoding in stat_get.ENCODINGS:
+        if len(failures) == MOST:
+            break
+        try:
+            _survey_group(source, group)
+            answered = True
+        except TransportError as error:
+            failures.append(error)
+    if failures and not answered:
+        raise failures[0]
+
+
+def _survey_group(source: Source, group: str) -> None:
+    """Raises TransportError: answered in no encoding, or not in time, as it then would be in the others."""
+    failures: list[TransportError] = []
+    for encoding in stat_get.ENCODINGS:
+        try:
             with suppress(RpcError, ProtocolError):
                 source.stat(encoding, group)
+        except TimeoutExpired:
+            raise
+        except TransportError as error:
+            failures.append(error)
+    if len(failures) == len(stat_get.ENCODINGS):
+        raise failures[0]

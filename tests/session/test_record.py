@@ -17,6 +17,7 @@ from exporter.errors import (
 )
 from exporter.masking import Masker
 from exporter.protocol import rpci, stat_get, stats_v3
+from exporter.session.missing import MOST
 from exporter.session.record import Exchange, Recorder, TapConnector, data, masked, survey
 from exporter.session.wire import Channel, WireSource
 from exporter.simulator.in_process import in_process
@@ -183,6 +184,44 @@ def test_a_survey_of_a_host_without_a_list_asks_for_what_every_host_has() -> Non
     assert [each.ask for each in seen][1:] == [
         f"guestlib.stat.get {each} resources" for each in stat_get.ENCODINGS
     ]
+
+
+class Partly:
+    """A host that fails over some groups."""
+
+    def __init__(self, fails: dict[str, Exception], groups: int = 6) -> None:
+        self.fails = fails
+        self.groups = tuple(f"vscsi scsi0:{number}" for number in range(groups))
+        self.asked: list[tuple[str, str]] = []
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        self.asked.append((encoding, name))
+        for place in (name, f"{encoding} {name}"):
+            if place in self.fails:
+                raise self.fails[place]
+        return b"" if name else "\n".join(self.groups).encode()
+
+
+@pytest.mark.parametrize(
+    ("error", "times"), [(ConnectionLost("closed"), len(stat_get.ENCODINGS)), (TimeoutExpired("late"), 1)]
+)
+def test_a_group_over_which_the_connection_fails_costs_a_survey_itself_alone(
+    error: TransportError, times: int
+) -> None:
+    host = Partly({"vscsi scsi0:1": error, "xml vscsi scsi0:2": ConnectionLost("closed")})
+    survey(host)  # type: ignore[arg-type]
+    for group in host.groups:
+        asked = [each for each, name in host.asked if name == group]
+        assert len(asked) == (times if group == "vscsi scsi0:1" else len(stat_get.ENCODINGS))
+
+
+def test_a_survey_of_many_groups_that_hang_ends_soon_and_one_of_a_host_that_is_gone_fails() -> None:
+    host = Partly(dict.fromkeys(Partly({}).groups[1:], TimeoutExpired("late")))
+    survey(host)  # type: ignore[arg-type]
+    assert len(host.asked) == 1 + len(stat_get.ENCODINGS) + MOST
+    gone = Partly(dict.fromkeys(("", "resources"), ConnectionLost("gone")))
+    with pytest.raises(ConnectionLost):
+        survey(gone)  # type: ignore[arg-type]
 
 
 def test_a_masked_exchange_still_decodes() -> None:
