@@ -124,7 +124,7 @@ class Heartbeat:
             self._over.set()
             raise ConfigError(self._refusal)
         if self._required:
-            self._wait(lambda: self._report.settled, SETTLE_LIMIT)
+            self._wait(lambda: self._report.settled and not self._report.taking_over, SETTLE_LIMIT)
             report = self._report
             if not report.settled or (report.problem and not report.armed):
                 self.stop()

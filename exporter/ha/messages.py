@@ -100,6 +100,11 @@ class HeartReport:
     maintenance_end: float = 0.0
     """Wall clock, seconds since the epoch; 0 outside of maintenance, infinite where it has no end."""
 
+    @property
+    def taking_over(self) -> bool:
+        """What may be on is not taken over yet, for an error that may pass."""
+        return bool(self.problem) and not self.armed and self.leftover != Leftover.NOTHING.value
+
 
 Message = HealthUpdate | Refusal | LogLine | HeartReport
 

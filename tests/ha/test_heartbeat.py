@@ -232,6 +232,15 @@ def test_required_and_not_possible_ends_the_start(
     assert beat._process.poll() == 0, "the heart had its orderly end"
 
 
+def test_an_error_in_the_way_of_a_takeover_may_pass(subject: Subject) -> None:
+    program = (
+        "report(settled=True, problem='Unknown command', leftover='on'); heard(); heard(); "
+        "report(settled=True, armed=True, leftover='on'); rest()"
+    )
+    subject.make(program, required=True).start()
+    assert subject.fatal == []
+
+
 def test_a_problem_beside_heartbeats_that_are_taken_is_none_of_the_start(subject: Subject) -> None:
     subject.make("report(settled=True, armed=True, problem='late'); rest()", required=True).start()
 

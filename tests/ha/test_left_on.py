@@ -10,14 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from exporter import app, catalogue, files
 from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, Settings, Web
-from exporter.errors import NotVMwareError, RefusedError
+from exporter.errors import (
+    LibraryNotFound,
+    LibraryStatus,
+    NotVMwareError,
+    RefusedError,
+    RpcError,
+    VMGuestError,
+)
 from exporter.ha import left_on, lock
 from exporter.ha import start as start_module
 from exporter.ha.heart_settings import HeartSettings
@@ -314,6 +321,38 @@ def test_a_machine_of_which_nothing_can_be_told_is_asked_for_again(
             time.sleep(0.01)
         assert not machine.host.ha.enabled
     assert "nobody sends them: it RESETS this VM" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RpcError("Unknown command"),
+        RpcError("Permission denied"),
+        NotVMwareError("no"),
+        LibraryNotFound("no"),
+        LibraryStatus(1, "IsEnabled"),
+        RefusedError("no"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("call", ["disable", "is_enabled"])
+def test_no_error_word_says_that_nothing_is_left(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: VMGuestError, call: str
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise error
+
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with monkeypatch.context() as patch:
+        patch.setattr(WireAppMonitor, call, fail)
+        left.attempt()
+        left.attempt()
+        assert left.pending
+        assert machine.noted.leftover is Leftover.MONITORING
+    left.attempt()
+    assert not left.pending
+    assert not machine.host.ha.enabled
 
 
 def test_until_it_is_confirmed_the_metrics_show_that_nobody_beats(
