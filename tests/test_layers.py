@@ -89,7 +89,7 @@ RULES: dict[str, frozenset[str]] = {
     # A module for each command, which calls what it drives.
     "commands": VALUES | {"advice", "config", "log", "machine", "app"},
     "commands.reference": VALUES | {"config", "doctor", "ha", "machine", "markdown", "simulator"},
-    "commands.doctor": VALUES | {"config", "doctor"},
+    "commands.doctor": VALUES | {"config", "doctor", "log"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.ha_desk": VALUES | {"ha", "protocol"},
     "commands.ha_finish_stop": VALUES | {"ha", "machine"},

@@ -9,6 +9,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 
+from exporter import log
 from exporter.config import Settings, argument
 from exporter.doctor import report
 from exporter.doctor.bundle import EXISTS, BundleContents, write
@@ -55,6 +56,9 @@ def run(
         world.settings = load()
     except ConfigError as error:
         world.config_error = error
+    if world.settings.log.level != "debug":
+        # What the exporter would log of the host stands in the findings.
+        log.set_up("error", world.settings.log.format)
     source = source_of(world.settings)
     try:
         return _report(args, world, source, environ)

@@ -182,6 +182,16 @@ def test_the_command_on_a_simulated_host(short_path: Path, capsys: pytest.Captur
     assert "vsock-module" not in verdicts
 
 
+def test_what_the_exporter_would_log_of_the_host_is_not_logged_beside_the_report(
+    short_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = short_path / "host"
+    closes = Fault("disconnect", on="guestlib.stat.get xml vscsi")
+    with serve_unix(path, Server(SimulatedHost(), (closes,))):
+        cli.main(["doctor", f"--guestrpc.socket={path}", "--web.listen-address=127.0.0.1:0"])
+    assert "another encoding" not in capfd.readouterr().err
+
+
 def test_a_real_run_without_a_world_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     """On this machine, whatever it is: nothing ends by a mistake, and nothing is asked where it is not VMware."""
     settings = load(environ={"VMGUEST_SOURCE": "guestrpc"})
