@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.clock import Lives
+from exporter.clock import Instant, Lives
 from exporter.insight import memory, timeline
 from exporter.insight.growth import CONTENTION, Growth, resource
 from exporter.insight.history import STEP, History, Moment, Seen
@@ -35,6 +35,8 @@ class Insight:
 
     ledger: Ledger
     guest: Guest = field(default_factory=Guest)
+    guest_read: Instant = field(default=Instant(0.0, 0.0))
+    """When that was read."""
     measured: bool = False
     """Whether the last round told memory contention; without it, its sum is not there."""
     refresh: float | None = None
@@ -79,6 +81,7 @@ class Observer:
     ) -> None:
         self._read_guest = guest
         self._guest = Guest()
+        self._guest_at = Instant(0.0, 0.0)
         self._guest_due = float("-inf")
         self._polls = 0
         self._base: Snapshot | None = None
@@ -132,6 +135,7 @@ class Observer:
         guest = self._guest
         if new_session or late or at >= self._guest_due:
             self._guest = self._read_guest()
+            self._guest_at = Instant(state.read_time, at)
             self._guest_due = at + (state.extended_interval or GUEST_INTERVAL)
             self._steal.read(self._guest.steal_seconds, insight.ledger.host / 1000)
         self._refresh.polled(snapshot)
@@ -167,6 +171,7 @@ class Observer:
             insight,
             ledger=ledger,
             guest=self._guest,
+            guest_read=self._guest_at,
             refresh=self._refresh.seconds,
             cpu_limit=cpu_limit,
             memory_limit=memory_limit,

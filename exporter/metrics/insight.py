@@ -42,7 +42,8 @@ def families(insight: Insight, state: PollState, now_monotonic: float) -> Iterat
     if state.fresh(now_monotonic) and (steal := insight.guest.steal_seconds) is not None:
         # Each fall is a life of its own, of which nobody knows whether it began at 0.
         life = replace(UNSEEN, number=UNSEEN.number - insight.steal_falls)
-        yield Family(catalogue.GUEST_STEAL, (Point(steal, life=life),))
+        wall, monotonic = insight.guest_read
+        yield Family(catalogue.GUEST_STEAL, (Point(steal, life=life),), wall, monotonic=monotonic)
     if insight.steal_accounting is not None:
         yield Family(catalogue.GUEST_STEAL_ACCOUNTING, (Point(float(insight.steal_accounting)),))
 

@@ -79,3 +79,24 @@ def test_a_kernels_steal_that_goes_back_is_no_growth_and_has_a_start_of_its_own(
         assert [start for _, _, start in found] == firsts, (
             "each fall begins a life whose beginning nobody knows"
         )
+
+
+def test_a_difference_of_the_kernels_steal_is_over_the_time_between_two_readings_of_it() -> None:
+    """The kernel is asked more seldom than exports go out: 3 s of 15 were 3 s in 5, and nothing in the 10 after."""
+    simulated = Simulated("steady", guest=lambda: Guest(vcpus=2, steal_seconds=simulated.now / 5))
+    reader, converter = Reader(simulated.published), Converter(Temporality.DELTA, {})
+    shares = []
+    for _ in range(20):
+        simulated.poll()
+        simulated.now += 5
+        data = converter.convert(reader.collect())
+        converter.settle(ExportResult(Outcome.SUCCESS))
+        shares += [
+            point.value / (point.time_unix_nano - point.start_time_unix_nano) * 1e9
+            for metric in data.resource_metrics[0].scope_metrics[0].metrics
+            if metric.name == "vmguest.guest.steal"
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint)
+        ]
+    assert len(shares) > 3
+    assert shares == pytest.approx([0.2] * len(shares))
