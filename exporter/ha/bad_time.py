@@ -1,8 +1,9 @@
 """How long health has been bad: a sum of observed time, not the time since some moment.
 
 Only time between two verdicts in a row, both bad, counts. A standstill, a verdict that is late, or one that is not
-known yet adds nothing and clears nothing; the first good verdict clears all. Faults of the exporter's own are a sum
-apart, with a grace period apart: neither spends the other's.
+known yet adds nothing and clears nothing; the first good verdict clears all. Each check has its bad time by itself, so
+that the good verdict of one clears what it has added, whatever the others are; that of all is the longest of them. Faults
+of the exporter's own are a sum apart, with a grace period apart: neither spends the other's.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ class BadTime:
     def __init__(self, longest: float, checks: float = 0.0) -> None:
         self.checks = checks
         self.own = 0.0
-        self._fresh = False
-        """The last verdict on the user's checks is bad, and was given here."""
+        self._fresh = self._found = False
+        """The last verdict on the user's checks is bad, and was given here; there was one that was."""
         self._longest = longest
         self._last: tuple[float, Health] | None = None
 
@@ -35,8 +36,15 @@ class BadTime:
             return max(0.0, grace - self.own)
         return max(0.0, grace - self.checks)
 
-    def observe(self, at: float, health: Health) -> None:
-        """A verdict that was given at ``at``; the same one twice counts once."""
+    def observe(
+        self, at: float, health: Health, longest: float = float("inf"), found_again: float = 0.0
+    ) -> None:
+        """A verdict that was given at ``at``; the same one twice counts once.
+
+        ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
+        since. ``found_again``: those that the look took by which a bad verdict of a predecessor was found again, which are
+        bad time as well.
+        """
         before, self._last = self._last, (at, health)
         if health is Health.GOOD:
             self.clear()
@@ -54,6 +62,10 @@ class BadTime:
                 self.checks += at - before[0]
             else:
                 self.own += at - before[0]
+        if health is Health.BAD and not self._found:
+            self._found = True
+            self.checks += found_again
+        self.checks = min(self.checks, longest)
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session."""

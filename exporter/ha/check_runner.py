@@ -1,223 +1,30 @@
-"""A check over time: when one bad answer, or none, becomes bad health, and when it is good again.
+"""A check over time: it looks in a thread of its own, and :mod:`exporter.ha.check_state` judges.
 
-:class:`CheckState` is pure: beginnings and results with their times go in, a verdict comes out. :class:`CheckRunner` runs a
-check in a thread of its own. A check that hangs is a failed check: nobody waits for it, its silence is counted.
+A check that hangs is a failed check: nobody waits for it, its silence is counted.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from exporter.ha import sturdy
-from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe, Starved, look
+from exporter.ha.check_state import CheckState, CheckTiming, Kept
+from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.rules import Health
-from exporter.ha.running_clock import TICK, RunningClock
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a successor has to know of a check. ``failures``: looks in a row, at most as many as make it bad."""
-
-    failures: int = 0
-    memory: LookMemory = ()
-    successes: int = 0
-    """Good looks in a row; at least as many as make it good where it is good."""
-    awaited: float = 0.0
-    """Seconds for which a clear result has been waited for, where there is none."""
-
-
-SHARE = 0.1
-"""Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
-SPOILED = 3
-"""Spoiled looks in a row after which the next one is not taken at once."""
-GRACE = 2.0
-"""Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
-AGAIN = 2.0
-"""Seconds between two looks, at most, while the exporter could not look: its fault is to be over when the shortage is."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckTiming:
-    """How a check is judged. ``interval`` and ``timeout`` in seconds; the others in results one after another."""
-
-    interval: float = 10.0
-    timeout: float = 5.0
-    failures: int = 3
-    """Failed results before it counts as bad."""
-    successes: int = 1
-    """Good results before it counts as good."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What has been seen so far; replaced whole, so that a reader in another thread sees one state."""
-
-    begun: float | None
-    """When the look that is under way began."""
-    idle_since: float
-    born: float
-    """Since when a clear result is awaited: later by all time for which the exporter itself could not look."""
-    blind_since: float | None = None
-    """When the look began that it could not take, until the next one begins."""
-    awaited: float = 0.0
-    """Seconds for which predecessors have waited for one."""
-    failed_here: bool = False
-    """A look has failed in this process."""
-    was_good: bool = False
-    """It was good for a predecessor, and has not been bad since: the first good look makes it good again."""
-    failures: int = 0
-    successes: int = 0
-    own_faults: int = 0
-    """Looks in a row that the exporter could not take."""
-    spoiled: int = 0
-    """Looks in a row in which it stood still."""
-    health: Health = Health.UNKNOWN
-    reason: str = "no result yet"
-
-
-class CheckState:
-    """The results of one check. Written by one thread, read by any."""
-
-    def __init__(self, timing: CheckTiming, now: float) -> None:
-        self.timing = timing
-        self._seen = _Seen(None, now, now)
-
-    def kept(self, now: float, memory: LookMemory = ()) -> Kept:
-        """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
-        seen, timing = self._seen, self.timing
-        missed = self._missed(seen, now, GRACE)
-        bad = Health.BAD in {seen.health, self.judge(now)[0]}
-        good = seen.was_good or seen.health is Health.GOOD
-        in_a_row = 0 if missed else min(seen.successes, timing.successes - 1)
-        return Kept(
-            timing.failures if bad else min(seen.failures + missed, timing.failures),
-            memory,
-            timing.successes if good and not bad else in_a_row,
-            0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
-        )
-
-    def goes_on(self, kept: Kept) -> None:
-        """What a predecessor has found counts on, and is a verdict only with a fresh look that finds the same."""
-        timing = self.timing
-        self._seen = replace(
-            self._seen,
-            failures=min(kept.failures, timing.failures - 1),
-            successes=min(kept.successes, timing.successes - 1),
-            was_good=kept.successes >= timing.successes and kept.failures < timing.failures,
-            awaited=kept.awaited,
-        )
-
-    def begin(self, now: float) -> None:
-        seen = self._seen
-        blind = 0.0 if seen.blind_since is None else now - seen.blind_since
-        self._seen = replace(seen, begun=now, born=seen.born + blind, blind_since=None)
-
-    def end(self, now: float, problem: str | None) -> None:
-        """The look that had begun is over; ``problem`` is what it found."""
-        seen, timing = self._seen, self.timing
-        missed = self._missed(seen, now, 0.0)
-        if missed and problem is None:
-            problem = f"the answer took longer than {timing.timeout:g} s"
-        if problem is None:
-            successes = seen.successes + 1
-            good = seen.was_good or seen.health is Health.GOOD or successes >= timing.successes
-            health = Health.GOOD if good else seen.health
-            self._seen = replace(
-                self._looked(now), was_good=False, failures=0, successes=successes, health=health
-            )
-            return
-        failures = seen.failures + max(1, missed)
-        bad = failures >= timing.failures
-        self._seen = replace(
-            self._looked(now),
-            failed_here=True,
-            was_good=seen.was_good and not bad,
-            failures=failures,
-            successes=0,
-            health=Health.BAD if bad else seen.health,
-            reason=problem,
-        )
-
-    def _looked(self, now: float) -> _Seen:
-        """A look has come back, and said something."""
-        return replace(self._seen, begun=None, idle_since=now, blind_since=None, own_faults=0, spoiled=0)
-
-    def not_looked(self, now: float, why: str) -> None:
-        """The look that had begun came to nothing, by no fault of what is checked."""
-        self._seen = replace(self._blind(now), own_faults=self._seen.own_faults + 1, spoiled=0, reason=why)
-
-    def spoils(self, now: float, stood: float) -> bool:
-        """Whether the look that had begun says nothing, as the exporter ``stood`` still for so many seconds of it.
-
-        Where it was late though by time in which the exporter ran, it is late.
-        """
-        if stood < max(TICK, SHARE * self.timing.timeout) or self._missed(self._seen, now, 0.0):
-            return False
-        self.not_run(now, f"the exporter stood still for {stood:.1f} s of a look, which is taken again")
-        return True
-
-    def not_run(self, now: float, why: str) -> None:
-        """The look that had begun was starved: what was known before it stands, for as long as there is none that was not.
-
-        A starved machine is the last that may be reset for it; one on which nothing runs at all falls silent by itself.
-        """
-        seen = self._seen
-        reason = why if seen.health is Health.UNKNOWN else seen.reason
-        self._seen = replace(self._blind(now), spoiled=seen.spoiled + 1, reason=reason)
-
-    def pause(self, begun: float, now: float) -> float:
-        """Seconds from ``now`` until the look after the one that ``begun`` then."""
-        seen, timing = self._seen, self.timing
-        if seen.spoiled:
-            return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
-        faulty = seen.own_faults >= timing.failures
-        return max(0.0, begun + min(timing.interval, AGAIN if faulty else float("inf")) - now)
-
-    def _blind(self, now: float) -> _Seen:
-        seen = self._seen
-        return replace(
-            seen, begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
-        )
-
-    def not_known(self, now: float, why: str) -> None:
-        """It is too early for a verdict."""
-        self._seen = replace(self._looked(now), born=now, awaited=0.0, reason=why)
-
-    def judge(self, now: float) -> tuple[Health, str]:
-        """The verdict and, where it is not good, its reason."""
-        seen, timing = self._seen, self.timing
-        if seen.own_faults >= timing.failures:
-            return Health.FAULT, seen.reason
-        if seen.failures + (missed := self._missed(seen, now, GRACE)) >= timing.failures:
-            return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
-        if seen.health is Health.GOOD:
-            return Health.GOOD, ""
-        # Good and bad in turn, and never enough of either: that is no way to go on for ever.
-        limit = max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
-        waited = self._waited(seen, now) + (seen.awaited if seen.failed_here else 0.0)
-        if seen.health is Health.UNKNOWN and waited > limit:
-            return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
-        return seen.health, seen.reason
-
-    @staticmethod
-    def _waited(seen: _Seen, now: float) -> float:
-        """Seconds in this process for which a clear result was waited for, and somebody could look."""
-        return (now if seen.blind_since is None else seen.blind_since) - seen.born
-
-    def _missed(self, seen: _Seen, now: float, grace: float) -> int:
-        """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone."""
-        timing = self.timing
-        due = seen.idle_since + timing.interval if seen.begun is None else seen.begun
-        late = now - due - timing.timeout - grace
-        return 0 if late <= 0 else 1 + int(late / timing.interval)
+from exporter.ha.running_clock import RunningClock
 
 
 class CheckRunner:
-    """Looks with ``probe`` every interval, in a thread of its own that may hang. Its times are those of ``clock``."""
+    """Looks with ``probe`` every interval, in a thread of its own that may hang. Its times are those of ``clock``.
 
-    def __init__(self, name: str, probe: Probe, timing: CheckTiming, clock: RunningClock) -> None:
-        self.name = name
+    ``of`` says what is checked, in a word that another check does not have.
+    """
+
+    def __init__(
+        self, name: str, probe: Probe, timing: CheckTiming, clock: RunningClock, of: str = ""
+    ) -> None:
+        self.name, self._of = name, of
         self._probe = probe
         self._state = CheckState(timing, clock())
         self._clock = clock
@@ -236,13 +43,21 @@ class CheckRunner:
 
     def kept(self, now: float) -> Kept:
         """For a successor of this process."""
-        return self._state.kept(now, getattr(self._probe, "memory", ()))
+        return replace(self._state.kept(now, getattr(self._probe, "memory", ())), of=self._of)
 
-    def goes_on(self, kept: Kept) -> None:
-        """Before :meth:`start`: what a predecessor has found counts on."""
+    @property
+    def found_again(self) -> float:
+        """As for :class:`CheckState`."""
+        return self._state.found_again
+
+    def goes_on(self, kept: Kept) -> bool:
+        """Before :meth:`start`: what a predecessor has found counts on, where it has looked at the same; whether it has."""
+        if kept.of != self._of:
+            return False
         self._state.goes_on(kept)
         if kept.memory and hasattr(self._probe, "memory"):
             self._probe.memory = kept.memory
+        return True
 
     def _run(self) -> None:
         sturdy.keep_on(self._turn, f"check {self.name}")

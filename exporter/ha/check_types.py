@@ -18,6 +18,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,8 @@ from exporter.config.settings import RawTable
 from exporter.config.values import Duration, Whole
 from exporter.errors import ConfigError
 from exporter.ha import checks
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckTiming
 from exporter.ha.look import Probe
 from exporter.ha.running_clock import RunningClock
 
@@ -233,7 +235,8 @@ def _read_one(table: RawTable, problems: list[str], clock: RunningClock) -> Chec
         return None
     timing = CheckTiming(**{key.name: values[key.name] for key in COMMON if key.name in values})
     arguments = {key.name: values[key.name] for key in row.keys if key.name in values}
+    # Hashed: an address may hold a password.
+    of = sha256(repr((row.name, sorted(arguments.items()))).encode()).hexdigest()[:16]
     if row.clock:
         arguments["clock"] = clock
-    probe = row.make(**arguments)
-    return CheckRunner(values["name"], probe, timing, clock)
+    return CheckRunner(values["name"], row.make(**arguments), timing, clock, of)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from exporter.ha.check_runner import CheckRunner, CheckTiming, Kept
+from exporter.ha.bad_time import BadTime
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckTiming, Kept
 from exporter.ha.checks import web
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
 
@@ -24,13 +27,21 @@ class HealthSummary:
     checks: Mapping[str, bool]
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """The user's checks by name, for a successor of this process."""
+    bad_for: float = float("inf")
+    """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
+    found_again: float = 0.0
+    """Seconds that the look took which found bad again what had been bad for a predecessor."""
+
+    def update(self, at: float, session_changes: int) -> HealthUpdate:
+        """What the heart is told of it, judged ``at``."""
+        return HealthUpdate(self.health, self.reason, at, session_changes, self.bad_for, self.found_again)
 
 
 class HealthJudge:
     """Judges whenever asked, from what is known: it never waits for anything.
 
     ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may be ``max_poll_age``
-    seconds ago. ``responds`` says whether the web server's loop turns within so many
+    seconds ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
     seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
     of ``checks``.
     """
@@ -44,8 +55,11 @@ class HealthJudge:
         *,
         running: RunningClock,
         clock: Callable[[], float] = time.monotonic,
+        longest: float = float("inf"),
     ) -> None:
         self._checks = checks
+        self._longest = longest
+        self._bad = {runner.name: BadTime(longest) for runner in checks}
         self._running = running
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
@@ -55,10 +69,15 @@ class HealthJudge:
         self._polled = 0.0, running.stood
         """The last good poll, and how long the exporter had stood still when it was seen."""
 
-    def goes_on(self, kept: Mapping[str, Kept]) -> None:
-        """Before :meth:`start`: what the checks of a predecessor have found counts on."""
+    def goes_on(self, kept: Mapping[str, Kept], bad_for: float = 0.0) -> None:
+        """Before :meth:`start`: what the checks of a predecessor have found counts on.
+
+        ``bad_for``: bad time of which it is not known whose it was, where nothing is kept.
+        """
         for runner in self._checks:
-            runner.goes_on(kept.get(runner.name, Kept()))
+            left = kept.get(runner.name, Kept(bad_for=0.0 if kept else bad_for))
+            if runner.goes_on(left) or not kept:
+                self._bad[runner.name] = BadTime(self._longest, left.bad_for)
 
     def start(self) -> None:
         self._running.start()
@@ -77,6 +96,9 @@ class HealthJudge:
             own["web"] = self._web.judge(now)
         user = {runner.name: runner.judge(now) for runner in self._checks}
         found = {**own, **user}
+        again = {runner.name: runner.found_again for runner in self._checks}
+        for name, (health, _) in user.items():
+            self._bad[name].observe(self._clock(), health, found_again=again[name])
         return HealthSummary(
             _worst([health for health, _ in own.values()], [health for health, _ in user.values()]),
             "; ".join(
@@ -85,7 +107,12 @@ class HealthJudge:
                 if health is not Health.GOOD
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
-            {runner.name: runner.kept(now) for runner in self._checks},
+            {
+                runner.name: replace(runner.kept(now), bad_for=self._bad[runner.name].checks)
+                for runner in self._checks
+            },
+            max((each.checks for each in self._bad.values()), default=0.0),
+            max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
         )
 
     def _runners(self) -> list[CheckRunner]:

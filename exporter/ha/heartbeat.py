@@ -219,15 +219,14 @@ class Heartbeat:
             return False
         self._summary = self._judge()
         self._update = self._latest()
-        self._tell(self._update)
-        # Once the heart has the lock. A dry run leaves nothing behind.
+        # Once the heart has the lock, and before it counts what is kept here. A dry run leaves nothing behind.
         if not self._newborn and not self._settings.dry_run:
             self._kept.write(self._summary.kept)
+        self._tell(self._update)
         return True
 
     def _latest(self) -> HealthUpdate:
-        summary = self._summary
-        return HealthUpdate(summary.health, summary.reason, self._clock(), self._session_changes())
+        return self._summary.update(self._clock(), self._session_changes())
 
     def _tell(self, news: HealthUpdate) -> None:
         with self._lock, suppress(OSError, ValueError):

@@ -1,7 +1,6 @@
 """What the checks have found, for an exporter that starts after this one was killed: it need not find it anew.
 
-One small file beside the lock: the boot's id, and by check how many looks in a row have failed or were good, for how
-long a clear result was waited for, and what the probe remembers. Without it an exporter that is restarted again and
+One small file beside the lock: the boot's id, and by check what :class:`Kept` holds. Without it an exporter that is restarted again and
 again would never come to a bad verdict. What it says is never a verdict: that takes a fresh look.
 """
 
@@ -11,10 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from exporter import files
-from exporter.ha.check_runner import Kept
+from exporter.ha.check_state import Kept
 from exporter.ha.lock import BOOT_ID, beside, boot
 
 
@@ -33,15 +34,7 @@ class KeptChecks:
             found = json.loads(files.read_bytes(self.path))
             if found["boot"] != boot(self._boot_id):
                 return {}
-            return {
-                str(name): Kept(
-                    max(0, int(failures)),
-                    tuple(map(int, memory)),
-                    max(0, int(successes)),
-                    max(0.0, min(float(awaited), 1e6)),
-                )
-                for name, (failures, memory, successes, awaited) in found["checks"].items()
-            }
+            return {str(name): _kept(fields) for name, fields in found["checks"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             return {}
 
@@ -49,9 +42,7 @@ class KeptChecks:
         """From now on a successor finds this. Where it can't be written it finds nothing: nothing old either."""
         if kept == self._written:
             return
-        checks = {
-            name: (each.failures, each.memory, each.successes, each.awaited) for name, each in kept.items()
-        }
+        checks = {name: asdict(each) for name, each in kept.items()}
         try:
             content = json.dumps({"boot": boot(self._boot_id), "checks": checks}).encode()
             descriptor = files.open_regular(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -69,3 +60,19 @@ class KeptChecks:
         for path in (self.path, self._new):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _kept(fields: dict[str, Any]) -> Kept:
+    """As it was written; numbers within bounds."""
+    awaited, hung, bad_for = (
+        max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "hung", "bad_for")
+    )
+    return Kept(
+        max(0, int(fields["failures"])),
+        tuple(map(int, fields["memory"])),
+        max(0, int(fields["successes"])),
+        awaited,
+        hung,
+        bad_for,
+        str(fields["of"]),
+    )

@@ -82,7 +82,7 @@ class Lock:
         # In a shortage it may not be known before the next time.
         self._own = self._own or process.own()
         who = f"{self._own}\n{self._exporter}\n"
-        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.1f}\n{who}".encode()
+        lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.3f}\n{who}".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
         try:

@@ -83,7 +83,16 @@ class Heart:
         health, reason, seen = self._verdict(now)
         left = self._maintenance()
         self._maintenance_end = 0.0 if left is None else self._ends_at(left)
-        action = self._policy.next(now, health, reason, seen=seen, maintenance=left is not None)
+        update = self._update or HealthUpdate(health, reason, seen)
+        action = self._policy.next(
+            now,
+            health,
+            reason,
+            seen=seen,
+            maintenance=left is not None,
+            bad_for=update.bad_for,
+            found_again=update.found_again,
+        )
         self.pause = 0.0
         noted = self._remember()
         if isinstance(action, Call):
@@ -123,7 +132,7 @@ class Heart:
 
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""
-        known = (self._policy.conversation.host.leftover, float(int(self._policy.bad_time.checks)))
+        known = (self._policy.conversation.host.leftover, round(self._policy.bad_time.checks, 3))
         # One that could not be written is tried again with the next turn: the disk may have room by then.
         if known != self._noted and self._note(*known):
             self._noted = known

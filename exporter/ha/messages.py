@@ -47,6 +47,9 @@ class HealthUpdate:
     at: float
     session_changes: int = 0
     """Changes of the host's session id that the poller has seen."""
+    bad_for: float = float("inf")
+    found_again: float = 0.0
+    """Both as in a summary of health."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,14 @@ class Policy:
         *,
         seen: float | None = None,
         maintenance: bool = False,
+        bad_for: float = float("inf"),
+        found_again: float = 0.0,
     ) -> Action:
-        """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given."""
-        self._observe(now if seen is None else seen, health, reason)
+        """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
+
+        ``bad_for`` and ``found_again`` as ``longest`` and ``found_again`` of :meth:`BadTime.observe`.
+        """
+        self._observe(now if seen is None else seen, health, reason, bad_for, found_again)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
         if self._stop_by is not None and (self.conversation.over or now >= self._stop_by):
@@ -108,10 +113,10 @@ class Policy:
         """Seconds of bad health that are still to come before something is done."""
         return self.bad_time.left(self.rules.grace, self._health)
 
-    def _observe(self, seen: float, health: Health, reason: str) -> None:
+    def _observe(self, seen: float, health: Health, reason: str, bad_for: float, found_again: float) -> None:
         told = self.conversation.armed and self.phase is Phase.BEATING
         was_unwell = self._health in UNWELL
-        self.bad_time.observe(seen, health)
+        self.bad_time.observe(seen, health, bad_for, found_again)
         self._health, self._reason = health, reason
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:

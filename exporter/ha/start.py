@@ -81,10 +81,11 @@ def start(
         ha.max_poll_age,
         None if server is None else server.responds,
         running=running,
+        longest=ha.interval,
     )
     lock_file = ha.lock_file or _lock_file(simulated, parts)
     if not ha.dry_run:
-        judge.goes_on(KeptChecks(lock_file).read())
+        judge.goes_on(KeptChecks(lock_file).read(), bad_for(lock_file))
     judge.start()
     parts.callback(judge.stop)
     try:
@@ -204,6 +205,14 @@ def may_be_on(lock_file: str) -> bool:
         return lock.record(lock_file).leftover is not Leftover.NOTHING
     except ConfigError as error:
         return error.passing
+
+
+def bad_for(lock_file: str) -> float:
+    """Seconds for which the exporter that has left the file knew health to be bad; 0 where that can't be read."""
+    try:
+        return lock.record(lock_file).bad_for
+    except ConfigError:
+        return 0.0
 
 
 def _folder(parts: ExitStack) -> str:

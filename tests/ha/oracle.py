@@ -81,6 +81,8 @@ class Inheritance:
     good: int = 0
     was_good: bool = False
     waited: float = 0.0
+    hung: float = 0.0
+    """Seconds for which looks had been under way that nobody saw come back."""
 
 
 @dataclass
@@ -112,12 +114,17 @@ class Check:
     failed_here: bool = False
     good_before: bool = False
     """Those whom it follows knew it to be good, and nothing has made it bad since."""
+    bad_before: bool = False
+    """They knew it to be bad, and no look has come back since."""
+    hung_before: float = 0.0
+    again: float = 0.0
+    """Seconds that the look took which found it bad again."""
 
     def handed_over(self, at: float) -> Inheritance:
         """For the check of a process that follows a killed one."""
         bad = "bad" in {self.known, self.verdict(at)}
-        late = self._late(at, 2.0)
-        failed = min(self.in_a_row.count("bad") + late, self.failures)
+        late = self._late(at, 2.0, self.hung_before)
+        failed = min(self.in_a_row.count("bad"), self.failures)
         return Inheritance(
             self.failures if bad else failed,
             0 if late else self.good_row + self.in_a_row.count("good"),
@@ -125,6 +132,7 @@ class Check:
             self.waited_before + self._all_waited(at)
             if self.known == "unknown" and not self.good_before
             else 0.0,
+            self.hung_before + (0.0 if self.begun is None else at - self.begun),
         )
 
     def goes_on(self, left: Inheritance) -> None:
@@ -133,6 +141,8 @@ class Check:
         self.good_row = min(left.good, self.successes - 1)
         self.good_before = left.was_good and left.failed < self.failures
         self.waited_before = left.waited
+        self.bad_before = left.failed >= self.failures
+        self.hung_before = left.hung
 
     def _all_waited(self, at: float) -> float:
         blind = (self.blind or self.spoiled) and self.begun is None
@@ -147,6 +157,7 @@ class Check:
         """``stood``: seconds of the look, not counted in ``at``, for which the exporter stood still."""
         assert self.begun is not None
         late = self._late(at, 0.0)
+        took, all_late = at - self.begun, self._late(at, 2.0, self.hung_before)
         self.begun = None
         if not late and stood >= max(0.1, self.timeout / 10):
             self.spoiled += 1
@@ -156,6 +167,7 @@ class Check:
             self.blind += 1
             return
         self.blind = 0
+        bad_before, self.bad_before, self.hung_before = self.bad_before, False, 0.0
         self.waited = 0.0 if found == "unknown" else self.waited + at - self.mark
         self.waited_before = 0.0 if found == "unknown" else self.waited_before
         self.mark = at
@@ -164,21 +176,26 @@ class Check:
         found = "bad" if late else found
         if self.in_a_row and self.in_a_row[-1] != found:
             self.in_a_row.clear()
-        self.in_a_row += [found] * max(1, late)
+        self.in_a_row += [found] * max(1, late, all_late if found == "bad" else 0)
         if found == "bad":
             self.failed_here, self.good_row = True, 0
+            self.again = took if bad_before else self.again
             if len(self.in_a_row) >= self.failures:
                 self.known, self.good_before = "bad", False
         elif self.known == "good" or self.good_before or self.good_row + len(self.in_a_row) >= self.successes:
             self.known, self.good_before = "good", False
 
-    def _late(self, at: float, patience: float) -> int:
-        """A look that hangs is a failed one, and so is each that it keeps from being taken."""
-        over = -1.0 if self.begun is None else at - self.begun - self.timeout - patience
+    def _late(self, at: float, patience: float, before: float = 0.0) -> int:
+        """A look that hangs is a failed one, and so is each that it keeps from being taken.
+
+        With those ``before`` that did not come back it counts together, once it has taken half of its limit by itself.
+        """
+        took = 0.0 if self.begun is None else at - self.begun
+        over = took + (before if 2 * took >= self.timeout else 0.0) - self.timeout - patience
         return 0 if over <= 0 else 1 + int(over / self.interval)
 
     def verdict(self, at: float) -> str:
-        failed = self.in_a_row.count("bad") + self._late(at, 2.0)
+        failed = self.in_a_row.count("bad") + self._late(at, 2.0, self.hung_before)
         if self.blind >= self.failures:
             return "fault"
         if failed >= self.failures:
@@ -195,7 +212,12 @@ class Promises:
     interval: float
     grace: float
     on_unhealthy: str
-    bad: float = 0.0
+    total: float = 0.0
+    """Seconds of bad health that count, by whatever check."""
+    each: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By check: its last verdict, and the seconds for which it was bad since it was last good."""
+    found_here: bool = False
+    """This process has been told of bad health."""
     own: float = 0.0
     found_bad: bool = False
     """The last word on the checks that reached this process is that they are bad."""
@@ -219,14 +241,36 @@ class Promises:
     wrong: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
 
-    def verdict(self, at: float, health: str) -> None:
+    @property
+    def bad(self) -> float:
+        """No check's bad time but its own counts against it."""
+        return min(self.total, max((bad for _, bad in self.each.values()), default=0.0))
+
+    def forget_checks(self, left: float = 0.0) -> None:
+        """``left``: seconds for which some check was bad, it is not known which."""
+        self.each = dict.fromkeys(self.each, ("", left))
+
+    def checks(self, at: float, found: dict[str, str], again: dict[str, float]) -> None:
+        """What the checks are by what was found, ``again``: for how long a look took that found the same as those before."""
+        gap = at - (self.last or (at, ""))[0]
+        for name, word in found.items():
+            before, bad = self.each.get(name, ("", 0.0))
+            if word == "bad":
+                bad += again.get(name, 0.0)
+                bad += gap if before == "bad" and gap <= self.interval else 0.0
+            self.each[name] = word, 0.0 if word == "good" else bad
+
+    def verdict(self, at: float, health: str, again: float = 0.0) -> None:
         """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program."""
         before, self.last = self.last, (at, health)
+        if health == "bad" and not self.found_here:
+            self.found_here = True
+            self.total += again
         self.silent_at = None
         if health != "fault":
             self.own, self.found_bad = 0.0, health == "bad"
         if health == "good":
-            self.bad = 0.0
+            self.total = 0.0
             self.trusted = True
             if before is None or before[1] != "good":
                 self.good_since = at
@@ -234,18 +278,20 @@ class Promises:
         self.good_since = float("inf")
         if health != "unknown" and before and before[1] == health and at - before[0] <= self.interval:
             if health == "bad":
-                self.bad += at - before[0]
+                self.total += at - before[0]
             else:
                 self.own += at - before[0]
+        self.total = self.bad
 
     def fresh(self, *, on: bool) -> None:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats."""
         self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
-        self.health, self.entitled = "unknown", on
+        self.health, self.entitled, self.found_here = "unknown", on, False
+        self.each = {name: ("", bad) for name, (_, bad) in self.each.items()}
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
-        self.bad = self.own = 0.0
+        self.total = self.own = 0.0
         self.found_bad = False
 
     def handed_back(self) -> None:
@@ -297,7 +343,8 @@ class Promises:
     def judge(self, when: float, why: str, heard: float, *, stopped: bool) -> None:
         """A reset: was it right?"""
         if why == "asked":
-            asked = [at for at in self.asking if at <= when]
+            recent = when - 60.0 - self.out(when - 300.0, when)
+            asked = [at for at in self.asking if recent <= at <= when]
             # A request may have been on its way when health came back.
             good_for = when - self.good_since
             right = bool(asked) and good_for <= SETTLE + self.out(when - WINDOW, when)

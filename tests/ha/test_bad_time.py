@@ -70,3 +70,28 @@ def test_what_was_before_a_restart_counts_on_with_bad_verdicts_only() -> None:
 
 def test_a_clock_that_goes_back_counts_nothing() -> None:
     assert after((10, BAD), (5, BAD), (6, BAD)) == (1, 0)
+
+
+def test_it_is_never_longer_than_that_of_the_check_that_is_bad_for_longest() -> None:
+    """Found by a stranger: bad for 9 s three times, well between, and a reset, as another check was not known yet."""
+    bad = BadTime(10.0)
+    for at in range(9):
+        bad.observe(at, BAD, at)
+    bad.observe(9, UNKNOWN, 0)
+    assert bad.checks == 0
+    bad.observe(10, BAD, 0)
+    bad.observe(15, BAD, 5)
+    assert bad.checks == 5
+    bad.observe(16, BAD, 1)
+    assert bad.checks == 1, "that check is good, and another one is bad for a second"
+
+
+def test_a_look_that_finds_bad_again_what_was_bad_before_a_restart_is_bad_time_as_well() -> None:
+    bad = BadTime(10.0, 3)
+    bad.observe(0, UNKNOWN)
+    bad.observe(5, BAD, 8, found_again=5)
+    assert bad.checks == 8
+    bad.observe(6, BAD, 9, found_again=5)
+    bad.observe(7, FAULT, 9)
+    bad.observe(8, BAD, 9, found_again=5)
+    assert bad.checks == 9, "once"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.ha import sturdy
-from exporter.ha.check_runner import AGAIN, GRACE, SPOILED, CheckRunner, CheckState, CheckTiming, Kept
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import AGAIN, GRACE, SPOILED, CheckState, CheckTiming, Kept
 from exporter.ha.look import OwnFault, Starved
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
@@ -603,7 +604,7 @@ def test_one_failed_look_is_no_verdict_on_what_was_good_though_restarts_let_no_l
         state = CheckState(FLAPPING, now)
         state.goes_on(kept)
         state.begin(now)
-        now += 0.9
+        now += 0.4
         kept = state.kept(now)
     state = CheckState(FLAPPING, now)
     state.goes_on(kept)
@@ -657,3 +658,67 @@ def test_what_was_good_and_hangs_is_good_after_a_restart_for_enough_good_looks_a
     assert state.judge(now)[0] is not Health.GOOD
     now = results(state, now, None, None)
     assert state.judge(now)[0] is Health.GOOD
+
+
+HANGING = CheckTiming(interval=10, timeout=15, failures=1)
+
+
+def live(kept: Kept, timing: CheckTiming, seconds: float) -> tuple[CheckState, Kept]:
+    """An exporter that is killed after so many seconds, in a look that hangs; what it leaves."""
+    state = CheckState(timing, 0)
+    state.goes_on(kept)
+    state.begin(0)
+    return state, state.kept(seconds)
+
+
+def test_a_service_that_hangs_is_found_out_however_often_the_exporter_is_killed() -> None:
+    """Found by a stranger: with a kill every 12 s, and looks of 15 s, nothing was ever known."""
+    _, kept = live(Kept(successes=1), HANGING, 12)
+    state, kept = live(kept, HANGING, 12)
+    assert state.judge(7.4)[0] is Health.UNKNOWN, "a fresh look, half of its limit long"
+    assert state.judge(7.6)[0] is Health.BAD
+    assert (kept.failures, kept.hung) == (1, 24)
+    state, _ = live(kept, HANGING, 12)
+    assert state.judge(7.4)[0] is Health.UNKNOWN
+    assert state.judge(7.6)[0] is Health.BAD
+
+
+def test_looks_that_hang_over_restarts_are_as_many_failed_ones_as_in_one_life() -> None:
+    kept, bad_after = Kept(successes=1), 0
+    while kept.failures < TIMING.failures:
+        bad_after += 1
+        _, kept = live(kept, TIMING, 4)
+    assert bad_after == 7, "5 s, 2 s until that is known, and two intervals of 10 s"
+
+
+def test_a_look_that_came_back_ends_what_hung_before() -> None:
+    for found in ("good", "bad", "own fault", "not known", "starved"):
+        state, _ = live(Kept(successes=1, hung=100), HANGING, 1)
+        if found == "own fault":
+            state.not_looked(2, "no files")
+        elif found == "not known":
+            state.not_known(2, "too early")
+        elif found == "starved":
+            state.not_run(2, "starved")
+        else:
+            state.end(2, None if found == "good" else "down")
+        frozen = found in {"own fault", "starved"}
+        assert state.kept(3).hung == (100 if frozen else 0), found
+
+
+def test_a_look_that_comes_back_in_time_is_in_time_whatever_hung_before() -> None:
+    state, _ = live(Kept(successes=1, hung=100), HANGING, 1)
+    assert not state.spoils(14, 0.0)
+    state.end(14, None)
+    assert state.judge(14)[0] is Health.GOOD
+
+
+def test_another_check_of_the_same_name_begins_anew(time: Time) -> None:
+    """Found by a stranger: with another path, a file that was dead for a day was good at the first look."""
+    before = CheckRunner("shop", lambda _: "down", TIMING, time.running, "file a")
+    results(before._state, 0, "down", "down")
+    kept = before.kept(time.running())
+    for of, failures in (("file a", 2), ("file b", 0)):
+        after = CheckRunner("shop", lambda _: "down", TIMING, time.running, of)
+        assert after.goes_on(kept) is (of == "file a")
+        assert after.kept(time.running()).failures == failures

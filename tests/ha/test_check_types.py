@@ -11,7 +11,8 @@ from exporter.config import load
 from exporter.config.settings import RawTable
 from exporter.errors import ConfigError
 from exporter.ha import check_types
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckTiming
 from exporter.ha.running_clock import RunningClock
 
 
@@ -194,3 +195,13 @@ def test_a_name_stands_once(tmp_path: Path) -> None:
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = HEAD.format("tcp") + "port = 0\n" + HEAD.format("file") + 'path = ""'
     assert [problem.split(":")[0] for problem in problems(text, tmp_path)] == ["4", "1", "8"]
+
+
+def test_a_check_is_another_one_with_another_aim_and_not_with_another_timing(tmp_path: Path) -> None:
+    text = HEAD.format("file") + 'path = "{}"\n{}'
+    of = [
+        read(text.format(path, more), tmp_path)[0].kept(0).of
+        for path, more in (("/x", ""), ("/x", "failures = 7"), ("/y", ""), ("/x", 'max_age = "1h"'))
+    ]
+    assert of[0] == of[1]
+    assert len(set(of)) == 3

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from exporter import app, files
 from exporter.config.places import Address
 from exporter.config.settings import GuestRpc, Ha, RawTable, Settings, Web
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha import lock
-from exporter.ha.check_runner import Kept
+from exporter.ha import check_types, lock
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
+from exporter.ha.running_clock import RunningClock
 from exporter.ha.start import start
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
@@ -173,8 +174,9 @@ def test_a_machine_that_beat_in_this_boot_is_a_guest_though_that_can_not_be_read
 def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat], tmp_path: Path) -> None:
     """Else an exporter that is restarted again and again would never come to a bad verdict."""
     path = str(tmp_path / "ha.lock")
-    KeptChecks(path).write({"shop": Kept(failures=2, memory=())})
     table: dict[str, Any] = {"name": "shop", "type": "file", "path": str(tmp_path / "none"), "interval": "1h"}
+    (shop,) = check_types.read([RawTable(table, "x.toml", 3, {})], RunningClock())
+    KeptChecks(path).write({"shop": replace(shop.kept(0), failures=2, bad_for=12.5)})
     for dry_run, least in [(False, 2), (True, 0)]:
         ha = Ha(
             enabled=True,
@@ -185,6 +187,7 @@ def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat],
         with ExitStack() as parts:
             compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=ha), parts)
             kept = fake[-1].judge().kept["shop"]
+        assert kept.bad_for == (0 if dry_run else 12.5)
         # One look of its own may be over by now.
         assert kept.failures in {least, least + 1}
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from exporter.ha import health
-from exporter.ha.check_runner import CheckRunner, CheckTiming
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
@@ -163,6 +164,60 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Clo
     verdict = judge.judge()
     assert (verdict.health, verdict.checks["shop"]) == (Health.FAULT, False)
     assert verdict.reason == "check shop: the exporter could not look: Too many open files"
+
+
+def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
+    clock: Clock, polls: Polls
+) -> None:
+    shop, mail, news = (check(name, clock) for name in ("shop", "mail", "news"))
+    judge = HealthJudge([shop, mail, news], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+
+    def after(seconds: float, **problems: str | None) -> float:
+        clock.now += seconds
+        for runner in (shop, mail):
+            if runner.name in problems:
+                found(runner, clock, problems[runner.name])
+        return judge.judge().bad_for
+
+    assert after(0, shop="down") == 0
+    assert after(4) == 4
+    assert after(4, mail="down") == 8
+    assert after(3) == 11
+    assert after(1, shop=None) == 4, "that of the other one"
+    assert after(1, mail=None) == 0, "though news is not known yet"
+    assert after(1, shop="down") == 0
+    assert after(6) == 0, "a standstill"
+    assert judge.judge().kept["shop"].bad_for == 0
+
+
+def test_the_bad_time_of_before_a_restart_is_that_of_the_same_check(clock: Clock, polls: Polls) -> None:
+    def bad_for(kept: dict[str, Kept], bad_for: float = 0.0) -> float:
+        judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, clock=clock, running=clock)
+        judge.goes_on(kept, bad_for)
+        return judge.judge().bad_for
+
+    assert bad_for({}) == 0
+    assert bad_for({}, 12) == 12, "of one of the checks, it is not known which"
+    assert bad_for({"shop": Kept(bad_for=7.25)}, 12) == 7.25
+    assert bad_for({"shop": Kept(bad_for=7.25, of="another address")}, 12) == 0
+    assert bad_for({"mail": Kept(bad_for=7.25)}, 12) == 0
+
+
+def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: Clock, polls: Polls) -> None:
+    """Found by a stranger: killed every 6 s, with looks that hang for 5 s, no bad time ever added up."""
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on({"shop": Kept(failures=1, bad_for=2.5)})
+    shop._state.begin(clock.now)
+    clock.now += 5
+    assert (judge.judge().bad_for, judge.judge().found_again) == (2.5, 0)
+    shop._state.end(clock.now, "timed out")
+    summary = judge.judge()
+    assert (summary.health, summary.bad_for, summary.found_again) == (Health.BAD, 7.5, 5)
+    update = summary.update(7.0, 3)
+    assert (update.bad_for, update.found_again, update.at, update.session_changes) == (7.5, 5, 7.0, 3)
+    clock.now += 1
+    assert judge.judge().bad_for == 8.5
 
 
 @pytest.mark.parametrize("responds", [None, lambda _limit: True])

@@ -18,7 +18,7 @@ import pytest
 from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, heartbeat, lock, sturdy
-from exporter.ha.check_runner import Kept
+from exporter.ha.check_state import Kept
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM, Heartbeat

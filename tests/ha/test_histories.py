@@ -30,7 +30,8 @@ from exporter.errors import (
 )
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
-from exporter.ha.check_runner import CheckRunner, CheckState, CheckTiming, Kept
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import CALL_LIMIT, taken_over
 from exporter.ha.heart_settings import HeartSettings
@@ -38,7 +39,7 @@ from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, Message
+from exporter.ha.messages import ORPHANED, STOPPED, HeartReport, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
@@ -92,11 +93,41 @@ class Looked(CheckRunner):
     def kept(self, now: float) -> Kept:
         return self.state.kept(now)
 
-    def goes_on(self, kept: Kept) -> None:
+    def goes_on(self, kept: Kept) -> bool:
         self.state.goes_on(kept)
+        return True
+
+    @property
+    def found_again(self) -> float:
+        return self.state.found_again
 
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
+
+
+class Second(CheckRunner):
+    """Another check, of which is known what the world says."""
+
+    def __init__(self, now: float) -> None:
+        self.name, self.state = "second", CheckState(CheckTiming(1.0, 5.0, 1, 1), now)
+
+    def kept(self, now: float) -> Kept:
+        return self.state.kept(now)
+
+    def goes_on(self, kept: Kept) -> bool:
+        return True
+
+    found_again = 0.0
+
+    def judge(self, now: float) -> tuple[Health, str]:
+        return self.state.judge(now)
+
+    def look(self, now: float, found: str) -> None:
+        self.state.begin(now)
+        if found == "unknown":
+            self.state.not_known(now, "too early")
+        else:
+            self.state.end(now, None if found == "good" else "refused")
 
 
 class Running(RunningClock):
@@ -110,15 +141,26 @@ class Running(RunningClock):
 class Main:
     """The main process: it looks, judges and tells its heart; and, beside it, what a look found by the second model."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, bad_for: float) -> None:
         self.world, self.timing = world, world.timing
         timing = self.timing
         self.running = Running(lambda: world.now)
         self.looked = Looked(timing, self.running())
+        self.second, self.second_is = Second(self.running()), "unknown"
         self.judge = HealthJudge(
-            [self.looked], lambda: world.now, 30.0, clock=lambda: world.now, running=self.running
+            [self.looked, self.second],
+            lambda: world.now,
+            30.0,
+            clock=lambda: world.now,
+            running=self.running,
+            longest=world.rules.interval,
         )
-        self.judge.goes_on(world.kept.read())
+        left = world.kept.read()
+        self.judge.goes_on(left, bad_for)
+        if not left:
+            world.promises.forget_checks(bad_for)
+        self.found_again: set[str] = set()
+        """Checks whose look is counted that found them bad again."""
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
         self.check.goes_on(world.handed_over)
         self.ran = self.stood = self.stood_before = self.counted_before = 0.0
@@ -340,6 +382,8 @@ class World:
         self.link = Quiet()
         self.finds = "good"
         """What a look finds: good, bad, fault, or stuck: it does not come back for as long as that is so."""
+        self.second, self.second_unknown_until = "good", 0.0
+        """What another check finds: good or bad, unless it is not known yet."""
         self.main: Main | None = None
         self.maintained = self.unwritten = self.forgotten = self.in_a_command = False
         self.stalled = self.full = self.stop = self.frozen = False
@@ -372,11 +416,11 @@ class World:
         self.promises.fresh(on=self.host.enabled)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
-            self.main, self.ran_at = Main(self), self.now
+            self.main, self.ran_at = Main(self, held.before.bad_for), self.now
             self.forgotten = self.unwritten
             if self.unwritten:
                 # A disk that was full at the end took no later word.
-                self.promises.bad = held.before.bad_for
+                self.promises.total = held.before.bad_for
         elif self.main.report is not None:
             settings = replace(settings, bad_for=self.main.report.bad_for, leftover=self.main.report.leftover)
 
@@ -446,14 +490,26 @@ class World:
 
     def tell(self) -> None:
         self.told = self.now
-        assert self.main is not None
-        summary = self.main.judge.judge()
-        self.promises.verdict(self.now, self.main.check.verdict(self.main.at))
+        main = self.main
+        assert main is not None
+        second = "unknown" if self.now < self.second_unknown_until else self.second
+        main.second.look(main.running(), second)
+        # What is known stays so.
+        second = main.second_is = main.second_is if second == "unknown" else second
+        summary = main.judge.judge()
+        found = {"check": main.check.verdict(main.at), "second": second}
+        again = {}
+        if found["check"] == "bad" and "check" not in main.found_again:
+            main.found_again.add("check")
+            again = {"check": main.check.again}
+        self.promises.checks(self.now, found, again)
+        worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
+        self.promises.verdict(self.now, worst, main.check.again if found["check"] == "bad" else 0.0)
         self.kept.write({} if self.full else summary.kept)
-        self.handed_over = Inheritance() if self.full else self.main.check.handed_over(self.main.at)
+        self.handed_over = Inheritance() if self.full else main.check.handed_over(main.at)
         if self.link.report is not None and self.link.report.enabled and not self.full:
             StrangerNote(self.path, boot_id=self.boot).clear()
-        self.link.inbox.append(HealthUpdate(summary.health, summary.reason, self.now, self.sessions))
+        self.link.inbox.append(summary.update(self.now, self.sessions))
 
     def reset_if_due(self) -> None:
         before = len(self.host.resets)
@@ -471,6 +527,8 @@ class World:
         self.boot.write_text(f"boot-{self.boots}")
         self.handed_over = Inheritance()
         self.finds, self.lasting_since = "good", None
+        self.second = "good"
+        self.promises.forget_checks()
         self.host.forget()
         self.promises.clear()
         self.promises.handed_back()
@@ -514,6 +572,42 @@ class World:
     def do_good(self, _: random.Random) -> None:
         self.finds = "good"
         self.run(SETTLE + self.known_after)
+
+    def do_bad_beside_one_that_is_not_known_yet(self, chance: random.Random) -> None:
+        """Of a check's bad time the first good verdict is the end, whatever another one is: found by a stranger."""
+        self.finds, self.unknown_until = "good", self.now
+        self.second_unknown_until = self.now + chance.choice([20.0, 600.0])
+        if self.heart and not self.stalled:
+            self.main = None
+            self.end(stopped=False)
+            self.start()
+        boots = self.boots
+        for _ in range(chance.randint(1, 4)):
+            self.finds = "bad"
+            self.run_until_known("bad")
+            self.run(chance.uniform(0.5, 0.9) * self.rules.grace)
+            self.finds = "good"
+            self.run_until_known("good")
+            if boots != self.boots:
+                break
+        self.second_unknown_until = 0.0
+
+    def run_until_known(self, word: str) -> None:
+        for _ in range(200):
+            if self.promises.each.get("check", ("", 0.0))[0] == word:
+                return
+            self.run(0.5)
+
+    def do_two_checks_bad_in_turn(self, chance: random.Random) -> None:
+        """Each for so long, and never both good: no bad time of one is the other's."""
+        for _ in range(chance.randint(1, 6)):
+            self.finds, self.second = chance.choice([("good", "bad"), ("bad", "good"), ("bad", "bad")])
+            self.run(self.known_after + chance.uniform(0, self.rules.grace))
+            if chance.random() < 0.2 and self.heart:
+                self.main = None if chance.random() < 0.5 else self.main
+                self.end(stopped=False)
+                self.start()
+        self.second = "good"
 
     def do_good_and_bad_in_turn(self, chance: random.Random) -> None:
         """A check that flaps is good as soon as one look was, and never bad for want of looks in a row."""
@@ -741,10 +835,10 @@ class World:
     def do_heart_dies(self, _: random.Random) -> None:
         """The heart alone: the main process starts another at once, and tells it what it last knew."""
         if self.heart:
-            bad = self.promises.bad
+            bad = self.promises.total
             self.end(stopped=False)
             self.start()
-            self.promises.bad = bad
+            self.promises.total = bad
             self.run(SETTLE)
 
     def stop_in_order(self) -> bool:
@@ -760,6 +854,7 @@ class World:
         assert not self.host.enabled
         assert self.host.asked is None
         self.promises.handed_back()
+        self.promises.forget_checks()
         self.kept.clear()
         self.handed_over = Inheritance()
         return True

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from exporter import files
-from exporter.ha.check_runner import Kept
+from exporter.ha.check_state import Kept
 from exporter.ha.kept_checks import KeptChecks
 
-FOUND = {"shop": Kept(2, (), 1, 12.25), "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711))}
+FOUND = {
+    "shop": Kept(2, (), 1, 12.25, 3.5, 0.125, "0123456789abcdef"),
+    "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711)),
+}
+
+
+def damaged(**fields: object) -> str:
+    return json.dumps({"boot": "boot-1", "checks": {"shop": asdict(Kept()) | fields}})
 
 
 @pytest.fixture
@@ -78,9 +87,12 @@ def test_where_it_can_not_be_written_nothing_old_stays(
         '{"boot": "boot-1", "checks": 7}',
         '{"boot": "boot-1", "checks": {"shop": 3}}',
         '{"boot": "boot-1", "checks": {"shop": ["many", []]}}',
-        '{"boot": "boot-1", "checks": {"shop": [1, ["x"], 0, 0]}}',
-        '{"boot": "boot-1", "checks": {"shop": [1, [], 0, "long"]}}',
-        '{"boot": "boot-1", "checks": {"shop": [Infinity, [], 0, 0]}}',
+        '{"boot": "boot-1", "checks": {"shop": {"failures": 1}}}',
+        damaged(failures="many"),
+        damaged(failures=float("inf")),
+        damaged(memory=["x"]),
+        damaged(awaited="long"),
+        damaged(bad_for=[]),
         "[" * 100_000,
     ],
 )

@@ -16,7 +16,7 @@ from exporter import files
 from exporter.config.places import LockFile
 from exporter.errors import ConfigError
 from exporter.ha import lock
-from exporter.ha.check_runner import Kept
+from exporter.ha.check_state import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.lock import Lock, acquire, holder
 from exporter.ha.maintenance import Maintenance
@@ -70,7 +70,7 @@ def taken(path: str, boot: Path) -> Lock:
 
 def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) -> None:
     held = taken(path, boot)
-    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.0\n{own()}\n\n"
+    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.000\n{own()}\n\n"
     assert Path(path).stat().st_mode & 0o777 == 0o600
     held.release()
 
