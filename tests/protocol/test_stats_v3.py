@@ -22,6 +22,7 @@ FOUR = bytes.fromhex(
 SESSION = 0x1122334455667788
 LAST = STATISTICS[-1].id
 """What follows it is unknown."""
+LONG_PATH = 37
 
 
 def number(wire: Wire) -> st.SearchStrategy[int | bytes]:
@@ -46,6 +47,9 @@ def expected(values: dict[int, tuple[bool, int | bytes]], count: int = LAST) -> 
         ones = [2**64 - 1] if row.wire is Wire.U64 else [2**32 - 1]
         ones += [2**32 - 1] if row.key == "memory_shares" else []
         if valid and (value not in ones or row.key in ("cpu_limit", "memory_limit")):
+            if row.id == LONG_PATH and found.get(row.key):
+                # The short path fits here always, and stands.
+                continue
             found[row.key] = value.decode() if isinstance(value, bytes) else value
     return found
 
@@ -80,7 +84,7 @@ def test_a_path_is_padded_to_four_bytes() -> None:
     assert encoded.endswith(bytes.fromhex("00000012 00000001 00000005 2f706f6f6c 000000"))
 
 
-@given(st.integers(1, 2**64 - 1), VALUES, st.integers(0, LAST))
+@given(st.integers(1, 2**64 - 1), VALUES, st.one_of(st.integers(0, LAST), st.just(LAST)))
 def test_every_statistic_at_any_length_of_the_list(
     session_id: int, values: dict[int, tuple[bool, int | bytes]], count: int
 ) -> None:
