@@ -8,7 +8,7 @@ from exporter import catalogue
 from exporter.catalogue import EXTENDED, Kind
 from exporter.catalogue import extended_names as extended
 from exporter.catalogue.extended_names import category, map_value, snake
-from exporter.clock import Life, Lives
+from exporter.clock import Instant, Life, Lives
 from exporter.metrics.extended import families
 from exporter.metrics.families import Family, Point
 from exporter.protocol.stat_get import parse
@@ -241,9 +241,10 @@ def test_families_carry_the_sessions_start_and_leave_to_the_basic_statistic_what
     found = by_name(families(snapshot({"resources": resources}), basic={"cpu_used"}, lives=Lives(LIFE)))
     assert set(found) == {"vmguest_memory_ballooned_bytes", "vmguest_cpu_contention_seconds_total"}
     contention = found["vmguest_cpu_contention_seconds_total"]
+    read = Instant(1000.0, 10.0)
     assert contention.points == (
-        Point(1, (("cause", "cpu"),), 900.0, LIFE),
-        Point(0, (("cause", "memory"),), 900.0, LIFE),
+        Point(1, (("cause", "cpu"),), 900.0, LIFE, read),
+        Point(0, (("cause", "memory"),), 900.0, LIFE, read),
     )
     assert contention.time == 1000.0
     assert found["vmguest_memory_ballooned_bytes"].points == (Point(1024, (), None),)
