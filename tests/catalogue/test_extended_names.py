@@ -247,7 +247,7 @@ def test_families_carry_the_sessions_start_and_leave_to_the_basic_statistic_what
         Point(0, (("cause", "memory"),), 900.0, LIFE, read),
     )
     assert contention.time == 1000.0
-    assert found["vmguest_memory_ballooned_bytes"].points == (Point(1024, (), None),)
+    assert found["vmguest_memory_ballooned_bytes"].points == (Point(1024, read=read),)
 
 
 SESSION = (
