@@ -196,9 +196,10 @@ class SessionClock:
         To be called only before anything of this epoch was shown. ``elapsed`` is the better word, where there is one.
         """
         if self._start is None and self._last is not None:
-            # By the host's clock it may seem to have begun after it was seen.
-            self._found(Start(min(answered - uptime, self._last.monotonic)), self._last)
-            self._tick(self._last)
+            # By the host's clock it may seem to have begun after it was seen. The round is later than the reading: what fell in
+            # it was held against a wall clock that may have been set in between.
+            start = Start(min(answered - uptime, self._last.monotonic))
+            self._found(start.at(self._last), self._last)
 
     def _begin(self, session_id: int) -> None:
         if session_id != self._session_id:

@@ -521,9 +521,9 @@ class History:
             # The round comes before anything is shown.
             extended = self.poller.state.extended
             if extended is not None and self.world.uptime and "session" in extended.groups:
-                self.oracle.uptime(min(self.uptime_began(extended), told.monotonic))
+                begun = min(self.uptime_began(extended), told.monotonic)
+                self.oracle.uptime(begun, told.wall, told.monotonic)
             self.was_shown()
-            self.oracle.look(told.wall, told.monotonic)
 
     def uptime_began(self, extended: ExtendedSnapshot) -> float:
         (uptime,) = (each.value for each in extended.groups["session"] if each.name == "uptime")

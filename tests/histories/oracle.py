@@ -203,9 +203,13 @@ class Readings:
         self.basic = True
         return True
 
-    def uptime(self, begun: float) -> None:
+    def uptime(self, begun: float, wall: float, monotonic: float) -> None:
+        """The last reading, at ``wall`` and ``monotonic``, is of a session that began at ``begun``. The round that says so is
+        later, and what fell in it was held against that later wall clock: an older one says nothing more of it.
+        """
         if self.beginning is None:
             self.beginning = Beginning(begun)
+            self.beginning.look(wall, monotonic)
             self.continued = False
 
     def look(self, wall: float, monotonic: float) -> None:

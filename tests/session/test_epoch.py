@@ -330,6 +330,28 @@ def test_a_counter_that_fell_while_no_exporter_looked_begins_at_the_last_reading
     assert world.clock.lives.of("cpu_used").since == world.now - 6, "and this was seen"
 
 
+def test_the_uptime_holds_no_start_of_a_round_against_the_older_wall_clock_of_the_poll() -> None:
+    """The clock is set between the two: to 1970, and from there."""
+    today, long_ago = WALL - 1000, -950.0
+    for polled, later, session, start in (
+        (today, long_ago, WALL - 49, None),
+        (long_ago, today, None, WALL),
+    ):
+        world = World()
+        world.ahead = polled
+        world.read(elapsed=None)
+        world.round(vm_cpu_contention_cpu=700)
+        world = restarted(world)
+        world.read(elapsed=None)
+        world.now += 1
+        world.ahead = later
+        world.round(vm_cpu_contention_cpu=5)
+        world.clock.read_uptime(60.0, world.now)
+        lives = world.clock.lives
+        fell = lives.of(("resources", "vm.cpu.contention.cpu"))
+        assert (lives.session.start, fell.alone, fell.start) == (session, True, start)
+
+
 def test_elapsed_that_fell_while_no_exporter_looked_is_seen_in_the_first_minute_too() -> None:
     world = World()
     world.read(elapsed=25_000, cpu_used=900)
