@@ -22,8 +22,6 @@ class Kept:
     """Good looks in a row; at least as many as make it good where it is good."""
     awaited: float = 0.0
     """Seconds for which a clear result has been waited for, where there is none."""
-    hung: float = 0.0
-    """Seconds for which looks have been under way that did not come back before their process was gone."""
     bad_for: float = 0.0
     """Seconds for which it was known to be bad, since its last good verdict."""
     of: str = ""
@@ -71,8 +69,6 @@ class _Seen:
     """It was good for a predecessor, and has not been bad since: the first good look makes it good again."""
     was_bad: bool = False
     """It was bad for a predecessor, and no look has come back since."""
-    hung: float = 0.0
-    """Seconds for which the last looks of predecessors were under way, none of which came back."""
     found_again: float = 0.0
     """Seconds that the look took which found bad again what had been bad for a predecessor."""
     failures: int = 0
@@ -95,7 +91,7 @@ class CheckState:
     def kept(self, now: float, memory: LookMemory = ()) -> Kept:
         """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
         seen, timing = self._seen, self.timing
-        missed = self._missed(seen, now, GRACE, seen.hung)
+        missed = self._missed(seen, now, GRACE)
         bad = Health.BAD in {seen.health, self.judge(now)[0]}
         good = seen.was_good or seen.health is Health.GOOD
         in_a_row = 0 if missed else min(seen.successes, timing.successes - 1)
@@ -104,7 +100,6 @@ class CheckState:
             memory,
             timing.successes if good and not bad else in_a_row,
             0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
-            seen.hung + (0.0 if seen.begun is None else now - seen.begun),
         )
 
     def goes_on(self, kept: Kept) -> None:
@@ -117,7 +112,6 @@ class CheckState:
             was_good=kept.successes >= timing.successes and kept.failures < timing.failures,
             was_bad=kept.failures >= timing.failures,
             awaited=kept.awaited,
-            hung=kept.hung,
         )
 
     @property
@@ -144,7 +138,7 @@ class CheckState:
                 self._looked(now), was_good=False, failures=0, successes=successes, health=health
             )
             return
-        failures = seen.failures + max(1, missed, self._missed(seen, now, GRACE, seen.hung))
+        failures = seen.failures + max(1, missed)
         bad = failures >= timing.failures
         self._seen = replace(
             self._looked(now),
@@ -167,7 +161,6 @@ class CheckState:
             own_faults=0,
             spoiled=0,
             was_bad=False,
-            hung=0.0,
         )
 
     def not_looked(self, now: float, why: str) -> None:
@@ -216,7 +209,7 @@ class CheckState:
         seen, timing = self._seen, self.timing
         if seen.own_faults >= timing.failures:
             return Health.FAULT, seen.reason
-        if seen.failures + (missed := self._missed(seen, now, GRACE, seen.hung)) >= timing.failures:
+        if seen.failures + (missed := self._missed(seen, now, GRACE)) >= timing.failures:
             return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
         if seen.health is Health.GOOD:
             return Health.GOOD, ""
@@ -232,16 +225,12 @@ class CheckState:
         """Seconds in this process for which a clear result was waited for, and somebody could look."""
         return (now if seen.blind_since is None else seen.blind_since) - seen.born
 
-    def _missed(self, seen: _Seen, now: float, grace: float, hung: float = 0.0) -> int:
+    def _missed(self, seen: _Seen, now: float, grace: float) -> int:
         """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone.
 
-        ``hung``: time for which it hung before. That counts for a look which by itself has taken half of its limit: what answers
-        sooner is well, however often nobody waits for it.
+        A look that was cut off with its process says nothing: nobody can tell a slow answer from none.
         """
         timing = self.timing
         due = seen.idle_since + timing.interval if seen.begun is None else seen.begun
-        waited = now - due
-        if seen.begun is not None and waited >= timing.timeout / 2:
-            waited += hung
-        late = waited - timing.timeout - grace
+        late = now - due - timing.timeout - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)

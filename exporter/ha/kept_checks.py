@@ -64,15 +64,12 @@ class KeptChecks:
 
 def _kept(fields: dict[str, Any]) -> Kept:
     """As it was written; numbers within bounds."""
-    awaited, hung, bad_for = (
-        max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "hung", "bad_for")
-    )
+    awaited, bad_for = (max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "bad_for"))
     return Kept(
         max(0, int(fields["failures"])),
         tuple(map(int, fields["memory"])),
         max(0, int(fields["successes"])),
         awaited,
-        hung,
         bad_for,
         str(fields["of"]),
     )

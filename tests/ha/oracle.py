@@ -81,8 +81,6 @@ class Inheritance:
     good: int = 0
     was_good: bool = False
     waited: float = 0.0
-    hung: float = 0.0
-    """Seconds for which looks had been under way that nobody saw come back."""
 
 
 @dataclass
@@ -116,14 +114,13 @@ class Check:
     """Those whom it follows knew it to be good, and nothing has made it bad since."""
     bad_before: bool = False
     """They knew it to be bad, and no look has come back since."""
-    hung_before: float = 0.0
     again: float = 0.0
     """Seconds that the look took which found it bad again."""
 
     def handed_over(self, at: float) -> Inheritance:
         """For the check of a process that follows a killed one."""
         bad = "bad" in {self.known, self.verdict(at)}
-        late = self._late(at, 2.0, self.hung_before)
+        late = self._late(at, 2.0)
         failed = min(self.in_a_row.count("bad"), self.failures)
         return Inheritance(
             self.failures if bad else failed,
@@ -132,7 +129,6 @@ class Check:
             self.waited_before + self._all_waited(at)
             if self.known == "unknown" and not self.good_before
             else 0.0,
-            self.hung_before + (0.0 if self.begun is None else at - self.begun),
         )
 
     def goes_on(self, left: Inheritance) -> None:
@@ -142,7 +138,6 @@ class Check:
         self.good_before = left.was_good and left.failed < self.failures
         self.waited_before = left.waited
         self.bad_before = left.failed >= self.failures
-        self.hung_before = left.hung
 
     def _all_waited(self, at: float) -> float:
         blind = (self.blind or self.spoiled) and self.begun is None
@@ -157,7 +152,7 @@ class Check:
         """``stood``: seconds of the look, not counted in ``at``, for which the exporter stood still."""
         assert self.begun is not None
         late = self._late(at, 0.0)
-        took, all_late = at - self.begun, self._late(at, 2.0, self.hung_before)
+        took = at - self.begun
         self.begun = None
         if not late and stood >= max(0.1, self.timeout / 10):
             self.spoiled += 1
@@ -167,7 +162,7 @@ class Check:
             self.blind += 1
             return
         self.blind = 0
-        bad_before, self.bad_before, self.hung_before = self.bad_before, False, 0.0
+        bad_before, self.bad_before = self.bad_before, False
         self.waited = 0.0 if found == "unknown" else self.waited + at - self.mark
         self.waited_before = 0.0 if found == "unknown" else self.waited_before
         self.mark = at
@@ -176,7 +171,7 @@ class Check:
         found = "bad" if late else found
         if self.in_a_row and self.in_a_row[-1] != found:
             self.in_a_row.clear()
-        self.in_a_row += [found] * max(1, late, all_late if found == "bad" else 0)
+        self.in_a_row += [found] * max(1, late)
         if found == "bad":
             self.failed_here, self.good_row = True, 0
             self.again = took if bad_before else self.again
@@ -185,17 +180,14 @@ class Check:
         elif self.known == "good" or self.good_before or self.good_row + len(self.in_a_row) >= self.successes:
             self.known, self.good_before = "good", False
 
-    def _late(self, at: float, patience: float, before: float = 0.0) -> int:
-        """A look that hangs is a failed one, and so is each that it keeps from being taken.
-
-        With those ``before`` that did not come back it counts together, once it has taken half of its limit by itself.
-        """
+    def _late(self, at: float, patience: float) -> int:
+        """A look that hangs is a failed one, and so is each that it keeps from being taken."""
         took = 0.0 if self.begun is None else at - self.begun
-        over = took + (before if 2 * took >= self.timeout else 0.0) - self.timeout - patience
+        over = took - self.timeout - patience
         return 0 if over <= 0 else 1 + int(over / self.interval)
 
     def verdict(self, at: float) -> str:
-        failed = self.in_a_row.count("bad") + self._late(at, 2.0, self.hung_before)
+        failed = self.in_a_row.count("bad") + self._late(at, 2.0)
         if self.blind >= self.failures:
             return "fault"
         if failed >= self.failures:

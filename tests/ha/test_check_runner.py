@@ -660,57 +660,35 @@ def test_what_was_good_and_hangs_is_good_after_a_restart_for_enough_good_looks_a
     assert state.judge(now)[0] is Health.GOOD
 
 
-HANGING = CheckTiming(interval=10, timeout=15, failures=1)
+SLOW = CheckTiming(interval=10, timeout=15, failures=1)
 
 
-def live(kept: Kept, timing: CheckTiming, seconds: float) -> tuple[CheckState, Kept]:
-    """An exporter that is killed after so many seconds, in a look that hangs; what it leaves."""
-    state = CheckState(timing, 0)
-    state.goes_on(kept)
+def cut_off(state: CheckState, seconds: float) -> CheckState:
+    """Its process is killed after so many seconds of a look; the state of the next one."""
     state.begin(0)
-    return state, state.kept(seconds)
+    after = CheckState(state.timing, 0)
+    after.goes_on(state.kept(seconds))
+    return after
 
 
-def test_a_service_that_hangs_is_found_out_however_often_the_exporter_is_killed() -> None:
-    """Found by a stranger: with a kill every 12 s, and looks of 15 s, nothing was ever known."""
-    _, kept = live(Kept(successes=1), HANGING, 12)
-    state, kept = live(kept, HANGING, 12)
-    assert state.judge(7.4)[0] is Health.UNKNOWN, "a fresh look, half of its limit long"
-    assert state.judge(7.6)[0] is Health.BAD
-    assert (kept.failures, kept.hung) == (1, 24)
-    state, _ = live(kept, HANGING, 12)
-    assert state.judge(7.4)[0] is Health.UNKNOWN
-    assert state.judge(7.6)[0] is Health.BAD
-
-
-def test_looks_that_hang_over_restarts_are_as_many_failed_ones_as_in_one_life() -> None:
-    kept, bad_after = Kept(successes=1), 0
-    while kept.failures < TIMING.failures:
-        bad_after += 1
-        _, kept = live(kept, TIMING, 4)
-    assert bad_after == 7, "5 s, 2 s until that is known, and two intervals of 10 s"
-
-
-def test_a_look_that_came_back_ends_what_hung_before() -> None:
-    for found in ("good", "bad", "own fault", "not known", "starved"):
-        state, _ = live(Kept(successes=1, hung=100), HANGING, 1)
-        if found == "own fault":
-            state.not_looked(2, "no files")
-        elif found == "not known":
-            state.not_known(2, "too early")
-        elif found == "starved":
-            state.not_run(2, "starved")
-        else:
-            state.end(2, None if found == "good" else "down")
-        frozen = found in {"own fault", "starved"}
-        assert state.kept(3).hung == (100 if frozen else 0), found
-
-
-def test_a_look_that_comes_back_in_time_is_in_time_whatever_hung_before() -> None:
-    state, _ = live(Kept(successes=1, hung=100), HANGING, 1)
-    assert not state.spoils(14, 0.0)
+def test_a_look_that_a_kill_has_cut_off_says_nothing() -> None:
+    """Found by a stranger: looks that took 13 of their 15 s were bad from the half of the next one on, and a VM was reset."""
+    state = CheckState(SLOW, -14)
+    results(state, -14, None)
+    for _ in range(20):
+        state = cut_off(state, 14)
+        state.begin(0)
+        assert state.judge(SLOW.timeout + GRACE)[0] is Health.UNKNOWN
+        assert state.kept(SLOW.timeout).failures == 0
     state.end(14, None)
     assert state.judge(14)[0] is Health.GOOD
+
+
+def test_a_look_that_takes_its_whole_limit_in_one_life_counts_whatever_was_cut_off_before() -> None:
+    state = cut_off(cut_off(CheckState(SLOW, 0), 14), 14)
+    state.begin(0)
+    assert state.judge(SLOW.timeout + GRACE + 0.1)[0] is Health.BAD
+    assert state.kept(SLOW.timeout + GRACE + 0.1).failures == 1
 
 
 def test_another_check_of_the_same_name_begins_anew(time: Time) -> None:
