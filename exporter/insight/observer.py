@@ -37,8 +37,10 @@ class Insight:
     guest: Guest = field(default_factory=Guest)
     guest_read: Instant = field(default=Instant(0.0, 0.0))
     """When that was read."""
-    measured: bool = False
-    """Whether the last round told memory contention; without it, its sum is not there."""
+    read: Instant = field(default=Instant(0.0, 0.0))
+    """When the host was read last."""
+    measured: Instant | None = None
+    """When the last round was told memory contention; None where it was not: its sum is not there then."""
     refresh: float | None = None
     """Seconds between two samples of the host; None until it repeated one."""
     cpu_limit: LimitState | None = None
@@ -172,6 +174,7 @@ class Observer:
             ledger=ledger,
             guest=self._guest,
             guest_read=self._guest_at,
+            read=Instant(state.read_time, at),
             refresh=self._refresh.seconds,
             cpu_limit=cpu_limit,
             memory_limit=memory_limit,
@@ -243,7 +246,8 @@ class Observer:
             self._facts = replace(facts, build=timeline.build_of(extended))
             insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
         rise = self._growth.round(extended).get(CONTENTION)
-        measured = resource(extended, "vm.cpu.contention.mem") is not None
+        told = resource(extended, "vm.cpu.contention.mem") is not None
+        measured = extended.at("resources") if told else None
         ledger, vcpus = insight.ledger, self._guest.vcpus
         if rise is not None:
             # Over a round that lacked the value it is no sample.

@@ -65,10 +65,12 @@ def counted(
         # by a moment as well as begun anew: its value is no growth that anybody saw.
         unknown = life if life.start is None and life.since is None else replace(life, start=None, since=None)
         return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown, read)
-    if read is not None and life.start is not None and read.wall < life.start:
-        # The wall clock was set since, and the beginning with it: not before that.
-        read = read._replace(wall=life.start)
-    return Point(value, labels, life.start, life, read)
+    return Point(value, labels, life.start, life, _not_before(life.start, read))
+
+
+def _not_before(start: float | None, read: Instant | None) -> Instant | None:
+    """``read``, but not before a beginning: the wall clock may have been set since, and the beginning with it."""
+    return read._replace(wall=start) if read and start is not None and read.wall < start else read
 
 
 def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
@@ -77,9 +79,13 @@ def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
         # The host's counters, most of a page, pass as they are.
         if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
             points = tuple(
-                Point(each.value, each.labels, start, OWN) if each.life is OWN else each
+                Point(each.value, each.labels, start, OWN, _not_before(start, each.read))
+                if each.life is OWN
+                else each
                 for each in family.points
             )
-            yield replace(family, points=points)
+            # The wall clock may have been set since the host was read, and the beginning with it.
+            time = max(family.time, start) if family.time and start is not None else family.time
+            yield replace(family, points=points, time=time)
         else:
             yield family

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from opentelemetry.sdk.metrics.export import NumberDataPoint
 
 from exporter import catalogue
+from exporter.clock import Instant
 from exporter.metrics.families import Family
 from exporter.metrics.insight import families
+from exporter.outputs.otlp.client import ExportResult, Outcome
+from exporter.outputs.otlp.points import Converter
+from exporter.outputs.otlp.reader import Reader
+from exporter.outputs.otlp.settings import Temporality
 from exporter.outputs.prometheus import OPENMETRICS, TEXT, Format, VMGuestCollector
 from tests.insight.simulated import START, Simulated
 
@@ -44,18 +50,21 @@ def test_lost_time_is_in_seconds_and_of_memory_only_where_the_last_round_had_it(
     state, insight = simulated.poller.state, simulated.insight
     ledger = replace(insight.ledger, limit=1500, host=250, undetermined=1, memory=4.5)
 
-    def lost(measured: bool) -> dict[str, float]:
+    def lost(measured: Instant | None) -> dict[str, float]:
         found = families(replace(insight, ledger=ledger, measured=measured), state, simulated.now)
         return values(next(family for family in found if family.metric is catalogue.CPU_LOST))
 
     of_cpu = {"limit": 1.5, "host": 0.25, "undetermined": 0.001}
-    assert lost(measured=True) == {**of_cpu, "memory": 4.5}
-    assert lost(measured=False) == of_cpu
+    assert lost(Instant(simulated.wall(), simulated.now)) == {**of_cpu, "memory": 4.5}
+    assert lost(None) == of_cpu
 
 
 def test_lost_time_of_memory_goes_with_a_round_that_is_stale_though_polls_are_good() -> None:
     simulated = Simulated("cpu-limit").run(300)
-    state, insight = simulated.poller.state, replace(simulated.insight, measured=True)
+    state, insight = (
+        simulated.poller.state,
+        replace(simulated.insight, measured=Instant(simulated.wall(), simulated.now)),
+    )
     extended = state.extended
     assert extended is not None
 
@@ -147,3 +156,80 @@ def test_without_insight_there_is_none() -> None:
     simulated = Simulated("steady").run(60)
     simulated.published._insight = lambda: None
     assert not {row.prometheus for row in catalogue.INSIGHT_METRICS} & set(found(simulated))
+
+
+COUNTED_HERE = {
+    catalogue.SETTING_CHANGES,
+    catalogue.STOLEN_RATIO,
+    catalogue.MEMORY_CONTENTION_RATIO,
+    catalogue.PAUSE,
+}
+
+
+def test_what_follows_from_a_reading_has_its_time_and_goes_when_it_is_stale() -> None:
+    """An export that comes later than the poll says nothing of the time between; what is counted here does."""
+    simulated = Simulated("noisy-neighbour", interval=2.0, pauses=True)
+    simulated.run(600)
+    read, asked = simulated.poller.state.read_time, simulated.insight.guest_read.wall
+    simulated.now += 1
+    insight, state = simulated.insight, simulated.poller.state
+    shown = [*families(replace(insight, refresh=2.0), state, simulated.now)]
+    of_guest = {catalogue.GUEST_STEAL, catalogue.GUEST_STEAL_ACCOUNTING}
+    times = {family.metric: family.time for family in shown}
+    assert times.keys() >= of_guest
+    assert {
+        catalogue.CPU_LOST,
+        catalogue.CPU_LIMIT_STATE,
+        catalogue.MEMORY_LIMIT_STATE,
+        catalogue.REFRESH_INTERVAL,
+    } <= times.keys()
+    for metric, time in times.items():
+        assert time == (0.0 if metric in COUNTED_HERE else asked if metric in of_guest else read), metric
+    stays = {family.metric for family in families(insight, state, simulated.now + 1000)}
+    assert stays == {metric for metric, time in times.items() if not time}
+
+
+def differences(simulated: Simulated, export: float, cause: str) -> list[tuple[float, float]]:
+    """Of lost time, exported as differences every ``export`` seconds and oftener than that polled or not: value, window."""
+    reader, converter = Reader(simulated.published), Converter(Temporality.DELTA, {})
+    found, due = [], simulated.now
+    for _ in range(60):
+        if simulated.now >= due:
+            simulated.poll()
+            due += simulated.poller.state.interval
+        data = converter.convert(reader.collect())
+        converter.settle(ExportResult(Outcome.SUCCESS))
+        simulated.now += export
+        found += [
+            (point.value, (point.time_unix_nano - point.start_time_unix_nano) / 1e9)
+            for metric in data.resource_metrics[0].scope_metrics[0].metrics
+            if metric.name == "vmguest.cpu.lost"
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint) and point.attributes == {"cause": cause}
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("interval", "export", "cause", "window"), [(60.0, 10.0, "host", 60.0), (5.0, 5.0, "memory", 15.0)]
+)
+def test_a_difference_of_lost_time_is_over_the_time_between_two_readings(
+    interval: float, export: float, cause: str, window: float
+) -> None:
+    """Oftener than it is read, it was all in one window of the export, and nothing in those after it."""
+    found = differences(Simulated("noisy-neighbour", interval), export, cause)
+    assert len(found) > 5
+    assert [length for _, length in found[1:]] == pytest.approx([window] * (len(found) - 1))
+
+
+def test_lost_time_is_never_read_before_its_beginning() -> None:
+    """A guest that came up in 1970, was polled, and is set before the export."""
+    simulated = Simulated("steady")
+    simulated.set_by = -START
+    simulated.run(30)
+    simulated.set_by = 0.0
+    lost = found(simulated)["vmguest_cpu_lost_seconds_total"]
+    begun = {point.created for point in lost.points}
+    assert begun == {START + 1000.0}
+    assert lost.time == START + 1000.0
+    assert {point.read.wall for point in lost.points if point.read} == {START + 1000.0}

@@ -6,11 +6,11 @@ its sums go out as differences is decided when it is sent, against what the rece
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from exporter.clock import OWN, Instant, Life
-from exporter.metrics.families import Family
+from exporter.metrics.families import Family, Point
 
 
 class FamilySource(Protocol):
@@ -42,7 +42,7 @@ class Batch:
 
 
 class Reader:
-    """Collects batches. What an earlier one has carried already is left out of a later one.
+    """Collects batches. What the one before has carried already is left out.
 
     Points carry the time at which the host was read: between two polls there is nothing new to say about the
     host, and the same point twice would be an error to some receivers.
@@ -50,14 +50,33 @@ class Reader:
 
     def __init__(self, published: FamilySource) -> None:
         self._published = published
-        self._carried: dict[str, float] = {}
+        self._carried: dict[str, set[Instant]] = {}
+        """Family -> when what was collected last of it was read."""
 
     def collect(self) -> Batch:
         now = self._published.now()
-        families = self._published.collect(now)
-        new = tuple(
-            family for family in families if not family.time or self._carried.get(family.name) != family.time
-        )
-        self._carried |= {family.name: family.time for family in new if family.time}
+        families: list[Family] = []
+        carried: dict[str, set[Instant]] = {}
+        for family in self._published.collect(now):
+            if not family.time:
+                families.append(family)
+                continue
+            before, reads = (
+                self._carried.get(family.name, set()),
+                [_read(family, each) for each in family.points],
+            )
+            carried.setdefault(family.name, set()).update(reads)
+            if before.isdisjoint(reads):
+                families.append(family)
+            elif points := tuple(
+                point for point, read in zip(family.points, reads, strict=True) if read not in before
+            ):
+                # Not all of it is read at one time: one cause of lost time comes by rounds, the others by polls.
+                families.append(replace(family, points=points))
+        self._carried |= carried
         began = Life(OWN.number, self._published.started(now), self._published.begun)
-        return Batch(now, new, began)
+        return Batch(now, tuple(families), began)
+
+
+def _read(family: Family, point: Point) -> Instant:
+    return point.read or Instant(family.time, family.monotonic)

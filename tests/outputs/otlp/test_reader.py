@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import tracemalloc
 
-from exporter.catalogue import BY_KEY, POLLS
+from exporter.catalogue import BY_KEY, CPU_LOST, POLLS
+from exporter.clock import Instant
 from exporter.metrics.families import Family, Point
 from exporter.metrics.published import Published
 from exporter.outputs.otlp.reader import Reader
@@ -33,9 +34,23 @@ def test_the_same_read_of_the_host_is_not_sent_twice_but_the_exporter_goes_on_ab
 
 
 def test_two_families_of_one_metric_and_time_both_go() -> None:
-    reader = Reader(Gathered(lambda: [family(1, 10), family(2, 10), Family(TARGET, (), 10)]))
+    reader = Reader(Gathered(lambda: [family(1, 10), family(2, 10), Family(TARGET, (Point(3.0),), 10)]))
     assert len(reader.collect().families) == 3
     assert not reader.collect().families
+
+
+def test_of_a_family_read_at_several_times_only_what_was_read_anew_is_sent() -> None:
+    def lost(polled: float, round_: float) -> list[Family]:
+        points = (
+            Point(1.0, (("cause", "host"),)),
+            Point(2.0, (("cause", "memory"),), read=Instant(round_, round_)),
+        )
+        return [Family(CPU_LOST, points, polled, monotonic=polled)]
+
+    given = [lost(10, 9), lost(15, 9), lost(15, 14), lost(15, 14), lost(20, 19)]
+    reader = Reader(Gathered(lambda: given.pop(0)))
+    sent = [[dict(p.labels)["cause"] for f in reader.collect().families for p in f.points] for _ in range(5)]
+    assert sent == [["host", "memory"], ["host"], ["memory"], [], ["host", "memory"]]
 
 
 def traced() -> int:
