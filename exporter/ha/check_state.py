@@ -22,6 +22,8 @@ class Kept:
     """Good looks in a row; at least as many as make it good where it is good."""
     awaited: float = 0.0
     """Seconds for which a clear result has been waited for, where there is none."""
+    same_for: float = 0.0
+    """Seconds for which another failed look is the last failure once more: until an interval after that look began."""
     bad_for: float = 0.0
     """Seconds for which it was known to be bad, since its last good verdict."""
     of: str = ""
@@ -36,6 +38,9 @@ GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
 AGAIN = 2.0
 """Seconds between two looks, at most, while the exporter could not look: its fault is to be over when the shortage is."""
+
+
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,10 @@ class _Seen:
     """It was bad for a predecessor, and no look has come back since."""
     found_again: float = 0.0
     """Seconds that the look took which found bad again what had been bad for a predecessor."""
+    same_until: float = NEVER
+    """Until when a failed look is the one that a predecessor has counted, found once more."""
+    failed_until: float = NEVER
+    """When the interval of the last failure that counts is over."""
     failures: int = 0
     successes: int = 0
     own_faults: int = 0
@@ -95,22 +104,27 @@ class CheckState:
         bad = Health.BAD in {seen.health, self.judge(now)[0]}
         good = seen.was_good or seen.health is Health.GOOD
         in_a_row = 0 if missed else min(seen.successes, timing.successes - 1)
+        failed_until = self._due(seen) + missed * timing.interval if missed else seen.failed_until
         return Kept(
-            timing.failures if bad else min(seen.failures, timing.failures),
+            timing.failures if bad else min(seen.failures + missed, timing.failures),
             memory,
             timing.successes if good and not bad else in_a_row,
             0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
+            max(0.0, failed_until - now),
         )
 
     def goes_on(self, kept: Kept) -> None:
         """What a predecessor has found counts on, and is a verdict only with a fresh look that finds the same."""
-        timing = self.timing
+        timing, was_bad = self.timing, kept.failures >= self.timing.failures
+        same_until = NEVER if was_bad else self._seen.born + min(kept.same_for, timing.interval)
         self._seen = replace(
             self._seen,
+            same_until=same_until,
+            failed_until=same_until,
             failures=min(kept.failures, timing.failures - 1),
             successes=min(kept.successes, timing.successes - 1),
-            was_good=kept.successes >= timing.successes and kept.failures < timing.failures,
-            was_bad=kept.failures >= timing.failures,
+            was_good=kept.successes >= timing.successes and not was_bad,
+            was_bad=was_bad,
             awaited=kept.awaited,
         )
 
@@ -127,23 +141,32 @@ class CheckState:
     def end(self, now: float, problem: str | None) -> None:
         """The look that had begun is over; ``problem`` is what it found."""
         seen, timing = self._seen, self.timing
-        missed = self._missed(seen, now, 0.0)
-        if missed and problem is None:
+        if self._late(seen, now) and problem is None:
             problem = f"the answer took longer than {timing.timeout:g} s"
         if problem is None:
             successes = seen.successes + 1
             good = seen.was_good or seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
             self._seen = replace(
-                self._looked(now), was_good=False, failures=0, successes=successes, health=health
+                self._looked(now),
+                was_good=False,
+                same_until=NEVER,
+                failed_until=NEVER,
+                failures=0,
+                successes=successes,
+                health=health,
             )
             return
-        failures = seen.failures + max(1, missed)
+        same = seen.begun is not None and seen.begun < seen.same_until - TICK
+        counted = max(0 if same else 1, self._missed(seen, now, 0.0))
+        failures = seen.failures + counted
         bad = failures >= timing.failures
         self._seen = replace(
             self._looked(now),
             failed_here=True,
             was_good=seen.was_good and not bad,
+            same_until=NEVER if counted else seen.same_until,
+            failed_until=self._due(seen) + counted * timing.interval,
             failures=failures,
             successes=0,
             health=Health.BAD if bad else seen.health,
@@ -172,7 +195,7 @@ class CheckState:
 
         Where it was late though by time in which the exporter ran, it is late.
         """
-        if stood < max(TICK, SHARE * self.timing.timeout) or self._missed(self._seen, now, 0.0):
+        if stood < max(TICK, SHARE * self.timing.timeout) or self._late(self._seen, now):
             return False
         self.not_run(now, f"the exporter stood still for {stood:.1f} s of a look, which is taken again")
         return True
@@ -191,8 +214,9 @@ class CheckState:
         seen, timing = self._seen, self.timing
         if seen.spoiled:
             return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
+        due = seen.same_until if begun < seen.same_until else begun + timing.interval
         faulty = seen.own_faults >= timing.failures
-        return max(0.0, begun + min(timing.interval, AGAIN if faulty else float("inf")) - now)
+        return max(0.0, (min(due, begun + AGAIN) if faulty else due) - now)
 
     def _blind(self, now: float) -> _Seen:
         seen = self._seen
@@ -231,6 +255,14 @@ class CheckState:
         A look that was cut off with its process says nothing: nobody can tell a slow answer from none.
         """
         timing = self.timing
-        due = seen.idle_since + timing.interval if seen.begun is None else seen.begun
-        late = now - due - timing.timeout - grace
+        late = now - self._due(seen) - timing.timeout - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)
+
+    def _due(self, seen: _Seen) -> float:
+        """When the look that is awaited was to begin, to count as another one than that of a predecessor."""
+        begun = seen.idle_since + self.timing.interval if seen.begun is None else seen.begun
+        return max(begun, seen.same_until)
+
+    def _late(self, seen: _Seen, now: float) -> bool:
+        """Whether the look that is under way has taken longer than its time limit."""
+        return seen.begun is not None and now - seen.begun - self.timing.timeout > 0

@@ -1,6 +1,6 @@
 """What the checks have found, for an exporter that starts after this one was killed: it need not find it anew.
 
-One small file beside the lock: the boot's id, and by check what :class:`Kept` holds. Without it an exporter that is restarted again and
+One small file beside the lock: the boot's id, when it was written (CLOCK_BOOTTIME), and by check what :class:`Kept` holds. Without it an exporter that is restarted again and
 again would never come to a bad verdict. What it says is never a verdict: that takes a fresh look.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,15 +17,18 @@ from typing import Any
 from exporter import files
 from exporter.ha.check_state import Kept
 from exporter.ha.lock import BOOT_ID, beside, boot
+from exporter.ha.maintenance import boottime
 
 
 class KeptChecks:
     """That of the exporter whose lock is ``lock_file``. None of the calls fails: what is lost is found anew."""
 
-    def __init__(self, lock_file: str, *, boot_id: Path = BOOT_ID) -> None:
+    def __init__(
+        self, lock_file: str, *, boot_id: Path = BOOT_ID, clock: Callable[[], float] = boottime
+    ) -> None:
         self.path = beside(lock_file, "checks")
         self._new = beside(str(self.path), "new")
-        self._boot_id = boot_id
+        self._boot_id, self._clock = boot_id, clock
         self._written: Mapping[str, Kept] | None = None
 
     def read(self) -> dict[str, Kept]:
@@ -34,7 +37,8 @@ class KeptChecks:
             found = json.loads(files.read_bytes(self.path))
             if found["boot"] != boot(self._boot_id):
                 return {}
-            return {str(name): _kept(fields) for name, fields in found["checks"].items()}
+            ago = self._clock() - float(found["at"])
+            return {str(name): _kept(fields, ago) for name, fields in found["checks"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             return {}
 
@@ -44,7 +48,9 @@ class KeptChecks:
             return
         checks = {name: asdict(each) for name, each in kept.items()}
         try:
-            content = json.dumps({"boot": boot(self._boot_id), "checks": checks}).encode()
+            content = json.dumps(
+                {"boot": boot(self._boot_id), "at": self._clock(), "checks": checks}
+            ).encode()
             descriptor = files.open_regular(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -62,14 +68,17 @@ class KeptChecks:
                 path.unlink(missing_ok=True)
 
 
-def _kept(fields: dict[str, Any]) -> Kept:
-    """As it was written; numbers within bounds."""
-    awaited, bad_for = (max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "bad_for"))
+def _kept(fields: dict[str, Any], ago: float) -> Kept:
+    """As it was written so many seconds ago; numbers within bounds."""
+    awaited, same_for, bad_for = (
+        max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "same_for", "bad_for")
+    )
     return Kept(
         max(0, int(fields["failures"])),
         tuple(map(int, fields["memory"])),
         max(0, int(fields["successes"])),
         awaited,
+        max(0.0, same_for - max(0.0, ago)),
         bad_for,
         str(fields["of"]),
     )

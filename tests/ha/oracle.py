@@ -81,6 +81,8 @@ class Inheritance:
     good: int = 0
     was_good: bool = False
     waited: float = 0.0
+    same_for: float = 0.0
+    """Seconds until an interval after the last failed look that counts: one that fails sooner is no other failure."""
 
 
 @dataclass
@@ -116,12 +118,17 @@ class Check:
     """They knew it to be bad, and no look has come back since."""
     again: float = 0.0
     """Seconds that the look took which found it bad again."""
+    next_failure: float = float("-inf")
+    """An interval after the last failure that counts."""
+    same_until: float = float("-inf")
+    """The same, where that was one of a process before this one."""
 
     def handed_over(self, at: float) -> Inheritance:
         """For the check of a process that follows a killed one."""
         bad = "bad" in {self.known, self.verdict(at)}
         late = self._late(at, 2.0)
-        failed = min(self.in_a_row.count("bad"), self.failures)
+        failed = min(self.in_a_row.count("bad") + late, self.failures)
+        next_failure = self._first_due() + late * self.interval if late else self.next_failure
         return Inheritance(
             self.failures if bad else failed,
             0 if late else self.good_row + self.in_a_row.count("good"),
@@ -129,10 +136,13 @@ class Check:
             self.waited_before + self._all_waited(at)
             if self.known == "unknown" and not self.good_before
             else 0.0,
+            max(0.0, next_failure - at),
         )
 
-    def goes_on(self, left: Inheritance) -> None:
-        """A fresh look decides: what was handed over is no verdict by itself."""
+    def goes_on(self, left: Inheritance, gap: float = 0.0) -> None:
+        """A fresh look decides: what was handed over, ``gap`` seconds ago, is no verdict by itself."""
+        if left.failed < self.failures:
+            self.next_failure = self.same_until = max(0.0, left.same_for - gap)
         self.in_a_row = ["bad"] * min(left.failed, self.failures - 1)
         self.good_row = min(left.good, self.successes - 1)
         self.good_before = left.was_good and left.failed < self.failures
@@ -151,8 +161,11 @@ class Check:
     def end(self, at: float, found: str, stood: float = 0.0) -> None:
         """``stood``: seconds of the look, not counted in ``at``, for which the exporter stood still."""
         assert self.begun is not None
-        late = self._late(at, 0.0)
         took = at - self.begun
+        late = took - self.timeout > 0
+        first_due = self._first_due()
+        anew = self.begun >= self.same_until - 0.1
+        counted = max(1 if anew else 0, self._late(at, 0.0))
         self.begun = None
         if not late and stood >= max(0.1, self.timeout / 10):
             self.spoiled += 1
@@ -171,8 +184,12 @@ class Check:
         found = "bad" if late else found
         if self.in_a_row and self.in_a_row[-1] != found:
             self.in_a_row.clear()
-        self.in_a_row += [found] * max(1, late)
+        self.in_a_row += [found] * (counted if found == "bad" else 1)
+        if found == "good":
+            self.next_failure = self.same_until = float("-inf")
         if found == "bad":
+            self.next_failure = first_due + counted * self.interval
+            self.same_until = float("-inf") if counted else self.same_until
             self.failed_here, self.good_row = True, 0
             self.again = took if bad_before else self.again
             if len(self.in_a_row) >= self.failures:
@@ -182,9 +199,13 @@ class Check:
 
     def _late(self, at: float, patience: float) -> int:
         """A look that hangs is a failed one, and so is each that it keeps from being taken."""
-        took = 0.0 if self.begun is None else at - self.begun
-        over = took - self.timeout - patience
+        over = 0.0 if self.begun is None else at - self._first_due() - self.timeout - patience
         return 0 if over <= 0 else 1 + int(over / self.interval)
+
+    def _first_due(self) -> float:
+        """When the look that is under way was to begin, had there been one process all the while."""
+        assert self.begun is not None
+        return max(self.begun, self.same_until)
 
     def verdict(self, at: float) -> str:
         failed = self.in_a_row.count("bad") + self._late(at, 2.0)

@@ -470,6 +470,71 @@ def test_failures_of_before_a_restart_count_on_with_a_fresh_one(failed: int) -> 
         assert (after.judge(10 * more + 1)[0] is Health.BAD) is (more >= max(1, 3 - failed)), more
 
 
+SELDOM = CheckTiming(interval=60, failures=2)
+
+
+def after_a_blip(timing: CheckTiming = SELDOM, killed: float = 1.5) -> CheckState:
+    """Successor of an exporter that was killed so many seconds after it had begun a look that failed; its clock begins anew."""
+    before = CheckState(timing, 0)
+    results(before, 0, None, "down")
+    after = CheckState(timing, 0)
+    after.goes_on(before.kept(timing.interval + killed))
+    return after
+
+
+def test_a_restart_makes_no_second_failure_of_one() -> None:
+    """Found by a stranger: looks of 60 s apart, away for 9 s, killed meanwhile, and reset half a minute after it was back."""
+    state = after_a_blip()
+    for now in (0.2, 2.0):
+        state.begin(now)
+        state.end(now + 0.1, "down")
+        assert state.judge(now + 0.1)[0] is Health.UNKNOWN
+        assert state.pause(now, now + 0.1) == pytest.approx(58.4 - now), "an interval after the first"
+    assert (state.kept(10).failures, state.kept(10).same_for) == (1, 48.5)
+    state.begin(58.5)
+    state.end(58.6, "down")
+    assert state.judge(58.6)[0] is Health.BAD
+    assert state.pause(58.5, 58.6) == pytest.approx(59.9)
+
+
+def test_the_second_failure_is_one_whatever_restarts() -> None:
+    state, now = after_a_blip(), 1.5
+    for _ in range(20):
+        state.begin(0.2)
+        state.end(0.3, "down")
+        now += 6
+        bad = state.judge(6)[0] is Health.BAD
+        assert bad is (now >= 66), "the first look of a life that begins 60 s after the blip"
+        after = CheckState(SELDOM, 0)
+        after.goes_on(state.kept(6))
+        state = after
+
+
+def test_a_good_look_soon_after_a_restart_counts() -> None:
+    state = after_a_blip()
+    state.begin(0.2)
+    state.end(0.3, None)
+    assert state.judge(0.3)[0] is Health.GOOD
+    assert state.pause(0.2, 0.3) == pytest.approx(59.9)
+    assert (state.kept(1).failures, state.kept(1).same_for) == (0, 0)
+
+
+def test_a_look_soon_after_a_restart_that_hangs_is_bad_when_the_next_one_would_have_been() -> None:
+    state = after_a_blip()
+    state.begin(0.2)
+    assert state.judge(58.5 + 5 + GRACE)[0] is not Health.BAD
+    assert state.judge(58.6 + 5 + GRACE)[0] is Health.BAD
+    state.end(20, None)
+    assert state.judge(20) == (Health.UNKNOWN, "the answer took longer than 5 s")
+
+
+def test_what_was_bad_is_bad_again_with_the_first_failed_look_however_soon() -> None:
+    state = after_a_blip(CheckTiming(interval=60, failures=1))
+    state.begin(0.2)
+    state.end(0.3, "down")
+    assert state.judge(0.3)[0] is Health.BAD
+
+
 def test_a_good_look_after_a_restart_clears_what_was_before(time: Time) -> None:
     after = CheckState(TIMING, 0)
     after.goes_on(Kept(3))

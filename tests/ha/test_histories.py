@@ -162,7 +162,7 @@ class Main:
         self.found_again: set[str] = set()
         """Checks whose look is counted that found them bad again."""
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
-        self.check.goes_on(world.handed_over)
+        self.check.goes_on(world.handed_over, world.now - world.handed_at)
         self.ran = self.stood = self.stood_before = self.counted_before = 0.0
         """Seconds for which it ran (a standstill looks like 0.1 of them) and stood still, the latter until the look too, as
         the world and as the program know it."""
@@ -366,7 +366,8 @@ class World:
         self.boots = self.moves = self.number = self.sessions = 0
         self.boot.write_text("boot-0")
         self.maintenance = Maintenance(self.path, boot_id=self.boot, clock=lambda: self.now)
-        self.kept, self.handed_over = KeptChecks(self.path, boot_id=self.boot), Inheritance()
+        self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
+        self.handed_over, self.handed_at = Inheritance(), 0.0
         """What a killed main process leaves of its check, as the program and as the second model have it."""
         self.faults: list[str] = []
         self.aimed_at, self.losses = "", 0
@@ -507,6 +508,7 @@ class World:
         self.promises.verdict(self.now, worst, main.check.again if found["check"] == "bad" else 0.0)
         self.kept.write({} if self.full else summary.kept)
         self.handed_over = Inheritance() if self.full else main.check.handed_over(main.at)
+        self.handed_at = self.now
         if self.link.report is not None and self.link.report.enabled and not self.full:
             StrangerNote(self.path, boot_id=self.boot).clear()
         self.link.inbox.append(summary.update(self.now, self.sessions))

@@ -14,13 +14,13 @@ from exporter.ha.check_state import Kept
 from exporter.ha.kept_checks import KeptChecks
 
 FOUND = {
-    "shop": Kept(2, (), 1, 12.25, 0.125, "0123456789abcdef"),
+    "shop": Kept(2, (), 1, 12.25, 0.0, 0.125, "0123456789abcdef"),
     "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711)),
 }
 
 
 def damaged(**fields: object) -> str:
-    return json.dumps({"boot": "boot-1", "checks": {"shop": asdict(Kept()) | fields}})
+    return json.dumps({"boot": "boot-1", "at": 100.0, "checks": {"shop": asdict(Kept()) | fields}})
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_it_is_written_where_it_is_new_alone(kept: KeptChecks) -> None:
     kept.write(dict(FOUND))
     assert kept.path.read_text() == "of somebody else"
     kept.write({})
-    assert kept.path.read_text() == '{"boot": "boot-1", "checks": {}}'
+    assert json.loads(kept.path.read_text())["checks"] == {}
 
 
 def test_an_orderly_stop_leaves_nothing(kept: KeptChecks, tmp_path: Path) -> None:
@@ -59,6 +59,14 @@ def test_an_orderly_stop_leaves_nothing(kept: KeptChecks, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["boot_id"]
     kept.write(FOUND)
     assert kept.read() == FOUND
+
+
+def test_the_interval_of_the_last_failure_runs_on(tmp_path: Path, boot: Path) -> None:
+    now = [100.0]
+    kept = KeptChecks(str(tmp_path / "ha.lock"), boot_id=boot, clock=lambda: now[0])
+    kept.write({"shop": Kept(1, same_for=20)})
+    for now[0], left in ((99.0, 20.0), (100.0, 20.0), (112.5, 7.5), (120.0, 0.0), (9000.0, 0.0)):
+        assert kept.read() == {"shop": Kept(1, same_for=left)}, now
 
 
 def test_where_it_can_not_be_written_nothing_old_stays(
@@ -83,16 +91,19 @@ def test_where_it_can_not_be_written_nothing_old_stays(
         "[]",
         "7",
         "{}",
-        '{"boot": "boot-1"}',
-        '{"boot": "boot-1", "checks": 7}',
-        '{"boot": "boot-1", "checks": {"shop": 3}}',
-        '{"boot": "boot-1", "checks": {"shop": ["many", []]}}',
-        '{"boot": "boot-1", "checks": {"shop": {"failures": 1}}}',
+        '{"boot": "boot-1", "at": 1}',
+        '{"boot": "boot-1", "checks": {}}',
+        '{"boot": "boot-1", "at": "then", "checks": {}}',
+        '{"boot": "boot-1", "at": 1, "checks": 7}',
+        '{"boot": "boot-1", "at": 1, "checks": {"shop": 3}}',
+        '{"boot": "boot-1", "at": 1, "checks": {"shop": ["many", []]}}',
+        '{"boot": "boot-1", "at": 1, "checks": {"shop": {"failures": 1}}}',
         damaged(failures="many"),
         damaged(failures=float("inf")),
         damaged(memory=["x"]),
         damaged(awaited="long"),
         damaged(bad_for=[]),
+        damaged(same_for=None),
         "[" * 100_000,
     ],
 )
