@@ -195,7 +195,7 @@ class Collector(VMGuestCollector, _Closing):
         except ValueError:
             raise ConfigError(f"interval={interval!r}: expected {POLL_INTERVAL.expects} in seconds") from None
         host = _host(source, socket=socket, library=library, scenario=scenario, file=file)
-        observer = Observer(host.guest)
+        observer = Observer(host.guest, vcpus=host.vcpus)
         self._poller = Poller(
             host.source, interval, on_state=observer.polled, extended=ExtendedReader(max(interval, 15.0))
         )

@@ -134,7 +134,7 @@ def start(
 ) -> Poller:
     """Build and start every part; ``parts`` ends them. ``failed``: called when one of them fails for good."""
     host = hosts.find_host(settings)
-    observer = meaning.start(settings, environ, host.guest)
+    observer = meaning.start(settings, environ, host.guest, host.vcpus)
 
     def told(state: PollState) -> None:
         if state.polls == 1 and poller.state.polls == 0:

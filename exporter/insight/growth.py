@@ -2,7 +2,7 @@
 
 A counter may begin anew by itself, or be missing for a while: its last value less its first one is then no growth. So
 the sums are made of increments between neighbouring readings of one epoch, each with the seconds that it took. An interval
-in which a counter fell adds to neither.
+in which a counter fell adds to neither; one in which the number of vCPUs changed has no share of a vCPU's time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ LOST = {"lost_limit": Cause.LIMIT, "lost_host": Cause.HOST, "lost_undetermined":
 CONTENTION = "contention_memory"
 ROUNDS = {"vm.cpu.contention.mem": CONTENTION, "guest.mem.swapIn": "swap_in"}
 """What is read by rounds: the host's name of a statistic of the group ``resources``, and ours."""
-COUNTED: tuple[str, ...] = ("cpu_used", "cpu_stolen", *LOST, *ROUNDS.values())
-"""What is summed up: catalogue keys, and names of ours. Base units: seconds, and bytes of what was swapped in."""
+USE = "cpu_use"
+"""The seconds of all vCPUs that were used: what a CPU limit is about, however many vCPUs there are."""
+COUNTED: tuple[str, ...] = ("cpu_used", "cpu_stolen", *LOST, *ROUNDS.values(), USE)
+"""What is summed up: catalogue keys, and names of ours. Seconds of one vCPU, each interval's by the vCPUs that it had; and
+bytes of what was swapped in.
+"""
 
 
 class Sum(NamedTuple):
@@ -34,15 +38,17 @@ class Rise(NamedTuple):
     """What a counter grew by from one round that had it to the next."""
 
     grown: float
-    seconds: float
-    neighbours: bool
-    """Whether no round without it lay between."""
+    share: float | None
+    """Of the time of one vCPU; None for what is no time, where a round without it lay between, and where the number of
+    vCPUs is not known, or changed meanwhile.
+    """
 
 
 class _Read(NamedTuple):
     value: float
     at: float
     number: int
+    vcpus: int | None
 
 
 class Growth:
@@ -57,17 +63,22 @@ class Growth:
         self._read: dict[str, _Read] = {}
         self._rounds = 0
 
-    def interval(self, interval: Interval) -> None:
-        """With one interval of the basic statistics more; by the host's clock."""
-        seconds = interval.elapsed / 1000
+    def used(self, interval: Interval) -> None:
+        """With one interval more that ``cpu_used`` is known of; by the host's clock."""
         if interval.used is not None:
-            self._add("cpu_used", interval.used / 1000, seconds)
-        if interval.stolen is not None:
-            self._add("cpu_stolen", interval.stolen / 1000, seconds)
-            for key, cause in LOST.items():
-                self._add(key, interval.stolen / 1000 if cause is interval.cause else 0.0, seconds)
+            seconds, grown = interval.elapsed / 1000, interval.used / 1000
+            self._add(USE, grown, seconds)
+            self._add_share("cpu_used", grown, seconds, interval.vcpus)
 
-    def round(self, extended: ExtendedSnapshot) -> Mapping[str, Rise]:
+    def stolen(self, interval: Interval) -> None:
+        """The same of ``cpu_stolen``, and whom it is laid to."""
+        if interval.stolen is not None:
+            seconds, grown, vcpus = interval.elapsed / 1000, interval.stolen / 1000, interval.vcpus
+            self._add_share("cpu_stolen", grown, seconds, vcpus)
+            for key, cause in LOST.items():
+                self._add_share(key, grown if cause is interval.cause else 0.0, seconds, vcpus)
+
+    def round(self, extended: ExtendedSnapshot, vcpus: int | None) -> Mapping[str, Rise]:
         """With one round of extended statistics more, by the times of their answers; what rose since the one before."""
         self._rounds += 1
         rises: dict[str, Rise] = {}
@@ -76,13 +87,25 @@ class Growth:
             if value is None:
                 # The growth meanwhile is in the next value.
                 continue
-            read, before = _Read(value, extended.at("resources").monotonic, self._rounds), self._read.get(key)
+            at = extended.at("resources").monotonic
+            read, before = _Read(value, at, self._rounds, vcpus), self._read.get(key)
             self._read[key] = read
-            if before is not None and value >= before.value and read.at > before.at:
-                rise = Rise(value - before.value, read.at - before.at, read.number == before.number + 1)
-                rises[key] = rise
-                self._add(key, rise.grown, rise.seconds)
+            if before is None or value < before.value or at <= before.at:
+                continue
+            grown, seconds = value - before.value, at - before.at
+            share = None
+            if key != CONTENTION:
+                self._add(key, grown, seconds)
+            elif vcpus == before.vcpus:
+                self._add_share(key, grown, seconds, vcpus)
+                if vcpus and read.number == before.number + 1:
+                    share = grown / seconds / vcpus
+            rises[key] = Rise(grown, share)
         return rises
+
+    def _add_share(self, key: str, grown: float, seconds: float, vcpus: int | None) -> None:
+        if vcpus:
+            self._add(key, grown / vcpus, seconds)
 
     def _add(self, key: str, grown: float, seconds: float) -> None:
         before = self.sums.get(key, Sum())

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from exporter.insight.growth import COUNTED, LOST, ROUNDS, Sum, resource
+from exporter.insight.growth import COUNTED, LOST, ROUNDS, USE, Sum, resource
 from exporter.insight.interval import number
 from exporter.snapshot import ExtendedSnapshot, Guest, Snapshot
 
@@ -55,18 +55,15 @@ class Moment(NamedTuple):
         return None if math.isnan(value) else value
 
     def rate(self, before: Moment, key: str) -> float | None:
-        """What a counter grew by since ``before``, per second in which that is known; None across two epochs."""
+        """What a counter grew by since ``before``, per second in which that is known; None across two epochs. Of a counter of
+        seconds the share of one vCPU's time: 1 is all the time of all of them.
+        """
         if self.epoch != before.epoch:
             return None
         grown, seconds = (
             self.numbers[_POSITION[each]] - before.numbers[_POSITION[each]] for each in (key, _SECONDS[key])
         )
         return grown / seconds if seconds > 0 else None
-
-    def share(self, before: Moment, key: str) -> float | None:
-        """The same of a counter of seconds, for one vCPU: 1 is all the time of all of them."""
-        rate, vcpus = self.rate(before, key), self.get("vcpus")
-        return rate / vcpus if rate is not None and vcpus else None
 
 
 class Seen(NamedTuple):
@@ -156,9 +153,12 @@ def moment_of(seen: Seen, worst: float = math.nan, high: float = math.nan) -> Mo
 
 def _counted_now(seen: Seen) -> list[str]:
     """The counters that the host gives at this moment. What is laid to nobody because it is not measured is not 0."""
-    found = [key for key in ("cpu_used", "cpu_stolen") if key in seen.snapshot.values]
-    if "cpu_stolen" in found:
-        found += LOST
+    found: list[str] = []
+    values = seen.snapshot.values
+    # Without the host's clock nothing is known to have grown, whatever the counters show.
+    if "elapsed" in values:
+        found += ("cpu_used", USE) if "cpu_used" in values else ()
+        found += ("cpu_stolen", *LOST) if "cpu_stolen" in values else ()
     if (extended := seen.extended) is not None:
         found += [key for name, key in ROUNDS.items() if resource(extended, name) is not None]
     return found

@@ -7,10 +7,11 @@ is rescaled: used time includes virtualization work and may exceed the clock.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from exporter.catalogue import BY_KEY
+from exporter.clock import Lives
 from exporter.snapshot import Snapshot, Value
 
 BINDING = 0.98
@@ -91,10 +92,15 @@ class Interval:
 
     @property
     def stolen_share(self) -> float | None:
-        """Of the time of one vCPU."""
-        if self.stolen is None or not self.after.vcpus:
+        """Of the time of one vCPU; None where their number is not known, or changed meanwhile."""
+        if self.stolen is None or self.vcpus is None:
             return None
-        return self.stolen / self.elapsed / self.after.vcpus
+        return self.stolen / self.elapsed / self.vcpus
+
+    @property
+    def vcpus(self) -> int | None:
+        """Throughout the interval; None where that is not known, or changed meanwhile."""
+        return self.after.vcpus if self.after.vcpus and self.after.vcpus == self.before.vcpus else None
 
     @property
     def limit_state(self) -> LimitState | None:
@@ -142,6 +148,45 @@ def between(
         stolen=None if "cpu_stolen" in fell else growth(before.values, after.values, "cpu_stolen"),
         before=bounds if unchanged else Bounds.of(before, vcpus),
         after=bounds,
+    )
+
+
+class Readings:
+    """The intervals of one counter, each from the last snapshot that gave it with ``elapsed`` to the next: one that lacks
+    either is passed over, so nothing is lost, and no other counter waits for it. For one thread.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._needs = ("elapsed", key)
+        self.begin()
+
+    def begin(self) -> None:
+        """Another epoch: nothing of the one before is compared with it."""
+        self._last: tuple[Snapshot, Lives, int | None] | None = None
+
+    def next(self, snapshot: Snapshot, lives: Lives, vcpus: int | None) -> Interval | None:
+        """The interval that ends with this snapshot; None where none does. ``vcpus``: as of now."""
+        if any(key not in snapshot.values for key in self._needs):
+            return None
+        last = self._last
+        if last is not None and repeats(last[0], snapshot):
+            return None
+        self._last = snapshot, lives, vcpus
+        if last is None:
+            return None
+        before, old, were = last
+        fell = [key for key in ("cpu_used", "cpu_stolen") if lives.of(key).number != old.of(key).number]
+        found = between(before, snapshot, vcpus, fell)
+        return found if found is None or were == vcpus else replace(found, before=Bounds.of(before, were))
+
+
+def repeats(before: Snapshot, after: Snapshot) -> bool:
+    """Whether the host took no new sample in between, as far as it tells."""
+    elapsed = after.values.get("elapsed")
+    return (
+        elapsed is not None
+        and before.session_id == after.session_id
+        and before.values.get("elapsed") == elapsed
     )
 
 

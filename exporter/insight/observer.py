@@ -1,6 +1,7 @@
 """Who is told of every poll and works out what it means. One thread's; readers take :attr:`Observer.insight`.
 
-Pure: no I/O but the guest's own figures, which the caller's function reads, once per extended round.
+Pure: no I/O but the guest's own figures, which the caller's functions read: once per extended round, and the number of vCPUs
+with each poll.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from exporter.clock import Instant, Lives
 from exporter.insight import memory, timeline
 from exporter.insight.growth import CONTENTION, Growth, resource
 from exporter.insight.history import STEP, History, Moment, Seen
-from exporter.insight.interval import Bounds, LimitState, between
+from exporter.insight.interval import Bounds, Interval, LimitState, Readings, repeats
 from exporter.insight.ledger import HIGH, Ledger
 from exporter.insight.memory import MemoryLimitState
 from exporter.insight.pauses import HOST_CLOCK, WAKEUP, Pauses, Wakeups
@@ -68,13 +69,15 @@ class Insight:
 class Observer:
     """``guest`` reads what the guest's kernel says; ``settings`` and ``facts`` are those of the last run, if kept.
 
-    ``step``: seconds between two moments of the history.
+    ``vcpus`` reads the number of online vCPUs alone, with each poll: the guest is asked anew where it changed. Without it that
+    shows with the next reading of the guest. ``step``: seconds between two moments of the history.
     """
 
     def __init__(
         self,
         guest: Callable[[], Guest],
         *,
+        vcpus: Callable[[], int | None] | None = None,
         histograms: bool = True,
         pauses: bool = False,
         settings: Mapping[str, Setting] | None = None,
@@ -82,12 +85,16 @@ class Observer:
         step: float = STEP,
     ) -> None:
         self._read_guest = guest
+        self._read_vcpus = vcpus
         self._guest = Guest()
         self._guest_at = Instant(0.0, 0.0)
         self._guest_due = float("-inf")
         self._polls = 0
-        self._base: Snapshot | None = None
-        self._base_lives = Lives()
+        self._lives = Lives()
+        self._sample: Snapshot | None = None
+        self._sample_before: Snapshot | None = None
+        self._interval: Interval | None = None
+        self._used, self._stolen = Readings("cpu_used"), Readings("cpu_stolen")
         self._growth = Growth()
         self._extended: ExtendedSnapshot | None = None
         self._settings: dict[str, Setting] = dict(settings or {})
@@ -135,39 +142,23 @@ class Observer:
         new_session = self._facts is None or self._facts.session_id != snapshot.session_id
         late = self._pauses is not None and self._wakeups.late
         guest = self._guest
-        if new_session or late or at >= self._guest_due:
+        if new_session or late or at >= self._guest_due or self._hot_plugged():
             self._guest = self._read_guest()
             self._guest_at = Instant(state.read_time, at)
             self._guest_due = at + (state.extended_interval or GUEST_INTERVAL)
             self._steal.read(self._guest.steal_seconds, insight.ledger.host / 1000)
         self._refresh.polled(snapshot)
-        ledger, cpu_limit = insight.ledger, insight.cpu_limit
-        memory_limit = insight.memory_limit
-        lives, old = state.lives, self._base_lives
-        new_epoch = self._base is not None and lives.session.number != old.session.number
-        if new_epoch:
-            self._base = None
-            self._growth.begin()
-        base = self._base
-        fell = [key for key in ("cpu_used", "cpu_stolen") if lives.of(key).number != old.of(key).number]
-        interval = between(base, snapshot, self._guest.vcpus, fell) if base is not None else None
+        ledger = insight.ledger
+        new_epoch = self._begins(state, snapshot)
+        interval = self._intervals(state, snapshot)
         stolen = interval.stolen if interval is not None else 0 if new_session else None
         woke_late = self._wakeups.judged(guest, self._guest, None if stolen is None else stolen / 1000)
-        if interval is not None and base is not None:
+        if interval is not None:
             longest = SAMPLE * max(state.interval, self._refresh.seconds or 0.0)
             ledger = ledger.add(interval, longest)
-            self._growth.interval(interval)
-            cpu_limit = interval.limit_state
-            memory_limit = memory.limit_state(snapshot, self._guest, base)
             share = interval.stolen_share
             if share is not None and interval.elapsed <= 1000 * longest:
                 self._history.burst(share, high=share > HIGH)
-        elif base is None or base.session_id != snapshot.session_id:
-            cpu_limit = interval_free_state(snapshot, self._guest)
-            memory_limit = memory.limit_state(snapshot, self._guest, None)
-        self._base = next_base(base, snapshot)
-        if self._base is snapshot:
-            self._base_lives = lives
         entries = (*self._entries(state, snapshot, new_epoch), *self._paused(state, snapshot, woke_late))
         return replace(
             insight,
@@ -176,8 +167,8 @@ class Observer:
             guest_read=self._guest_at,
             read=Instant(state.read_time, at),
             refresh=self._refresh.seconds,
-            cpu_limit=cpu_limit,
-            memory_limit=memory_limit,
+            cpu_limit=self._cpu_limit(snapshot),
+            memory_limit=memory.limit_state(snapshot, self._guest, self._sample_before),
             setting_changes=self._counts,
             settings=self._settings,
             facts=self._facts,
@@ -186,6 +177,40 @@ class Observer:
             pauses=self._pauses_seen(),
             balloon_stuck=self._balloon.stuck(snapshot, at),
         ), entries
+
+    def _hot_plugged(self) -> bool:
+        """Whether the number of vCPUs is another one. Where it can't be told of the VM it is not asked for."""
+        known = self._guest.vcpus
+        return self._read_vcpus is not None and known is not None and self._read_vcpus() != known
+
+    def _begins(self, state: PollState, snapshot: Snapshot) -> bool:
+        """Whether another epoch begins, of which nothing is compared with the one before."""
+        before, old, self._lives = self._sample, self._lives, state.lives
+        if before is None or (
+            before.session_id == snapshot.session_id and old.session.number == state.lives.session.number
+        ):
+            return False
+        self._sample = self._sample_before = self._interval = None
+        for each in (self._used, self._stolen, self._growth):
+            each.begin()
+        return True
+
+    def _intervals(self, state: PollState, snapshot: Snapshot) -> Interval | None:
+        """Sum up those that end now; that of the stolen time comes back."""
+        vcpus = self._guest.vcpus
+        used, stolen = (each.next(snapshot, state.lives, vcpus) for each in (self._used, self._stolen))
+        if used is not None:
+            self._growth.used(used)
+        if stolen is not None:
+            self._growth.stolen(stolen)
+        if self._sample is None or not repeats(self._sample, snapshot):
+            self._sample_before, self._sample, self._interval = self._sample, snapshot, stolen
+        return stolen
+
+    def _cpu_limit(self, snapshot: Snapshot) -> LimitState | None:
+        """What the limit of now does. Whether it throttles takes an interval that ends with this very sample."""
+        now, last = Bounds.of(snapshot, self._guest.vcpus), self._interval
+        return last.limit_state if last is not None and last.after == now else now.state
 
     def _entries(self, state: PollState, snapshot: Snapshot, new_epoch: bool) -> tuple[Entry, ...]:
         """What this poll shows to have happened: a session change, settings that differ."""
@@ -245,14 +270,12 @@ class Observer:
         if facts is not None and facts.session_id == extended.session_id and not facts.build:
             self._facts = replace(facts, build=timeline.build_of(extended))
             insight = replace(insight, facts=self._facts, timeline=self._with_build(insight.timeline))
-        rise = self._growth.round(extended).get(CONTENTION)
+        rise = self._growth.round(extended, self._guest.vcpus).get(CONTENTION)
         told = resource(extended, "vm.cpu.contention.mem") is not None
         measured = extended.at("resources") if told else None
-        ledger, vcpus = insight.ledger, self._guest.vcpus
+        ledger = insight.ledger
         if rise is not None:
-            # Over a round that lacked the value it is no sample.
-            share = rise.grown / rise.seconds / vcpus if vcpus and rise.neighbours else None
-            ledger = ledger.add_memory(rise.grown, share)
+            ledger = ledger.add_memory(rise.grown, rise.share)
         return replace(insight, measured=measured, ledger=ledger)
 
     def _with_build(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -265,19 +288,3 @@ class Observer:
         clues = tuple(dict.fromkeys((*entry.clues, *(clue for clue in told.clues if " before, " in clue))))
         guess = told.guess if len(clues) > len(entry.clues) else entry.guess
         return (*entries[:place], replace(entry, guess=guess, clues=clues), *entries[place + 1 :])
-
-
-def next_base(base: Snapshot | None, snapshot: Snapshot) -> Snapshot | None:
-    """Where the next interval begins: a snapshot that lacks what is added up is passed over, so nothing is lost."""
-    if base is None or base.session_id != snapshot.session_id:
-        return snapshot
-    added_up = ("elapsed", "cpu_stolen")
-    if any(key in base.values and key not in snapshot.values for key in added_up):
-        return base
-    repeated = snapshot.values.get("elapsed") == base.values.get("elapsed")
-    return base if repeated and all(key in base.values for key in added_up) else snapshot
-
-
-def interval_free_state(snapshot: Snapshot, guest: Guest) -> LimitState | None:
-    """What the CPU limit does, as far as one snapshot tells."""
-    return Bounds.of(snapshot, guest.vcpus).state

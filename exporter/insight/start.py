@@ -35,8 +35,13 @@ def check(_settings: Settings, _environ: Mapping[str, str], _unread: Collection[
     """Nothing that could be wrong."""
 
 
-def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Guest]) -> Told:
-    """What wants to be told of each state of the poller."""
+def start(
+    settings: Settings,
+    environ: Mapping[str, str],
+    guest: Callable[[], Guest],
+    vcpus: Callable[[], int | None] | None = None,
+) -> Told:
+    """What wants to be told of each state of the poller. ``guest``, ``vcpus``: as :class:`Observer` takes them."""
     # systemd.exec(5): a list with colons where there are several.
     folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     # Another simulated host each time: nothing of it was seen before.
@@ -46,6 +51,7 @@ def start(settings: Settings, environ: Mapping[str, str], guest: Callable[[], Gu
     told = Told(
         Observer(
             guest,
+            vcpus=vcpus,
             histograms=settings.insight.histograms,
             pauses=settings.experimental,
             settings=kept,

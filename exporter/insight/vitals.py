@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.insight.growth import CONTENTION, resource
+from exporter.insight.growth import CONTENTION, USE, resource
 from exporter.insight.history import Moment, given, since, window
 from exporter.insight.interval import number
 from exporter.insight.memory import Reclaim, reclaim
 from exporter.insight.observer import Insight
 from exporter.insight.timeline import Entry
 from exporter.insight.words import span
-from exporter.snapshot import Guest, PollState
+from exporter.snapshot import Guest, PollState, Snapshot
 
 DAY = 86400.0
 """Seconds for which a change of a setting is told."""
@@ -46,6 +46,10 @@ class Vitals:
     """Over the last interval."""
     cpu_reservation: float | None = None
     used: float | None = None
+    used_rate: float | None = None
+    """Hertz, of all vCPUs together."""
+    not_measured: str = ""
+    """Why no stolen time can ever be told of this host, as a sentence; empty where nothing stands in the way."""
     stolen: float | None = None
     lost_limit: float | None = None
     lost_host: float | None = None
@@ -93,9 +97,7 @@ class Vitals:
     @property
     def limit_use(self) -> float | None:
         """Share of the CPU limit that is used; 0 without a limit."""
-        if self.capacity is None or self.used is None or not self.cpu_limit:
-            return None
-        return self.used * self.capacity / self.cpu_limit
+        return self.used_rate / self.cpu_limit if self.used_rate is not None and self.cpu_limit else None
 
     @property
     def during(self) -> str:
@@ -120,22 +122,24 @@ def vitals_of(
     # A CPU limit has nothing to do with these.
     of_memory = {key: given(window(moments, any_limit=True), key) for key in (CONTENTION, "swap_in")}
 
-    def share(key: str, moments: tuple[Moment, ...]) -> float | None:
-        return moments[-1].share(moments[0], key) if moments else None
+    def rate(key: str, moments: tuple[Moment, ...]) -> float | None:
+        return moments[-1].rate(moments[0], key) if moments else None
 
     def of_cpu(key: str) -> float | None:
-        return share(key, given(found, key))
+        return rate(key, given(found, key))
 
     samples = found[1:]
-    swaps = of_memory["swap_in"]
+    use, frequency = of_cpu(USE), number(snapshot, "host_cpu_frequency")
     return Vitals(
         window=_length(found),
         guest=insight.guest,
-        host_frequency=number(snapshot, "host_cpu_frequency"),
+        host_frequency=frequency,
         cpu_limit=number(snapshot, "cpu_limit"),
         cpu_limit_state=insight.cpu_limit,
         cpu_reservation=number(snapshot, "cpu_reservation"),
         used=of_cpu("cpu_used"),
+        used_rate=use * frequency if use is not None and frequency is not None else None,
+        not_measured=_not_measured(snapshot, insight.guest),
         stolen=of_cpu("cpu_stolen"),
         lost_limit=of_cpu("lost_limit"),
         lost_host=of_cpu("lost_host"),
@@ -154,8 +158,8 @@ def vitals_of(
         swapped=number(snapshot, "memory_swapped"),
         zipped=number(snapshot, "memory_zipped"),
         memory_window=max(map(_length, of_memory.values())),
-        swap_in=swaps[-1].rate(swaps[0], "swap_in") if swaps and extended is not None else None,
-        memory_contention=share(CONTENTION, of_memory[CONTENTION]) if extended is not None else None,
+        swap_in=rate("swap_in", of_memory["swap_in"]) if extended is not None else None,
+        memory_contention=rate(CONTENTION, of_memory[CONTENTION]) if extended is not None else None,
         numa_local=local / (local + remote)
         if local is not None and remote is not None and local + remote
         else None,
@@ -166,6 +170,16 @@ def vitals_of(
         steal_accounting=insight.steal_accounting,
         heartbeat=heartbeat,
     )
+
+
+def _not_measured(snapshot: Snapshot, guest: Guest) -> str:
+    if "cpu_stolen" not in snapshot.values:
+        return "The host gives no stolen time."
+    if "elapsed" not in snapshot.values:
+        return "The host gives no elapsed time, so what share of it was stolen can't be told."
+    if guest.vcpus is None:
+        return "Stolen time per vCPU can't be told: the number of vCPUs is not known."
+    return ""
 
 
 def _length(moments: tuple[Moment, ...]) -> float:

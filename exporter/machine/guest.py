@@ -39,7 +39,7 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
     cpus = "/sys/devices/system/cpu"
     memory = {} if "/proc/meminfo" in over else _meminfo(root)
     return Guest(
-        vcpus=None if over & {cpus, f"{cpus}/online"} else _cpus(root, "online") or cpu_count(),
+        vcpus=None if over & {cpus, f"{cpus}/online"} else vcpus(root, cpu_count),
         memory_bytes=memory.get("MemTotal"),
         installed_bytes=_installed(root),
         available_bytes=memory.get("MemAvailable"),
@@ -49,6 +49,15 @@ def read(root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None]
         boot_id=next(iter(_lines(root / "proc/sys/kernel/random/boot_id")), None),
         held_seconds=_held(root),
     )
+
+
+def vcpus(
+    root: str | os.PathLike[str] = "/", cpu_count: Callable[[], int | None] = os.cpu_count
+) -> int | None:
+    """The number of online vCPUs alone: one small file, for each poll. What something is laid over :func:`read` tells."""
+    if sys.platform == "win32":
+        return windows.vcpus()
+    return _cpus(Path(root), "online") or cpu_count()
 
 
 def _lines(path: Path) -> list[str]:

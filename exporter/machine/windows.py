@@ -79,6 +79,12 @@ _GetProcessHandleCount = function(
 )
 
 
+def vcpus() -> int | None:
+    """As :func:`exporter.machine.guest.vcpus`."""
+    # os.cpu_count() is the number that there may ever be, in some releases of Python.
+    return _GetActiveProcessorCount(_ALL_GROUPS) or os.cpu_count()
+
+
 def guest() -> Guest:
     """As :func:`exporter.machine.guest.read`. What the call for it does not tell is left out.
 
@@ -91,8 +97,7 @@ def guest() -> Guest:
     told = bool(_GetPhysicallyInstalledSystemMemory(byref(installed)))
     available = min(memory.physical_free, memory.commit_free)
     return Guest(
-        # os.cpu_count() is the number that there may ever be, in some releases of Python.
-        vcpus=_GetActiveProcessorCount(_ALL_GROUPS) or os.cpu_count(),
+        vcpus=vcpus(),
         memory_bytes=memory.physical if known else None,
         installed_bytes=installed.value * 1024 if told else None,
         available_bytes=available if known else None,

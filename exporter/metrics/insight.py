@@ -55,7 +55,8 @@ def families(insight: Insight, state: PollState, now_monotonic: float) -> Iterat
 def _lost(insight: Insight, state: PollState, now_monotonic: float) -> Iterator[Family]:
     ledger, snapshot = insight.ledger, state.snapshot
     sums: dict[str, float] = {}
-    if snapshot is not None and "cpu_stolen" in snapshot.values:
+    # What is laid to somebody grows by intervals: without the host's clock there are none.
+    if snapshot is not None and {"cpu_stolen", "elapsed"} <= snapshot.values.keys():
         sums = {
             Cause.LIMIT: ledger.limit / 1000,
             Cause.HOST: ledger.host / 1000,

@@ -137,7 +137,9 @@ def document(published: Published) -> Document:
 _IDENTITY = frozenset({"resource_pool"})
 _NOT_NOW = dict.fromkeys(("available_bytes", "swap_free_bytes", "steal_seconds", "held_seconds"))
 """Of the guest: what was read with the last good poll, and has moved since."""
-_NESTED = frozenset({"guest", "reclaim", "setting_entries", "session_entries", "pause_entries", "heartbeat"})
+_NESTED = frozenset(
+    {"guest", "not_measured", "reclaim", "setting_entries", "session_entries", "pause_entries", "heartbeat"}
+)
 
 
 def _numbers(vitals: Vitals) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class HostReading:
         self._sleep = sleep
         self._timeout = settings.guestrpc.timeout
         # Half: a poll that comes a little early is a moment all the same.
-        self._observer = Observer(host.guest, histograms=False, step=interval / 2)
+        self._observer = Observer(host.guest, vcpus=host.vcpus, histograms=False, step=interval / 2)
         self._watching = False
         reader = None
         if settings.extended.enabled:
@@ -157,11 +157,15 @@ def recorded(settings: Settings, file: str, guest: Guest) -> HostReading:
     clock = _Clock()
     played = ReplaySource(file, clock=clock)
     given = {name: value for name, value in asdict(guest).items() if value is not None}
+
+    def read_guest() -> Guest:
+        return replace(played.guest(), **given)
+
     began = time.time() - recording.duration
     interval = recording.interval or settings.poll.interval
     reading = HostReading(
         settings,
-        Host(played, lambda: replace(played.guest(), **given)),
+        Host(played, read_guest, vcpus=lambda: read_guest().vcpus),
         interval,
         clock=clock,
         wall=lambda: began + clock(),

@@ -48,3 +48,5 @@ class Host(NamedTuple):
     guest: Callable[[], Guest]
     serve_at: Callable[[str], AbstractContextManager[None]] | None = None
     """Has a simulated host of this process answer on a unix socket too."""
+    vcpus: Callable[[], int | None] | None = None
+    """What ``guest`` tells of online vCPUs alone, cheap enough for each poll; None where they are always the same."""

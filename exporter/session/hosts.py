@@ -31,7 +31,7 @@ def find_host(settings: Settings) -> Host:
     if settings.source in PLAYED:
         host: Host = import_module(PLAYED[settings.source]).find_host(settings)
         return host
-    return Host(source(settings), guest.read)
+    return Host(source(settings), guest.read, vcpus=guest.vcpus)
 
 
 def check(settings: Settings, _environ: Mapping[str, str], unread: Collection[str] = ()) -> None:

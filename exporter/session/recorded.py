@@ -15,4 +15,4 @@ def find_host(settings: Settings) -> Host:
     """
     replay = settings.replay
     played = ReplaySource(replay.file or "", speed=replay.speed, loop=replay.loop)
-    return Host(played, played.guest)
+    return Host(played, played.guest, vcpus=lambda: played.guest().vcpus)

@@ -28,7 +28,10 @@ class ByHand:
         self.session_id = 7
         self.values: dict[str, int] = {}
         self.resources: dict[str, int] = {}
-        self.observer = Observer(lambda: Guest(vcpus=1, memory_bytes=2**30))
+        self.vcpus = 1
+        self.observer = Observer(
+            lambda: Guest(vcpus=self.vcpus, memory_bytes=2**30), vcpus=lambda: self.vcpus
+        )
         self.poller = Poller(
             self,
             5.0,

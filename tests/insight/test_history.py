@@ -74,13 +74,6 @@ class TestMoment:
         assert last.rate(first, "cpu_used") == pytest.approx(0.5)
         assert last.rate(first, "swap_in") == pytest.approx(4096.0)
 
-    def test_shares_are_per_vcpu(self) -> None:
-        assert moment(20.0).share(moment(10.0), "cpu_stolen") == pytest.approx(0.05)
-        assert moment(20.0).share(moment(10.0), "contention_memory") == pytest.approx(0.01)
-
-    def test_without_vcpus_there_is_no_share(self) -> None:
-        assert moment(20.0, guest=Guest()).share(moment(10.0), "cpu_used") is None
-
     def test_nothing_is_told_across_two_epochs(self) -> None:
         assert moment(20.0, epoch=2).rate(moment(10.0), "cpu_used") is None
 
@@ -201,8 +194,9 @@ class TestGrowth:
             )
             interval = between(before, after, 2, ["cpu_used"] if poll == 5 else [])
             assert interval is not None
-            growth.interval(interval)
-        assert growth.sums == {"cpu_used": Sum(15.0, 30.0)}
+            growth.used(interval)
+            growth.stolen(interval)
+        assert growth.sums == {"cpu_used": Sum(7.5, 30.0), "cpu_use": Sum(15.0, 30.0)}
 
     def test_of_rounds_a_fall_adds_nothing_and_a_gap_is_made_up_for(self) -> None:
         growth = Growth()
@@ -213,23 +207,23 @@ class TestGrowth:
             extended_at(40.0, without="guest.mem.swapIn"),
             extended_at(50.0, 88.0),
         ):
-            growth.round(each)
+            growth.round(each, 2)
         assert growth.sums["swap_in"] == Sum(1024 * (40.0 + 80.0), 10.0 + 20.0)
         grown, seconds = growth.sums["contention_memory"]
-        assert grown == pytest.approx(0.8)
+        assert grown == pytest.approx(0.4), "of one of two vCPUs"
         assert seconds == 40.0
 
     def test_a_rise_tells_whether_a_round_was_passed_over(self) -> None:
         growth = Growth()
-        name = "guest.mem.swapIn"
-        assert growth.round(extended_at(10.0)) == {}
-        assert growth.round(extended_at(20.0))["swap_in"].neighbours
-        assert "swap_in" not in growth.round(extended_at(30.0, without=name))
-        assert not growth.round(extended_at(40.0))["swap_in"].neighbours
+        name = "vm.cpu.contention.mem"
+        assert growth.round(extended_at(10.0), 2) == {}
+        assert growth.round(extended_at(20.0), 2)["contention_memory"].share == pytest.approx(0.01)
+        assert "contention_memory" not in growth.round(extended_at(30.0, without=name), 2)
+        assert growth.round(extended_at(40.0), 2)["contention_memory"].share is None
 
     def test_another_epoch_begins_with_nothing(self) -> None:
         growth = Growth()
-        growth.round(extended_at(10.0))
+        growth.round(extended_at(10.0), 2)
         growth.begin()
-        assert growth.round(extended_at(20.0)) == {}
+        assert growth.round(extended_at(20.0), 2) == {}
         assert growth.sums == {}

@@ -19,6 +19,7 @@ WELL = Vitals(
     cpu_limit_state="none",
     cpu_reservation=0.0,
     used=0.4,
+    used_rate=4e9,
     stolen=0.001,
     lost_limit=0.0,
     lost_host=0.001,

@@ -15,9 +15,11 @@ MANY = 3
 
 
 def _not_measured(v: Vitals) -> Said:
-    if v.guest.vcpus is None:
-        return Level.UNKNOWN, "Stolen time per vCPU can't be told: the number of vCPUs is not known."
-    return Level.UNKNOWN, "The host gives no stolen time, or there are not two readings yet."
+    return Level.UNKNOWN, _why(v)
+
+
+def _why(v: Vitals) -> str:
+    return v.not_measured or "There are no two readings yet that stolen time could be told from."
 
 
 def cpu_limit(v: Vitals) -> Said:
@@ -33,7 +35,10 @@ def cpu_limit(v: Vitals) -> Said:
         )
     if v.cpu_limit >= BINDING * v.capacity:
         return Level.OK, f"{limit} is no less than the vCPUs can use."
-    lost = v.lost_limit or 0.0
+    binds = f"{limit} allows {percent(v.cpu_limit / v.capacity)} of what the vCPUs could use."
+    lost = v.lost_limit
+    if lost is None:
+        return Level.UNKNOWN, f"{binds} Whether it holds them back is not known. {_why(v)}"
     if lost > HELD_BACK:
         throttled = " It is used up right now." if v.cpu_limit_state == LimitState.THROTTLING else ""
         return (
@@ -46,10 +51,7 @@ def cpu_limit(v: Vitals) -> Said:
     use = f"; {v.during} {percent(v.limit_use)} of it was used" if v.limit_use is not None else ""
     return (
         Level.INFO,
-        (
-            f"{limit} allows {percent(v.cpu_limit / v.capacity)} of what the vCPUs could use. Little is lost until the load"
-            f" gets there{use}."
-        ),
+        f"{binds} Little is lost until the load gets there{use}.",
     )
 
 

@@ -138,7 +138,7 @@ def _values(moments: tuple[Moment, ...], key: str, *, rate: bool) -> list[float 
     for moment in moments:
         value = moment.get(key)
         if rate:
-            value = moment.share(before, key) if before is not None else None
+            value = moment.rate(before, key) if before is not None else None
             # Between two rounds of extended statistics nothing moves: the next round's value spans both.
             if value is not None or before is None or before.get(key) is None or before.epoch != moment.epoch:
                 before = moment
