@@ -50,6 +50,10 @@ class CheckRunner:
         """As for :class:`CheckState`."""
         return self._state.found_again
 
+    def first_look_left(self, now: float) -> float:
+        """As for :class:`CheckState`."""
+        return self._state.first_look_left(now)
+
     def goes_on(self, kept: Kept) -> bool:
         """Before :meth:`start`: what a predecessor has found counts on, where it has looked at the same; whether it has."""
         if kept.of != self._of:

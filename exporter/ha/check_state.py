@@ -30,6 +30,8 @@ class Kept:
     """What is checked: another check of the same name begins anew."""
 
 
+NEWS = 2.0
+"""Seconds for the verdict that a look hangs to be given and to come to the heart."""
 SHARE = 0.1
 """Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
 SPOILED = 3
@@ -68,6 +70,8 @@ class _Seen:
     """When the look began that it could not take, until the next one begins."""
     awaited: float = 0.0
     """Seconds for which predecessors have waited for one."""
+    looked: bool = False
+    """A look has come back in this process."""
     failed_here: bool = False
     """A look has failed in this process."""
     was_good: bool = False
@@ -95,6 +99,7 @@ class CheckState:
 
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.timing = timing
+        self._born = now
         self._seen = _Seen(None, now, now)
 
     def kept(self, now: float, memory: LookMemory = ()) -> Kept:
@@ -132,6 +137,11 @@ class CheckState:
     def found_again(self) -> float:
         """Seconds that the look took which found bad again what had been bad for a predecessor: it was bad all the while."""
         return self._seen.found_again
+
+    def first_look_left(self, now: float) -> float:
+        """Seconds within which the first look has come back, or hangs; 0 where one has, or the exporter can't take it."""
+        last = self._born + self.timing.timeout + GRACE + NEWS
+        return 0.0 if self._seen.looked else max(0.0, last - now)
 
     def begin(self, now: float) -> None:
         seen = self._seen
@@ -178,6 +188,7 @@ class CheckState:
         """A look has come back, and said something."""
         return replace(
             self._seen,
+            looked=True,
             begun=None,
             idle_since=now,
             blind_since=None,

@@ -32,9 +32,20 @@ class HealthSummary:
     found_again: float = 0.0
     """Seconds that the look took which found bad again what had been bad for a predecessor."""
 
+    first_look_by: float = float("-inf")
+    """When the first look is over, at the latest, of the check that has been bad for longest: since before this process."""
+
     def update(self, at: float, session_changes: int) -> HealthUpdate:
         """What the heart is told of it, judged ``at``."""
-        return HealthUpdate(self.health, self.reason, at, session_changes, self.bad_for, self.found_again)
+        return HealthUpdate(
+            self.health,
+            self.reason,
+            at,
+            session_changes,
+            self.bad_for,
+            self.found_again,
+            self.first_look_by,
+        )
 
 
 class HealthJudge:
@@ -99,12 +110,13 @@ class HealthJudge:
         again = {runner.name: runner.found_again for runner in self._checks}
         for name, (health, _) in user.items():
             self._bad[name].observe(self._clock(), health, found_again=again[name])
+        worst = _worst([health for health, _ in own.values()], [health for health, _ in user.values()])
+        # What is only not known yet is no part of why health is bad.
+        beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
-            _worst([health for health, _ in own.values()], [health for health, _ in user.values()]),
+            worst,
             "; ".join(
-                f"check {name}: {reason}"
-                for name, (health, reason) in found.items()
-                if health is not Health.GOOD
+                f"check {name}: {reason}" for name, (health, reason) in found.items() if health not in beside
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
             {
@@ -113,7 +125,18 @@ class HealthJudge:
             },
             max((each.checks for each in self._bad.values()), default=0.0),
             max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
+            self._first_look_by(now),
         )
+
+    def _first_look_by(self, now: float) -> float:
+        """As in the summary. ``now`` by the clock of the checks: while the exporter stands still nobody looks."""
+        longest = max((each.checks for each in self._bad.values()), default=0.0)
+        awaited = [
+            left
+            for runner in self._checks
+            if longest and self._bad[runner.name].checks == longest and (left := runner.first_look_left(now))
+        ]
+        return self._clock() + max(awaited) if awaited else float("-inf")
 
     def _runners(self) -> list[CheckRunner]:
         return [*self._checks, *([self._web] if self._web is not None else [])]

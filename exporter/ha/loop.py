@@ -83,7 +83,9 @@ class Heart:
         health, reason, seen = self._verdict(now)
         left = self._maintenance()
         self._maintenance_end = 0.0 if left is None else self._ends_at(left)
-        update = self._update or HealthUpdate(health, reason, seen)
+        # The main process has not said what it waits for: it does within an interval, or else stands still.
+        first_news_by = self._started + self._policy.rules.interval
+        update = self._update or HealthUpdate(health, reason, seen, first_look_by=first_news_by)
         action = self._policy.next(
             now,
             health,
@@ -92,6 +94,7 @@ class Heart:
             maintenance=left is not None,
             bad_for=update.bad_for,
             found_again=update.found_again,
+            first_look_by=update.first_look_by,
         )
         self.pause = 0.0
         noted = self._remember()

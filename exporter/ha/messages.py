@@ -49,7 +49,8 @@ class HealthUpdate:
     """Changes of the host's session id that the poller has seen."""
     bad_for: float = float("inf")
     found_again: float = 0.0
-    """Both as in a summary of health."""
+    first_look_by: float = float("-inf")
+    """All three as in a summary of health."""
 
 
 @dataclass(frozen=True, slots=True)

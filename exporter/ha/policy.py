@@ -22,9 +22,6 @@ from exporter.ha.host_state import CallResult
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.ha.transitions import AIM, PhaseCause
 
-FIRST_VERDICT = 7.0
-"""Seconds without a heartbeat, at most, after the restart of an exporter that had found health to be bad for the whole grace
-period: a check's first look has come back by then. Else each restart would begin with a heartbeat."""
 UNWELL = frozenset({Health.BAD, Health.FAULT})
 
 
@@ -40,11 +37,11 @@ class Policy:
     ) -> None:
         self.rules = rules
         self.phase = Phase.WAITING
-        self._born = now
         self.conversation = Conversation(rules, now, leftover)
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for)
         self._health, self._reason = Health.UNKNOWN, ""
+        self._first_look_by = float("-inf")
         self._healthy_once = False
         """Health was good once in this process's life, or since maintenance: before it nothing is enabled."""
         self._maintenance = False
@@ -60,11 +57,15 @@ class Policy:
         maintenance: bool = False,
         bad_for: float = float("inf"),
         found_again: float = 0.0,
+        first_look_by: float = float("-inf"),
     ) -> Action:
         """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
 
-        ``bad_for`` and ``found_again`` as ``longest`` and ``found_again`` of :meth:`BadTime.observe`.
+        ``bad_for`` and ``found_again`` as ``longest`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
+        then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
+        else each restart would begin with a heartbeat.
         """
+        self._first_look_by = first_look_by
         self._observe(now if seen is None else seen, health, reason, bad_for, found_again)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
@@ -105,7 +106,7 @@ class Policy:
             self._healthy_once,
             self._health not in UNWELL,
             self._grace_left,
-            self._born + FIRST_VERDICT if waits else float("-inf"),
+            self._first_look_by if waits else float("-inf"),
         )
 
     @property

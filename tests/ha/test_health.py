@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 
 from exporter.ha import health
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import CheckTiming, Kept
+from exporter.ha.check_state import CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
@@ -138,8 +139,18 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     assert verdict.reason.split("; ") == [
         "check poll: no good poll in 31 s",
         "check shop: no answer",
-        "check mail: no result yet",
     ]
+
+
+def test_what_is_not_known_yet_is_no_reason_for_bad_health(clock: Clock, polls: Polls) -> None:
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
+    polls.last = clock.now
+    assert judge.judge().reason == "check shop: no result yet; check mail: no result yet"
+    found(shop, clock, "refused")
+    assert judge.judge().reason == "check shop: refused"
+    found(mail, clock, "no answer")
+    assert judge.judge().reason == "check shop: refused; check mail: no answer"
 
 
 def test_the_web_server_is_one_of_the_exporters_own(clock: Clock, polls: Polls) -> None:
@@ -218,6 +229,85 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: Cloc
     assert (update.bad_for, update.found_again, update.at, update.session_changes) == (7.5, 5, 7.0, 3)
     clock.now += 1
     assert judge.judge().bad_for == 8.5
+
+
+BAD_BEFORE = {"shop": Kept(failures=1, bad_for=30.0)}
+
+
+@pytest.mark.parametrize(
+    ("kept", "by"),
+    [(BAD_BEFORE, 9.0), ({}, 9.0), ({"mail": BAD_BEFORE["shop"]}, -math.inf), ({"shop": Kept()}, -math.inf)],
+)
+def test_what_was_bad_before_a_restart_is_waited_for_until_its_first_look_is_over(
+    clock: Clock, polls: Polls, kept: dict[str, Kept], by: float
+) -> None:
+    """Its timeout, the time in which a probe ends what it began, and that for the verdict to be told."""
+    judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on(kept, 0.0 if kept else 30.0)
+    born = clock.now
+    for _ in range(8):
+        assert judge.judge().first_look_by == pytest.approx(born + by)
+        assert judge.judge().update(7.0, 0).first_look_by == pytest.approx(born + by)
+        clock.now += 1
+    clock.now += 2
+    assert judge.judge().first_look_by == -math.inf, "whatever came of it"
+
+
+@pytest.mark.parametrize(
+    ("look", "verdict", "waits"),
+    [
+        (lambda state, now: state.end(now, None), Health.GOOD, False),
+        (lambda state, now: state.end(now, "refused"), Health.BAD, False),
+        (
+            lambda state, now: state.not_known(now, "a file that is judged after an hour"),
+            Health.UNKNOWN,
+            False,
+        ),
+        (lambda state, now: state.not_looked(now, "no file is left"), Health.FAULT, True),
+        (lambda state, now: state.not_run(now, "starved"), Health.UNKNOWN, True),
+    ],
+)
+def test_nor_longer_than_for_the_first_thing_that_is_known(
+    clock: Clock,
+    polls: Polls,
+    look: Callable[[CheckState, float], None],
+    verdict: Health,
+    *,
+    waits: bool,
+) -> None:
+    """What the exporter itself can't look at is waited for, as long as a look may take: then it may be well, for all that is known."""
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on(BAD_BEFORE)
+    shop._state.begin(clock.now)
+    clock.now += 1
+    polls.last = clock.now
+    look(shop._state, clock.now)
+    summary = judge.judge()
+    assert (summary.health, summary.first_look_by > clock.now) == (verdict, waits)
+    clock.now += 9
+    assert judge.judge().first_look_by == -math.inf
+
+
+def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: Clock, polls: Polls) -> None:
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on({**BAD_BEFORE, "mail": Kept(failures=1, bad_for=2.0)})
+    shop._state.begin(clock.now)
+    shop._state.not_known(clock.now, "too early")
+    assert judge.judge().first_look_by == -math.inf
+
+
+def test_what_hangs_is_known_to_be_bad_before_nobody_waits_for_it_any_more(
+    clock: Clock, polls: Polls
+) -> None:
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on(BAD_BEFORE)
+    shop._state.begin(clock.now)
+    clock.now += 7.5
+    summary = judge.judge()
+    assert (summary.health, summary.first_look_by > clock.now) == (Health.BAD, True)
 
 
 @pytest.mark.parametrize("responds", [None, lambda _limit: True])

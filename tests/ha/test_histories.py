@@ -101,6 +101,9 @@ class Looked(CheckRunner):
     def found_again(self) -> float:
         return self.state.found_again
 
+    def first_look_left(self, now: float) -> float:
+        return self.state.first_look_left(now)
+
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
 
@@ -118,6 +121,9 @@ class Second(CheckRunner):
         return True
 
     found_again = 0.0
+
+    def first_look_left(self, now: float) -> float:
+        return self.state.first_look_left(now)
 
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)

@@ -89,7 +89,12 @@ class Life:
     """A heart with everything round it in this test's hands."""
 
     def __init__(
-        self, rules: Rules | None = None, leftover: Leftover = Leftover.NOTHING, *, dry_run: bool = False
+        self,
+        rules: Rules | None = None,
+        leftover: Leftover = Leftover.NOTHING,
+        *,
+        dry_run: bool = False,
+        bad_for: float = 0.0,
     ) -> None:
         self.now = 50.0
         self.monitor = FakeMonitor(on=leftover is not Leftover.NOTHING)
@@ -101,7 +106,7 @@ class Life:
         self.disk_full = False
         self.heart = Heart(
             self.dry_run if dry_run else self.monitor,
-            Policy(rules or Rules(interval=INTERVAL), self.now, leftover),
+            Policy(rules or Rules(interval=INTERVAL), self.now, leftover, bad_for),
             self.link,
             stop=lambda: self.stop,
             note=self.note,
@@ -176,6 +181,17 @@ def test_taken_over_without_news_beats_for_an_interval_and_the_grace_period() ->
     assert life.monitor.calls.count("mark_active") == 5
     assert life.link.report.phase == "withholding heartbeats"
     assert any("main process has said nothing for" in line for line in life.link.lines)
+
+
+@pytest.mark.parametrize(("first_look", "beats"), [(14.0, 0), (5.0, 1)])
+def test_what_was_bad_before_is_silent_until_it_is_looked_at(first_look: float, beats: int) -> None:
+    """Also before the first news say that it is looked at."""
+    life = Life(leftover=Leftover.MONITORING, bad_for=900.0)
+    life.turns(2, health=None)
+    news = HealthUpdate(Health.UNKNOWN, "", life.now, first_look_by=life.now + first_look)
+    life.link.inbox.append(news)
+    life.turns(9, health=None)
+    assert life.monitor.calls.count("mark_active") == beats
 
 
 def test_old_news_are_bad_news() -> None:
