@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,13 +12,14 @@ from exporter.catalogue.extended_names import usable
 from exporter.doctor.checks_host import first_answer
 from exporter.doctor.finding import Diagnosis, Facts, fail, ok, warn
 from exporter.doctor.world import World
-from exporter.errors import ProtocolError, RemoteProtocolError, RpcError, VMGuestError
+from exporter.errors import ProtocolError, RemoteProtocolError, RpcError, TimeoutExpired, VMGuestError
 from exporter.protocol import stat_get
 from exporter.session.encodings import Encodings
 from exporter.session.groups import ALWAYS
+from exporter.session.missing import PATIENCE
 from exporter.session.wire import WireSource
 
-LIMIT = 2.0
+LIMIT = 2.4
 """Seconds for all groups together: some of them may hang."""
 LEAST = 0.05
 """Seconds that there must be for one more."""
@@ -39,7 +40,10 @@ class _Round:
     missing: dict[str, VMGuestError] = field(default_factory=dict)
     """Groups that the exporter goes without, and why."""
     not_asked: list[str] = field(default_factory=list)
-    """What there was no time for, after groups that hang."""
+    """What there was no time for, or less than the exporter has: on a slow host, or after groups that hang. Nothing is known
+    of them."""
+    encodings: dict[str, str] = field(default_factory=dict)
+    """Group -> the encoding in which it was given."""
     sessions: set[int] = field(default_factory=set)
     """Ids that replies say they are of; text, JSON and YAML say none."""
 
@@ -47,17 +51,21 @@ class _Round:
 def extended_statistics(world: World) -> Diagnosis:
     """As the exporter asks: a host without a list that can be used may give groups all the same."""
     end = world.clock() + LIMIT
+
+    def left() -> float:
+        return end - world.clock()
+
     with closing(WireSource(world.connector(), world.host_limit)) as source:
 
         def ask(group: str, encoding: str) -> bytes:
-            return source.stat(encoding, group, max(end - world.clock(), LEAST))
+            return source.stat(encoding, group, min(max(left(), LEAST), PATIENCE))
 
         try:
             groups, unlisted = _groups(ask)
         except RpcError as refusal:
             return _no_extended(world, refusal)
-        found = _asked(ask, groups or ALWAYS, lambda: end - world.clock() >= LEAST)
-        encodings, refusals = _encodings(ask, found.given)
+        found = _asked(ask, groups or ALWAYS, left)
+        encodings, refusals = _encodings(ask, found.encodings, left)
         basic = _basic_sessions(world, source)
     facts: Facts = {
         "groups": sorted({group.split()[0] for group in groups}),
@@ -81,15 +89,17 @@ def extended_statistics(world: World) -> Diagnosis:
             *_lines(found),
             **facts,
         )
-    if found.missing or found.not_asked:
+    if found.missing:
+        without = f"{len(found.missing)} of the others" if found.not_asked else "the others"
         return warn(
-            f"The host gives {len(found.given)} of {len(groups)} groups of extended statistics; the exporter goes without the others.",
+            f"The host gives {len(found.given)} of {len(groups)} groups of extended statistics; the exporter goes without {without}.",
             _REPORT,
             *_lines(found),
             **facts,
         )
+    more = f"; there was no time to ask for {len(found.not_asked)} more" if found.not_asked else ""
     return ok(
-        f"The host gives {len(found.given)} groups of extended statistics, as {', '.join(encodings)}.",
+        f"The host gives {len(found.given)} groups of extended statistics, as {', '.join(encodings)}{more}.",
         *_lines(found),
         **facts,
     )
@@ -102,6 +112,13 @@ def _none(world: World, found: _Round, unlisted: VMGuestError | None, facts: Fac
         return _no_extended(world, unlisted)
     if (why := error or unlisted) is not None:
         return _unexpected(why)
+    if found.not_asked:
+        return warn(
+            "The host is slow: it gave no group of extended statistics in the time that there is for this check.",
+            None,
+            *_lines(found),
+            **facts,
+        )
     return warn(
         "The host lists extended statistics, but gives none of them in an encoding that is known.",
         _REPORT,
@@ -134,11 +151,11 @@ def _groups(ask: _Ask) -> tuple[tuple[str, ...], VMGuestError | None]:
     return groups, None if groups else RemoteProtocolError("it names no group that is known")
 
 
-def _asked(ask: _Ask, groups: Iterable[str], in_time: Callable[[], bool]) -> _Round:
-    """Each group, in the encodings that the exporter tries."""
+def _asked(ask: _Ask, groups: Iterable[str], left: Callable[[], float]) -> _Round:
+    """Each group, in the encodings that the exporter tries, while time is ``left``."""
     found, encodings = _Round(), Encodings()
     for group in groups:
-        if not in_time():
+        if (time := left()) < LEAST:
             found.not_asked.append(group)
             continue
         try:
@@ -146,9 +163,13 @@ def _asked(ask: _Ask, groups: Iterable[str], in_time: Callable[[], bool]) -> _Ro
         except RpcError:
             found.refused.append(group)
         except VMGuestError as error:
-            found.missing[group] = error
+            if isinstance(error, TimeoutExpired) and time < PATIENCE:
+                found.not_asked.append(group)
+            else:
+                found.missing[group] = error
         else:
             found.given.append(group)
+            found.encodings[group] = encodings.of(group)
             found.sessions |= {reply.session_id} - {0}
     return found
 
@@ -162,19 +183,30 @@ def _basic_sessions(world: World, source: WireSource) -> set[int]:
     return found
 
 
-def _encodings(ask: _Ask, groups: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """The encodings in which the host gives one of ``groups``, that with the most to say, and why not in the others."""
-    group = min(groups, key=lambda group: group != "resources", default="")
-    refusals: dict[str, str] = {}
+def _encodings(
+    ask: _Ask, known: Mapping[str, str], left: Callable[[], float]
+) -> tuple[list[str], dict[str, str]]:
+    """The encodings in which the host gives one group, that with the most to say, and why not in the others.
+
+    ``known``: groups with an encoding in which they were given. Those that there is no time for are in neither.
+    """
+    group = min(known, key=lambda group: group != "resources", default="")
+    found, refusals = {known[group]} if group else set(), {}
     for encoding in stat_get.ENCODINGS if group else ():
+        if encoding in found or left() < LEAST:
+            continue
         try:
             stat_get.parse(encoding, ask(group, encoding))
+        except TimeoutExpired:
+            continue
         except RpcError as refusal:
             refusals[encoding] = refusal.text
         except VMGuestError as error:
             # The exporter goes on to the next encoding too.
             refusals[encoding] = str(error)
-    return [each for each in stat_get.ENCODINGS if group and each not in refusals], refusals
+        else:
+            found.add(encoding)
+    return [each for each in stat_get.ENCODINGS if each in found], refusals
 
 
 def _unexpected(error: VMGuestError) -> Diagnosis:

@@ -86,7 +86,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "extended-statistics", "Extended statistics", "Whether the host has them, in which encodings, and which groups the exporter gets.",
-        checks_extended.extended_statistics, _ASKS, source=_WIRE, limit=2.5,
+        checks_extended.extended_statistics, _ASKS, source=_WIRE, limit=3.5,
     ),
     Check(
         "library-present", "VMware's library", "Whether libguestlib or libvmGuestLib is installed; on Windows vmGuestLib.dll, and whether it loads.",

@@ -24,6 +24,10 @@ class Encodings:
         self._by_group: dict[str, str] = {}
         """Group -> the encoding in which it was understood last. Two groups may differ in it."""
 
+    def of(self, group: str) -> str:
+        """The encoding in which ``group``, which was given, was understood last."""
+        return self._by_group[group]
+
     def ask(self, group: str, question: Callable[[str], bytes]) -> stat_get.Reply:
         """The reply to ``question`` in the first encoding in which the host gives it and it is understood.
 
