@@ -16,6 +16,7 @@ from exporter.machine import guest
 from exporter.masking import Masker
 from exporter.session.base import Source
 from exporter.session.choose import connector
+from exporter.session.missing import MOST
 from exporter.session.record import Recorder, TapConnector, masked, survey
 from exporter.session.rounds import ExtendedReader
 from exporter.session.wire import WireSource
@@ -138,22 +139,23 @@ class _Session:
     failed: int = 0
 
     def record(self, seconds: float) -> None:
-        """Poll as the exporter does, for ``seconds``; before that, once everything in every encoding.
+        """Poll as the exporter does, for ``seconds``; at the first poll, everything in every encoding too. Where the host answers to
+        none of that it is asked for at the next ones, :data:`MOST` times in all.
 
         Raises:
             NoDeviceError, RefusedError: at the first poll, where there is nothing to record then.
         """
         deadline = self.clock()
         end = deadline + seconds
-        surveyed = False
+        looks = MOST
         while True:
             self.polls += 1
             self.note_guest()
             try:
                 snapshot = self.source.read()
-                if not surveyed:
-                    survey(self.source)
-                    surveyed = True
+                if looks:
+                    # What the basic statistics are worth, and the rounds, does not hang on it.
+                    looks = 0 if self._surveyed() else looks - 1
                 if self.reader is not None:
                     self.reader.step(self.source, snapshot.session_id, deadline + self.interval)
             except (NoDeviceError, RefusedError):
@@ -166,3 +168,11 @@ class _Session:
             self.sleep(max(min(deadline, end) - self.clock(), 0.0))
             if deadline >= end:
                 return
+
+    def _surveyed(self) -> bool:
+        """Ask for everything in every encoding; whether the host answers to any of it."""
+        try:
+            survey(self.source)
+        except VMGuestError:
+            return False
+        return True

@@ -107,6 +107,21 @@ def test_failures_are_recorded_too(path: Path, capsys: pytest.CaptureFixture[str
     assert "6 polls, 2 of them failed" in capsys.readouterr().out
 
 
+def test_groups_that_all_close_the_connection_fail_no_poll(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The look at everything is taken a few times; the rounds of the exporter are recorded beside it."""
+    encodings = ("xml", "json", "yaml", "text")
+    faults = tuple(Fault("disconnect", on=f"guestlib.stat.get {each}") for each in encodings)
+    assert record(path, "--for=60s", faults=faults) == 0
+    assert "12 polls, 0 of them failed" in capsys.readouterr().out
+    recording = read(str(path))
+    assert len(recording.exchanges["guestlib.info.get 3"]) == 12
+    # Without a list the look is at this group alone; at the others are the exporter's own rounds.
+    assert len(recording.exchanges["guestlib.stat.get json resources"]) >= 3
+    assert "guestlib.stat.get json session" in recording.exchanges
+
+
 def test_a_host_that_goes_away_is_recorded_as_such(path: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.rec"
     assert record(whole, "--for=10s", extended=Extended(enabled=False)) == 0
