@@ -110,6 +110,20 @@ def test_what_is_read_is_what_yaml_says(text: str) -> None:
     agrees(text)
 
 
+@pytest.mark.parametrize("word", ["00:50:56:00:00:01", "60:70", "99999:99999.5", "0:30", "12:345"])
+def test_numbers_with_colons_that_are_none_of_base_60_are_text(word: str) -> None:
+    assert agrees(f"a: {word}\n")
+    assert [(each.name, each.value) for each in parse("yaml", f"a: {word}\n".encode()).values] == [
+        ("a", word)
+    ]
+
+
+@pytest.mark.parametrize("word", ["60:30", "12:30:45", "1:2.5", "0:30.5"])
+def test_numbers_of_base_60_are_left_out(word: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse("yaml", f"a: {word}\n".encode())
+
+
 def test_a_whole_reply_may_be_indented() -> None:
     text = "  a:\n    type: instant\n    units: KB\n    value: 1024\n  b: word\n"
     assert [(each.name, each.value) for each in parse("yaml", text.encode()).values] == [
