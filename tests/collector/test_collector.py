@@ -143,16 +143,18 @@ def check_times(export: Export, way: Way, read_time: float) -> None:
     times = set()
     for name, metric in export.metrics.items():
         family = by_name[name]
+        read = {frozenset(each.labels): each.read.wall for each in family.points if each.read is not None}
         for point in metric.points:
             if family.time:
-                times.add(family.time)
-                assert point.time == round(family.time * 1e9)
+                wall = read.get(frozenset(point.attributes.items()), family.time)
+                times.add(wall)
+                assert point.time == round(wall * 1e9)
             else:
                 assert 0 <= point.time / 1e9 - taken < 5
             assert point.start <= point.time
     assert read_time in times
-    # The extended statistics were read a little later, and say so.
-    assert len(times) == 2
+    # Each group of extended statistics was read a little later, and says so.
+    assert len(times) > 3
 
 
 def test_a_collector_killed_in_the_middle_misses_nothing(collector: Collector) -> None:
@@ -311,7 +313,8 @@ def test_the_program_delivers_with_an_endpoint_as_its_only_setting(
 
         def enough(found: list[Export]) -> bool:
             assert program.poll() is None, log.read_text()
-            return len(found) >= 3
+            # The first round of extended statistics takes as long as the machine does.
+            return len(found) >= 3 and any("vmguest.hypervisor.info" in each.metrics for each in found)
 
         try:
             collector.wait_for(enough)
@@ -331,5 +334,4 @@ def test_the_program_delivers_with_an_endpoint_as_its_only_setting(
     # What the host says of itself is not the identity of every series.
     assert all(each.resource == exports[0].resource for each in exports)
     assert not [name for name in exports[-1].resource if name.startswith("vmguest.")]
-    assert any("vmguest.hypervisor.info" in each.metrics for each in exports)
     assert "vmguest.cpu.stolen" in exports[0].metrics
