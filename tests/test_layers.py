@@ -92,6 +92,7 @@ RULES: dict[str, frozenset[str]] = {
     "commands.doctor": VALUES | {"config", "doctor", "log"},
     "commands.ha": VALUES | {"config", "ha", "protocol", "machine"},
     "commands.ha_desk": VALUES | {"ha", "protocol"},
+    "commands.ha_refused": VALUES | {"ha", "protocol"},
     "commands.ha_finish_stop": VALUES | {"ha", "machine"},
     "commands.ha_maintenance": VALUES | {"ha", "protocol"},
     "commands.record": VALUES | {"config", "session", "transport", "doctor", "machine", "masking"},

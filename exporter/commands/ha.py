@@ -16,6 +16,8 @@ from pathlib import Path
 
 from exporter.commands import ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
+from exporter.commands.ha_refused import ask as repeat
+from exporter.commands.ha_refused import known_by
 from exporter.config import Settings
 from exporter.config.values import Duration
 from exporter.errors import (
@@ -118,8 +120,12 @@ def run(
     path = settings.ha.lock_file or lock.DEFAULT_PATH
     seconds = _duration(getattr(args, "seconds", None))
     try:
-        with _monitor(settings, path, vmware) as monitor:
-            desk = Desk(path, monitor, sleep, clock, _unseen(settings, path), settings.guestrpc.socket)
+        with (
+            _monitor(settings, path, vmware) as monitor,
+            known_by(
+                Desk(path, monitor, sleep, clock, _unseen(settings, path), settings.guestrpc.socket)
+            ) as desk,
+        ):
             match args.call:
                 case "enable":
                     return ha_maintenance.enable(desk, unattended=args.unattended)
@@ -132,11 +138,11 @@ def run(
                 case "mark-active":
                     return _mark_active(desk)
                 case "is-enabled":
-                    enabled = monitor.is_enabled()
+                    enabled = repeat(desk, monitor.is_enabled)
                     print("enabled" if enabled else "not enabled")
                     return OK if enabled else NO
                 case "get-app-status":
-                    print(monitor.get_app_status().value)
+                    print(repeat(desk, monitor.get_app_status).value)
                     return OK
                 case _:
                     state = AppState(args.state)
@@ -144,7 +150,8 @@ def run(
                         args.yes, interactive or _terminal, ask
                     ):
                         return USAGE
-                    return _told(monitor.post_app_state(state), f"application state: {state.value}")
+                    code = repeat(desk, lambda: monitor.post_app_state(state))
+                    return _told(code, f"application state: {state.value}")
     except ConfigError:
         raise
     except VMGuestError as error:
@@ -225,7 +232,7 @@ def _mark_active(desk: Desk) -> int:
         _complain(f"{desk.heart} has the lock; two heartbeaters would mask each other. Stop it first")
         return HELD
     try:
-        return _told(desk.monitor.mark_active(), "heartbeat taken")
+        return _told(repeat(desk, desk.monitor.mark_active), "heartbeat taken")
     finally:
         held.release()
 

@@ -23,7 +23,8 @@ from exporter.commands.ha_desk import (
     unwatched,
     without_note,
 )
-from exporter.errors import ConfigError, VMGuestError
+from exporter.commands.ha_refused import ask
+from exporter.errors import ConfigError, RpcError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.host_state import may_have_been_heard
 from exporter.ha.rules import Leftover
@@ -132,10 +133,17 @@ def enable(desk: Desk, *, unattended: bool) -> int:
                 "lock, and sends none"
             )
             return NOBODY
-        on = desk.wait(
-            lambda: desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.is_enabled(),
-            HEART_LIMIT,
-        )
+        refused: list[RpcError] = []
+
+        def switched_on() -> bool:
+            refused.clear()
+            try:
+                return desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.is_enabled()
+            except RpcError as error:
+                refused.append(error)
+                return False
+
+        on = desk.wait(switched_on, HEART_LIMIT)
         if not desk.beats() or desk.orphan():
             # It died meanwhile, and may have left monitoring on.
             return enable(desk, unattended=unattended)
@@ -144,8 +152,11 @@ def enable(desk: Desk, *, unattended: bool) -> int:
             if stranger:
                 complain(stranger)
             return HELD if stranger else OK
+        state = (
+            f"whether monitoring is on is not known ({refused[0]})" if refused else "monitoring is not on yet"
+        )
         complain(
-            f"maintenance is over, and monitoring is not on yet: {desk.heart} switches it on once health is good (look at "
+            f"maintenance is over, and {state}: {desk.heart} switches it on once health is good (look at "
             "vmguest_ha_check_healthy and the exporter's log)"
         )
         return NO
@@ -167,6 +178,8 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         held.note(max(held.before.leftover, Leftover.BY_HAND, key=[*Leftover].index))
         code = desk.monitor.enable()
     except VMGuestError as error:
+        if not may_have_been_heard(error):
+            held.note(held.before.leftover)
         complain(
             "maintenance is over, and whether monitoring was switched on is not known: if it was, vSphere HA resets this VM "
             "unless a heartbeat comes within 30 s (vmguest-exporter ha disable keeps it from that)"
@@ -195,7 +208,7 @@ def status(desk: Desk) -> int:
     print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
     enabled = desk.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
-    print(f"application status: {desk.monitor.get_app_status().value}")
+    print(f"application status: {ask(desk, desk.monitor.get_app_status).value}")
     if stranger := desk.unseen or desk.stranger():
         complain(stranger)
         return HELD if enabled else NO

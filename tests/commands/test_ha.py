@@ -1424,14 +1424,64 @@ def test_each_failure_has_its_status_and_its_advice(
     error: VMGuestError,
     status: int,
 ) -> None:
-    stubborn(monkeypatch, error)
+    stubborn(monkeypatch, *[error] * 3)
     assert desk.run("is-enabled") == status
     assert str(error) in capsys.readouterr().err
 
 
-def test_an_unsupported_host(desk: Desk) -> None:
+def test_an_unsupported_host(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.options(supported=False)
+    for words in (["enable", "--unattended"], ["disable"], ["status"], ["is-enabled"]):
+        assert desk.run(*words) == command.NOT_SUPPORTED
+        assert "has no HA Application Monitoring" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("call", ["is-enabled", "get-app-status", "mark-active", "post-app-state ok"])
+def test_a_refusal_in_passing_is_no_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    answer = {"is-enabled": True, "get-app-status": AppStatus.GREEN}.get(call, OK)
+    error = RpcError("Unknown command")
+    note(desk, Leftover.MONITORING)
+    stubborn(monkeypatch, error, error, answer)
+    assert desk.run(*call.split()) == command.OK
+
+
+@pytest.mark.parametrize("call", ["disable", "status", "is-enabled", "get-app-status"])
+def test_a_host_on_which_monitoring_was_noted_as_on_is_not_said_to_have_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    """Found by a stranger: "Leave --ha.enabled out on this machine", 30 s before the reset."""
+    note(desk, Leftover.MONITORING)
+    stubborn(monkeypatch, *[RpcError("Unknown command")] * 100)
+    assert desk.run(call) == command.NO
+    said = capsys.readouterr().err
+    assert "Monitoring may be on, and nobody sends heartbeats: unless an exporter starts" in said
+    assert "Try again in a few seconds" in said
+    assert "no HA Application Monitoring" not in said
+    with heart(desk.lock_file, "on"):
+        stubborn(monkeypatch, *[RpcError("Unknown command")] * 100)
+        assert desk.run("is-enabled") == command.NO
+    assert "sends the heartbeats. Try again" in capsys.readouterr().err
+
+
+def test_enable_says_that_it_ended_a_maintenance_though_the_host_refuses(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Maintenance(desk.lock_file).begin(600)
+    with heart(desk.lock_file, "on"):
+        stubborn(monkeypatch, *[RpcError("Unknown command")] * 100)
+        assert desk.run("enable") == command.NO
+    assert Maintenance(desk.lock_file).left() is None
+    said = capsys.readouterr().err
+    assert "maintenance is over, and whether monitoring is on is not known (" in said
+    assert "no HA Application Monitoring" not in said
+
+
+def test_an_enable_by_hand_that_is_refused_leaves_no_note(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn(monkeypatch, False, RpcError("Unknown command"))
     assert desk.run("enable", "--unattended") == command.NOT_SUPPORTED
+    assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
 
 
 def test_nothing_is_asked_where_there_is_no_vmware(desk: Desk) -> None:
