@@ -82,9 +82,6 @@ class Starts:
         """
         first = self._first.get(series)
         if first is not None and first.life != life.number:
-            if life.alone and created is not None and created <= first.time:
-                # It fell after the first point, whose time stands in for the start of the life before: two lives, two starts.
-                created = None
             first = None
         if created is not None and not life.late and (first is None or created >= first.last):
             self._offered[series] = None

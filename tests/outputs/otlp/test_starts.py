@@ -106,12 +106,3 @@ def test_series_of_sessions_that_are_long_over_are_forgotten() -> None:
     assert len(starts) <= MOST
     assert starts.start("nic", None, Life(1), 99_999.0) == 1.0
     assert starts.start(("host", 29_999), None, UNSEEN, 99_999.0) == 30_009.0
-
-
-def test_a_counter_that_falls_after_its_first_point_falls_under_no_start_that_it_had() -> None:
-    """Its life of its own begins at the reading before, which stands in for the unknown start of the session."""
-    starts = Taken()
-    assert starts.start("a", None, Life(1), 1005.0) == 1005.0
-    assert [starts.start("a", 1005.0, Life(2, 1005.0, alone=True), time) for time in (1010.0, 1015.0)] == [
-        1010.0
-    ] * 2
