@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -36,8 +35,8 @@ NOT_ACTIVE, NO_SUCH_UNIT = 3, 4
 """Exit status of ``systemctl is-active``, by systemctl(1)."""
 STATES = frozenset({"inactive", "failed", "activating", "deactivating", "maintenance"})
 """Its words for a unit that is not active. Old ones say "unknown" of no such unit, and of no bus too."""
-KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGKILL})
-"""Exit status of a program that was killed, and of a shell whose program was."""
+KILLED = frozenset({-9, 128 + 9})
+"""Exit status of a program that SIGKILL ended, which is 9 wherever there is one, and of a shell whose program it ended."""
 
 
 def http(url: str, status: Sequence[int] = (200,), body: str | None = None) -> Probe:
