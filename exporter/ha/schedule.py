@@ -19,6 +19,8 @@ class Schedule:
         """Before it nothing is sent but PostAppState."""
         self.failures = 0
         """Calls in a row that came to nothing."""
+        self._failing_since = now
+        """When the first of them did."""
         self._rules = rules
         self._sent: dict[Verb, float] = {}
 
@@ -78,8 +80,10 @@ class Schedule:
         self.failures += 1
         if self.failures == 1:
             # At once, on a new connection: the slack is for this.
-            self.retry = now
+            self.retry, self._failing_since = now, now
         elif expected:
             self.retry = now + (rules.interval if refused and overdue else rules.retry)
         else:
-            self.retry = now + (rules.unavailable_retry if refused and not known else rules.interval)
+            # A full disk may have kept "on" from being noted, and a host that is starting refuses what it knows.
+            passing = known or not refused or now - self._failing_since < rules.window
+            self.retry = now + (rules.interval if passing else rules.unavailable_retry)

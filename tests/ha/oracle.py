@@ -235,6 +235,8 @@ class Promises:
     found_bad: bool = False
     """The last word on the checks that reached this process is that they are bad."""
     last: tuple[float, str] | None = None
+    checked: float | None = None
+    """When the main process judged its checks last."""
     silent_at: float | None = None
     """When the last look at a silent main process was."""
     permitted: list[float] = field(default_factory=list)
@@ -265,7 +267,8 @@ class Promises:
 
     def checks(self, at: float, found: dict[str, str], again: dict[str, float]) -> None:
         """What the checks are by what was found, ``again``: for how long a look took that found the same as those before."""
-        gap = at - (self.last or (at, ""))[0]
+        gap = 0.0 if self.checked is None else at - self.checked
+        self.checked = at
         for name, word in found.items():
             before, bad = self.each.get(name, ("", 0.0))
             if word == "bad":
@@ -296,11 +299,14 @@ class Promises:
                 self.own += at - before[0]
         self.total = self.bad
 
-    def fresh(self, *, on: bool) -> None:
-        """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats."""
+    def fresh(self, *, on: bool, anew: bool) -> None:
+        """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
+        main process is another one too; else it has seen its checks go on."""
         self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
         self.health, self.entitled, self.found_here = "unknown", on, False
-        self.each = {name: ("", bad) for name, (_, bad) in self.each.items()}
+        if anew:
+            self.each = {name: ("", bad) for name, (_, bad) in self.each.items()}
+            self.checked = None
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""

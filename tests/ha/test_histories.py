@@ -420,7 +420,7 @@ class World:
         assert held is not None
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
-        self.promises.fresh(on=self.host.enabled)
+        self.promises.fresh(on=self.host.enabled, anew=self.main is None)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
             self.main, self.ran_at = Main(self, held.before.bad_for), self.now
