@@ -83,7 +83,9 @@ class Schedule:
             self.retry, self._failing_since = now, now
         elif expected:
             self.retry = now + (rules.interval if refused and overdue else rules.retry)
+        elif known or not refused or now - self._failing_since < rules.window:
+            # A full disk may have kept "on" from being noted, and a host that is starting refuses what it knows: soon
+            # again at first, as the last heartbeat may be nearly an interval old.
+            self.retry = now + min(rules.retry * 2 ** min(self.failures - 2, 10), rules.interval)
         else:
-            # A full disk may have kept "on" from being noted, and a host that is starting refuses what it knows.
-            passing = known or not refused or now - self._failing_since < rules.window
-            self.retry = now + (rules.interval if passing else rules.unavailable_retry)
+            self.retry = now + rules.unavailable_retry

@@ -573,6 +573,17 @@ def test_a_lost_enable_long_after_the_last_heartbeat_begins_the_hosts_patience_a
     assert M in run.verbs(2)
 
 
+@pytest.mark.parametrize("interval", [5, 10, 15])
+def test_what_a_full_disk_kept_from_being_noted_is_found_within_the_hosts_patience(interval: float) -> None:
+    """The last heartbeat may be nearly an interval old at a takeover: a host that refuses then for 2 s is asked again soon."""
+    run = Run(Rules(interval=interval), on=True)
+    run.answers = dict.fromkeys((A, E, M, D, S), RpcError("Unknown command"))
+    run.verbs(2)
+    run.answers.clear()
+    assert run.verbs(3), "two more seconds, and one of slack"
+    assert run.policy.conversation.host.on
+
+
 def test_a_host_that_refuses_from_the_start_is_left_alone_for_minutes() -> None:
     run = Run()
     refusal = RpcError("Permission denied", "GuestAppMonitor.Cmd.IsEnabled")
