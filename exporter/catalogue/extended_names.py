@@ -117,6 +117,8 @@ def usable(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for group in found.values() for name in sorted(group)[:MAX_DEVICES])
 
 
+# A round's values are looked at by the gate, for falls, for growth and by each page.
+@lru_cache(maxsize=MAX_STATISTICS)
 def map_value(group: str, value: ExtendedValue) -> Mapped | None:
     """The metric for one number of ``group``; None for words and for what can't be published."""
     word, device = category(group)
