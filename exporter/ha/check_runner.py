@@ -83,7 +83,7 @@ class CheckRunner:
         state.begin(begun)
         problem: str | OwnFault | NotKnownYet | None
         try:
-            problem = look(self._probe, state.timing.timeout)
+            problem = look(self._probe, state.limit)
         except (OwnFault, NotKnownYet) as error:
             problem = error
         ended = self._clock()

@@ -90,6 +90,8 @@ class _Seen:
     """Looks in a row that the exporter could not take."""
     spoiled: int = 0
     """Looks in a row in which it stood still."""
+    extra: float = 0.0
+    """Seconds that a look has beyond its time limit, as the exporter stood still for so long of those that ended at theirs."""
     health: Health = Health.UNKNOWN
     reason: str = "no result yet"
 
@@ -140,8 +142,13 @@ class CheckState:
 
     def first_look_left(self, now: float) -> float:
         """Seconds within which the first look has come back, or hangs; 0 where one has, or the exporter can't take it."""
-        last = self._born + self.timing.timeout + GRACE + NEWS
+        last = self._born + self.limit + GRACE + NEWS
         return 0.0 if self._seen.looked else max(0.0, last - now)
+
+    @property
+    def limit(self) -> float:
+        """Seconds of real time for the next look: its time limit is time in which the exporter runs."""
+        return self.timing.timeout + round(self._seen.extra, 1)
 
     def begin(self, now: float) -> None:
         seen = self._seen
@@ -151,7 +158,8 @@ class CheckState:
     def end(self, now: float, problem: str | None) -> None:
         """The look that had begun is over; ``problem`` is what it found."""
         seen, timing = self._seen, self.timing
-        if self._late(seen, now) and problem is None:
+        late = self._late(seen, now)
+        if late and problem is None:
             problem = f"the answer took longer than {timing.timeout:g} s"
         if problem is None:
             successes = seen.successes + 1
@@ -179,6 +187,7 @@ class CheckState:
             failed_until=self._due(seen) + counted * timing.interval,
             failures=failures,
             successes=0,
+            extra=seen.extra if late else 0.0,
             health=Health.BAD if bad else seen.health,
             reason=problem,
             found_again=now - seen.begun if seen.was_bad and seen.begun is not None else seen.found_again,
@@ -194,6 +203,7 @@ class CheckState:
             blind_since=None,
             own_faults=0,
             spoiled=0,
+            extra=0.0,
             was_bad=False,
         )
 
@@ -204,10 +214,14 @@ class CheckState:
     def spoils(self, now: float, stood: float) -> bool:
         """Whether the look that had begun says nothing, as the exporter ``stood`` still for so many seconds of it.
 
-        Where it was late though by time in which the exporter ran, it is late.
+        Where it was late though by time in which the exporter ran, it is late. One that ended at its limit is followed by one
+        that has so much more time, at most as much again: a service that hangs is late wherever the exporter runs for half of the time.
         """
-        if stood < max(TICK, SHARE * self.timing.timeout) or self._late(self._seen, now):
+        seen, timeout = self._seen, self.timing.timeout
+        if stood < max(TICK, SHARE * timeout) or self._late(seen, now):
             return False
+        if seen.begun is not None and now - seen.begun + stood >= self.limit - TICK:
+            self._seen = replace(seen, extra=min(timeout, seen.extra + stood))
         self.not_run(now, f"the exporter stood still for {stood:.1f} s of a look, which is taken again")
         return True
 
@@ -266,7 +280,7 @@ class CheckState:
         A look that was cut off with its process says nothing: nobody can tell a slow answer from none.
         """
         timing = self.timing
-        late = now - self._due(seen) - timing.timeout - grace
+        late = now - self._due(seen) - timing.timeout - seen.extra - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)
 
     def _due(self, seen: _Seen) -> float:
@@ -275,5 +289,5 @@ class CheckState:
         return max(begun, seen.same_until)
 
     def _late(self, seen: _Seen, now: float) -> bool:
-        """Whether the look that is under way has taken longer than its time limit."""
+        """Whether the look that is under way has taken longer than its time limit, without standstills."""
         return seen.begun is not None and now - seen.begun - self.timing.timeout > 0

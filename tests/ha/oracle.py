@@ -103,6 +103,8 @@ class Check:
     """Faults in a row."""
     spoiled: int = 0
     """Looks in a row in which the exporter stood still."""
+    more: float = 0.0
+    """Seconds of standstills in looks that had all their time, none of which has said anything: later ones have so much more."""
     begun: float | None = None
     waited: float = 0.0
     """Seconds until ``mark`` for which a clear result was waited for, without those in which the exporter could not look."""
@@ -169,12 +171,15 @@ class Check:
         self.begun = None
         if not late and stood >= max(0.1, self.timeout / 10):
             self.spoiled += 1
+            if took + stood >= self.timeout + self.more - 0.1:
+                self.more = min(self.timeout, self.more + stood)
             return
         self.spoiled = 0
         if found == "fault":
             self.blind += 1
             return
         self.blind = 0
+        self.more = self.more if late and found != "unknown" else 0.0
         bad_before, self.bad_before = self.bad_before, False
         self.waited = 0.0 if found == "unknown" else self.waited + at - self.mark
         self.waited_before = 0.0 if found == "unknown" else self.waited_before
@@ -199,7 +204,7 @@ class Check:
 
     def _late(self, at: float, patience: float) -> int:
         """A look that hangs is a failed one, and so is each that it keeps from being taken."""
-        over = 0.0 if self.begun is None else at - self._first_due() - self.timeout - patience
+        over = 0.0 if self.begun is None else at - self._first_due() - self.timeout - self.more - patience
         return 0 if over <= 0 else 1 + int(over / self.interval)
 
     def _first_due(self) -> float:

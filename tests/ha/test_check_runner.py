@@ -415,6 +415,71 @@ def test_looks_that_are_spoiled_are_taken_again_at_once_and_later_not_quite(time
         assert state.pause(10 * number, 10 * number + 9) == (0 if number < SPOILED else AGAIN)
 
 
+def looks(time: Time, timing: CheckTiming, takes: float, run: float, still: float, most: int) -> CheckRunner:
+    """Of a service that answers after so many seconds, by an exporter that runs and stands still in turn; until bad, or ``most``."""
+
+    def probe(limit: float) -> str | None:
+        end = time.now + min(limit, takes)
+        while time.now < end:
+            time.run(run)
+            time.stand_still(still)
+        return None if takes <= limit else f"did not answer within {limit:g} s"
+
+    runner = CheckRunner("shop", probe, timing, time.running)
+    runner._state.begin(time.running())
+    runner._state.end(time.running(), None)
+    for _ in range(most):
+        runner._look(time.running())
+        if runner.judge(time.running())[0] is Health.BAD:
+            break
+    return runner
+
+
+OFTEN = CheckTiming(interval=0.5, timeout=5, failures=2)
+HANGS = 1e9
+
+
+@pytest.mark.parametrize(("runs", "still"), [(3.8, 0.7), (1.6, 0.4), (0.6, 0.3), (0.6, 0.5)])
+def test_what_hangs_is_found_out_where_the_exporter_stands_still_for_a_part_of_the_time(
+    time: Time, runs: float, still: float
+) -> None:
+    """Found by a stranger: with 0.7 s of 4.5, a service that hung was good for ever."""
+    runner = looks(time, OFTEN, HANGS, runs, still, 12)
+    health, reason = runner.judge(time.running())
+    assert health is Health.BAD
+    assert "did not answer within" in reason
+
+
+@pytest.mark.parametrize(("takes", "runs", "still"), [(HANGS, 0.1, 0.9), (HANGS, 0.1, 4), (4.9, 0.6, 0.5)])
+def test_an_exporter_that_stands_still_for_most_of_the_time_or_a_slow_service_is_no_failed_look(
+    time: Time, takes: float, runs: float, still: float
+) -> None:
+    runner = looks(time, OFTEN, takes, runs, still, 30)
+    assert runner.judge(time.running())[0] is Health.GOOD
+    assert OFTEN.timeout <= runner._state.limit <= 2 * OFTEN.timeout
+
+
+def test_a_look_has_more_time_for_as_long_as_none_comes_back_in_time() -> None:
+    state = CheckState(OFTEN, 0)
+    state.begin(0)
+    state.end(0, None)
+    assert state.limit == 5
+    for stood, limit in ((1.0, 6.0), (1.0, 7.0), (4.0, 10.0), (6.0, 10.0)):
+        state.begin(0)
+        assert state.spoils(state.limit - stood, stood)
+        assert state.limit == limit
+    state.begin(0)
+    assert state.spoils(1, 1.0), "it did not end at its limit"
+    assert state.limit == 10
+    state.begin(0)
+    assert state.judge(10 + GRACE)[0] is Health.GOOD
+    state.end(10, "timed out")
+    assert (state.limit, state.kept(10).failures) == (10, 1), "one look, however much time it had"
+    state.begin(11)
+    state.end(12, "refused")
+    assert state.limit == 5
+
+
 @pytest.mark.parametrize("before", [None, "refused"])
 def test_a_look_that_was_starved_is_no_verdict(time: Time, before: str | None) -> None:
     def probe(_limit: float) -> str | None:

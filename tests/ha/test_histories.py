@@ -201,7 +201,7 @@ class Main:
                 self.check.begin(self.at)
                 self.found = "unknown" if world.now < world.unknown_until else world.finds
                 took = world.chance.choice([0.0, 0.0, 1.5])
-                took = self.timing.timeout if self.found == "bad" and took else took
+                took = state.limit if self.found == "bad" and took else took
                 self.ends = world.now + took
             if self.found == "stuck" and world.finds == "stuck":
                 return
@@ -214,7 +214,7 @@ class Main:
     def end(self) -> None:
         """Of a look. Its time limit is one of real time, whoever stands still."""
         world, state, now = self.world, self.looked.state, self.running()
-        if self.found == "good" and world.now - self.began > self.timing.timeout:
+        if self.found == "good" and world.now - self.began > state.limit:
             self.found = "bad"
         self.found = "good" if self.found == "stuck" else self.found
         if not state.spoils(now, self.running.stood - self.counted_before):
