@@ -127,7 +127,7 @@ class Check:
 
     def handed_over(self, at: float) -> Inheritance:
         """For the check of a process that follows a killed one."""
-        bad = "bad" in {self.known, self.verdict(at)}
+        bad = self.bad_before or "bad" in {self.known, self.verdict(at)}
         late = self._late(at, 2.0)
         failed = min(self.in_a_row.count("bad") + late, self.failures)
         next_failure = self._first_due() + late * self.interval if late else self.next_failure

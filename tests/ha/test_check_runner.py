@@ -603,7 +603,7 @@ def test_what_was_bad_is_bad_again_with_the_first_failed_look_however_soon() -> 
 def test_a_good_look_after_a_restart_clears_what_was_before(time: Time) -> None:
     after = CheckState(TIMING, 0)
     after.goes_on(Kept(3))
-    assert after.kept(0).failures == 2
+    assert after.kept(0).failures == 3, "nothing has been seen yet"
     now = results(after, 0, None, "down", "down")
     assert after.judge(now)[0] is Health.UNKNOWN
     assert after.kept(now).failures == 2
@@ -812,6 +812,18 @@ def test_a_look_that_a_kill_has_cut_off_says_nothing() -> None:
         assert state.kept(SLOW.timeout).failures == 0
     state.end(14, None)
     assert state.judge(14)[0] is Health.GOOD
+
+
+def test_what_was_bad_stays_so_over_kills_in_the_middle_of_first_looks() -> None:
+    state = CheckState(SLOW, 0)
+    state.goes_on(Kept(SLOW.failures))
+    state = cut_off(cut_off(state, 14), 14)
+    assert state.judge(0)[0] is Health.UNKNOWN, "that takes a fresh look"
+    state.begin(0)
+    state.end(3, "refused")
+    assert state.judge(3)[0] is Health.BAD
+    assert state.found_again == 3, "bad all the while"
+    assert state.kept(3).failures == SLOW.failures
 
 
 def test_a_look_that_takes_its_whole_limit_in_one_life_counts_whatever_was_cut_off_before() -> None:
