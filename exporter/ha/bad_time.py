@@ -1,6 +1,7 @@
 """How long health has been bad: a sum of observed time, not the time since some moment.
 
-Only time between two verdicts in a row, both bad, counts. A standstill, a verdict that is late, or one that is not
+Only time between two verdicts in a row, both bad, counts, and only once a look has found the check bad at its end: a verdict
+stands until the next look, and what is checked may be well meanwhile. A standstill, a verdict that is late, or one that is not
 known yet adds nothing and clears nothing; the first good verdict clears all. Each check has its bad time by itself, so
 that the good verdict of one clears what it has added, whatever the others are; that of all is the longest of them. Faults
 of the exporter's own are a sum apart, with a grace period apart: neither spends the other's.
@@ -21,6 +22,8 @@ class BadTime:
     def __init__(self, longest: float, checks: float = 0.0) -> None:
         self.checks = checks
         self.own = 0.0
+        self.unsure = 0.0
+        """Seconds of a bad verdict that no look has confirmed yet."""
         self._fresh = self._found = False
         """The last verdict on the user's checks is bad, and was given here; there was one that was."""
         self._longest = longest
@@ -37,13 +40,19 @@ class BadTime:
         return max(0.0, grace - self.checks)
 
     def observe(
-        self, at: float, health: Health, longest: float = float("inf"), found_again: float = 0.0
+        self,
+        at: float,
+        health: Health,
+        longest: float = float("inf"),
+        found_again: float = 0.0,
+        *,
+        sure: bool = True,
     ) -> None:
         """A verdict that was given at ``at``; the same one twice counts once.
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
         since. ``found_again``: those that the look took by which a bad verdict of a predecessor was found again, which are
-        bad time as well.
+        bad time as well. ``sure``: a look has found the check bad since the verdict before, or hangs.
         """
         before, self._last = self._last, (at, health)
         if health is Health.GOOD:
@@ -59,9 +68,12 @@ class BadTime:
             and 0 < at - before[0] <= self._longest
         ):
             if health is Health.BAD:
-                self.checks += at - before[0]
+                self.unsure += at - before[0]
             else:
                 self.own += at - before[0]
+        if health is Health.BAD and sure:
+            self.checks += self.unsure
+            self.unsure = 0.0
         if health is Health.BAD and not self._found:
             self._found = True
             self.checks += found_again
@@ -69,5 +81,5 @@ class BadTime:
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session."""
-        self.checks = self.own = 0.0
+        self.checks = self.own = self.unsure = 0.0
         self._fresh = False

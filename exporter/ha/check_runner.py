@@ -50,6 +50,15 @@ class CheckRunner:
         """As for :class:`CheckState`."""
         return self._state.found_again
 
+    @property
+    def failed_looks(self) -> int:
+        """As for :class:`CheckState`."""
+        return self._state.failed_looks
+
+    def hangs(self, now: float) -> bool:
+        """As for :class:`CheckState`."""
+        return self._state.hangs(now)
+
     def first_look_left(self, now: float) -> float:
         """As for :class:`CheckState`."""
         return self._state.first_look_left(now)

@@ -26,6 +26,8 @@ class Kept:
     """Seconds for which another failed look is the last failure once more: until an interval after that look began."""
     bad_for: float = 0.0
     """Seconds for which it was known to be bad, since its last good verdict."""
+    unsure: float = 0.0
+    """Seconds of a bad verdict after the last look: bad time as well if the next one finds the same."""
     of: str = ""
     """What is checked: another check of the same name begins anew."""
 
@@ -36,6 +38,8 @@ SHARE = 0.1
 """Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
 SPOILED = 3
 """Spoiled looks in a row after which the next one is not taken at once."""
+WHILE_BAD = 10.0
+"""Seconds between two looks, at most, while the check is bad: only one that finds it bad again makes more bad time."""
 GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
 AGAIN = 2.0
@@ -72,14 +76,16 @@ class _Seen:
     """Seconds for which predecessors have waited for one."""
     looked: bool = False
     """A look has come back in this process."""
-    failed_here: bool = False
-    """A look has failed in this process."""
+    failed_looks: int = 0
+    """Looks that have failed in this process."""
     was_good: bool = False
     """It was good for a predecessor, and has not been bad since: the first good look makes it good again."""
     was_bad: bool = False
     """It was bad for a predecessor, and no look has come back since."""
+    unsure: float = 0.0
+    """Seconds for which it was so after the predecessor's last look."""
     found_again: float = 0.0
-    """Seconds that the look took which found bad again what had been bad for a predecessor."""
+    """Seconds that it was bad for a predecessor after its last look, and that the look took which found it bad again."""
     same_until: float = NEVER
     """Until when a failed look is the one that a predecessor has counted, found once more."""
     failed_until: float = NEVER
@@ -118,6 +124,7 @@ class CheckState:
             timing.successes if good and not bad else in_a_row,
             0.0 if good or seen.health is Health.BAD else seen.awaited + self._waited(seen, now),
             max(0.0, failed_until - now),
+            unsure=seen.unsure if seen.was_bad else 0.0,
         )
 
     def goes_on(self, kept: Kept) -> None:
@@ -132,18 +139,30 @@ class CheckState:
             successes=min(kept.successes, timing.successes - 1),
             was_good=kept.successes >= timing.successes and not was_bad,
             was_bad=was_bad,
+            unsure=kept.unsure,
             awaited=kept.awaited,
         )
 
     @property
     def found_again(self) -> float:
-        """Seconds that the look took which found bad again what had been bad for a predecessor: it was bad all the while."""
+        """Seconds of bad time before the first verdict here: of a predecessor after its last look, and that the look took which
+        found the same again.
+        """
         return self._seen.found_again
 
     def first_look_left(self, now: float) -> float:
         """Seconds within which the first look has come back, or hangs; 0 where one has, or the exporter can't take it."""
         last = self._born + self.limit + GRACE + NEWS
         return 0.0 if self._seen.looked else max(0.0, last - now)
+
+    @property
+    def failed_looks(self) -> int:
+        """Looks that have failed in this process. One more: what is bad was so until now."""
+        return self._seen.failed_looks
+
+    def hangs(self, now: float) -> bool:
+        """Whether a look that is under way, or ought to be, is a failed one by its silence: what is bad is so at this moment."""
+        return self._missed(self._seen, now, GRACE) > 0
 
     @property
     def limit(self) -> float:
@@ -181,7 +200,7 @@ class CheckState:
         bad = failures >= timing.failures
         self._seen = replace(
             self._looked(now),
-            failed_here=True,
+            failed_looks=seen.failed_looks + 1,
             was_good=seen.was_good and not bad,
             same_until=NEVER if counted else seen.same_until,
             failed_until=self._due(seen) + counted * timing.interval,
@@ -190,7 +209,9 @@ class CheckState:
             extra=seen.extra if late else 0.0,
             health=Health.BAD if bad else seen.health,
             reason=problem,
-            found_again=now - seen.begun if seen.was_bad and seen.begun is not None else seen.found_again,
+            found_again=seen.unsure + now - seen.begun
+            if seen.was_bad and seen.begun is not None
+            else seen.found_again,
         )
 
     def _looked(self, now: float) -> _Seen:
@@ -239,7 +260,8 @@ class CheckState:
         seen, timing = self._seen, self.timing
         if seen.spoiled:
             return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
-        due = seen.same_until if begun < seen.same_until else begun + timing.interval
+        interval = min(timing.interval, WHILE_BAD) if seen.health is Health.BAD else timing.interval
+        due = seen.same_until if begun < seen.same_until else begun + interval
         faulty = seen.own_faults >= timing.failures
         return max(0.0, (min(due, begun + AGAIN) if faulty else due) - now)
 
@@ -264,7 +286,7 @@ class CheckState:
             return Health.GOOD, ""
         # Good and bad in turn, and never enough of either: that is no way to go on for ever.
         limit = max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
-        waited = self._waited(seen, now) + (seen.awaited if seen.failed_here else 0.0)
+        waited = self._waited(seen, now) + (seen.awaited if seen.failed_looks else 0.0)
         if seen.health is Health.UNKNOWN and waited > limit:
             return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
         return seen.health, seen.reason

@@ -141,7 +141,12 @@ class CheckType:
 _TIMING = CheckTiming()
 
 COMMON: tuple[Key, ...] = (
-    Key("interval", _duration(1.0, _HOUR), "Time between two looks.", f"{_TIMING.interval:g}s"),
+    Key(
+        "interval",
+        _duration(1.0, _HOUR),
+        "Time between two looks; 10s at most while the check is bad.",
+        f"{_TIMING.interval:g}s",
+    ),
     Key("timeout", _duration(0.1, 300.0), "Time for one look, everything included.", f"{_TIMING.timeout:g}s"),
     Key("failures", _count(1000), "Failed looks one after another until it is bad.", f"{_TIMING.failures}"),
     Key("successes", _count(1000), "Good looks one after another until it is good.", f"{_TIMING.successes}"),

@@ -30,8 +30,7 @@ class HealthSummary:
     bad_for: float = float("inf")
     """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
     found_again: float = 0.0
-    """Seconds that the look took which found bad again what had been bad for a predecessor."""
-
+    """Seconds that it had been bad for a predecessor after its last look, and that the look took which found it bad again."""
     first_look_by: float = float("-inf")
     """When the first look is over, at the latest, of the check that has been bad for longest: since before this process."""
 
@@ -71,6 +70,7 @@ class HealthJudge:
         self._checks = checks
         self._longest = longest
         self._bad = {runner.name: BadTime(longest) for runner in checks}
+        self._failed_looks = {runner.name: 0 for runner in checks}
         self._running = running
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
@@ -108,8 +108,11 @@ class HealthJudge:
         user = {runner.name: runner.judge(now) for runner in self._checks}
         found = {**own, **user}
         again = {runner.name: runner.found_again for runner in self._checks}
-        for name, (health, _) in user.items():
-            self._bad[name].observe(self._clock(), health, found_again=again[name])
+        for runner in self._checks:
+            name, failed = runner.name, runner.failed_looks
+            sure = failed > self._failed_looks[name] or runner.hangs(now)
+            self._failed_looks[name] = failed
+            self._bad[name].observe(self._clock(), user[name][0], found_again=again[name], sure=sure)
         worst = _worst([health for health, _ in own.values()], [health for health, _ in user.values()])
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
@@ -119,14 +122,15 @@ class HealthJudge:
                 f"check {name}: {reason}" for name, (health, reason) in found.items() if health not in beside
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
-            {
-                runner.name: replace(runner.kept(now), bad_for=self._bad[runner.name].checks)
-                for runner in self._checks
-            },
+            {runner.name: self._kept(runner, now) for runner in self._checks},
             max((each.checks for each in self._bad.values()), default=0.0),
             max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
             self._first_look_by(now),
         )
+
+    def _kept(self, runner: CheckRunner, now: float) -> Kept:
+        kept, bad = runner.kept(now), self._bad[runner.name]
+        return replace(kept, bad_for=bad.checks, unsure=kept.unsure + bad.unsure)
 
     def _first_look_by(self, now: float) -> float:
         """As in the summary. ``now`` by the clock of the checks: while the exporter stands still nobody looks."""

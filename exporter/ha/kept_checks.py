@@ -70,8 +70,8 @@ class KeptChecks:
 
 def _kept(fields: dict[str, Any], ago: float) -> Kept:
     """As it was written so many seconds ago; numbers within bounds."""
-    awaited, same_for, bad_for = (
-        max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "same_for", "bad_for")
+    awaited, same_for, bad_for, unsure = (
+        max(0.0, min(float(fields[name]), 1e6)) for name in ("awaited", "same_for", "bad_for", "unsure")
     )
     return Kept(
         max(0, int(fields["failures"])),
@@ -80,5 +80,6 @@ def _kept(fields: dict[str, Any], ago: float) -> Kept:
         awaited,
         max(0.0, same_for - max(0.0, ago)),
         bad_for,
+        unsure,
         str(fields["of"]),
     )

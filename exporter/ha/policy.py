@@ -41,6 +41,7 @@ class Policy:
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for)
         self._health, self._reason = Health.UNKNOWN, ""
+        self._bad_for = float("inf")
         self._first_look_by = float("-inf")
         self._healthy_once = False
         """Health was good once in this process's life, or since maintenance: before it nothing is enabled."""
@@ -117,7 +118,10 @@ class Policy:
     def _observe(self, seen: float, health: Health, reason: str, bad_for: float, found_again: float) -> None:
         told = self.conversation.armed and self.phase is Phase.BEATING
         was_unwell = self._health in UNWELL
-        self.bad_time.observe(seen, health, bad_for, found_again)
+        # What grows has been found bad by a look.
+        sure = bad_for > self._bad_for or bad_for == float("inf")
+        self._bad_for = bad_for
+        self.bad_time.observe(seen, health, bad_for, found_again, sure=sure)
         self._health, self._reason = health, reason
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:

@@ -81,6 +81,8 @@ class Inheritance:
     good: int = 0
     was_good: bool = False
     waited: float = 0.0
+    unproved: float = 0.0
+    """Seconds for which it was bad by its verdict, after its last look."""
     same_for: float = 0.0
     """Seconds until an interval after the last failed look that counts: one that fails sooner is no other failure."""
 
@@ -113,20 +115,22 @@ class Check:
     """Good looks in a row that a process before this one has seen, until the first that fails."""
     waited_before: float = 0.0
     """The same, by those whom this one follows. It counts with a fresh look that failed."""
-    failed_here: bool = False
+    failed: int = 0
+    """Looks of this process that came back bad."""
     good_before: bool = False
     """Those whom it follows knew it to be good, and nothing has made it bad since."""
     bad_before: bool = False
     """They knew it to be bad, and no look has come back since."""
+    unproved_before: float = 0.0
     again: float = 0.0
-    """Seconds that the look took which found it bad again."""
+    """Seconds that it was bad for them after their last look, if the first one found it bad again, and that that one took."""
     next_failure: float = float("-inf")
     """An interval after the last failure that counts."""
     same_until: float = float("-inf")
     """The same, where that was one of a process before this one."""
 
-    def handed_over(self, at: float) -> Inheritance:
-        """For the check of a process that follows a killed one."""
+    def handed_over(self, at: float, unproved: float = 0.0) -> Inheritance:
+        """For the check of a process that follows a killed one. ``unproved``: seconds of its bad verdict since its last look."""
         bad = self.bad_before or "bad" in {self.known, self.verdict(at)}
         late = self._late(at, 2.0)
         failed = min(self.in_a_row.count("bad") + late, self.failures)
@@ -138,6 +142,7 @@ class Check:
             self.waited_before + self._all_waited(at)
             if self.known == "unknown" and not self.good_before
             else 0.0,
+            unproved + (self.unproved_before if self.bad_before else 0.0),
             max(0.0, next_failure - at),
         )
 
@@ -149,7 +154,7 @@ class Check:
         self.good_row = min(left.good, self.successes - 1)
         self.good_before = left.was_good and left.failed < self.failures
         self.waited_before = left.waited
-        self.bad_before = left.failed >= self.failures
+        self.bad_before, self.unproved_before = left.failed >= self.failures, left.unproved
 
     def _all_waited(self, at: float) -> float:
         blind = (self.blind or self.spoiled) and self.begun is None
@@ -195,8 +200,8 @@ class Check:
         if found == "bad":
             self.next_failure = first_due + counted * self.interval
             self.same_until = float("-inf") if counted else self.same_until
-            self.failed_here, self.good_row = True, 0
-            self.again = took if bad_before else self.again
+            self.failed, self.good_row = self.failed + 1, 0
+            self.again = self.unproved_before + took if bad_before else self.again
             if len(self.in_a_row) >= self.failures:
                 self.known, self.good_before = "bad", False
         elif self.known == "good" or self.good_before or self.good_row + len(self.in_a_row) >= self.successes:
@@ -212,6 +217,9 @@ class Check:
         assert self.begun is not None
         return max(self.begun, self.same_until)
 
+    def hangs(self, at: float) -> bool:
+        return self._late(at, 2.0) > 0
+
     def verdict(self, at: float) -> str:
         failed = self.in_a_row.count("bad") + self._late(at, 2.0)
         if self.blind >= self.failures:
@@ -219,7 +227,7 @@ class Check:
         if failed >= self.failures:
             return "bad"
         limit = max(self.failures, self.successes) * (self.interval + self.timeout)
-        waited = self._all_waited(at) + (self.waited_before if self.failed_here else 0.0)
+        waited = self._all_waited(at) + (self.waited_before if self.failed else 0.0)
         return "bad" if self.known == "unknown" and waited > limit else self.known
 
 
@@ -234,6 +242,11 @@ class Promises:
     """Seconds of bad health that count, by whatever check."""
     each: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By check: its last verdict, and the seconds for which it was bad since it was last good."""
+    unproved: dict[str, float] = field(default_factory=dict)
+    """By check: seconds for which its verdict has been bad since a look found it so."""
+    unproved_total: float = 0.0
+    longest: float = float("inf")
+    """The longest bad time of a check when the last verdict came."""
     found_here: bool = False
     """This process has been told of bad health."""
     own: float = 0.0
@@ -269,16 +282,22 @@ class Promises:
     def forget_checks(self, left: float = 0.0) -> None:
         """``left``: seconds for which some check was bad, it is not known which."""
         self.each = dict.fromkeys(self.each, ("", left))
+        self.unproved.clear()
 
-    def checks(self, at: float, found: dict[str, str], again: dict[str, float]) -> None:
-        """What the checks are by what was found, ``again``: for how long a look took that found the same as those before."""
+    def checks(self, at: float, found: dict[str, str], again: dict[str, float], proved: set[str]) -> None:
+        """What the checks are by what was found, ``again``: for how long a look took that found the same as those before;
+        ``proved``: checks that a look has found bad by now. A verdict between two looks is none of what is there now."""
         gap = 0.0 if self.checked is None else at - self.checked
         self.checked = at
         for name, word in found.items():
             before, bad = self.each.get(name, ("", 0.0))
             if word == "bad":
                 bad += again.get(name, 0.0)
-                bad += gap if before == "bad" and gap <= self.interval else 0.0
+                self.unproved.setdefault(name, 0.0)
+                self.unproved[name] += gap if before == "bad" and gap <= self.interval else 0.0
+                bad += self.unproved.pop(name) if name in proved else 0.0
+            elif word == "good":
+                self.unproved.pop(name, None)
             self.each[name] = word, 0.0 if word == "good" else bad
 
     def verdict(self, at: float, health: str, again: float = 0.0) -> None:
@@ -290,8 +309,9 @@ class Promises:
         self.silent_at = None
         if health != "fault":
             self.own, self.found_bad = 0.0, health == "bad"
+        before_longest, self.longest = self.longest, max((bad for _, bad in self.each.values()), default=0.0)
         if health == "good":
-            self.total = 0.0
+            self.total = self.unproved_total = 0.0
             self.trusted = True
             if before is None or before[1] != "good":
                 self.good_since = at
@@ -299,9 +319,11 @@ class Promises:
         self.good_since = float("inf")
         if health != "unknown" and before and before[1] == health and at - before[0] <= self.interval:
             if health == "bad":
-                self.total += at - before[0]
+                self.unproved_total += at - before[0]
             else:
                 self.own += at - before[0]
+        if health == "bad" and self.longest > before_longest:
+            self.total, self.unproved_total = self.total + self.unproved_total, 0.0
         self.total = self.bad
 
     def fresh(self, *, on: bool, anew: bool) -> None:
@@ -309,13 +331,15 @@ class Promises:
         main process is another one too; else it has seen its checks go on."""
         self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
         self.health, self.entitled, self.found_here = "unknown", on, False
+        self.unproved_total, self.longest = 0.0, float("inf")
         if anew:
             self.each = {name: ("", bad) for name, (_, bad) in self.each.items()}
+            self.unproved.clear()
             self.checked = None
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
-        self.total = self.own = 0.0
+        self.total = self.own = self.unproved_total = 0.0
         self.found_bad = False
 
     def handed_back(self) -> None:

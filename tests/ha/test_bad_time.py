@@ -95,3 +95,18 @@ def test_a_look_that_finds_bad_again_what_was_bad_before_a_restart_is_bad_time_a
     bad.observe(7, FAULT, 9)
     bad.observe(8, BAD, 9, found_again=5)
     assert bad.checks == 9, "once"
+
+
+def test_a_verdict_is_bad_time_once_a_look_has_found_the_same_at_its_end() -> None:
+    """Found by a stranger: looks of a minute apart, one blip, a grace of 30 s, and a machine that was well again was reset."""
+    bad = BadTime(10.0)
+    for at in range(9):
+        bad.observe(at, BAD, sure=at == 0)
+    assert (bad.checks, bad.unsure) == (0, 8)
+    bad.observe(9, BAD, sure=True)
+    assert (bad.checks, bad.unsure) == (9, 0)
+    bad.observe(10, BAD, sure=False)
+    bad.observe(11, GOOD, sure=False)
+    assert (bad.checks, bad.unsure) == (0, 0)
+    bad.observe(12, BAD, sure=True)
+    assert (bad.checks, bad.unsure) == (0, 0)

@@ -559,7 +559,7 @@ def test_a_restart_makes_no_second_failure_of_one() -> None:
     state.begin(58.5)
     state.end(58.6, "down")
     assert state.judge(58.6)[0] is Health.BAD
-    assert state.pause(58.5, 58.6) == pytest.approx(59.9)
+    assert state.pause(58.5, 58.6) == pytest.approx(9.9), "sooner while it is bad"
 
 
 def test_the_second_failure_is_one_whatever_restarts() -> None:
@@ -812,6 +812,33 @@ def test_a_look_that_a_kill_has_cut_off_says_nothing() -> None:
         assert state.kept(SLOW.timeout).failures == 0
     state.end(14, None)
     assert state.judge(14)[0] is Health.GOOD
+
+
+def test_what_is_bad_is_looked_at_more_often() -> None:
+    """Else a verdict could outlast what it was about by an hour."""
+    state = CheckState(CheckTiming(interval=3600, failures=2), 0)
+    for begun, found, pause in (
+        (0, None, 3600),
+        (3600, "down", 3600),
+        (7200, "down", 10),
+        (7210, "down", 10),
+        (7220, None, 3600),
+    ):
+        state.begin(begun)
+        state.end(begun, found)
+        assert state.pause(begun, begun) == pause, begun
+    assert state.failed_looks == 3
+
+
+def test_time_after_the_last_look_of_a_predecessor_counts_with_a_look_that_finds_the_same() -> None:
+    for found, again in (("down", 7 + 3), (None, 0)):
+        state = CheckState(SLOW, 0)
+        state.goes_on(Kept(SLOW.failures, unsure=7))
+        assert state.kept(0).unsure == 7, "of one that is killed before it has looked too"
+        state.begin(0)
+        state.end(3, found)
+        assert state.found_again == again
+        assert state.kept(3).unsure == 0
 
 
 def test_what_was_bad_stays_so_over_kills_in_the_middle_of_first_looks() -> None:

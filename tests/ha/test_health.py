@@ -7,7 +7,7 @@ import pytest
 
 from exporter.ha import health
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import CheckState, CheckTiming, Kept
+from exporter.ha.check_state import GRACE, CheckState, CheckTiming, Kept
 from exporter.ha.health import HealthJudge
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
@@ -191,10 +191,12 @@ def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
         return judge.judge().bad_for
 
     assert after(0, shop="down") == 0
-    assert after(4) == 4
-    assert after(4, mail="down") == 8
-    assert after(3) == 11
-    assert after(1, shop=None) == 4, "that of the other one"
+    assert after(4) == 0, "it may be well by now"
+    assert after(4, shop="down", mail="down") == 8
+    assert after(3) == 8
+    assert judge.judge().kept["shop"].unsure == 3
+    assert after(1, shop="down") == 12
+    assert after(1, shop=None, mail="down") == 5, "that of the other one"
     assert after(1, mail=None) == 0, "though news is not known yet"
     assert after(1, shop="down") == 0
     assert after(6) == 0, "a standstill"
@@ -228,7 +230,12 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: Cloc
     update = summary.update(7.0, 3)
     assert (update.bad_for, update.found_again, update.at, update.session_changes) == (7.5, 5, 7.0, 3)
     clock.now += 1
-    assert judge.judge().bad_for == 8.5
+    assert judge.judge().bad_for == 7.5, "until a look finds the same"
+    shop._state.begin(clock.now)
+    clock.now += 5 + GRACE
+    assert judge.judge().bad_for == 7.5
+    clock.now += 0.5
+    assert judge.judge().bad_for == 16, "it hangs"
 
 
 BAD_BEFORE = {"shop": Kept(failures=1, bad_for=30.0)}

@@ -101,6 +101,13 @@ class Looked(CheckRunner):
     def found_again(self) -> float:
         return self.state.found_again
 
+    @property
+    def failed_looks(self) -> int:
+        return self.state.failed_looks
+
+    def hangs(self, now: float) -> bool:
+        return self.state.hangs(now)
+
     def first_look_left(self, now: float) -> float:
         return self.state.first_look_left(now)
 
@@ -121,6 +128,13 @@ class Second(CheckRunner):
         return True
 
     found_again = 0.0
+
+    @property
+    def failed_looks(self) -> int:
+        return self.state.failed_looks
+
+    def hangs(self, now: float) -> bool:
+        return self.state.hangs(now)
 
     def first_look_left(self, now: float) -> float:
         return self.state.first_look_left(now)
@@ -165,6 +179,7 @@ class Main:
         self.judge.goes_on(left, bad_for)
         if not left:
             world.promises.forget_checks(bad_for)
+        self.failed = 0
         self.found_again: set[str] = set()
         """Checks whose look is counted that found them bad again."""
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
@@ -364,6 +379,7 @@ class World:
                 CheckTiming(10.0, 5.0, 3, 1),
                 CheckTiming(10.0, 5.0, 3, 2),
                 CheckTiming(1.0, 1.0, 3, 3),
+                CheckTiming(40.0, 5.0, 1, 1),
             ]
         )
         self.host = Host(chance.choice([0.0, 20.0]))
@@ -501,6 +517,10 @@ class World:
         assert main is not None
         second = "unknown" if self.now < self.second_unknown_until else self.second
         main.second.look(main.running(), second)
+        proved = {"second"} if second == "bad" else set()
+        if main.check.failed > main.failed or main.check.hangs(main.at):
+            proved.add("check")
+        main.failed = main.check.failed
         # What is known stays so.
         second = main.second_is = main.second_is if second == "unknown" else second
         summary = main.judge.judge()
@@ -509,11 +529,15 @@ class World:
         if found["check"] == "bad" and "check" not in main.found_again:
             main.found_again.add("check")
             again = {"check": main.check.again}
-        self.promises.checks(self.now, found, again)
+        self.promises.checks(self.now, found, again, proved)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
         self.promises.verdict(self.now, worst, main.check.again if found["check"] == "bad" else 0.0)
         self.kept.write({} if self.full else summary.kept)
-        self.handed_over = Inheritance() if self.full else main.check.handed_over(main.at)
+        self.handed_over = (
+            Inheritance()
+            if self.full
+            else main.check.handed_over(main.at, self.promises.unproved.get("check", 0.0))
+        )
         self.handed_at = self.now
         if self.link.report is not None and self.link.report.enabled and not self.full:
             StrangerNote(self.path, boot_id=self.boot).clear()
@@ -599,6 +623,13 @@ class World:
             if boots != self.boots:
                 break
         self.second_unknown_until = 0.0
+
+    def do_blip_at_a_look(self, chance: random.Random) -> None:
+        """One bad look, and all is well a moment later: a verdict that nobody has looked after since is no bad time."""
+        self.finds = "bad"
+        self.run_until_known("bad")
+        self.finds = "good"
+        self.run(chance.uniform(0, self.known_after + self.rules.grace))
 
     def run_until_known(self, word: str) -> None:
         for _ in range(200):

@@ -14,7 +14,7 @@ from exporter.ha.check_state import Kept
 from exporter.ha.kept_checks import KeptChecks
 
 FOUND = {
-    "shop": Kept(2, (), 1, 12.25, 0.0, 0.125, "0123456789abcdef"),
+    "shop": Kept(2, (), 1, 12.25, 0.0, 0.125, 3.5, "0123456789abcdef"),
     "backup": Kept(0, (40, 1, 1_700_000_000_000_000_000, 12, 4711)),
 }
 
@@ -103,6 +103,7 @@ def test_where_it_can_not_be_written_nothing_old_stays(
         damaged(memory=["x"]),
         damaged(awaited="long"),
         damaged(bad_for=[]),
+        damaged(unsure={}),
         damaged(same_for=None),
         "[" * 100_000,
     ],
