@@ -15,8 +15,8 @@ from exporter.ha.rules import Health
 class BadTime:
     """``checks``: seconds for which a check of the user's was known to be bad, those of a predecessor included.
 
-    ``own``: seconds for which only the exporter itself was not well; a verdict that is bad or not known yet ends them,
-    for whoever gives one works. ``longest``: seconds between two verdicts beyond which nobody was looking.
+    ``own``: seconds for which the exporter itself was not well, whatever the checks were meanwhile; a verdict without a
+    fault of its own ends them. ``longest``: seconds between two verdicts beyond which nobody was looking.
     """
 
     def __init__(self, longest: float, checks: float = 0.0) -> None:
@@ -27,7 +27,7 @@ class BadTime:
         self._fresh = self._found = False
         """The last verdict on the user's checks is bad, and was given here; there was one that was."""
         self._longest = longest
-        self._last: tuple[float, Health] | None = None
+        self._last: tuple[float, Health, bool] | None = None
 
     def left(self, grace: float, health: Health) -> float:
         """Seconds of ``grace`` that are still to come before ``health`` has effects.
@@ -37,7 +37,7 @@ class BadTime:
         """
         if health is Health.FAULT and not (self._fresh and self.checks >= grace):
             return max(0.0, grace - self.own)
-        return max(0.0, grace - self.checks)
+        return max(0.0, grace - max(self.checks, self.own))
 
     def observe(
         self,
@@ -47,29 +47,28 @@ class BadTime:
         found_again: float = 0.0,
         *,
         sure: bool = True,
+        fault: bool = False,
     ) -> None:
         """A verdict that was given at ``at``; the same one twice counts once.
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
         since. ``found_again``: those that the look took by which a bad verdict of a predecessor was found again, which are
         bad time as well. ``sure``: a look has found the check bad since the verdict before, or hangs.
+        ``fault``: something of the exporter's own is not well either, beside a check that is bad.
         """
-        before, self._last = self._last, (at, health)
+        fault |= health is Health.FAULT
+        before, self._last = self._last, (at, health, fault)
         if health is Health.GOOD:
             self.clear()
             return
         if health is not Health.FAULT:
-            self.own = 0.0
             self._fresh = health is Health.BAD
-        if (
-            health is not Health.UNKNOWN
-            and before is not None
-            and before[1] is health
-            and 0 < at - before[0] <= self._longest
-        ):
-            if health is Health.BAD:
+        if not fault:
+            self.own = 0.0
+        if before is not None and 0 < at - before[0] <= self._longest:
+            if health is before[1] is Health.BAD:
                 self.unsure += at - before[0]
-            else:
+            if fault and before[2]:
                 self.own += at - before[0]
         if health is Health.BAD and sure:
             self.checks += self.unsure

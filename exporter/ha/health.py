@@ -29,6 +29,8 @@ class HealthSummary:
     """The user's checks by name, for a successor of this process."""
     bad_for: float = float("inf")
     """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
+    fault: bool = False
+    """Something of the exporter's own is not well, whatever the checks are."""
     found_again: float = 0.0
     """Seconds that it had been bad for a predecessor after its last look, and that the look took which found it bad again."""
     first_look_by: float = float("-inf")
@@ -42,6 +44,7 @@ class HealthSummary:
             at,
             session_changes,
             self.bad_for,
+            self.fault,
             self.found_again,
             self.first_look_by,
         )
@@ -113,7 +116,8 @@ class HealthJudge:
             sure = failed > self._failed_looks[name] or runner.hangs(now)
             self._failed_looks[name] = failed
             self._bad[name].observe(self._clock(), user[name][0], found_again=again[name], sure=sure)
-        worst = _worst([health for health, _ in own.values()], [health for health, _ in user.values()])
+        found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
+        worst = _worst(found_own, found_user)
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
@@ -124,6 +128,7 @@ class HealthJudge:
             {name: health is Health.GOOD for name, (health, _) in found.items()},
             {runner.name: self._kept(runner, now) for runner in self._checks},
             max((each.checks for each in self._bad.values()), default=0.0),
+            Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
             max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
             self._first_look_by(now),
         )

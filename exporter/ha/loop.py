@@ -93,6 +93,7 @@ class Heart:
             seen=seen,
             maintenance=left is not None,
             bad_for=update.bad_for,
+            fault=update.fault,
             found_again=update.found_again,
             first_look_by=update.first_look_by,
         )

@@ -57,17 +57,18 @@ class Policy:
         seen: float | None = None,
         maintenance: bool = False,
         bad_for: float = float("inf"),
+        fault: bool = False,
         found_again: float = 0.0,
         first_look_by: float = float("-inf"),
     ) -> Action:
         """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
 
-        ``bad_for`` and ``found_again`` as ``longest`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
+        ``bad_for``, ``fault`` and ``found_again`` as ``longest``, ``fault`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
         then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
         else each restart would begin with a heartbeat.
         """
         self._first_look_by = first_look_by
-        self._observe(now if seen is None else seen, health, reason, bad_for, found_again)
+        self._observe(now if seen is None else seen, health, reason, bad_for, found_again, fault=fault)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
         if self._stop_by is not None and (self.conversation.over or now >= self._stop_by):
@@ -115,13 +116,15 @@ class Policy:
         """Seconds of bad health that are still to come before something is done."""
         return self.bad_time.left(self.rules.grace, self._health)
 
-    def _observe(self, seen: float, health: Health, reason: str, bad_for: float, found_again: float) -> None:
+    def _observe(
+        self, seen: float, health: Health, reason: str, bad_for: float, found_again: float, *, fault: bool
+    ) -> None:
         told = self.conversation.armed and self.phase is Phase.BEATING
         was_unwell = self._health in UNWELL
         # What grows has been found bad by a look.
         sure = bad_for > self._bad_for or bad_for == float("inf")
         self._bad_for = bad_for
-        self.bad_time.observe(seen, health, bad_for, found_again, sure=sure)
+        self.bad_time.observe(seen, health, bad_for, found_again, sure=sure, fault=fault)
         self._health, self._reason = health, reason
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:
@@ -158,7 +161,7 @@ class Policy:
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
             return PhaseCause.HAND_BACK
         # A reset is never asked for because of a fault of the exporter's own.
-        asks = self._health is Health.BAD
+        asks = self._health is Health.BAD and self.bad_time.checks >= self.rules.grace
         return (
             PhaseCause.ASK
             if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks

@@ -250,6 +250,9 @@ class Promises:
     found_here: bool = False
     """This process has been told of bad health."""
     own: float = 0.0
+    """Seconds for which the program itself was not well, whatever else was bad."""
+    fault: bool = False
+    """It was so by the last verdict."""
     found_bad: bool = False
     """The last word on the checks that reached this process is that they are bad."""
     last: tuple[float, str] | None = None
@@ -300,15 +303,19 @@ class Promises:
                 self.unproved.pop(name, None)
             self.each[name] = word, 0.0 if word == "good" else bad
 
-    def verdict(self, at: float, health: str, again: float = 0.0) -> None:
-        """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program."""
+    def verdict(self, at: float, health: str, again: float = 0.0, *, fault: bool = False) -> None:
+        """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program; ``fault``: beside what is bad it could not look."""
+        fault = fault or health == "fault"
+        fault_before, self.fault = self.fault, fault
         before, self.last = self.last, (at, health)
         if health == "bad" and not self.found_here:
             self.found_here = True
             self.total += again
         self.silent_at = None
         if health != "fault":
-            self.own, self.found_bad = 0.0, health == "bad"
+            self.found_bad = health == "bad"
+        if not fault:
+            self.own = 0.0
         before_longest, self.longest = self.longest, max((bad for _, bad in self.each.values()), default=0.0)
         if health == "good":
             self.total = self.unproved_total = 0.0
@@ -317,10 +324,10 @@ class Promises:
                 self.good_since = at
             return
         self.good_since = float("inf")
-        if health != "unknown" and before and before[1] == health and at - before[0] <= self.interval:
-            if health == "bad":
+        if before and at - before[0] <= self.interval:
+            if health == before[1] == "bad":
                 self.unproved_total += at - before[0]
-            else:
+            if fault and fault_before:
                 self.own += at - before[0]
         if health == "bad" and self.longest > before_longest:
             self.total, self.unproved_total = self.total + self.unproved_total, 0.0
@@ -377,12 +384,12 @@ class Promises:
         spent = self.bad >= self.grace - 1e-6
         # A fault of the exporter's own has a grace period to itself; what was decided before it stands.
         lasting = {
-            "bad": spent,
+            "bad": spent or (self.fault and self.own >= self.grace - 1e-6),
             "fault": self.own >= self.grace - 1e-6 or (self.found_bad and spent),
         }
         if wanted and lasting.get(health) and self.on_unhealthy != "disable":
             self.permitted.append(now)
-            if health == "bad" and self.on_unhealthy == "request-reset":
+            if health == "bad" and spent and self.on_unhealthy == "request-reset":
                 self.asking.append(now)
 
     def outage(self, begin: float, seconds: float) -> None:

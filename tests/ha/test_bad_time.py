@@ -110,3 +110,18 @@ def test_a_verdict_is_bad_time_once_a_look_has_found_the_same_at_its_end() -> No
     assert (bad.checks, bad.unsure) == (0, 0)
     bad.observe(12, BAD, sure=True)
     assert (bad.checks, bad.unsure) == (0, 0)
+
+
+def test_a_check_that_is_bad_now_and_then_hides_no_fault_of_the_exporters_own() -> None:
+    """Found by a stranger: polls were dead, one look in four failed, and an hour later nothing had happened."""
+    bad = BadTime(10.0)
+    for at in range(0, 28, 4):
+        bad.observe(at, FAULT)
+        bad.observe(at + 1, BAD, fault=True)
+        bad.observe(at + 2, FAULT)
+    assert (bad.own, bad.checks) == (26, 0)
+    bad.observe(27, BAD, fault=True)
+    assert bad.left(30, BAD) == 3
+    assert bad.left(30, FAULT) == 3
+    bad.observe(28, BAD)
+    assert (bad.own, bad.left(30, BAD)) == (0, 29)

@@ -175,6 +175,20 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Clo
     verdict = judge.judge()
     assert (verdict.health, verdict.checks["shop"]) == (Health.FAULT, False)
     assert verdict.reason == "check shop: the exporter could not look: Too many open files"
+    assert verdict.fault
+
+
+def test_a_check_that_is_bad_hides_no_dead_poll(clock: Clock, polls: Polls) -> None:
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    found(shop, clock, None)
+    polls.last = clock.now
+    assert not judge.judge().fault
+    clock.now += MAX_AGE + 1
+    for problem, worst in ((None, Health.FAULT), ("down", Health.BAD)):
+        found(shop, clock, problem)
+        verdict = judge.judge()
+        assert (verdict.health, verdict.fault, verdict.update(7.0, 3).fault) == (worst, True, True)
 
 
 def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(

@@ -531,7 +531,12 @@ class World:
             again = {"check": main.check.again}
         self.promises.checks(self.now, found, again, proved)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
-        self.promises.verdict(self.now, worst, main.check.again if found["check"] == "bad" else 0.0)
+        self.promises.verdict(
+            self.now,
+            worst,
+            main.check.again if found["check"] == "bad" else 0.0,
+            fault="fault" in found.values(),
+        )
         self.kept.write({} if self.full else summary.kept)
         self.handed_over = (
             Inheritance()
@@ -638,9 +643,10 @@ class World:
             self.run(0.5)
 
     def do_two_checks_bad_in_turn(self, chance: random.Random) -> None:
-        """Each for so long, and never both good: no bad time of one is the other's."""
+        """Each for so long, and never both good: no bad time of one is the other's, and none hides that nobody can look."""
+        pairs = [("good", "bad"), ("bad", "good"), ("bad", "bad"), ("fault", "bad"), ("fault", "good")]
         for _ in range(chance.randint(1, 6)):
-            self.finds, self.second = chance.choice([("good", "bad"), ("bad", "good"), ("bad", "bad")])
+            self.finds, self.second = chance.choice(pairs)
             self.run(self.known_after + chance.uniform(0, self.rules.grace))
             if chance.random() < 0.2 and self.heart:
                 self.main = None if chance.random() < 0.5 else self.main

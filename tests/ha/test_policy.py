@@ -1252,3 +1252,15 @@ def test_no_reset_is_asked_for_before_a_look_has_found_it_bad_after_the_grace_pe
         if policy.phase is Phase.ASKING and not asked:
             asked = second
     assert asked == 31
+
+
+def test_a_fault_of_the_exporters_own_withholds_beside_a_check_that_flaps_and_asks_for_nothing() -> None:
+    policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0)
+    policy.next(0.0, GOOD, bad_for=0.0)
+    phases = []
+    for second in range(1, 60):
+        flaps = second % 4 == 0
+        policy.next(float(second), BAD if flaps else FAULT, "poll", bad_for=0.0, fault=True)
+        phases.append((policy.phase is Phase.WITHHOLDING, policy.phase is Phase.ASKING))
+    assert phases.index((True, False)) == 30
+    assert (False, True) not in phases
