@@ -9,7 +9,8 @@ import threading
 from dataclasses import replace
 
 from exporter.ha import sturdy
-from exporter.ha.check_state import CheckState, CheckTiming, Kept
+from exporter.ha.check_state import CheckState, CheckTiming
+from exporter.ha.kept import Kept
 from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock

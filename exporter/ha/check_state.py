@@ -7,30 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from exporter.ha.kept import Kept
 from exporter.ha.look import LookMemory
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a successor has to know of a check. ``failures``: looks in a row, at most as many as make it bad."""
-
-    failures: int = 0
-    memory: LookMemory = ()
-    successes: int = 0
-    """Good looks in a row; at least as many as make it good where it is good."""
-    awaited: float = 0.0
-    """Seconds for which a clear result has been waited for, where there is none."""
-    same_for: float = 0.0
-    """Seconds for which another failed look is the last failure once more: until an interval after that look began."""
-    bad_for: float = 0.0
-    """Seconds for which it was known to be bad, since its last good verdict."""
-    unsure: float = 0.0
-    """Seconds of a bad verdict after the last look: bad time as well if the next one finds the same."""
-    of: str = ""
-    """What is checked: another check of the same name begins anew."""
-
 
 NEWS = 2.0
 """Seconds for the verdict that a look hangs to be given and to come to the heart."""

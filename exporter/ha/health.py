@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from exporter.ha.bad_time import BadTime
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import CheckTiming, Kept
+from exporter.ha.check_state import CheckTiming
 from exporter.ha.checks import web
+from exporter.ha.kept import Kept
 from exporter.ha.messages import HealthUpdate
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock

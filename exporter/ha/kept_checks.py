@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import files
-from exporter.ha.check_state import Kept
+from exporter.ha.kept import Kept
 from exporter.ha.lock import BOOT_ID, beside, boot
 from exporter.ha.maintenance import boottime
 

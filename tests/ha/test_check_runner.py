@@ -8,7 +8,8 @@ import pytest
 
 from exporter.ha import sturdy
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import AGAIN, GRACE, SPOILED, CheckState, CheckTiming, Kept
+from exporter.ha.check_state import AGAIN, GRACE, SPOILED, CheckState, CheckTiming
+from exporter.ha.kept import Kept
 from exporter.ha.look import OwnFault, Starved
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock

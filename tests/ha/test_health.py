@@ -7,8 +7,9 @@ import pytest
 
 from exporter.ha import health
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import GRACE, CheckState, CheckTiming, Kept
+from exporter.ha.check_state import GRACE, CheckState, CheckTiming
 from exporter.ha.health import HealthJudge
+from exporter.ha.kept import Kept
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
 

@@ -18,11 +18,11 @@ import pytest
 from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, heartbeat, lock, sturdy
-from exporter.ha.check_state import Kept
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM, Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.stop_note import StopNote

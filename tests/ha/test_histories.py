@@ -31,10 +31,11 @@ from exporter.errors import (
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.check_runner import CheckRunner
-from exporter.ha.check_state import CheckState, CheckTiming, Kept
+from exporter.ha.check_state import CheckState, CheckTiming
 from exporter.ha.health import HealthJudge
 from exporter.ha.heart import CALL_LIMIT, taken_over
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart

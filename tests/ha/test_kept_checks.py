@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter import files
-from exporter.ha.check_state import Kept
+from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 
 FOUND = {

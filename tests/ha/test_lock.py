@@ -16,7 +16,7 @@ from exporter import files
 from exporter.config.places import LockFile
 from exporter.errors import ConfigError
 from exporter.ha import lock
-from exporter.ha.check_state import Kept
+from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.lock import Lock, acquire, holder
 from exporter.ha.maintenance import Maintenance
