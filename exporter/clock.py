@@ -39,6 +39,12 @@ class Start:
         wall = now.wall - max(now.monotonic - self.begun, 0.0)
         return replace(self, wall=wall if now.wall >= PLAUSIBLE and wall >= 0 else None)
 
+    def not_after(self, reading: Instant) -> Start:
+        """The same beginning, moved where ``reading`` of it would be before it. What is unknown stays so: it would be later
+        than readings that were shown.
+        """
+        return self.at(reading) if self.wall is not None and self.begun <= reading.monotonic else self
+
 
 @dataclass(frozen=True, slots=True)
 class Life:
@@ -87,3 +93,13 @@ def words(before: float | None, after: float | None) -> str:
     if before is None:
         return "the wall clock is set now: the start is known"
     return "the wall clock was set back to before the start, which moves with it"
+
+
+def moved(before: Lives, after: Lives) -> tuple[str, list[str]]:
+    """Why the session's start changed, and why each start of a counter that fell by itself did, where the life is the same."""
+
+    def why(old: Life, new: Life) -> str:
+        return words(old.start, new.start) if old.number == new.number else ""
+
+    alone = (why(before.alone[key], new) for key, new in after.alone.items() if key in before.alone)
+    return why(before.session, after.session), [each for each in alone if each]

@@ -17,7 +17,7 @@ from typing import Any
 
 from exporter.advice import Advice, advice
 from exporter.catalogue.extended_names import uptime as session_uptime
-from exporter.clock import Instant, words
+from exporter.clock import Instant, moved
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
 from exporter.session.base import Source
 from exporter.session.epoch import SessionClock
@@ -180,10 +180,11 @@ class Poller:
             extended = self._extended.step(self._source, session_id, deadline, epoch, told)
         latest = extended.snapshot
         if latest is not None and latest is not state.extended:
-            self._session.read_extended(latest)
             uptime = session_uptime(latest.groups)
             if uptime is not None:
                 self._uptime(uptime, latest.at("session").monotonic, shown=shown)
+            # After it: no start is later than what was read.
+            self._session.read_extended(latest)
         return replace(
             state,
             lives=self._session.lives,
@@ -212,10 +213,15 @@ class Poller:
             # Whoever listens must not end the thread that polls. Left out from now on: it would fail each time.
             log.exception("what is told of each state failed by a mistake in this program")
             self._on_state = None
-        before, self._state = self._state.lives.session, state
-        session = state.lives.session
-        if session.number == before.number and (why := words(before.start, session.start)):
-            log.warning("the session's start changes", extra={"why": why})
+        before, self._state = self._state.lives, state
+        session, alone = moved(before, state.lives)
+        if session or alone:
+            what = (
+                "the session's start changes"
+                if session
+                else "starts of counters that fell by themselves change"
+            )
+            log.warning(what, extra={"why": session or alone[0], "counters_that_fell": len(alone)})
         if self._memory is not None and state.snapshot is not None:
             self._memory.keep(self._session.known)
 

@@ -446,6 +446,24 @@ def test_a_step_of_the_wall_clock_moves_the_start_once_and_is_said(caplog: pytes
     assert [record.getMessage() for record in caplog.records].count("the session's start changes") == 1
 
 
+def test_a_step_that_moves_the_starts_of_counters_that_fell_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    values = ((86_400_000, 9), (86_405_000, 3), (86_410_000, 4), (86_415_000, 5))
+    host = Host(*(Snapshot(1, 3, {"elapsed": age, "cpu_used": n, "cpu_stolen": n}) for age, n in values))
+    polling = poller(host, clock)
+    for ahead in (WALL - 100, WALL - 100, WALL - 3700, WALL - 3700):
+        clock.ahead = ahead
+        polling.poll()
+        clock.now += 5
+    assert polling.state.lives.of("cpu_used").start == WALL - 3600
+    (told,) = [each for each in caplog.records if "start" in each.getMessage()]
+    assert told.getMessage() == "starts of counters that fell by themselves change"
+    assert getattr(told, "counters_that_fell", None) == 2
+    assert "set back" in getattr(told, "why", "")
+
+
 @pytest.mark.parametrize(
     ("now", "session", "shown"), [(100.0, 1, True), (145.1, 1, False), (100.0, 2, False)]
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from exporter import __version__, catalogue
 from exporter.catalogue import BY_KEY, SESSION_ID, Kind, Metric
+from exporter.clock import Instant
 from exporter.errors import POLL_ERROR_KINDS
 from exporter.insight.observer import Insight
 from exporter.metrics import extended
@@ -58,6 +59,7 @@ def collect(
             basic=snapshot.values.keys() | state.basic,
             lives=state.lives,
             expose_identity=options.expose_identity,
+            now=Instant(state.read_time, state.read_monotonic),
         )
     if insight is not None:
         families += worked_out.families(insight, state, now_monotonic)

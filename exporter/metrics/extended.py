@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from exporter import catalogue
 from exporter.catalogue import Kind, Metric
 from exporter.catalogue.extended_names import MAX_FACTS, MAX_LABEL, fact, map_value
-from exporter.clock import Lives
+from exporter.clock import Instant, Lives
 from exporter.metrics.families import Family, Point, counted
 from exporter.snapshot import ExtendedSnapshot
 
@@ -20,11 +20,12 @@ def families(
     basic: Collection[str] = (),
     lives: Lives = NO_LIVES,
     expose_identity: bool = False,
+    now: Instant | None = None,
 ) -> list[Family]:
     """The families of one round, in the order in which the host gave them.
 
     ``basic``: keys that the basic reply holds, or held in this session, and that are therefore left out here. ``lives``: when the counters
-    began.
+    began. ``now``: the last look at the clocks, of a basic poll.
     """
     points: dict[Metric, list[Point]] = {}
     for group, values in extended.groups.items():
@@ -35,7 +36,9 @@ def families(
                 continue
             if mapped.metric.kind is Kind.COUNTER:
                 life = lives.of(mapped.basic or (group, value.name), of_host=mapped.metric.of_host)
-                point = counted(mapped.metric, mapped.value, mapped.labels, life, extended.session_id, read)
+                point = counted(
+                    mapped.metric, mapped.value, mapped.labels, life, extended.session_id, read, now
+                )
             else:
                 point = Point(mapped.value, mapped.labels, read=read)
             points.setdefault(mapped.metric, []).append(point)
@@ -45,10 +48,7 @@ def families(
 
 
 def _family(metric: Metric, points: Iterable[Point], extended: ExtendedSnapshot) -> Family:
-    points = tuple(points)
-    # The wall clock may have been set since the round, and the beginnings with it: not before those.
-    time = max((extended.read_time, *(each.created for each in points if each.created is not None)))
-    return Family(metric, points, time, monotonic=extended.read_monotonic)
+    return Family(metric, tuple(points), extended.read_time, monotonic=extended.read_monotonic)
 
 
 def _facts(extended: ExtendedSnapshot, *, expose_identity: bool) -> list[Family]:

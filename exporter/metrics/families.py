@@ -57,35 +57,49 @@ class Family:
 
 
 def counted(
-    metric: Metric, value: float, labels: Labels, life: Life, session_id: int, read: Instant | None = None
+    metric: Metric,
+    value: float,
+    labels: Labels,
+    life: Life,
+    session_id: int,
+    read: Instant | None = None,
+    now: Instant | None = None,
 ) -> Point:
-    """A counter of the host, which is in the life ``life`` in the session ``session_id``. ``read`` as :class:`Point`."""
+    """A counter of the host, which is in the life ``life`` in the session ``session_id``. ``read`` as :class:`Point`; ``now``: a
+    later look at the clocks.
+    """
     if metric.of_host:
         # It counts from a time that nobody tells. The session's beginning is none of its own, and after a fall it may be less
         # by a moment as well as begun anew: its value is no growth that anybody saw.
         unknown = life if life.start is None and life.since is None else replace(life, start=None, since=None)
         return Point(value, (*labels, (SESSION_ID, f"{session_id:#x}")), None, unknown, read)
-    return Point(value, labels, life.start, life, _not_before(life.start, read))
+    return Point(value, labels, life.start, life, _not_before(life.start, read, now))
 
 
-def _not_before(start: float | None, read: Instant | None) -> Instant | None:
-    """``read``, but not before a beginning: the wall clock may have been set since, and the beginning with it."""
-    return read._replace(wall=start) if read and start is not None and read.wall < start else read
+def _not_before(start: float | None, read: Instant | None, now: Instant | None) -> Instant | None:
+    """``read``, but by the clock of ``now`` where it seems to be before a beginning: that became known since, and the clock was
+    set in between.
+    """
+    if read is None or start is None or read.wall >= start:
+        return read
+    wall = now.wall - max(now.monotonic - read.monotonic, 0.0) if now is not None else start
+    return read._replace(wall=max(start, wall))
 
 
-def begun(families: Iterable[Family], start: float | None) -> Iterator[Family]:
-    """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters."""
+def begun(families: Iterable[Family], start: float | None, now: Instant) -> Iterator[Family]:
+    """The same, with ``start`` (wall clock, seconds; None: unknown) as the beginning of this process's own counters, as of
+    ``now``.
+    """
     for family in families:
         # The host's counters, most of a page, pass as they are.
         if family.metric.kind is Kind.COUNTER and any(point.life is OWN for point in family.points):
             points = tuple(
-                Point(each.value, each.labels, start, OWN, _not_before(start, each.read))
+                Point(each.value, each.labels, start, OWN, _not_before(start, each.read, now))
                 if each.life is OWN
                 else each
                 for each in family.points
             )
-            # The wall clock may have been set since the host was read, and the beginning with it.
-            time = max(family.time, start) if family.time and start is not None else family.time
-            yield replace(family, points=points, time=time)
+            read = _not_before(start, Instant(family.time, family.monotonic), now) if family.time else None
+            yield replace(family, points=points, time=read.wall if read is not None else family.time)
         else:
             yield family

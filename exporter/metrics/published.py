@@ -114,7 +114,8 @@ class Published:
     def others(self) -> list[Family]:
         """What does not come with a poll."""
         families = [family for families in self._parts for family in families()]
-        return list(begun(families, self.started(self.now())))
+        now = self.now()
+        return list(begun(families, self.started(now), now))
 
     def collect(self, now: Instant | None = None) -> list[Family]:
         """Everything, in the order of the page, as of ``now``."""
@@ -128,4 +129,4 @@ class Published:
     def _families(self, known: Known, others: Iterable[Family] = ()) -> list[Family]:
         now = known.now
         families = collect(known.state, now.monotonic, self._options, self._guest(), known.insight)
-        return list(begun([*families, *others], self.started(now)))
+        return list(begun([*families, *others], self.started(now), now))

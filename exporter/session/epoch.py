@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import counters
-from exporter.clock import UNSEEN, Instant, Life, Lives, Start
+from exporter.clock import PLAUSIBLE, UNSEEN, Instant, Life, Lives, Start
 from exporter.session.remembered import MOST_FALLS, Name, Remembered
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
@@ -37,6 +37,9 @@ _DRIFT, _SLACK = 0.1, 1.0
 
 _ROUNDED = 1 - 5e-7
 """What rounding can hide of one of a unit, a finer one being a millionth of it."""
+
+_Reading = tuple[Name, Metric, float, float]
+"""Of a counter: what was read of it, and one of the host's unit, both in base units."""
 
 PATIENCE = 3
 """Readings without ``elapsed``, one after another, after which the host counts as one that has stopped giving it."""
@@ -69,6 +72,8 @@ class SessionClock:
         self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
+        self._first = 0.0
+        """Monotonic clock at the first reading of the epoch."""
         self._told = 0.0
         """Monotonic clock at the last reading that told whether the epoch goes on. One without ``elapsed`` does not, where
         there was one before."""
@@ -96,7 +101,7 @@ class SessionClock:
         alone: dict[Hashable, Life] = {
             key: Life(
                 each.number,
-                each.start.wall,
+                each.start.wall if not each.of_host else None,
                 each.since if each.since > -math.inf and not each.unseen else None,
                 alone=True,
             )
@@ -137,6 +142,7 @@ class SessionClock:
         if snapshot.session_id != self._session_id or fell:
             self._doubtful = elapsed is None and not self._any_fell(snapshot)
             self._begin(snapshot.session_id)
+            self._first = now.monotonic
             self._recall(elapsed, now)
         elif self._start is None:
             self._late = True
@@ -149,15 +155,13 @@ class SessionClock:
         if elapsed is not None:
             self._elapsed = elapsed
             if self._start is None:
-                self._found(Start(now.monotonic - elapsed / 1000), now)
+                # A sample may be older than a reading without elapsed.
+                self._found(Start(min(now.monotonic - elapsed / 1000, self._first)), now)
         snapshot = self._taken(snapshot)
-        read = ((key, row.metric, snapshot.values.get(key), row.scaled) for key, row in _COUNTERS.items())
+        read = ((key, row, snapshot.values.get(key)) for key, row in _COUNTERS.items())
         self._fall(
-            (
-                (key, metric, scaled(value), 0.0, now)
-                for key, metric, value, scaled in read
-                if isinstance(value, int)
-            )
+            ((key, row.metric, row.scaled(value), 0.0) for key, row, value in read if isinstance(value, int)),
+            now,
         )
         self._last = now
         self._tick(now)
@@ -180,24 +184,37 @@ class SessionClock:
         return snapshot
 
     def read_extended(self, extended: ExtendedSnapshot) -> None:
-        """Take a round of extended statistics of the present epoch."""
-        read = []
+        """Take a round of extended statistics of the present epoch, in the order of time: it may have waited for the last reading."""
+        read: dict[Instant, list[_Reading]] = {each: [] for each in extended.answered.values()}
         for key, mapped in counters(extended.groups):
             if mapped.basic in self.basic:
                 continue
             if mapped.basic:
                 self._substituted.add(mapped.basic)
-            read.append((mapped.basic or key, mapped.metric, mapped.value, mapped.step, extended.at(key[0])))
-        self._fall(read)
+            counter = mapped.basic or key, mapped.metric, mapped.value, mapped.step
+            read.setdefault(extended.at(key[0]), []).append(counter)
+        last, latest = self._last, math.inf
+        if last is not None:
+            read.setdefault(last, [])
+        for now in sorted(read, key=lambda each: each.monotonic):
+            if now == last:
+                self._tick(now)
+                latest = now.wall
+            elif now.wall >= PLAUSIBLE or last is None or now.monotonic > last.monotonic:
+                # Another clock, which was not right, was set before the last reading.
+                if now.wall < latest:
+                    self._tick(now, Start.not_after)
+                latest = now.wall
+            self._fall(read[now], now)
 
     def read_uptime(self, uptime: float, answered: float) -> None:
         """Take the host's own word on the session's age, seconds, as it was at ``answered`` (monotonic).
 
-        To be called only before anything of this epoch was shown. ``elapsed`` is the better word, where there is one.
+        To be called only before anything of this epoch was shown, and before :meth:`read_extended`. ``elapsed`` is the better
+        word, where there is one.
         """
         if self._start is None and self._last is not None:
-            # By the host's clock it may seem to have begun after it was seen. The round is later than the reading: what fell in
-            # it was held against a wall clock that may have been set in between.
+            # By the host's clock it may seem to have begun after it was seen.
             start = Start(min(answered - uptime, self._last.monotonic))
             self._found(start.at(self._last), self._last)
 
@@ -259,9 +276,8 @@ class SessionClock:
             slack = _SLACK + _DRIFT * (now.monotonic - self._since)
             self._since = max(self._since, start.begun) if start.begun >= self._since - slack else None
 
-    def _fall(self, counters: Iterable[tuple[Name, Metric, float, float, Instant]]) -> None:
-        """``counters``: each with what was read of it, and one of the host's unit, both in base units, and when."""
-        for key, metric, value, unit, now in counters:
+    def _fall(self, counters: Iterable[_Reading], now: Instant) -> None:
+        for key, metric, value, unit in counters:
             counter = self._counters.setdefault(key, _Counter(metric.of_host, value, now))
             # What the exporter before this one read may have been in a finer unit.
             hidden = unit * _ROUNDED if counter.recalled else 0.0
@@ -271,13 +287,13 @@ class SessionClock:
                 counter.unseen = counter.recalled
             counter.value, counter.at, counter.recalled = value, now, False
 
-    def _tick(self, now: Instant) -> None:
+    def _tick(self, now: Instant, held: Callable[[Start, Instant], Start] = Start.at) -> None:
         """Hold every start against the wall clock, which may have been set."""
         if self._start is not None:
-            self._start = self._start.at(now)
+            self._start = held(self._start, now)
         for each in self._counters.values():
             if each.start is not None:
-                each.start = each.start.at(now)
+                each.start = held(each.start, now)
 
     def _next(self) -> int:
         self._lives += 1

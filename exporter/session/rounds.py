@@ -186,7 +186,7 @@ class ExtendedReader:
             if reply is None:
                 continue
             if reply.session_id not in (0, self._session_id):
-                self._leave(reply.session_id)
+                self._leave(reply)
                 return False
             self._answered[group] = Instant(self._wall(), self._clock())
             self._round[group], dropped = self._gate.take(group, reply.values)
@@ -197,14 +197,15 @@ class ExtendedReader:
         self._foreign = False
         return True
 
-    def _leave(self, session_id: int) -> None:
+    def _leave(self, reply: stat_get.Reply) -> None:
         """A reply of another session: it changed since the basic poll, which the next one will see (RemoteProtocolError: that
         one did not).
         """
         self._throw_away()
+        self._drop(len(reply.values) + reply.dropped)
         if self._foreign:
             raise RemoteProtocolError(
-                f"extended statistics are of session {session_id}, the basic ones of {self._session_id}"
+                f"extended statistics are of session {reply.session_id}, the basic ones of {self._session_id}"
             )
         self._foreign = True
         self._due = float("-inf")

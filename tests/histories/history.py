@@ -29,6 +29,7 @@ from exporter.session.remembered import Remembered
 from exporter.session.rounds import ExtendedReader
 from exporter.snapshot import ExtendedSnapshot, Guest, PollState
 from tests.histories.oracle import (
+    CLOSE,
     HOST_COUNTERS,
     YEAR_2020,
     Beginning,
@@ -224,6 +225,8 @@ class History:
         self.points = 0
         self.fell = False
         """Shortly before the exporter started."""
+        self.fell_lately = False
+        """A counter, by itself, before the last poll."""
         self.pushes: list[Push] = []
         self.oracle = Readings()
         self.boot()
@@ -337,6 +340,8 @@ class History:
             world.gives_elapsed = read = False
             world.sample()
         roll = chance.random()
+        # The round that shows it may wait for the next poll.
+        fell_lately, self.fell_lately = self.fell_lately and chance.random() < 0.5, False
         if roll < 0.12:
             self.session_change()
         elif roll < 0.15 and read and not self.fresh_boot and (told or 0) > 10_000:
@@ -356,7 +361,8 @@ class History:
             name = chance.choice(list(world.counters))
             self.say(f"{name} falls")
             world.fall(name)
-        elif roll < 0.36:
+            self.fell_lately = True
+        elif roll < 0.36 or fell_lately:
             self.step()
         elif roll < 0.39:
             seconds = chance.uniform(1, 1e5)
@@ -537,6 +543,7 @@ class History:
             return
         self.shown, self.polls, self.since = extended, 0, world.monotonic
         self.round: dict[tuple[str, str], Told] = {}
+        counters: list[tuple[Told, Any, float, float]] = []
         self.numbers: dict[tuple[str, str], float] = {}
         for group, names in EXTENDED.items():
             if group not in extended.groups:
@@ -570,7 +577,29 @@ class History:
                     if not self.oracle.used(number, basic=False):
                         continue
                 self.numbers[group, key] = number
-                self.oracle.counter(place, number, *told.answered, unit)
+                counters.append((told, place, number, unit))
+        self.were_answered(extended, counters)
+
+    def were_answered(
+        self, extended: ExtendedSnapshot, counters: list[tuple[Told, Any, float, float]]
+    ) -> None:
+        """What the oracle is told of a round, in the order of time. The last reading may be in the middle of it, or after it."""
+        last = self.world.readings[-1]
+        looks = {
+            [each for each in self.world.replies[group] if each.monotonic <= extended.read_monotonic][
+                -1
+            ].answered
+            for group in extended.groups
+        }
+        looks.add((last.wall, last.monotonic))
+        for wall, monotonic in sorted(looks, key=lambda each: each[1]):
+            if monotonic == last.monotonic:
+                self.oracle.look(wall, monotonic)
+            else:
+                self.oracle.answered(wall, monotonic, waited=monotonic < last.monotonic)
+            for told, place, number, unit in counters:
+                if told.answered == (wall, monotonic):
+                    self.oracle.counter(place, number, wall, monotonic, unit)
 
     def source(self, place: tuple[str, str], told: Told, found: dict[str, Any]) -> str:
         """Which of the two counters of one series is shown: never both, and while a session lasts never the other one."""
@@ -652,18 +681,25 @@ class History:
     def expected(self) -> dict[Series, Value]:
         oracle, world = self.oracle, self.world
         polls = Life("own", 0, zero_seen=True)
-        found = {POLLS: Value(float(self.poller.state.polls), world.monotonic, polls, "own", self.own.start)}
+        found = {
+            POLLS: Value(
+                float(self.poller.state.polls), world.monotonic, polls, "own", self.own.start, world.wall()
+            )
+        }
         told = world.readings[-1] if world.readings and oracle.epochs else None
         if told is None or world.monotonic - told.monotonic > FRESH:
             return found
         session = (("session_id", f"{told.session:#x}"),)
 
-        def add(key: Any, name: str, labels: Any, value: float, monotonic: float, generation: int) -> None:
+        def add(
+            key: Any, name: str, labels: Any, value: float, at: tuple[float, float], generation: int
+        ) -> None:
+            wall, monotonic = at
             falls = oracle.falls.get(key, 0)
             if name.startswith("vmguest_host_"):
                 # Nobody tells since when it counts, nor whether one that fell began anew or went back by a moment.
                 life = Life(oracle.visits, falls, zero_seen=False)
-                found[name, labels + session] = Value(value, monotonic, life, oracle.visits, None)
+                found[name, labels + session] = Value(value, monotonic, life, oracle.visits, None, wall)
                 return
             seen = oracle.first_generation is not None and generation > oracle.first_generation
             seen = seen and generation not in world.older and not oracle.continued
@@ -672,12 +708,16 @@ class History:
             seen = seen or (alone and falls > 0 and key not in oracle.unseen)
             life = Life(generation, falls, seen, alone)
             late = oracle.late_before and not alone
-            found[name, labels] = Value(value, monotonic, life, oracle.epochs, oracle.start(key), late)
+            start = oracle.start(key)
+            if start is not None and wall < start:
+                # The start became known since, and the clock was set in between: it was read so long ago.
+                wall = max(start, told.wall - (told.monotonic - monotonic))
+            found[name, labels] = Value(value, monotonic, life, oracle.epochs, start, wall, late)
 
         for key, name in BASIC.items():
             raw = told.elapsed if key == "elapsed" else told.counters[key]
             if raw is not None and (key != "cpu_used" or self.used):
-                add(key, name, (), raw / 1000, told.monotonic, told.generation)
+                add(key, name, (), raw / 1000, (told.wall, told.monotonic), told.generation)
         if self.shown is not None and world.monotonic - self.shown.read_monotonic <= 3 * max(
             INTERVAL, self.extended
         ):
@@ -687,7 +727,7 @@ class History:
                 reply = self.round[place]
                 value = self.numbers[place] / (1 if place == USED else scale)
                 known: Any = "cpu_used" if place == USED else place
-                add(known, name, labels, value, reply.answered[1], reply.generation)
+                add(known, name, labels, value, reply.answered, reply.generation)
         return found
 
     def judge_page(self, expected: dict[Series, Value], *, status: bool) -> None:
@@ -711,6 +751,11 @@ class History:
             assert (series in created) == (each.start is not None), (series, created.get(series), each)
             if each.start is not None:
                 assert close(created[series], each.start), (series, created[series], each)
+        last = self.last
+        if last is not None and created and last.wall >= YEAR_2020:
+            # But the exporter's own, which goes by the clock of this moment.
+            began = [each for (name, _), each in created.items() if name != POLLS[0]]
+            assert max(began, default=0) <= last.wall + CLOSE, ("a beginning in the future", began, last)
         start = self.oracle.start("session")
         shown = start is not None and len(expected) > 1
         assert len(sessions) == shown, (sessions, start)

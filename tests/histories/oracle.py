@@ -37,6 +37,11 @@ class Beginning:
             start = wall - (monotonic - self.begun)
             self.start = start if wall >= YEAR_2020 and start >= 0 else None
 
+    def not_after(self, wall: float, monotonic: float) -> None:
+        """A look at which nothing becomes known; it may have been before this began."""
+        if self.start is not None and self.begun <= monotonic:
+            self.look(wall, monotonic)
+
 
 class Life(NamedTuple):
     """Equal lives are one unbroken growth: since the ``zero`` of all counters, or since the last of its own ``falls``.
@@ -82,6 +87,8 @@ class Value(NamedTuple):
     life: Life
     epoch: Hashable
     start: float | None
+    time: float
+    """Wall clock as it was read."""
     late: bool = False
     """Whether a process before this one may have shown it without ``start``, over which no point must reach back."""
 
@@ -102,6 +109,8 @@ class Readings:
     visits: int = 0
     """Changes of the session id; one that was there before may come again, and is another host all the same."""
     elapsed: int | None = None
+    first: float = 0.0
+    """Monotonic clock at the first reading of the epoch: what was read had begun."""
     told: float = -math.inf
     """Monotonic clock at the last reading that had it, or since which none has."""
     beginning: Beginning | None = None
@@ -138,6 +147,7 @@ class Readings:
         fell = elapsed is not None and self.elapsed is not None and elapsed < self.elapsed
         if session != self.session or fell:
             self.epochs += 1
+            self.first = monotonic
             self.continued = elapsed is None and all(
                 value >= self.last[key][0] for key, value in counters.items() if key in self.last
             )
@@ -170,7 +180,7 @@ class Readings:
         if elapsed is not None:
             self.elapsed = elapsed
             if self.beginning is None:
-                self.beginning = Beginning(monotonic - elapsed / 1000)
+                self.beginning = Beginning(min(monotonic - elapsed / 1000, self.first))
                 self.continued = False
         self.look(wall, monotonic)
 
@@ -217,6 +227,15 @@ class Readings:
             if each is not None:
                 each.look(wall, monotonic)
 
+    def answered(self, wall: float, monotonic: float, *, waited: bool) -> None:
+        """A reply of a round that is shown now: no start is after it. ``waited``: there was a reading since. A clock that could
+        not be right then is no reason to forget what is known.
+        """
+        if wall >= YEAR_2020 or not waited:
+            for each in (self.beginning, *self.alone.values()):
+                if each is not None:
+                    each.not_after(wall, monotonic)
+
     def start(self, key: Hashable) -> float | None:
         beginning = self.alone.get(key, self.beginning)
         return beginning.start if beginning is not None else None
@@ -244,6 +263,7 @@ class Receiver:
         self.points += 1
         assert close(value, expected.value), (series, value, expected)
         assert 0 <= start <= time, (series, start, time)
+        assert close(time, expected.time), (series, time, expected)
         kept = self._stand_in.get(series)
         if kept is not None and kept.stretch != expected.stretch:
             kept = None
@@ -280,6 +300,7 @@ class Receiver:
         assert value >= 0, (series, value)
         assert abs(value - wanted) <= CLOSE * max(1.0, abs(wanted)), (series, value, wanted, before, expected)
         assert 0 <= start <= time, (series, start, time)
+        assert close(time, expected.time), (series, time, expected)
         if before is not None:
             length = expected.monotonic - before.monotonic
             assert time - start <= length + CLOSE, (series, time - start, length)

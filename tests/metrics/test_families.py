@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from exporter import catalogue
 from exporter.catalogue import Kind, Unit
-from exporter.clock import OWN, UNSEEN, Life
+from exporter.clock import OWN, UNSEEN, Instant, Life
 from exporter.metrics.families import Family, Point, begun, counted
 from exporter.outputs.prometheus import as_metric
 from exporter.snapshot import Histogram
@@ -74,11 +74,22 @@ def test_only_what_this_process_counts_about_itself_begins_with_it() -> None:
     )
     family = Family(catalogue.CPU_CONTENTION, lived, 1000.0, monotonic=500.0)
     gauge = Family(catalogue.GUEST_MEMORY, (Point(4096.0),))
-    found = [*begun((family, gauge), 100.25)]
+    found = [*begun((family, gauge), 100.25, Instant(1001.0, 501.0))]
     assert found[1] == gauge
     assert [point.created for point in found[0].points] == [900.0, None, None, 100.25]
     assert [point.life for point in found[0].points] == [session, unknown, UNSEEN, OWN]
     assert (found[0].time, found[0].monotonic) == (1000.0, 500.0)
+
+
+def test_what_was_read_before_its_beginning_was_known_has_the_time_of_the_clock_that_was_set_since() -> None:
+    read, now = Instant(30.0, 500.0), Instant(1_700_000_005.0, 505.0)
+    for start, time in ((1_699_999_000.0, 1_700_000_000.0), (1_700_000_002.0, 1_700_000_002.0), (None, 30.0)):
+        point = counted(catalogue.CPU_CONTENTION, 5.0, (), Life(1, start), 0x2A, read, now)
+        assert point.read == Instant(time, 500.0)
+        (own,) = begun(
+            (Family(catalogue.CPU_LOST, (Point(1.0, read=read),), 30.0, monotonic=500.0),), start, now
+        )
+        assert (own.time, own.points[0].read) == (time, Instant(time, 500.0))
 
 
 def test_an_info_family_has_the_value_one_and_its_suffix() -> None:

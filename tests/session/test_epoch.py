@@ -26,11 +26,11 @@ class World:
         self.clock.read(Snapshot(session, 3, given), self.instant)
         return self.clock.lives.session
 
-    def round(self, **values: int) -> None:
+    def round(self, answered: Instant | None = None, **values: int) -> None:
         group = tuple(
             ExtendedValue(name.replace("_", "."), value, "accumulate", "us") for name, value in values.items()
         )
-        instant = self.instant
+        instant = answered or self.instant
         self.clock.read_extended(ExtendedSnapshot(1, {"resources": group}, instant.wall, instant.monotonic))
 
 
@@ -331,10 +331,12 @@ def test_a_counter_that_fell_while_no_exporter_looked_begins_at_the_last_reading
 
 
 def test_the_uptime_holds_no_start_of_a_round_against_the_older_wall_clock_of_the_poll() -> None:
-    """The clock is set between the two: to 1970, and from there."""
+    """The clock is set between the two: to 1970, and from there. No start is later than what is shown: nor is that of the
+    session, where the round has another clock than the poll.
+    """
     today, long_ago = WALL - 1000, -950.0
     for polled, later, session, start in (
-        (today, long_ago, WALL - 49, None),
+        (today, long_ago, None, None),
         (long_ago, today, None, WALL),
     ):
         world = World()
@@ -345,8 +347,8 @@ def test_the_uptime_holds_no_start_of_a_round_against_the_older_wall_clock_of_th
         world.read(elapsed=None)
         world.now += 1
         world.ahead = later
-        world.round(vm_cpu_contention_cpu=5)
         world.clock.read_uptime(60.0, world.now)
+        world.round(vm_cpu_contention_cpu=5)
         lives = world.clock.lives
         fell = lives.of(("resources", "vm.cpu.contention.cpu"))
         assert (lives.session.start, fell.alone, fell.start) == (session, True, start)
@@ -439,3 +441,57 @@ def test_a_unit_that_changes_is_no_fall() -> None:
         group = (ExtendedValue("vm.cpu.contention.mem", value, "accumulate", unit),)
         world.clock.read_extended(ExtendedSnapshot(1, {"resources": group}, *world.instant))
     assert not world.clock.lives.alone
+
+
+CONTENTION = ("resources", "vm.cpu.contention.cpu")
+
+
+def test_a_fall_in_a_round_that_waited_began_by_the_clock_of_the_reading_that_shows_it() -> None:
+    """The wall clock was set back an hour meanwhile."""
+    world = World()
+    world.read(elapsed=86_400_000)
+    world.round(vm_cpu_contention_cpu=700)
+    world.now += 5
+    world.read(elapsed=86_405_000)
+    held = world.instant
+    world.now += 5
+    world.ahead -= 3600
+    world.read(elapsed=86_410_000)
+    world.round(held, vm_cpu_contention_cpu=5)
+    life = world.clock.lives.of(CONTENTION)
+    assert (life.alone, life.start) == (True, WALL - 3600)
+    world.now += 5
+    world.read(elapsed=86_415_000)
+    assert world.clock.lives.of(CONTENTION) == life, "once"
+
+
+def test_no_start_is_later_than_a_reply_of_a_round_before_which_the_clock_was_set_back() -> None:
+    world = World()
+    world.read(elapsed=10_000, cpu_used=9)
+    world.now += 5
+    world.read(elapsed=15_000, cpu_used=3)
+    world.now += 1
+    world.ahead -= 3600
+    world.round(vm_cpu_contention_cpu=700)
+    assert world.clock.lives.session.start == WALL - 10 - 3600
+    assert world.clock.lives.of("cpu_used").start == WALL - 3600
+
+
+def test_a_round_that_waited_moves_nothing_that_began_after_it_nor_by_a_clock_that_was_not_set() -> None:
+    for ahead in (WALL - 1000, -950.0):
+        world = World()
+        world.read(elapsed=60_000, cpu_used=9)
+        held = Instant(world.now + ahead, world.now)
+        for used in (10, 3):
+            world.now += 5
+            world.read(elapsed=65_000, cpu_used=used)
+        before = world.clock.lives
+        world.round(held, vm_cpu_contention_cpu=700)
+        assert world.clock.lives == before
+
+
+def test_a_sample_that_is_older_than_the_first_reading_makes_no_session_younger_than_that() -> None:
+    world = World()
+    world.read(elapsed=None)
+    world.now += 5
+    assert world.read(elapsed=0).start == WALL

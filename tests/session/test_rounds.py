@@ -494,8 +494,9 @@ def test_a_session_id_that_never_matches_is_told_once_and_asked_no_more_than_onc
     asked = [name for _, name in host.asked if name]
     # The first round, once more at the next poll, and then one question in each interval.
     assert len(asked) == 2 + 3
-    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    told = [each for each in caplog.records if each.getMessage() == "no extended statistics this round"]
     assert len(told) == 1
+    assert state.dropped == len(asked), "each reply has one"
     assert "of session 9, the basic ones of 7" in getattr(told[0], "reason", "")
     host.default = xml(7)
     clock.now = 80.0
@@ -561,6 +562,14 @@ class TestSessions:
         host.answers["xml", "session"] = RpcError("gone")
         host.answers["text", ""] = RpcError("Unknown command")
         state = reader.step(host, session, FAR, epoch)
+        assert (state.snapshot, state.dropped) == (None, 2)
+
+    def test_a_reply_of_another_session_is_counted_as_is_what_came_before_it(
+        self, reader: ExtendedReader
+    ) -> None:
+        host = offers(b"host\nresources\n")
+        host.answers["xml", "host"], host.answers["xml", "resources"] = xml(7), xml(9)
+        state = reader.step(host, 7, FAR)
         assert (state.snapshot, state.dropped) == (None, 2)
 
     def test_one_that_a_change_cuts_in_two_is_counted_too(self, reader: ExtendedReader, clock: Clock) -> None:

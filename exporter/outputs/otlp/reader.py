@@ -50,13 +50,13 @@ class Reader:
 
     def __init__(self, published: FamilySource) -> None:
         self._published = published
-        self._carried: dict[str, set[Instant]] = {}
-        """Family -> when what was collected last of it was read."""
+        self._carried: dict[str, set[float]] = {}
+        """Family -> when what was collected last of it was read, by the monotonic clock: the wall clock may be set, and a reading has another time then."""
 
     def collect(self) -> Batch:
         now = self._published.now()
         families: list[Family] = []
-        carried: dict[str, set[Instant]] = {}
+        carried: dict[str, set[float]] = {}
         for family in self._published.collect(now):
             if not family.time:
                 families.append(family)
@@ -78,5 +78,5 @@ class Reader:
         return Batch(now, tuple(families), began)
 
 
-def _read(family: Family, point: Point) -> Instant:
-    return point.read or Instant(family.time, family.monotonic)
+def _read(family: Family, point: Point) -> float:
+    return point.read.monotonic if point.read is not None else family.monotonic

@@ -16,7 +16,7 @@ TARGET = BY_KEY["memory_target"].metric
 
 
 def family(value: float, time: float) -> Family:
-    return Family(USED, (Point(value),), time)
+    return Family(USED, (Point(value),), time, monotonic=time)
 
 
 def test_a_batch_has_everything_of_one_moment() -> None:
@@ -33,8 +33,16 @@ def test_the_same_read_of_the_host_is_not_sent_twice_but_the_exporter_goes_on_ab
     assert [len(reader.collect().families) for _ in range(5)] == [2, 1, 2, 1, 1]
 
 
+def test_a_reading_that_has_another_time_since_the_clock_was_set_is_the_same_reading() -> None:
+    given = [[Family(USED, (Point(1.0),), time, monotonic=10)] for time in (20.0, 1_700_000_020.0)]
+    reader = Reader(Gathered(lambda: given.pop(0)))
+    assert [len(reader.collect().families) for _ in range(2)] == [1, 0]
+
+
 def test_two_families_of_one_metric_and_time_both_go() -> None:
-    reader = Reader(Gathered(lambda: [family(1, 10), family(2, 10), Family(TARGET, (Point(3.0),), 10)]))
+    reader = Reader(
+        Gathered(lambda: [family(1, 10), family(2, 10), Family(TARGET, (Point(3.0),), 10, monotonic=10)])
+    )
     assert len(reader.collect().families) == 3
     assert not reader.collect().families
 
