@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from exporter.ha.rules import Health
 
+ROUNDING = 1e-3
+"""Seconds: a sum of times that is short of the grace period by no more is not short of it."""
+
 
 class BadTime:
     """``checks``: seconds for which a check of the user's was known to be bad, those of a predecessor included.
@@ -35,9 +38,13 @@ class BadTime:
         Bad time of before a restart counts on only with a verdict that is bad now; where checks have spent all of it
         here, a fault of the exporter's own changes nothing.
         """
-        if health is Health.FAULT and not (self._fresh and self.checks >= grace):
-            return max(0.0, grace - self.own)
-        return max(0.0, grace - max(self.checks, self.own))
+        faulty = health is Health.FAULT and not (self._fresh and self.spent(grace))
+        left = grace - (self.own if faulty else max(self.checks, self.own))
+        return left if left > ROUNDING else 0.0
+
+    def spent(self, grace: float) -> bool:
+        """Whether checks have been bad for all of ``grace``."""
+        return self.checks >= grace - ROUNDING
 
     def observe(
         self,

@@ -18,7 +18,7 @@ SHARE = 0.1
 """Share of a look's time limit: a standstill of the exporter that takes more of it spoils the look."""
 SPOILED = 3
 """Spoiled looks in a row after which the next one is not taken at once."""
-WHILE_BAD = 10.0
+WHILE_BAD = 5.0
 """Seconds between two looks, at most, while the check is bad: only one that finds it bad again makes more bad time."""
 GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""

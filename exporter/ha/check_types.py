@@ -144,7 +144,7 @@ COMMON: tuple[Key, ...] = (
     Key(
         "interval",
         _duration(1.0, _HOUR),
-        "Time between two looks; 10s at most while the check is bad.",
+        "Time between two looks; 5s at most while the check is bad.",
         f"{_TIMING.interval:g}s",
     ),
     Key("timeout", _duration(0.1, 300.0), "Time for one look, everything included.", f"{_TIMING.timeout:g}s"),

@@ -101,7 +101,7 @@ class Policy:
 
     @property
     def _wish(self) -> Wish:
-        spent = self.bad_time.checks > 0 and self.bad_time.checks >= self.rules.grace
+        spent = self.bad_time.checks > 0 and self.bad_time.spent(self.rules.grace)
         waits = spent and self._health is Health.UNKNOWN
         return Wish(
             self.phase,
@@ -161,7 +161,7 @@ class Policy:
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
             return PhaseCause.HAND_BACK
         # A reset is never asked for because of a fault of the exporter's own.
-        asks = self._health is Health.BAD and self.bad_time.checks >= self.rules.grace
+        asks = self._health is Health.BAD and self.bad_time.spent(self.rules.grace)
         return (
             PhaseCause.ASK
             if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks

@@ -231,6 +231,10 @@ class Check:
         return "bad" if self.known == "unknown" and waited > limit else self.known
 
 
+ROUNDING = 1e-3
+"""Seconds by which a sum of times may be short of the grace period."""
+
+
 @dataclass
 class Promises:
     """What may happen to the machine, given what was done to it. ``on_unhealthy`` as the setting's text."""
@@ -381,11 +385,11 @@ class Promises:
                 self.own += now - self.silent_at
             self.silent_at = now
         self.health = health
-        spent = self.bad >= self.grace - 1e-6
+        spent = self.bad >= self.grace - ROUNDING
         # A fault of the exporter's own has a grace period to itself; what was decided before it stands.
         lasting = {
-            "bad": spent or (self.fault and self.own >= self.grace - 1e-6),
-            "fault": self.own >= self.grace - 1e-6 or (self.found_bad and spent),
+            "bad": spent or (self.fault and self.own >= self.grace - ROUNDING),
+            "fault": self.own >= self.grace - ROUNDING or (self.found_bad and spent),
         }
         if wanted and lasting.get(health) and self.on_unhealthy != "disable":
             self.permitted.append(now)

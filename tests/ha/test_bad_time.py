@@ -125,3 +125,11 @@ def test_a_check_that_is_bad_now_and_then_hides_no_fault_of_the_exporters_own() 
     assert bad.left(30, FAULT) == 3
     bad.observe(28, BAD)
     assert (bad.own, bad.left(30, BAD)) == (0, 29)
+
+
+def test_three_looks_ten_seconds_apart_fill_a_grace_of_thirty() -> None:
+    bad = BadTime(15.0)
+    for at in (0.0, 10.0002, 20.0001, 29.9998):
+        bad.observe(at, BAD, sure=True)
+    assert bad.checks < 30
+    assert (bad.left(30, BAD), bad.spent(30)) == (0, True)

@@ -560,7 +560,7 @@ def test_a_restart_makes_no_second_failure_of_one() -> None:
     state.begin(58.5)
     state.end(58.6, "down")
     assert state.judge(58.6)[0] is Health.BAD
-    assert state.pause(58.5, 58.6) == pytest.approx(9.9), "sooner while it is bad"
+    assert state.pause(58.5, 58.6) == pytest.approx(4.9), "sooner while it is bad"
 
 
 def test_the_second_failure_is_one_whatever_restarts() -> None:
@@ -821,8 +821,8 @@ def test_what_is_bad_is_looked_at_more_often() -> None:
     for begun, found, pause in (
         (0, None, 3600),
         (3600, "down", 3600),
-        (7200, "down", 10),
-        (7210, "down", 10),
+        (7200, "down", 5),
+        (7205, "down", 5),
         (7220, None, 3600),
     ):
         state.begin(begun)

@@ -747,10 +747,11 @@ class World:
             return
         self.end(stopped=False)
         self.run(chance.uniform(0.1, 1))
-        if chance.random() < 0.5:
-            self.unknown_until = self.now + chance.choice([0.0, 45.0])
-            self.main = None
+        # It may have been reset meanwhile, and have started anew.
         if self.heart is None:
+            if chance.random() < 0.5:
+                self.unknown_until = self.now + chance.choice([0.0, 45.0])
+                self.main = None
             self.refuse(chance, self.budget - 2)
             self.start()
         self.run(self.budget + SETTLE)

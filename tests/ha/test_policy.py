@@ -1173,7 +1173,7 @@ def test_maintenance_of_a_restarted_exporter_switches_off_what_its_predecessor_l
 def test_the_last_of_the_grace_is_not_waited_for_in_a_spin() -> None:
     """Bad time grows with verdicts alone, and the next one is up to a second away."""
     run = beating()
-    for at in (0.0, 7.5, 15.0, 22.5, 29.9999):
+    for at in (0.0, 7.5, 15.0, 22.5, 29.995):
         seen = 100.0 + at
         action = run.policy.next(run.now, BAD, seen=seen)
         while isinstance(action, Call):
