@@ -26,7 +26,7 @@ class BadTime:
         self.checks = checks
         self.own = 0.0
         self.unsure = 0.0
-        """Seconds of a bad verdict that no look has confirmed yet."""
+        """The last of ``checks``: seconds of a bad verdict that no look has confirmed yet."""
         self._fresh = self._found = False
         """The last verdict on the user's checks is bad, and was given here; there was one that was."""
         self._longest = longest
@@ -39,12 +39,17 @@ class BadTime:
         here, a fault of the exporter's own changes nothing.
         """
         faulty = health is Health.FAULT and not (self._fresh and self.spent(grace))
-        left = grace - (self.own if faulty else max(self.checks, self.own))
+        left = grace - (self.own if faulty else max(self.sure, self.own))
         return left if left > ROUNDING else 0.0
 
     def spent(self, grace: float) -> bool:
         """Whether checks have been bad for all of ``grace``."""
-        return self.checks >= grace - ROUNDING
+        return self.sure >= grace - ROUNDING
+
+    @property
+    def sure(self) -> float:
+        """Seconds for which checks were bad, up to a look that found it so: what counts."""
+        return max(0.0, self.checks - self.unsure)
 
     def observe(
         self,
@@ -53,18 +58,19 @@ class BadTime:
         longest: float = float("inf"),
         found_again: float = 0.0,
         *,
-        sure: bool = True,
+        unsure: float = 0.0,
         fault: bool = False,
     ) -> None:
         """A verdict that was given at ``at``; the same one twice counts once.
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
         since. ``found_again``: those that the look took by which a bad verdict of a predecessor was found again, which are
-        bad time as well. ``sure``: a look has found the check bad since the verdict before, or hangs.
+        bad time as well. ``unsure``: the last seconds of that, which no look has confirmed yet.
         ``fault``: something of the exporter's own is not well either, beside a check that is bad.
         """
         fault |= health is Health.FAULT
         before, self._last = self._last, (at, health, fault)
+        self.unsure = unsure
         if health is Health.GOOD:
             self.clear()
             return
@@ -74,12 +80,9 @@ class BadTime:
             self.own = 0.0
         if before is not None and 0 < at - before[0] <= self._longest:
             if health is before[1] is Health.BAD:
-                self.unsure += at - before[0]
+                self.checks += at - before[0]
             if fault and before[2]:
                 self.own += at - before[0]
-        if health is Health.BAD and sure:
-            self.checks += self.unsure
-            self.unsure = 0.0
         if health is Health.BAD and not self._found:
             self._found = True
             self.checks += found_again

@@ -46,10 +46,9 @@ class CheckRunner:
         """For a successor of this process."""
         return replace(self._state.kept(now, getattr(self._probe, "memory", ())), of=self._of)
 
-    @property
-    def found_again(self) -> float:
+    def found_again(self, now: float) -> float:
         """As for :class:`CheckState`."""
-        return self._state.found_again
+        return self._state.found_again(now)
 
     @property
     def failed_looks(self) -> int:

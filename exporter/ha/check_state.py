@@ -123,12 +123,14 @@ class CheckState:
             awaited=kept.awaited,
         )
 
-    @property
-    def found_again(self) -> float:
+    def found_again(self, now: float) -> float:
         """Seconds of bad time before the first verdict here: of a predecessor after its last look, and that the look took which
-        found the same again.
+        found the same again, or has by ``now``, if it hangs.
         """
-        return self._seen.found_again
+        seen = self._seen
+        if seen.was_bad and seen.begun is not None and self.hangs(now):
+            return seen.unsure + now - seen.begun
+        return seen.found_again
 
     def first_look_left(self, now: float) -> float:
         """Seconds within which the first look has come back, or hangs; 0 where one has, or the exporter can't take it."""

@@ -30,6 +30,8 @@ class HealthSummary:
     """The user's checks by name, for a successor of this process."""
     bad_for: float = float("inf")
     """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
+    unsure: float = 0.0
+    """The last of them, which no look has confirmed yet."""
     fault: bool = False
     """Something of the exporter's own is not well, whatever the checks are."""
     found_again: float = 0.0
@@ -45,6 +47,7 @@ class HealthSummary:
             at,
             session_changes,
             self.bad_for,
+            self.unsure,
             self.fault,
             self.found_again,
             self.first_look_by,
@@ -75,6 +78,8 @@ class HealthJudge:
         self._longest = longest
         self._bad = {runner.name: BadTime(longest) for runner in checks}
         self._failed_looks = {runner.name: 0 for runner in checks}
+        self._unsure = {runner.name: 0.0 for runner in checks}
+        """Of the bad time of each check the last seconds, which no look has confirmed yet."""
         self._running = running
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
@@ -111,14 +116,21 @@ class HealthJudge:
             own["web"] = self._web.judge(now)
         user = {runner.name: runner.judge(now) for runner in self._checks}
         found = {**own, **user}
-        again = {runner.name: runner.found_again for runner in self._checks}
+        again = {runner.name: runner.found_again(now) for runner in self._checks}
         for runner in self._checks:
             name, failed = runner.name, runner.failed_looks
             sure = failed > self._failed_looks[name] or runner.hangs(now)
             self._failed_looks[name] = failed
-            self._bad[name].observe(self._clock(), user[name][0], found_again=again[name], sure=sure)
+            bad = self._bad[name]
+            before = bad.checks
+            bad.observe(self._clock(), user[name][0], found_again=again[name])
+            grown = self._unsure[name] + bad.checks - before
+            self._unsure[name] = 0.0 if sure or not bad.checks else grown
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
         worst = _worst(found_own, found_user)
+        longest, unsure = max(
+            ((bad.checks, -self._unsure[name]) for name, bad in self._bad.items()), default=(0.0, 0.0)
+        )
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
@@ -128,15 +140,16 @@ class HealthJudge:
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
             {runner.name: self._kept(runner, now) for runner in self._checks},
-            max((each.checks for each in self._bad.values()), default=0.0),
+            longest,
+            -unsure,
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
             max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
             self._first_look_by(now),
         )
 
     def _kept(self, runner: CheckRunner, now: float) -> Kept:
-        kept, bad = runner.kept(now), self._bad[runner.name]
-        return replace(kept, bad_for=bad.checks, unsure=kept.unsure + bad.unsure)
+        kept, unsure = runner.kept(now), self._unsure[runner.name]
+        return replace(kept, bad_for=self._bad[runner.name].checks - unsure, unsure=kept.unsure + unsure)
 
     def _first_look_by(self, now: float) -> float:
         """As in the summary. ``now`` by the clock of the checks: while the exporter stands still nobody looks."""

@@ -93,6 +93,7 @@ class Heart:
             seen=seen,
             maintenance=left is not None,
             bad_for=update.bad_for,
+            unsure=update.unsure,
             fault=update.fault,
             found_again=update.found_again,
             first_look_by=update.first_look_by,
@@ -136,7 +137,7 @@ class Heart:
 
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""
-        known = (self._policy.conversation.host.leftover, round(self._policy.bad_time.checks, 3))
+        known = (self._policy.conversation.host.leftover, round(self._policy.bad_time.sure, 3))
         # One that could not be written is tried again with the next turn: the disk may have room by then.
         if known != self._noted and self._note(*known):
             self._noted = known

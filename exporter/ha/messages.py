@@ -48,10 +48,11 @@ class HealthUpdate:
     session_changes: int = 0
     """Changes of the host's session id that the poller has seen."""
     bad_for: float = float("inf")
+    unsure: float = 0.0
     fault: bool = False
     found_again: float = 0.0
     first_look_by: float = float("-inf")
-    """All four as in a summary of health."""
+    """All five as in a summary of health."""
 
 
 @dataclass(frozen=True, slots=True)

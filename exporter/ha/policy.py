@@ -41,7 +41,6 @@ class Policy:
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for)
         self._health, self._reason = Health.UNKNOWN, ""
-        self._bad_for = float("inf")
         self._first_look_by = float("-inf")
         self._healthy_once = False
         """Health was good once in this process's life, or since maintenance: before it nothing is enabled."""
@@ -57,18 +56,22 @@ class Policy:
         seen: float | None = None,
         maintenance: bool = False,
         bad_for: float = float("inf"),
+        unsure: float = 0.0,
         fault: bool = False,
         found_again: float = 0.0,
         first_look_by: float = float("-inf"),
     ) -> Action:
         """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
 
-        ``bad_for``, ``fault`` and ``found_again`` as ``longest``, ``fault`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
+        ``bad_for``, ``unsure``, ``fault`` and ``found_again`` as ``longest``, ``unsure``, ``fault`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
         then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
         else each restart would begin with a heartbeat.
         """
         self._first_look_by = first_look_by
-        self._observe(now if seen is None else seen, health, reason, bad_for, found_again, fault=fault)
+        self.bad_time.observe(
+            now if seen is None else seen, health, bad_for, found_again, unsure=unsure, fault=fault
+        )
+        self._observe(health, reason)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
         if self._stop_by is not None and (self.conversation.over or now >= self._stop_by):
@@ -116,15 +119,9 @@ class Policy:
         """Seconds of bad health that are still to come before something is done."""
         return self.bad_time.left(self.rules.grace, self._health)
 
-    def _observe(
-        self, seen: float, health: Health, reason: str, bad_for: float, found_again: float, *, fault: bool
-    ) -> None:
+    def _observe(self, health: Health, reason: str) -> None:
         told = self.conversation.armed and self.phase is Phase.BEATING
         was_unwell = self._health in UNWELL
-        # What grows has been found bad by a look.
-        sure = bad_for > self._bad_for or bad_for == float("inf")
-        self._bad_for = bad_for
-        self.bad_time.observe(seen, health, bad_for, found_again, sure=sure, fault=fault)
         self._health, self._reason = health, reason
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:

@@ -220,6 +220,12 @@ class Check:
     def hangs(self, at: float) -> bool:
         return self._late(at, 2.0) > 0
 
+    def found_again(self, at: float) -> float:
+        """:attr:`again`, or that of a first look which hangs."""
+        if self.bad_before and self.begun is not None and self.hangs(at):
+            return self.unproved_before + at - self.begun
+        return self.again
+
     def verdict(self, at: float) -> str:
         failed = self.in_a_row.count("bad") + self._late(at, 2.0)
         if self.blind >= self.failures:
@@ -243,14 +249,11 @@ class Promises:
     grace: float
     on_unhealthy: str
     total: float = 0.0
-    """Seconds of bad health that count, by whatever check."""
+    """Seconds of bad health that reached the program, by whatever check."""
     each: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By check: its last verdict, and the seconds for which it was bad since it was last good."""
     unproved: dict[str, float] = field(default_factory=dict)
-    """By check: seconds for which its verdict has been bad since a look found it so."""
-    unproved_total: float = 0.0
-    longest: float = float("inf")
-    """The longest bad time of a check when the last verdict came."""
+    """By check: those of them that were after the last look that found it bad."""
     found_here: bool = False
     """This process has been told of bad health."""
     own: float = 0.0
@@ -283,8 +286,15 @@ class Promises:
 
     @property
     def bad(self) -> float:
-        """No check's bad time but its own counts against it."""
-        return min(self.total, max((bad for _, bad in self.each.values()), default=0.0))
+        """No check's bad time but its own counts against it, and only up to a look that found it bad."""
+        unproved = self._longest()[1]
+        return max(0.0, self.total - unproved)
+
+    def _longest(self) -> tuple[float, float]:
+        """Bad time of the check that is bad for longest, and how much of it is not proved."""
+        times = ((bad, -self.unproved.get(name, 0.0)) for name, (_, bad) in self.each.items())
+        bad, less = max(times, default=(0.0, 0.0))
+        return bad, -less
 
     def forget_checks(self, left: float = 0.0) -> None:
         """``left``: seconds for which some check was bad, it is not known which."""
@@ -300,11 +310,11 @@ class Promises:
             before, bad = self.each.get(name, ("", 0.0))
             if word == "bad":
                 bad += again.get(name, 0.0)
-                self.unproved.setdefault(name, 0.0)
-                self.unproved[name] += gap if before == "bad" and gap <= self.interval else 0.0
-                bad += self.unproved.pop(name) if name in proved else 0.0
+                more = gap if before == "bad" and gap <= self.interval else 0.0
+                bad += more
+                self.unproved[name] = 0.0 if name in proved else self.unproved.get(name, 0.0) + more
             elif word == "good":
-                self.unproved.pop(name, None)
+                self.unproved[name] = 0.0
             self.each[name] = word, 0.0 if word == "good" else bad
 
     def verdict(self, at: float, health: str, again: float = 0.0, *, fault: bool = False) -> None:
@@ -320,9 +330,8 @@ class Promises:
             self.found_bad = health == "bad"
         if not fault:
             self.own = 0.0
-        before_longest, self.longest = self.longest, max((bad for _, bad in self.each.values()), default=0.0)
         if health == "good":
-            self.total = self.unproved_total = 0.0
+            self.total = 0.0
             self.trusted = True
             if before is None or before[1] != "good":
                 self.good_since = at
@@ -330,27 +339,29 @@ class Promises:
         self.good_since = float("inf")
         if before and at - before[0] <= self.interval:
             if health == before[1] == "bad":
-                self.unproved_total += at - before[0]
+                self.total += at - before[0]
             if fault and fault_before:
                 self.own += at - before[0]
-        if health == "bad" and self.longest > before_longest:
-            self.total, self.unproved_total = self.total + self.unproved_total, 0.0
-        self.total = self.bad
+        self.total = min(self.total, self._longest()[0])
 
     def fresh(self, *, on: bool, anew: bool) -> None:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
         main process is another one too; else it has seen its checks go on."""
         self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
         self.health, self.entitled, self.found_here = "unknown", on, False
-        self.unproved_total, self.longest = 0.0, float("inf")
         if anew:
-            self.each = {name: ("", bad) for name, (_, bad) in self.each.items()}
+            # What no look has proved yet is up to the first one of the next process.
+            self.each = {
+                name: ("", max(0.0, bad - self.unproved.get(name, 0.0)))
+                for name, (_, bad) in self.each.items()
+            }
+            self.total = min(self.total, self._longest()[0])
             self.unproved.clear()
             self.checked = None
 
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
-        self.total = self.own = self.unproved_total = 0.0
+        self.total = self.own = 0.0
         self.found_bad = False
 
     def handed_back(self) -> None:

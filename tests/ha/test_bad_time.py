@@ -101,15 +101,15 @@ def test_a_verdict_is_bad_time_once_a_look_has_found_the_same_at_its_end() -> No
     """Found by a stranger: looks of a minute apart, one blip, a grace of 30 s, and a machine that was well again was reset."""
     bad = BadTime(10.0)
     for at in range(9):
-        bad.observe(at, BAD, sure=at == 0)
-    assert (bad.checks, bad.unsure) == (0, 8)
-    bad.observe(9, BAD, sure=True)
-    assert (bad.checks, bad.unsure) == (9, 0)
-    bad.observe(10, BAD, sure=False)
-    bad.observe(11, GOOD, sure=False)
-    assert (bad.checks, bad.unsure) == (0, 0)
-    bad.observe(12, BAD, sure=True)
-    assert (bad.checks, bad.unsure) == (0, 0)
+        bad.observe(at, BAD, unsure=at)
+    assert (bad.checks, bad.sure, bad.left(8, BAD), bad.spent(8)) == (8, 0, 8, False)
+    bad.observe(9, BAD)
+    assert (bad.checks, bad.sure, bad.left(8, BAD), bad.spent(8)) == (9, 9, 0, True)
+    bad.observe(10, BAD, unsure=1)
+    assert (bad.sure, bad.spent(8)) == (9, True), "what was decided stands"
+    bad.clear()
+    bad.observe(11, BAD, unsure=2)
+    assert bad.sure == 0, "of before another session"
 
 
 def test_a_check_that_is_bad_now_and_then_hides_no_fault_of_the_exporters_own() -> None:
@@ -130,6 +130,6 @@ def test_a_check_that_is_bad_now_and_then_hides_no_fault_of_the_exporters_own() 
 def test_three_looks_ten_seconds_apart_fill_a_grace_of_thirty() -> None:
     bad = BadTime(15.0)
     for at in (0.0, 10.0002, 20.0001, 29.9998):
-        bad.observe(at, BAD, sure=True)
+        bad.observe(at, BAD)
     assert bad.checks < 30
     assert (bad.left(30, BAD), bad.spent(30)) == (0, True)

@@ -838,7 +838,7 @@ def test_time_after_the_last_look_of_a_predecessor_counts_with_a_look_that_finds
         assert state.kept(0).unsure == 7, "of one that is killed before it has looked too"
         state.begin(0)
         state.end(3, found)
-        assert state.found_again == again
+        assert state.found_again(3) == again
         assert state.kept(3).unsure == 0
 
 
@@ -850,7 +850,7 @@ def test_what_was_bad_stays_so_over_kills_in_the_middle_of_first_looks() -> None
     state.begin(0)
     state.end(3, "refused")
     assert state.judge(3)[0] is Health.BAD
-    assert state.found_again == 3, "bad all the while"
+    assert state.found_again(3) == 3, "bad all the while"
     assert state.kept(3).failures == SLOW.failures
 
 

@@ -198,23 +198,25 @@ def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
     shop, mail, news = (check(name, clock) for name in ("shop", "mail", "news"))
     judge = HealthJudge([shop, mail, news], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
 
-    def after(seconds: float, **problems: str | None) -> float:
+    def after(seconds: float, **problems: str | None) -> tuple[float, float]:
+        """Bad time of the check that is bad for longest, and how much of it no look has confirmed."""
         clock.now += seconds
         for runner in (shop, mail):
             if runner.name in problems:
                 found(runner, clock, problems[runner.name])
-        return judge.judge().bad_for
+        summary = judge.judge()
+        return summary.bad_for, summary.unsure
 
-    assert after(0, shop="down") == 0
-    assert after(4) == 0, "it may be well by now"
-    assert after(4, shop="down", mail="down") == 8
-    assert after(3) == 8
-    assert judge.judge().kept["shop"].unsure == 3
-    assert after(1, shop="down") == 12
-    assert after(1, shop=None, mail="down") == 5, "that of the other one"
-    assert after(1, mail=None) == 0, "though news is not known yet"
-    assert after(1, shop="down") == 0
-    assert after(6) == 0, "a standstill"
+    assert after(0, shop="down") == (0, 0)
+    assert after(4) == (4, 4), "it may be well by now"
+    assert after(4, shop="down", mail="down") == (8, 0)
+    assert after(3) == (11, 3)
+    assert (judge.judge().kept["shop"].bad_for, judge.judge().kept["shop"].unsure) == (8, 3)
+    assert after(1, shop="down") == (12, 0)
+    assert after(1, shop=None, mail="down") == (5, 0), "that of the other one"
+    assert after(1, mail=None) == (0, 0), "though news is not known yet"
+    assert after(1, shop="down") == (0, 0)
+    assert after(6) == (0, 0), "a standstill"
     assert judge.judge().kept["shop"].bad_for == 0
 
 
@@ -245,12 +247,12 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: Cloc
     update = summary.update(7.0, 3)
     assert (update.bad_for, update.found_again, update.at, update.session_changes) == (7.5, 5, 7.0, 3)
     clock.now += 1
-    assert judge.judge().bad_for == 7.5, "until a look finds the same"
+    assert (judge.judge().bad_for, judge.judge().unsure) == (8.5, 1), "until a look finds the same"
     shop._state.begin(clock.now)
     clock.now += 5 + GRACE
-    assert judge.judge().bad_for == 7.5
+    assert (judge.judge().bad_for, judge.judge().unsure) == (15.5, 8)
     clock.now += 0.5
-    assert judge.judge().bad_for == 16, "it hangs"
+    assert (judge.judge().bad_for, judge.judge().unsure) == (16, 0), "it hangs"
 
 
 BAD_BEFORE = {"shop": Kept(failures=1, bad_for=30.0)}

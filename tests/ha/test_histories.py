@@ -98,9 +98,8 @@ class Looked(CheckRunner):
         self.state.goes_on(kept)
         return True
 
-    @property
-    def found_again(self) -> float:
-        return self.state.found_again
+    def found_again(self, now: float) -> float:
+        return self.state.found_again(now)
 
     @property
     def failed_looks(self) -> int:
@@ -128,7 +127,8 @@ class Second(CheckRunner):
     def goes_on(self, kept: Kept) -> bool:
         return True
 
-    found_again = 0.0
+    def found_again(self, _: float) -> float:
+        return 0.0
 
     @property
     def failed_looks(self) -> int:
@@ -529,13 +529,13 @@ class World:
         again = {}
         if found["check"] == "bad" and "check" not in main.found_again:
             main.found_again.add("check")
-            again = {"check": main.check.again}
+            again = {"check": main.check.found_again(main.at)}
         self.promises.checks(self.now, found, again, proved)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
         self.promises.verdict(
             self.now,
             worst,
-            main.check.again if found["check"] == "bad" else 0.0,
+            main.check.found_again(main.at) if found["check"] == "bad" else 0.0,
             fault="fault" in found.values(),
         )
         self.kept.write({} if self.full else summary.kept)

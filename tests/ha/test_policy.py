@@ -1244,11 +1244,11 @@ def test_no_reset_is_asked_for_before_a_look_has_found_it_bad_after_the_grace_pe
     """A verdict stands until the next look: a check of once a minute was bad for half of one after a blip of a second."""
     policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0)
     policy.next(0.0, GOOD, bad_for=0.0)
-    bad_for, asked = 0.0, 0.0
+    asked = 0.0
     for second in range(1, 60):
         # Looks at 1, 11, 21, 31, ...
-        bad_for = second - 1.0 if second % 10 == 1 else bad_for
-        policy.next(float(second), BAD, "down", bad_for=bad_for)
+        unsure = (second - 1.0) % 10
+        policy.next(float(second), BAD, "down", bad_for=second - 1.0, unsure=unsure)
         if policy.phase is Phase.ASKING and not asked:
             asked = second
     assert asked == 31

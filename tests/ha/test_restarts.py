@@ -1,0 +1,127 @@
+"""Bad health that lasts comes to its end, however often the heart, or the whole exporter, is killed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from exporter.ha.actions import Call
+from exporter.ha.check_runner import CheckRunner
+from exporter.ha.check_state import CheckTiming
+from exporter.ha.health import HealthJudge
+from exporter.ha.host_state import CallResult
+from exporter.ha.kept import Kept
+from exporter.ha.policy import Policy
+from exporter.ha.rules import Leftover, OnUnhealthy, Phase, Rules
+from exporter.ha.running_clock import RunningClock
+from exporter.protocol.appmonitor import AppStatus, Code, Verb
+
+STEP = 0.5
+ANSWERS: Mapping[Verb, CallResult] = {Verb.IS_ENABLED: True, Verb.GET_APP_STATUS: AppStatus.GREEN}
+
+
+class Times(RunningClock):
+    """Time as the test says; nothing stands still."""
+
+    now = 100.0
+    stood = 0.0
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Life:
+    """An exporter with one check that fails ``took`` seconds after each look began, and its heart."""
+
+    def __init__(
+        self, clock: Times, took: float, timeout: float, kept: Mapping[str, Kept], noted: float
+    ) -> None:
+        self.clock, self.took = clock, took
+        self.runner = CheckRunner("shop", lambda _: "down", CheckTiming(10.0, timeout, 1, 1), clock)
+        self.judge = HealthJudge(
+            [self.runner], lambda: clock.now, 30.0, clock=clock, running=clock, longest=10.0
+        )
+        self.judge.goes_on(kept, noted)
+        self.kept = dict(kept)
+        self.due, self.began = clock.now, -1.0
+        self.heart(noted)
+
+    def heart(self, bad_for: float) -> None:
+        rules = Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET)
+        self.policy = Policy(rules, self.clock.now, Leftover.MONITORING, bad_for)
+
+    def turn(self) -> None:
+        now, state = self.clock.now, self.runner._state
+        if self.began < 0 and now >= self.due:
+            state.begin(now)
+            self.began = now
+        if 0 <= self.began <= now - self.took:
+            state.end(now, "down")
+            self.due, self.began = now + state.pause(self.began, now), -1.0
+        summary = self.judge.judge()
+        self.kept = dict(summary.kept)
+        update = summary.update(now, 0)
+        for _ in range(6):
+            action = self.policy.next(
+                now,
+                update.health,
+                update.reason,
+                seen=update.at,
+                bad_for=update.bad_for,
+                unsure=update.unsure,
+                found_again=update.found_again,
+                first_look_by=update.first_look_by,
+            )
+            if not isinstance(action, Call):
+                return
+            self.policy.done(now, action, ANSWERS.get(action.verb, Code.OK))
+
+
+def asks_after(*, heart: float = 1e9, main: float = 1e9, took: float = 0.0, timeout: float = 5.0) -> float:
+    """Seconds of bad health until a reset is asked for; ``heart`` and ``main``: how long one lives."""
+    clock = Times()
+    life = Life(clock, took, timeout, {}, 0.0)
+    born = heart_born = clock.now
+    for _ in range(int(900 / STEP)):
+        if clock.now - born >= main:
+            life = Life(clock, took, timeout, life.kept, life.policy.bad_time.sure)
+            born = heart_born = clock.now
+        elif clock.now - heart_born >= heart:
+            life.heart(life.policy.bad_time.checks)
+            heart_born = clock.now
+        life.turn()
+        if life.policy.phase is Phase.ASKING:
+            return clock.now - 100.0
+        clock.now += STEP
+    return float("inf")
+
+
+@pytest.mark.parametrize("lives", [3, 5, 9, 9.5, 10, 15, 20, 30])
+@pytest.mark.parametrize(("took", "timeout"), [(0, 5), (5, 5), (30, 30)])
+def test_a_heart_that_is_killed_again_and_again_loses_no_bad_time(
+    lives: float, took: float, timeout: float
+) -> None:
+    """Found by a stranger: one that lived for 5 s or 10 s never asked."""
+    undisturbed = asks_after(took=took, timeout=timeout)
+    assert undisturbed <= took + 30 + max(took, 5)
+    # Between two lives nobody has two verdicts to hold against each other.
+    assert asks_after(heart=lives, took=took, timeout=timeout) <= undisturbed * (1 + STEP / lives) + took + 5
+
+
+@pytest.mark.parametrize("lives", [3, 5.5, 9, 10, 15, 20, 30])
+@pytest.mark.parametrize("took", [0, 2.5])
+def test_an_exporter_that_is_killed_again_and_again_loses_none(lives: float, took: float) -> None:
+    undisturbed = asks_after(took=took)
+    assert asks_after(main=lives, took=took) <= undisturbed * (1 + STEP / lives) + took + 5
+
+
+@pytest.mark.parametrize("lives", [9, 12, 20])
+def test_nor_one_whose_look_never_comes_back(lives: float) -> None:
+    """A file on a dead mount: it hangs once its process has lived for the time limit and 2 s."""
+    undisturbed = asks_after(took=1e9)
+    # Each life is known to be bad from its 7th second on; what came before counts.
+    assert asks_after(main=lives, took=1e9) <= undisturbed + lives + 10
