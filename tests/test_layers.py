@@ -23,7 +23,7 @@ from exporter.simulator.server import Server, serve_unix
 
 ROOT = Path(exporter.__file__).parent
 
-VALUES = frozenset({"errors", "shortage", "catalogue", "snapshot", "clock"})
+VALUES = frozenset({"errors", "shortage", "threads", "catalogue", "snapshot", "clock"})
 """What everybody may know."""
 
 RULES: dict[str, frozenset[str]] = {
@@ -32,6 +32,7 @@ RULES: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "files": frozenset(),
     "shortage": frozenset(),
+    "threads": frozenset(),
     "snapshot": frozenset({"clock"}),
     "catalogue": frozenset({"snapshot"}),
     "advice": frozenset({"errors", "machine"}),
@@ -398,8 +399,8 @@ def test_the_picture_names_every_room() -> None:
     assert {name.removesuffix(".__init__") for name in rooms} == named
 
 
-PUBLIC_UNDERSCORES = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
-"""Documented for everybody's use: named tuples', and :func:`os._exit`."""
+PUBLIC_UNDERSCORES = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit", "_thread"})
+"""Documented for everybody's use: named tuples', :func:`os._exit`, and :mod:`_thread`."""
 
 PRIVATE_STILL: frozenset[str] = frozenset()
 """Modules that use private names of other packages, until they are written anew."""

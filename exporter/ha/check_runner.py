@@ -14,6 +14,7 @@ from exporter.ha.kept import Kept
 from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
+from exporter.threads import Thread
 
 
 class CheckRunner:
@@ -32,8 +33,8 @@ class CheckRunner:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        # A daemon: a check that hangs must not keep the process from its end.
-        threading.Thread(target=self._run, name=f"ha-check-{self.name}", daemon=True).start()
+        # A check that hangs does not keep the process from its end.
+        Thread(self._run).start()
 
     def stop(self) -> None:
         """No more looks. One that is under way is left to itself."""

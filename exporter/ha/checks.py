@@ -12,16 +12,16 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.ha.connect import connect
+from exporter.ha.deadline import DeadlineSocket
 from exporter.ha.look import LookMemory, NotKnownYet, OwnFault, Probe
 from exporter.ha.program import run
 from exporter.ha.rules import SHORTAGES
@@ -81,17 +81,13 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = make(parts.hostname or "", parts.port, timeout=left)
     connection.response_class = FinalResponse
-    with connect(connection.host, connection.port, left) as plain, plain.dup() as outside:
-        plain.settimeout(left)
-        secured = _secured(plain, connection.host) if parts.scheme == "https" else None
-        connection.sock = secured or plain
-        # A limit for each read does not stop a peer that sends a byte at a time. So the socket is shut down from outside.
-        alarm = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (outside,))
-        alarm.daemon = True
-        alarm.start()
+    with ExitStack() as closes:
+        opened = closes.enter_context(connect(connection.host, connection.port, left))
         try:
-            if secured is not None:
-                _shake_hands(secured)
+            if parts.scheme == "https":
+                opened = closes.enter_context(_secured(opened, connection.host))
+                _shake_hands(opened, deadline - time.monotonic())
+            connection.sock = DeadlineSocket(opened, deadline)
             connection.request("GET", path, headers={"User-Agent": "vmguest-exporter", "Connection": "close"})
             reply = connection.getresponse()
             text = b""
@@ -102,11 +98,7 @@ def _get(parts: SplitResult, path: str, deadline: float, *, wanted: bool) -> tup
                 raise TimeoutError from error
             raise
         finally:
-            alarm.cancel()
             connection.close()
-    if time.monotonic() >= deadline:
-        # What was cut off looks like an end.
-        raise TimeoutError
     return reply.status, text
 
 
@@ -116,18 +108,15 @@ def _secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
 
 
-def _shake_hands(secured: ssl.SSLSocket) -> None:
+def _shake_hands(secured: ssl.SSLSocket, limit: float) -> None:
+    """Within ``limit`` seconds for all of it, however many messages it takes."""
+    secured.settimeout(max(limit, 0.001))
     try:
         secured.do_handshake()
     except ssl.SSLCertVerificationError:
         # OpenSSL silently skips authorities that it can't open: with no file descriptor left, no certificate is trusted.
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         raise
-
-
-def _shut(outside: socket.socket) -> None:
-    with suppress(OSError):
-        outside.shutdown(socket.SHUT_RDWR)
 
 
 def tcp(host: str, port: int) -> Probe:

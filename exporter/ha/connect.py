@@ -6,11 +6,11 @@ an answer of its name servers) says nothing about it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import queue
 import socket
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,11 +18,15 @@ from typing import Any
 
 from exporter.ha.look import OwnFault
 from exporter.ha.rules import SHORTAGES
+from exporter.threads import begin
 
 NO_WAY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH})
 """This machine has no address of that family: the name's other addresses decide."""
 NO_ANSWER = frozenset({socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY})
 """The name servers did not say whether there is such a name."""
+
+codecs.lookup("idna")
+# Loaded here: where a first look is short of memory, Python forgets for good that it has this one, which every name needs.
 
 Candidate = tuple[int, int, int, str, Any]
 
@@ -76,17 +80,17 @@ def _resolve(host: str, port: int, limit: float) -> Sequence[Candidate]:
     """The addresses of ``host``. In a thread that is left behind: the system's resolver heeds no limit."""
     with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    answer: queue.SimpleQueue[Sequence[Candidate] | OSError] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[Sequence[Candidate] | OSError | MemoryError] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except UnicodeError as error:
             answer.put(socket.gaierror(socket.EAI_NONAME, str(error)))
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             answer.put(error)
 
-    threading.Thread(target=ask, name="ha-resolver", daemon=True).start()
+    begin(ask)
     try:
         found = answer.get(timeout=limit)
     except queue.Empty:
@@ -98,6 +102,6 @@ def _resolve(host: str, port: int, limit: float) -> Sequence[Candidate]:
             raise OwnFault(f"the exporter could not look: {host}: {found.strerror}") from found
         # The resolver takes a file that it can't open for one that is not there: with none left, no name is known.
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-    if isinstance(found, OSError):
+    if isinstance(found, Exception):
         raise found
     return found

@@ -57,8 +57,8 @@ class HealthSummary:
 class HealthJudge:
     """Judges whenever asked, from what is known: it never waits for anything.
 
-    ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may be ``max_poll_age``
-    seconds ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
+    ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may have been seen ``max_poll_age``
+    seconds of running ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
     seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
     of ``checks``.
     """
@@ -85,9 +85,8 @@ class HealthJudge:
         self._last_poll = last_poll
         self._max_poll_age = max_poll_age
         self._clock = clock
-        self._born = clock()
-        self._polled = 0.0, running.stood
-        """The last good poll, and how long the exporter had stood still when it was seen."""
+        self._polled = 0.0, running()
+        """The last good poll, and when it was first seen, by the clock of the checks."""
 
     def goes_on(self, kept: Mapping[str, Kept], bad_for: float = 0.0) -> None:
         """Before :meth:`start`: what the checks of a predecessor have found counts on.
@@ -111,7 +110,7 @@ class HealthJudge:
 
     def judge(self) -> HealthSummary:
         now = self._running()
-        own = {"poll": self._poll(self._clock())}
+        own = {"poll": self._poll(now)}
         if self._web is not None:
             own["web"] = self._web.judge(now)
         user = {runner.name: runner.judge(now) for runner in self._checks}
@@ -165,11 +164,11 @@ class HealthJudge:
         return [*self._checks, *([self._web] if self._web is not None else [])]
 
     def _poll(self, now: float) -> tuple[Health, str]:
-        last, stood = self._last_poll(), self._running.stood
+        """``now`` by the clock of the checks: an exporter that hardly runs polls seldom, and that is no poll that fails."""
+        last = self._last_poll()
         if last != self._polled[0]:
-            self._polled = last, stood
-        # An exporter that hardly runs polls seldom: that is no poll that fails.
-        age = now - (last or self._born) - (stood - self._polled[1])
+            self._polled = last, now
+        age = now - self._polled[1]
         if age > self._max_poll_age:
             return (
                 Health.BAD,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from exporter.ha import sturdy
 from exporter.ha.maintenance import boottime
+from exporter.threads import Thread
 
 TICK = 0.1
 """Seconds between two ticks."""
@@ -49,7 +50,7 @@ class RunningClock:
         return self._stood
 
     def start(self) -> None:
-        threading.Thread(target=self._tick, name="ha-clock", daemon=True).start()
+        Thread(self._tick).start()
 
     def stop(self) -> None:
         self._over.set()

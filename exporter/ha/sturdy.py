@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from exporter.threads import NONE_TO_SPARE, Thread
+
 log = logging.getLogger("exporter.ha")
 
+START = 5.0
+"""Seconds for the first word of a thread."""
 PAUSE = 1.0
 """Seconds after a turn that failed."""
 
@@ -35,22 +38,25 @@ class Threads:
     """Those of one owner, each of which keeps on."""
 
     def __init__(self) -> None:
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[str, Thread]] = []
 
     def start(self, turn: Callable[[], bool], name: str) -> None:
         """Have ``turn`` called again and again until it says False.
 
         Raises:
-            RuntimeError: the system has no thread to spare.
+            RuntimeError: the system has no thread to spare, or no memory for one.
         """
-        thread = threading.Thread(target=keep_on, args=(turn, name), name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        try:
+            thread = Thread(lambda: keep_on(turn, name))
+            thread.start(START)
+        except MemoryError as error:
+            raise RuntimeError(NONE_TO_SPARE) from error
+        self._threads.append((name, thread))
 
     def alive(self, name: str) -> bool:
-        return any(thread.name == name and thread.is_alive() for thread in self._threads)
+        return any(each == name and thread.is_alive() for each, thread in self._threads)
 
     def join(self, limit: float) -> None:
         """Wait for the end of each, ``limit`` seconds at most."""
-        for thread in self._threads:
+        for _, thread in self._threads:
             thread.join(limit)

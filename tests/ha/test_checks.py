@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -20,6 +21,7 @@ from exporter.ha import checks, program
 from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.search import search
 from exporter.machine import isolated, memory_kills, process
+from tests.ha.conftest import NewThreadsDie
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")
 
@@ -553,6 +555,14 @@ def test_a_peer_that_drips_is_left_and_not_waited_for(serve: Serve) -> None:
     assert left.wait(PATIENCE)
 
 
+def test_a_look_by_http_takes_no_thread(serve: Serve, new_threads_die: NewThreadsDie) -> None:
+    """Found by a stranger: one that died at its start for want of memory hung the look for ever, and the machine was reset."""
+    port = serve(says(OK))
+    with new_threads_die() as dead:
+        assert look(checks.http(f"http://127.0.0.1:{port}/", body="status"), PATIENCE) is None
+    assert not dead
+
+
 def test_a_handshake_that_drips_ends_with_the_limit(serve: Serve) -> None:
     port = serve(drips(b"\x16\x03\x03\x40\x00"))
     url = f"https://127.0.0.1:{port}/"
@@ -674,7 +684,13 @@ def test_a_certificate_that_is_not_trusted_for_want_of_files_is_no_failure(
                 monkeypatch.setattr(os, "open", no_files)
             raise ssl.SSLCertVerificationError("unable to get local issuer certificate")
 
-        def close(self) -> None:
+        def settimeout(self, _limit: float) -> None:
+            pass
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
             pass
 
     class Context:

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.ha import checks, connect
 from exporter.ha.look import OwnFault, look
+from tests.ha.conftest import NewThreadsDie
 
 PATIENCE = 60.0
 V4: tuple[Any, ...] = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))
@@ -177,6 +178,51 @@ def test_a_resolver_that_hangs_is_no_service_that_hangs(
     with pytest.raises(OwnFault, match=r"no answer to the name shop within 0\.1 s"):
         look(checks.tcp("shop", 80), 0.1)
     over.set()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+def test_a_thread_that_dies_at_its_start_is_the_exporters_own_fault_and_the_next_look_is_good(
+    monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie, kind: str
+) -> None:
+    """Found by a stranger: for want of memory. The look hung for ever, and the machine was reset."""
+    known = {*threading.enumerate()}
+    real = socket.getaddrinfo
+
+    def shop(host: str, port: int, **more: Any) -> Any:
+        if more.get("flags"):
+            return real(host, port, **more)
+        return real("127.0.0.1", port, **more)
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            if kind == "http":
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setattr(socket, "getaddrinfo", shop)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+        probe = checks.tcp("shop", port) if kind == "tcp" else checks.http(f"http://shop:{port}/")
+        with new_threads_die() as dead, pytest.raises(OwnFault, match="no answer to the name shop"):
+            look(probe, 0.05)
+        assert dead
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        assert look(probe, PATIENCE) is None
+        server.join(PATIENCE)
+    assert {*threading.enumerate()} == known
+
+
+def test_no_memory_for_the_resolver_is_told_at_once(
+    machine: type[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, flags: int = 0, **__: object) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "no number") if flags else MemoryError
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_memory)
+    with pytest.raises(OwnFault, match="could not look: no memory"):
+        look(checks.tcp("shop", 80), PATIENCE)
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

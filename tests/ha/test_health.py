@@ -11,7 +11,7 @@ from exporter.ha.check_state import GRACE, CheckState, CheckTiming
 from exporter.ha.health import HealthJudge
 from exporter.ha.kept import Kept
 from exporter.ha.rules import Health
-from exporter.ha.running_clock import RunningClock
+from exporter.ha.running_clock import TICK, RunningClock
 
 MAX_AGE = 30.0
 
@@ -77,6 +77,7 @@ def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
 def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
     judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     polls.last = 1000.0
+    assert judge.judge().health is Health.GOOD
     clock.now = 1030.0
     assert judge.judge().health is Health.GOOD
     clock.now = 1031.0
@@ -85,15 +86,47 @@ def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
     assert verdict.reason == "check poll: the last good poll is 31 s old"
 
 
-def test_a_standstill_makes_no_poll_old(clock: Clock, polls: Polls) -> None:
-    judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
-    polls.last = clock.now
-    for _ in range(100):
-        assert judge.judge().health is Health.GOOD
-        clock.now += 1
-        clock.stood += 0.9
-    clock.now += 21
-    assert judge.judge().health is Health.FAULT, "31 s in which it ran"
+class Machine:
+    """Its clocks: ``monotonic`` stands still while it is suspended, ``boot`` goes on; and the exporter's, which ticks while it runs."""
+
+    monotonic = boot = 1000.0
+
+    def __init__(self) -> None:
+        self.running = RunningClock(lambda: self.boot)
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / TICK)):
+            self.stand_still(TICK)
+            self.running()
+
+    def stand_still(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.boot += seconds
+
+    def suspend(self, seconds: float) -> None:
+        self.boot += seconds
+
+
+@pytest.mark.parametrize("still", [Machine.stand_still, Machine.suspend])
+def test_a_poll_s_age_is_time_in_which_the_exporter_ran(
+    polls: Polls, still: Callable[[Machine, float], None]
+) -> None:
+    """Found by a stranger: after an hour's suspend, dead polls were good for an hour."""
+    machine = Machine()
+    judge = HealthJudge([], polls, MAX_AGE, clock=lambda: machine.monotonic, running=machine.running)
+    polls.last = machine.monotonic
+    assert judge.judge().health is Health.GOOD
+    machine.run(10)
+    for _ in range(3):
+        still(machine, 3600)
+        assert judge.judge().health is Health.GOOD, "what was good before it is so after it"
+    machine.run(19)
+    assert judge.judge().health is Health.GOOD
+    machine.run(2)
+    verdict = judge.judge()
+    assert (verdict.health, verdict.reason) == (Health.FAULT, "check poll: the last good poll is 31 s old")
+    polls.last = machine.monotonic
+    assert judge.judge().health is Health.GOOD
 
 
 def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,6 +31,7 @@ from exporter.ha.without_heart import hand_back_alone
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
+from tests.ha.conftest import NewThreadsDie
 
 PATIENCE = 60.0
 
@@ -595,21 +596,21 @@ def test_not_beside_a_heart_that_holds_the_lock(short_path: Path) -> None:
 
 def no_thread(monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
     """The system has none to spare, when ``after`` more have been started."""
-    real = threading.Thread.start
-    started: list[threading.Thread] = []
+    real = _thread.start_new_thread
+    started: list[int] = []
 
-    def start(thread: threading.Thread) -> None:
-        if thread.name.startswith("ha-"):
-            if len(started) >= after:
-                raise RuntimeError("can't start new thread")
-            started.append(thread)
-        real(thread)
+    def start(work: Callable[[], object], _: tuple[()]) -> int:
+        if len(started) >= after:
+            raise RuntimeError("can't start new thread")
+        started.append(1)
+        return real(work, ())
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(_thread, "start_new_thread", start)
 
 
+@pytest.mark.parametrize("dies", [False, True])
 def test_a_stop_ends_in_order_where_no_thread_can_be_started_any_more(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie, dies: bool
 ) -> None:
     """Found by a stranger: the heart that was to finish the stop was left alone, and nothing was disabled."""
     beat = subject.make("""
@@ -620,10 +621,27 @@ while True:
     rest()
 """)
     beat.start()
-    no_thread(monkeypatch)
-    assert beat.stop()
+    if dies:
+        monkeypatch.setattr(sturdy, "START", 0.01)
+        with new_threads_die() as dead:
+            assert beat.stop()
+        assert dead
+    else:
+        no_thread(monkeypatch)
+        assert beat.stop()
     assert beat._process is not None
     assert beat._process.returncode == 0
+
+
+def test_a_start_whose_threads_die_at_theirs_ends_in_order(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie
+) -> None:
+    monkeypatch.setattr(sturdy, "START", 0.01)
+    beat = subject.make("report(); rest()")
+    with new_threads_die(), pytest.raises(VMGuestError, match="no heartbeats: can't start new thread"):
+        beat.start()
+    assert beat._process is not None
+    assert beat._process.poll() == 0
 
 
 @pytest.mark.parametrize("after", [0, 1])
