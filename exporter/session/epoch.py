@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import counters
-from exporter.clock import PLAUSIBLE, UNSEEN, Instant, Life, Lives, Start
+from exporter.clock import UNSEEN, Instant, Life, Lives, Start
 from exporter.session.remembered import MOST_FALLS, Name, Remembered
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
@@ -193,18 +193,15 @@ class SessionClock:
                 self._substituted.add(mapped.basic)
             counter = mapped.basic or key, mapped.metric, mapped.value, mapped.step
             read.setdefault(extended.at(key[0]), []).append(counter)
-        last, latest = self._last, math.inf
+        last = self._last
         if last is not None:
             read.setdefault(last, [])
         for now in sorted(read, key=lambda each: each.monotonic):
             if now == last:
                 self._tick(now)
-                latest = now.wall
-            elif now.wall >= PLAUSIBLE or last is None or now.monotonic > last.monotonic:
-                # Another clock, which was not right, was set before the last reading.
-                if now.wall < latest:
-                    self._tick(now, Start.not_after)
-                latest = now.wall
+            elif last is None or now.monotonic > last.monotonic:
+                self._tick(now, Start.not_after)
+            # The clock of a reply before the last reading is one of the past: it moves no start that is known by now.
             self._fall(read[now], now)
 
     def read_uptime(self, uptime: float, answered: float) -> None:

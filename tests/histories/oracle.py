@@ -228,10 +228,10 @@ class Readings:
                 each.look(wall, monotonic)
 
     def answered(self, wall: float, monotonic: float, *, waited: bool) -> None:
-        """A reply of a round that is shown now: no start is after it. ``waited``: there was a reading since. A clock that could
-        not be right then is no reason to forget what is known.
+        """A reply of a round that is shown now: no start is after it. ``waited``: there was a reading since, whose clock is the
+        one that counts.
         """
-        if wall >= YEAR_2020 or not waited:
+        if not waited:
             for each in (self.beginning, *self.alone.values()):
                 if each is not None:
                     each.not_after(wall, monotonic)
@@ -248,6 +248,8 @@ class StandIn(NamedTuple):
     start: float
     latest: float
     """Time of the last point."""
+    tied: bool = False
+    """The start was known, at that very time: whether it is behind that point is a matter of rounding."""
 
 
 class Receiver:
@@ -268,7 +270,13 @@ class Receiver:
         if kept is not None and kept.stretch != expected.stretch:
             kept = None
         known = None if expected.late else expected.start
-        if known is not None and (kept is None or known >= kept.latest - CLOSE):
+        tied = known is not None and kept is not None and (kept.tied or abs(known - kept.latest) <= CLOSE)
+        stays = kept is not None and close(start, min(kept.start, time))
+        if tied and stays:
+            assert kept is not None
+            wanted = min(kept.start, time)
+            self._offered[series] = StandIn(expected.stretch, wanted, time, tied=True)
+        elif known is not None and (kept is None or tied or known >= kept.latest - CLOSE):
             # Known, and no point so far lies behind it.
             wanted = known
             self._offered[series] = None
