@@ -36,16 +36,18 @@ class Thread:
         self._said.acquire()
         self._running = threading.Lock()
 
-    def start(self, limit: float = LIMIT) -> None:
-        """Begin. May be called once.
+    def start(self, limit: float | None = None) -> None:
+        """Begin. May be called once. ``limit``: :data:`LIMIT`, unless it is given.
 
         Raises:
-            RuntimeError: the system has no thread to spare, or the new one said nothing within ``limit`` seconds. It does no work,
+            RuntimeError: the system has no thread to spare, or the new one said nothing within the limit. It does no work,
                 should it still come.
             MemoryError: there is none for it.
         """
         begin(self._run)
-        if not self._said.acquire(timeout=limit) and self._turn.acquire(blocking=False):
+        if not self._said.acquire(timeout=LIMIT if limit is None else limit) and self._turn.acquire(
+            blocking=False
+        ):
             raise RuntimeError(NONE_TO_SPARE)
 
     def is_alive(self) -> bool:
@@ -54,7 +56,7 @@ class Thread:
 
     def join(self, limit: float) -> None:
         """Wait for its end, ``limit`` seconds at most."""
-        if self._running.acquire(timeout=limit):
+        if self._running.acquire(timeout=max(limit, 0.0)):
             self._running.release()
 
     def _run(self) -> None:

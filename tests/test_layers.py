@@ -399,6 +399,34 @@ def test_the_picture_names_every_room() -> None:
     assert {name.removesuffix(".__init__") for name in rooms} == named
 
 
+WAITS_FOR_EVER = frozenset(
+    {
+        # Once, while the program starts.
+        "log",
+        "poller",
+        "outputs.otlp.push",
+        "outputs.web.server",
+        "outputs.web.unix",
+        # Of an export alone.
+        "outputs.otlp.http_client",
+        # Of commands, and of simulated hosts.
+        "doctor.examine",
+        "fleet.fleet",
+        "fleet.push",
+        "simulator.server",
+        "transport.memory",
+    }
+)
+"""Modules that start threads by ``threading``, which waits for ever for one that dies at its start: no heartbeat may depend on it."""
+
+
+def test_whatever_a_heartbeat_depends_on_waits_for_no_thread_for_ever() -> None:
+    found = {
+        name for name, path in MODULES if re.search(r"threading\.(Thread|Timer)\(", path.read_text("utf-8"))
+    }
+    assert found == WAITS_FOR_EVER
+
+
 PUBLIC_UNDERSCORES = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit", "_thread"})
 """Documented for everybody's use: named tuples', :func:`os._exit`, and :mod:`_thread`."""
 

@@ -11,8 +11,6 @@ from exporter.threads import NONE_TO_SPARE, Thread
 
 log = logging.getLogger("exporter.ha")
 
-START = 5.0
-"""Seconds for the first word of a thread."""
 PAUSE = 1.0
 """Seconds after a turn that failed."""
 
@@ -48,7 +46,7 @@ class Threads:
         """
         try:
             thread = Thread(lambda: keep_on(turn, name))
-            thread.start(START)
+            thread.start()
         except MemoryError as error:
             raise RuntimeError(NONE_TO_SPARE) from error
         self._threads.append((name, thread))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +18,7 @@ from exporter.insight.observer import Insight, Observer
 from exporter.insight.settings import Setting
 from exporter.insight.timeline import MOST, Entry, SessionFacts, bounded
 from exporter.snapshot import Guest, PollState
+from exporter.threads import Thread
 
 log = logging.getLogger("exporter.insight")
 
@@ -139,7 +139,7 @@ class Keeper:
         self._path = path
         self._kept: object = None
         self._seen = math.nan
-        self._writer: threading.Thread | None = None
+        self._writer: Thread | None = None
         self._failed = False
 
     def load(self) -> tuple[dict[str, Setting], SessionFacts | None]:
@@ -183,25 +183,32 @@ class Keeper:
             self._writer.join(STOP)
         if insight.facts is None or (self._writer is not None and self._writer.is_alive()):
             return
-        self._begin(insight, insight.facts, None).join(STOP)
+        self._begin(insight, insight.facts, None)
+        if self._writer is not None:
+            self._writer.join(STOP)
 
-    def _begin(self, insight: Insight, facts: SessionFacts, news: object) -> threading.Thread:
-        self._kept, self._seen = news, facts.at
+    def _begin(self, insight: Insight, facts: SessionFacts, news: object) -> None:
         text = json.dumps({"settings": dict(insight.settings), "session": asdict(facts)})
-        self._writer = threading.Thread(target=self._write, args=(text,), name="last-seen", daemon=True)
-        self._writer.start()
-        return self._writer
+        writer = Thread(lambda: self._write(text))
+        try:
+            writer.start(STOP)
+        except (RuntimeError, MemoryError) as error:
+            # Nothing that waits here may hold up the polls. The next one tries again.
+            self._tell(error)
+            return
+        self._writer, self._kept, self._seen = writer, news, facts.at
 
     def _write(self, text: str) -> None:
         try:
             files.replace(self._path, text.encode())
             self._failed = False
         except OSError as error:
-            if not self._failed:
-                log.warning(
-                    "settings as last seen can't be kept", extra={"file": self._path, "reason": error}
-                )
-            self._failed = True
+            self._tell(error)
+
+    def _tell(self, reason: Exception) -> None:
+        if not self._failed:
+            log.warning("settings as last seen can't be kept", extra={"file": self._path, "reason": reason})
+        self._failed = True
 
 
 def _setting(value: object) -> Setting:

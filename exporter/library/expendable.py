@@ -11,12 +11,12 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
 from exporter.machine import isolated
+from exporter.threads import Thread
 
 KILL_LIMIT = 1.0
 """Seconds for a killed process to be gone; one that the kernel holds on to is left to it."""
@@ -30,7 +30,7 @@ class Expendable:
     """Started at once, with ``questions`` to write to and ``answers`` to read from.
 
     Raises:
-        OSError: it can't be started.
+        OSError, RuntimeError, MemoryError: it can't be started, or nobody be found to watch it.
     """
 
     def __init__(self, arguments: list[str], environ: Mapping[str, str] | None = None) -> None:
@@ -59,8 +59,14 @@ class Expendable:
             _opened(self._process.stdout) if sys.platform == "win32" else self._socket.makefile("rb")
         )
         """Blocks; for a thread of its own. Ends when the process is dead, whoever else has its pipes."""
-        self._watcher = threading.Thread(target=self._watch, name="expendable", daemon=True)
-        self._watcher.start()
+        self._watcher = Thread(self._watch)
+        try:
+            self._watcher.start()
+        except (RuntimeError, MemoryError):
+            isolated.kill(self._process)
+            self.end(0)
+            self.answers.close()
+            raise
 
     @property
     def returncode(self) -> int | None:

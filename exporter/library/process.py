@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from exporter.library.answers import Loaded
 from exporter.library.expendable import Expendable
 from exporter.machine import isolated
 from exporter.snapshot import Snapshot
+from exporter.threads import Thread
 
 START_LIMIT = 10.0
 """Seconds for a new process to begin and load the library; usually well under 0.1."""
@@ -77,6 +77,7 @@ class LibraryProcess:
         self._clock = clock
         self._process: Expendable | None = None
         self._answers: queue.SimpleQueue[messages.LibraryMessage | None] = queue.SimpleQueue()
+        self._reader: Thread | None = None
         self._crashes = 0
         self._not_before = clock()
         self._started = 0
@@ -138,14 +139,19 @@ class LibraryProcess:
             )
         try:
             process = Expendable(self._arguments, self._environ)
-        except OSError as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             raise self._crashed(f"its process can't be started: {error}") from error
         self._process = process
-        self._answers = queue.SimpleQueue()
+        answers: queue.SimpleQueue[messages.LibraryMessage | None] = queue.SimpleQueue()
+        self._answers = answers
         self._started += 1
-        threading.Thread(
-            target=_pump, args=(process.answers, self._answers), name="vmware-library", daemon=True
-        ).start()
+        self._reader = Thread(lambda: _pump(process.answers, answers))
+        try:
+            self._reader.start()
+        except (RuntimeError, MemoryError) as error:
+            crash = self._crashed(f"its process can't be listened to: {error}")
+            process.answers.close()
+            raise crash from error
 
     def _ask(
         self,

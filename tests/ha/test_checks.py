@@ -21,7 +21,7 @@ from exporter.ha import checks, program
 from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
 from exporter.ha.search import search
 from exporter.machine import isolated, memory_kills, process
-from tests.ha.conftest import NewThreadsDie
+from tests.dying_threads import new_threads_die
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes and sockets of POSIX")
 
@@ -555,7 +555,7 @@ def test_a_peer_that_drips_is_left_and_not_waited_for(serve: Serve) -> None:
     assert left.wait(PATIENCE)
 
 
-def test_a_look_by_http_takes_no_thread(serve: Serve, new_threads_die: NewThreadsDie) -> None:
+def test_a_look_by_http_takes_no_thread(serve: Serve) -> None:
     """Found by a stranger: one that died at its start for want of memory hung the look for ever, and the machine was reset."""
     port = serve(says(OK))
     with new_threads_die() as dead:

@@ -12,7 +12,7 @@ import pytest
 
 from exporter.ha import checks, connect
 from exporter.ha.look import OwnFault, look
-from tests.ha.conftest import NewThreadsDie
+from tests.dying_threads import new_threads_die
 
 PATIENCE = 60.0
 V4: tuple[Any, ...] = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))
@@ -182,7 +182,7 @@ def test_a_resolver_that_hangs_is_no_service_that_hangs(
 
 @pytest.mark.parametrize("kind", ["tcp", "http"])
 def test_a_thread_that_dies_at_its_start_is_the_exporters_own_fault_and_the_next_look_is_good(
-    monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie, kind: str
+    monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Found by a stranger: for want of memory. The look hung for ever, and the machine was reset."""
     known = {*threading.enumerate()}

@@ -31,7 +31,7 @@ from exporter.ha.without_heart import hand_back_alone
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
-from tests.ha.conftest import NewThreadsDie
+from tests.dying_threads import new_threads_die
 
 PATIENCE = 60.0
 
@@ -610,7 +610,7 @@ def no_thread(monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_stop_ends_in_order_where_no_thread_can_be_started_any_more(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie, dies: bool
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, dies: bool
 ) -> None:
     """Found by a stranger: the heart that was to finish the stop was left alone, and nothing was disabled."""
     beat = subject.make("""
@@ -622,7 +622,6 @@ while True:
 """)
     beat.start()
     if dies:
-        monkeypatch.setattr(sturdy, "START", 0.01)
         with new_threads_die() as dead:
             assert beat.stop()
         assert dead
@@ -633,10 +632,7 @@ while True:
     assert beat._process.returncode == 0
 
 
-def test_a_start_whose_threads_die_at_theirs_ends_in_order(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch, new_threads_die: NewThreadsDie
-) -> None:
-    monkeypatch.setattr(sturdy, "START", 0.01)
+def test_a_start_whose_threads_die_at_theirs_ends_in_order(subject: Subject) -> None:
     beat = subject.make("report(); rest()")
     with new_threads_die(), pytest.raises(VMGuestError, match="no heartbeats: can't start new thread"):
         beat.start()

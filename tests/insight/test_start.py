@@ -14,6 +14,7 @@ from exporter.insight.observer import Observer
 from exporter.insight.start import FILE, Told, check, start
 from exporter.insight.timeline import MOST
 from exporter.snapshot import Guest, PollState, Snapshot
+from tests.dying_threads import new_threads_die
 
 GUEST = Guest(4, 8 * 2**30, boot_id="boot-1")
 SESSION = {
@@ -245,3 +246,22 @@ def test_what_is_noted_stands_among_what_polls_show_by_time_and_is_bounded() -> 
     insight = told.insight()
     assert insight is not None
     assert len(insight.timeline) == MOST
+
+
+def test_where_no_thread_can_be_started_it_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For want of memory. The polls wait for it, and so does a stop."""
+    monkeypatch.setattr("exporter.insight.start.STOP", 0.01)
+    told = run(tmp_path)
+    with new_threads_die() as dead:
+        for polls in (1, 2):
+            told(state(polls))
+        told.stop()
+    assert len(dead) == 3
+    assert [line.message for line in caplog.records if "kept" in line.message] == [
+        "settings as last seen can't be kept"
+    ]
+    told(state(3))
+    written(told)
+    assert seen(tmp_path) == 1e9 + 3

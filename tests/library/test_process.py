@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from exporter.library import process
 from exporter.library.answers import Loaded
 from exporter.library.process import LibraryProcess
 from exporter.machine import isolated
+from tests.dying_threads import new_threads_die
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -514,11 +514,12 @@ def test_what_a_crashed_library_leaves_behind_holds_nobody_up(
     """It has every pipe of the dead process; the answers would never end, and standard error neither."""
     pid_file = tmp_path / "pid"
     subject = library(forking_stub, what, pid_file)
-    descendant = 0
+    descendant, pumps = 0, []
     try:
         for _ in range(2):
             with pytest.raises(errors.LibraryCrashed, match=r"\(SIGABRT\): free\(\): invalid size$"):
                 subject.read()
+            pumps.append(subject._reader)
             descendant = int(pid_file.read_text())
             if what == "abort":
                 while not dead(descendant):
@@ -529,10 +530,31 @@ def test_what_a_crashed_library_leaves_behind_holds_nobody_up(
                 os.kill(descendant, signal.SIGKILL)
             subject._not_before = 0.0
         assert subject.restarts == 1
-        while any(thread.name == "vmware-library" for thread in threading.enumerate()):
-            time.sleep(0.001)
+        for pump in pumps:
+            assert pump is not None
+            pump.join(60.0)
+            assert not pump.is_alive()
     finally:
         subject.close()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_threads_that_die_at_their_start_are_no_poll_that_hangs(make: Make, first: int) -> None:
+    """For want of memory: that of who watches over the process, or of who reads its answers."""
+    subject = make(GOOD)
+    subject.load()
+    pid = subject.pid
+    subject.close()
+    with (
+        new_threads_die(after=first) as dead,
+        pytest.raises(errors.LibraryCrashed, match="can't start new thread"),
+    ):
+        subject.load()
+    assert len(dead) == 1
+    assert subject.pid is None
+    subject._not_before = 0.0
+    subject.load()
+    assert subject.pid not in {None, pid}
 
 
 def test_what_a_living_library_has_started_ends_with_it(make: Make, tmp_path: Path) -> None:

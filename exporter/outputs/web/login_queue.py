@@ -14,12 +14,16 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from exporter.threads import Thread
+
 log = logging.getLogger("exporter.web")
 
 WAITING = 64
 """Logins that may wait, in all."""
 EACH = 16
 """Of one source address."""
+START = 1.0
+"""Seconds that whoever brings a login waits for the queue's thread to start; that is the loop of the web server."""
 
 
 class Login(NamedTuple):
@@ -51,7 +55,7 @@ class LoginQueue:
         self._turns: OrderedDict[str, deque[Login]] = OrderedDict()
         """Source to what waits from there; the next source stands first."""
         self._condition = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
 
     def put(self, address: str, login: Login) -> None:
         """Let ``login`` wait for its turn, or turn it or another away."""
@@ -63,7 +67,7 @@ class LoginQueue:
         with self._condition:
             own = self._turns.get(origin, ())
             turned_away = None
-            if len(own) >= self._each:
+            if not self._started() or len(own) >= self._each:
                 return login
             if sum(map(len, self._turns.values())) >= self._room:
                 most = max(self._turns.values(), key=len)
@@ -71,11 +75,18 @@ class LoginQueue:
                     return login
                 turned_away = most.pop()
             self._turns.setdefault(origin, deque()).append(login)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="logins", daemon=True)
-                self._thread.start()
             self._condition.notify()
             return turned_away
+
+    def _started(self) -> bool:
+        if self._thread is None:
+            thread = Thread(self._run)
+            try:
+                thread.start(START)
+            except (RuntimeError, MemoryError):
+                return False
+            self._thread = thread
+        return True
 
     def _run(self) -> None:
         while True:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.outputs.web import login_queue
 from exporter.outputs.web.login_queue import EACH, WAITING, Login, LoginQueue, source
+from tests.dying_threads import new_threads_die
 
 
 class Desk:
@@ -124,3 +126,18 @@ def test_what_counts_as_one_source(one: str, other: str, same: bool) -> None:
 
 def test_the_bounds_are_those_of_the_documents() -> None:
     assert (WAITING, EACH) == (64, 16)
+
+
+def test_where_no_thread_can_be_started_a_login_is_turned_away_and_a_later_one_is_checked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of memory. The web server's loop waits for it, and its standstill is bad health."""
+    monkeypatch.setattr(login_queue, "START", 0.01)
+    with new_threads_die() as dead:
+        desk.put("192.0.2.1", "a")
+        desk.put("192.0.2.1", "b")
+    assert len(dead) == 2
+    assert desk.turned_away == ["a", "b"]
+    desk.put("192.0.2.1", "c")
+    assert desk.begun.acquire(timeout=10)
+    assert desk.checked == ["c"]
