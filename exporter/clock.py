@@ -91,7 +91,7 @@ def words(before: float | None, after: float | None) -> str:
     if after is None:
         return "the wall clock can't be right: the start is unknown"
     if before is None:
-        return "the wall clock is set now: the start is known"
+        return "it was unknown: the wall clock is set now, or the host tells the session's age"
     return "the wall clock was set back to before the start, which moves with it"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from exporter.advice import Advice, advice
 from exporter.catalogue.extended_names import uptime as session_uptime
-from exporter.clock import Instant, moved
+from exporter.clock import Instant, moved, words
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
 from exporter.session.base import Source
 from exporter.session.epoch import SessionClock
@@ -215,6 +215,10 @@ class Poller:
             self._on_state = None
         before, self._state = self._state.lives, state
         session, alone = moved(before, state.lives)
+        if self._session.recalled is not None:
+            # The clock may have been set while no exporter ran.
+            session = words(self._session.recalled, state.lives.session.start)
+            self._session.recalled = None
         if session or alone:
             what = (
                 "the session's start changes"

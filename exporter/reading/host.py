@@ -6,8 +6,9 @@ statistics are read at both ends of a measurement, so that their rates span all 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
 from exporter.config import Settings
@@ -19,6 +20,7 @@ from exporter.outputs.prometheus import Format, VMGuestCollector
 from exporter.poller import Poller
 from exporter.session import hosts
 from exporter.session.base import Host
+from exporter.session.memory import SessionFile
 from exporter.session.recording import read as read_recording
 from exporter.session.replay import ReplaySource
 from exporter.session.rounds import ExtendedReader
@@ -41,6 +43,7 @@ class HostReading:
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         rounds: float | None = None,
+        memory: SessionFile | None = None,
     ) -> None:
         self._interval = interval
         self._clock = clock
@@ -54,7 +57,13 @@ class HostReading:
             every = settings.extended.interval if rounds is None else rounds
             reader = ExtendedReader(every, unknown=settings.extended.unknown, clock=clock, wall=wall)
         self._poller = Poller(
-            host.source, interval, on_state=self._told, extended=reader, clock=clock, wall=wall
+            host.source,
+            interval,
+            on_state=self._told,
+            extended=reader,
+            clock=clock,
+            wall=wall,
+            memory=memory,
         )
         self.published = Published(
             lambda: self._poller.state,
@@ -123,14 +132,21 @@ class HostReading:
         self._poller.poll_extended(self._clock() + self._timeout)
 
 
-def measured(settings: Settings, seconds: float) -> HostReading:
-    """The settings' host, read for ``seconds``.
+def measured(settings: Settings, seconds: float, *, environ: Mapping[str, str] = os.environ) -> HostReading:
+    """The settings' host, read for ``seconds``. A unit with a RuntimeDirectory of its own keeps the session's start there, so that
+    every run of a timer has the same.
 
     Raises:
         VMGuestError: there is none, or the settings are wrong.
     """
     interval = min(settings.poll.interval, LONGEST_STEP, seconds or LONGEST_STEP)
-    reading = HostReading(settings, hosts.find_host(settings), interval, rounds=max(seconds / 2, 0.1))
+    reading = HostReading(
+        settings,
+        hosts.find_host(settings),
+        interval,
+        rounds=max(seconds / 2, 0.1),
+        memory=hosts.memory(settings, environ),
+    )
     try:
         reading.measure(seconds)
     except BaseException:

@@ -72,6 +72,8 @@ class SessionClock:
         self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
+        self.recalled: float | None = None
+        """The start as an exporter before this one knew it, until somebody has held it against this one's."""
         self._first = 0.0
         """Monotonic clock at the first reading of the epoch."""
         self._told = 0.0
@@ -114,17 +116,17 @@ class SessionClock:
     def known(self) -> Remembered:
         """What an exporter after this one has to know. What counts on the host has no start that it could."""
         fell = [
-            (each.start.wall, key)
+            (each.start, key)
             for key, each in self._counters.items()
             if each.start is not None and each.start.wall is not None and not each.of_host
         ]
-        fell = heapq.nlargest(MOST_FALLS, fell, key=lambda each: each[0])
+        fell = heapq.nlargest(MOST_FALLS, fell, key=lambda each: each[0].begun)
         start = self._start.wall if self._start is not None else None
         return Remembered(
             self._session_id,
             start,
             self._elapsed,
-            {key: wall for wall, key in fell},
+            {key: began for began, key in fell},
             self._late or self._start is None,
             {
                 key: (each.value, each.at)
@@ -241,21 +243,20 @@ class SessionClock:
             return
         # A first reading without elapsed is held against it all the same, by the next one that has it.
         self._elapsed = known.elapsed
-
-        def began(wall: float, age: float | None = None) -> Start:
-            return Start(now.monotonic - max(now.wall - wall if age is None else age, 0.0), wall)
-
         if known.start is not None:
-            self._start = began(known.start, None if elapsed is None else elapsed / 1000)
+            age = now.wall - known.start if elapsed is None else elapsed / 1000
+            self._start = Start(now.monotonic - max(age, 0.0), known.start)
+            self.recalled = known.start
         self._late = self._late_before = known.late
         for key, (value, at) in known.read.items():
             self._counters[key] = _Counter(False, value, at, recalled=True)
         self._substituted = set(known.substituted)
         self.basic = frozenset(key for key in known.read if isinstance(key, str)) - known.substituted
         # They fell before this process looked. Where the value is not known, whatever is read next is no fall.
-        for key, wall in known.alone.items():
+        for key, began in known.alone.items():
             counter = self._counters.setdefault(key, _Counter(False, -math.inf, now))
-            counter.number, counter.start = self._next(), began(wall)
+            counter.number = self._next()
+            counter.start = replace(began, begun=min(began.begun, now.monotonic))
 
     def _any_fell(self, snapshot: Snapshot) -> bool:
         """Whether a counter of the session is less than it was."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import files
-from exporter.clock import PLAUSIBLE, Instant
+from exporter.clock import PLAUSIBLE, Instant, Start
 from exporter.session.remembered import MOST_FALLS, Name, Remembered
 
 log = logging.getLogger("exporter.session")
@@ -84,7 +84,7 @@ class SessionFile:
             name: each for name, each in known.read.items() if isinstance(name, str)
         }
         rest = {
-            "alone": [[*_words(name), start] for name, start in known.alone.items()],
+            "alone": [[*_words(name), began.wall, began.begun] for name, began in known.alone.items()],
             "substituted": sorted(known.substituted),
         }
         for more in ({**rest, "read": _by_time(known.read)}, {**rest, "read": _by_time(basic)}, {}):
@@ -127,7 +127,10 @@ def _remembered(found: Mapping[str, Any]) -> Remembered:
         raise ValueError(f"{elapsed!r} is no number of milliseconds")
     if not 0 < session < 2**64:
         raise ValueError(f"a session {session}")
-    alone = {_name(name): _start(began) for *name, began in found.get("alone", ())[:MOST_FALLS]}
+    alone = {
+        _name(name): Start(_number(begun), _start(wall))
+        for *name, wall, begun in found.get("alone", ())[:MOST_FALLS]
+    }
     read = {
         _name(name): (_number(value), Instant(_number(wall), _number(monotonic)))
         for wall, monotonic, values in found.get("read", ())

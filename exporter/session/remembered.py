@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.clock import Instant
+from exporter.clock import Instant, Start
 
 MOST_FALLS = 100
 """Counters that fell by themselves whose starts outlive the exporter."""
@@ -23,8 +23,8 @@ class Remembered(NamedTuple):
     """Wall clock, seconds."""
     elapsed: int | None
     """Milliseconds, when it was written down."""
-    alone: Mapping[Name, float] = MappingProxyType({})
-    """The same as ``start``, of counters that fell by themselves."""
+    alone: Mapping[Name, Start] = MappingProxyType({})
+    """Those of counters that fell by themselves, by both clocks."""
     late: bool = False
     """Whether something of the epoch was shown before its start was known."""
     read: Mapping[Name, tuple[float, Instant]] = MappingProxyType({})

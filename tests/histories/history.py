@@ -282,7 +282,7 @@ class History:
             known.start,
             known.elapsed,
             {
-                key: each.start
+                key: (each.begun, each.start)
                 for key, each in oracle.alone.items()
                 if of_session(key) and each.start is not None
             },

@@ -65,8 +65,8 @@ class Recalled(NamedTuple):
     session: int
     start: float | None
     elapsed: int | None
-    alone: Mapping[Hashable, float]
-    """Starts of counters that fell by themselves, as the process before had to show them last."""
+    alone: Mapping[Hashable, tuple[float, float]]
+    """Starts, by the monotonic and the wall clock, of counters that fell by themselves, as the process before had to show them last."""
     late: bool = False
     """Whether it showed something before it knew the start."""
     last: Mapping[Hashable, tuple[float, float, float]] = {}
@@ -166,8 +166,8 @@ class Readings:
                 if known.start is not None:
                     age = wall - known.start if elapsed is None else elapsed / 1000
                     self.beginning = Beginning(monotonic - max(age, 0.0), known.start)
-                for key, start in known.alone.items():
-                    self.alone[key] = Beginning(monotonic - max(wall - start, 0.0), start)
+                for key, (begun, start) in known.alone.items():
+                    self.alone[key] = Beginning(begun, start)
                 self.elapsed = known.elapsed
                 self.late = self.late_before = known.late
                 self.last |= known.last

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.clock import Instant
+from exporter.clock import Instant, Start
 from exporter.poller import Poller
 from exporter.session.epoch import SessionClock
 from exporter.session.memory import NAME, SessionFile, session_file
@@ -14,6 +14,25 @@ from exporter.snapshot import Snapshot, SourceInfo
 
 SESSION, START = 0x4EC2F01AE4A0FE2, 1_700_000_000.0
 KNOWN = Remembered(SESSION, START, 60_000)
+
+
+class FakeHost:
+    """Of one session; ``elapsed`` is all that it gives."""
+
+    info = SourceInfo("guestrpc", "memory", "3")
+    restarts = None
+
+    def __init__(self, elapsed: int) -> None:
+        self.elapsed = elapsed
+
+    def read(self) -> Snapshot:
+        return Snapshot(7, 3, {"elapsed": self.elapsed})
+
+    def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
 
 
 def test_what_is_kept_is_recalled(tmp_path: Path) -> None:
@@ -37,9 +56,9 @@ def test_counters_that_fell_by_themselves_are_kept_with_or_without_a_start(tmp_p
     file = SessionFile(tmp_path / NAME, "one")
     file.keep(KNOWN)
     for start in (START, None):
-        alone: dict[Name, float] = {
-            "cpu_used": START + 50,
-            ("vnet 00:50:56:00:00:01", "size.rx"): START + 55.5,
+        alone: dict[Name, Start] = {
+            "cpu_used": Start(1000.5, START + 50),
+            ("vnet 00:50:56:00:00:01", "size.rx"): Start(1006.25, START + 55.5),
         }
         known = Remembered(SESSION, start, 60_000, alone)
         file.keep(known)
@@ -48,7 +67,7 @@ def test_counters_that_fell_by_themselves_are_kept_with_or_without_a_start(tmp_p
 
 def test_names_without_end_cost_the_falls_and_not_the_start(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    file.keep(KNOWN._replace(alone={("vnet", "x" * 100_000): START}))
+    file.keep(KNOWN._replace(alone={("vnet", "x" * 100_000): Start(1.0, START)}))
     assert file.recall() == KNOWN
 
 
@@ -99,7 +118,9 @@ def test_what_was_read_last_is_kept(tmp_path: Path) -> None:
         "cpu_stolen": (0.0, poll),
         ("vnet 00:50:56:00:00:01", "size.rx"): (2.0**64, group),
     }
-    known = Remembered(SESSION, START, 60_000, {"cpu_stolen": START - 9}, True, read, frozenset({"cpu_used"}))
+    known = Remembered(
+        SESSION, START, 60_000, {"cpu_stolen": Start(991.0, START - 9)}, True, read, frozenset({"cpu_used"})
+    )
     file.keep(known)
     assert file.recall() == known
 
@@ -144,10 +165,12 @@ def test_more_than_the_file_has_room_for_costs_the_extended_statistics_and_not_t
         '{"boot_id": "one", "session_id": "0x1", "start": true, "elapsed": 99999999999999}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": {}}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [5]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 1700000000]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 1700000000, -1]]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[]]}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 5]]}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[1, 1700000000]]}',
-        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1, "alone": [["a", 1700000000]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [["a", 5, 1]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "alone": [[1, 1700000000, 1]]}',
+        '{"boot_id": "one", "session_id": "0x1", "start": 1, "elapsed": 1, "alone": [["a", 1700000000, 1]]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [5]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, 1, [["a", NaN]]]]}',
         '{"boot_id": "one", "session_id": "0x1", "start": 1700000000, "elapsed": 1, "read": [[1, 1, [["a", -1]]]]}',
@@ -197,21 +220,7 @@ def test_a_round_is_kept_at_once(tmp_path: Path) -> None:
 def test_elapsed_that_fell_while_the_exporter_was_down_begins_anew(tmp_path: Path) -> None:
     now, wall = [1000.0], 1_700_000_000.0
 
-    class Host:
-        info = SourceInfo("guestrpc", "memory", "3")
-        restarts = None
-        elapsed = 600
-
-        def read(self) -> Snapshot:
-            return Snapshot(7, 3, {"elapsed": self.elapsed})
-
-        def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
-            raise AssertionError
-
-        def close(self) -> None:
-            pass
-
-    host = Host()
+    host = FakeHost(600)
 
     def poller() -> Poller:
         file = SessionFile(tmp_path / NAME, "one")
@@ -257,6 +266,35 @@ def test_a_counter_that_fell_by_itself_keeps_its_start_over_a_restart_of_the_exp
     read(elapsed=1, cpu_used=5_000)
     assert not clock.lives.alone
     assert not clock.known.alone
+
+
+def test_a_counter_that_fell_before_a_restart_in_which_the_clock_was_set_back_began_when_it_did(
+    tmp_path: Path,
+) -> None:
+    """Found by a stranger: an hour of growth began at the moment of its first point."""
+    file = SessionFile(tmp_path / NAME, "one")
+    clock = SessionClock()
+    for seconds, stolen in ((0, 500_000), (5, 1_000), (3600, 900_000)):
+        at = Instant(START + seconds, 1000.0 + seconds)
+        clock.read(Snapshot(7, 3, {"elapsed": 60_000 + seconds * 1000, "cpu_stolen": stolen}), at)
+        file.keep(clock.known)
+    clock = SessionClock(file.recall())
+    at = Instant(START + 3610 - 7200, 4610.0)
+    clock.read(Snapshot(7, 3, {"elapsed": 3_670_000, "cpu_stolen": 905_000}), at)
+    assert clock.lives.of("cpu_stolen").start == START - 7200
+    assert clock.lives.session.start == START - 7200 - 60
+    assert clock.recalled == START - 60
+
+
+def test_a_start_that_moves_over_a_restart_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    file.keep(Remembered(7, START + 3600, 60_000))
+    moved = Poller(FakeHost(65_000), 5.0, memory=file, wall=lambda: START, clock=lambda: 1000.0)
+    moved.poll()
+    moved.poll()
+    said = [record for record in caplog.records if record.message == "the session's start changes"]
+    assert len(said) == 1
+    assert "set back" in vars(said[0])["why"]
 
 
 def test_a_folder_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
