@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 PLAUSIBLE = 1_577_836_800.0
 """2020-01-01, seconds since the epoch. A wall clock that shows less was not set yet."""
+_MOMENT = 1e-6
+"""Seconds: the least that a double of them still tells apart."""
 
 
 class Instant(NamedTuple):
@@ -38,6 +40,15 @@ class Start:
             return self
         wall = now.wall - max(now.monotonic - self.begun, 0.0)
         return replace(self, wall=wall if now.wall >= PLAUSIBLE and wall >= 0 else None)
+
+    def after(self, now: Instant) -> Start:
+        """A moment after the same beginning, at a reading as :meth:`at`: what was read then was of another life, whose own
+        beginning may be the very same time.
+        """
+        start = self.at(now)
+        if start.wall is None:
+            return start
+        return Start(start.begun + _MOMENT, max(start.wall, min(start.wall + _MOMENT, now.wall)))
 
     def not_after(self, reading: Instant) -> Start:
         """The same beginning, moved where ``reading`` of it would be before it. What is unknown stays so: it would be later

@@ -5,7 +5,7 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 - An *epoch* begins with a new session id, or when ``elapsed`` falls under the same one.
 - Its start is the wall clock less ``elapsed`` when that is first seen, and a fact from then on. Without ``elapsed`` it
   is worked out from ``uptime`` of the extended statistics, if that is known before anything was shown; else unknown.
-- A counter that falls while ``elapsed`` does not has a life of its own, which began at the reading before.
+- A counter that falls while ``elapsed`` does not has a life of its own, which began a moment after the reading before.
 - All this outlives the exporter: :class:`~exporter.session.remembered.Remembered`.
 - A statistic that the basic reply and the extended statistics both have is one counter. The extended one stands for it only
   where the basic reply has not given it in this epoch, and until it is not behind what was shown: the two are of
@@ -281,7 +281,7 @@ class SessionClock:
             hidden = unit * _ROUNDED if counter.recalled else 0.0
             if value < counter.value and not counter.value - value < hidden:
                 counter.number, counter.since = self._next(), counter.at.monotonic
-                counter.start = Start(counter.since).at(counter.at).at(now)
+                counter.start = Start(counter.since).at(counter.at).after(now)
                 counter.unseen = counter.recalled
             counter.value, counter.at, counter.recalled = value, now, False
 

@@ -37,6 +37,12 @@ class Beginning:
             start = wall - (monotonic - self.begun)
             self.start = start if wall >= YEAR_2020 and start >= 0 else None
 
+    def later(self, wall: float) -> None:
+        """A microsecond: what was read before began earlier, and its beginning may be when it was read."""
+        if self.start is not None:
+            self.begun += 1e-6
+            self.start = max(self.start, min(self.start + 1e-6, wall))
+
     def not_after(self, wall: float, monotonic: float) -> None:
         """A look at which nothing becomes known; it may have been before this began."""
         if self.start is not None and self.begun <= monotonic:
@@ -199,6 +205,7 @@ class Readings:
             self.alone[key] = Beginning(then_monotonic)
             self.alone[key].look(then, then_monotonic)
             self.alone[key].look(wall, monotonic)
+            self.alone[key].later(wall)
         self.last[key] = (value, wall, monotonic)
 
     def used(self, seconds: float, *, basic: bool) -> bool:
@@ -259,6 +266,9 @@ class Receiver:
         self._stand_in: dict[Series, StandIn] = {}
         self._offered: dict[Series, StandIn | None] = {}
         self._has: dict[Series, Value] = {}
+        self._sent: dict[Series, tuple[float, float]] = {}
+        self._taken: dict[Series, tuple[float, float]] = {}
+        """Value and start of the last point of a sum."""
         self.points = 0
 
     def cumulative(self, series: Series, expected: Value, value: float, start: float, time: float) -> None:
@@ -287,6 +297,9 @@ class Receiver:
             wanted = time if kept is None or is_first else min(kept.start, time)
             self._offered[series] = StandIn(expected.stretch, wanted, time)
         assert close(start, wanted), (series, start, wanted, expected)
+        before, self._sent[series] = self._taken.get(series), (value, start)
+        if before is not None and value < before[0] - CLOSE * max(1.0, value):
+            assert start != before[1], ("it falls under one start", series, before, value, start)
 
     def difference(self, series: Series, expected: Value, point: tuple[float, float, float] | None) -> None:
         """``point``: value, start and time of a difference; None where there was none."""
@@ -325,9 +338,10 @@ class Receiver:
         if taken or refused:
             self._has |= batch
         if taken:
+            self._taken |= self._sent
             for series, stand_in in self._offered.items():
                 if stand_in is None:
                     self._stand_in.pop(series, None)
                 else:
                     self._stand_in[series] = stand_in
-        self._offered = {}
+        self._offered, self._sent = {}, {}

@@ -8,6 +8,8 @@ from exporter.session.remembered import Remembered
 from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Snapshot
 
 WALL = 1_700_000_000.0
+MOMENT = 1e-6
+"""Seconds by which a life of its own begins after the reading before."""
 
 
 class World:
@@ -228,14 +230,14 @@ def test_a_counter_that_falls_alone_began_at_the_reading_before() -> None:
     world.read(elapsed=65_000, cpu_used=20, cpu_stolen=8)
     lives = world.clock.lives
     assert lives.session == session
-    assert lives.of("cpu_used") == Life(2, WALL, 1000.0, alone=True)
+    assert lives.of("cpu_used") == Life(2, WALL + MOMENT, 1000.0, alone=True)
     assert lives.of("cpu_stolen") == session
     world.now += 5
     world.read(elapsed=70_000, cpu_used=21, cpu_stolen=8)
     assert world.clock.lives == lives
     world.now += 5
     world.read(elapsed=75_000, cpu_used=1, cpu_stolen=8)
-    assert world.clock.lives.of("cpu_used") == Life(3, WALL + 10, 1010.0, alone=True)
+    assert world.clock.lives.of("cpu_used") == Life(3, WALL + 10 + MOMENT, 1010.0, alone=True)
 
 
 def test_a_counter_that_was_missing_is_held_against_what_it_was_last() -> None:
@@ -245,7 +247,7 @@ def test_a_counter_that_was_missing_is_held_against_what_it_was_last() -> None:
     world.read(elapsed=65_000)
     world.now += 5
     world.read(elapsed=70_000, cpu_used=20)
-    assert world.clock.lives.of("cpu_used").start == WALL
+    assert world.clock.lives.of("cpu_used").start == WALL + MOMENT
 
 
 def test_an_extended_counter_that_falls_alone_began_at_the_round_before() -> None:
@@ -254,7 +256,9 @@ def test_an_extended_counter_that_falls_alone_began_at_the_round_before() -> Non
     world.round(vm_cpu_contention_cpu=900)
     world.now += 15
     world.round(vm_cpu_contention_cpu=30)
-    assert world.clock.lives.of(("resources", "vm.cpu.contention.cpu")) == Life(2, WALL, 1000.0, alone=True)
+    assert world.clock.lives.of(("resources", "vm.cpu.contention.cpu")) == Life(
+        2, WALL + MOMENT, 1000.0, alone=True
+    )
 
 
 def test_a_life_of_its_own_ends_with_the_session_and_moves_with_the_wall_clock() -> None:
@@ -264,7 +268,7 @@ def test_a_life_of_its_own_ends_with_the_session_and_moves_with_the_wall_clock()
     world.read(elapsed=65_000, cpu_used=20)
     world.ahead -= 3600
     world.read(elapsed=66_000, cpu_used=21)
-    assert world.clock.lives.of("cpu_used").start == WALL - 3600
+    assert world.clock.lives.of("cpu_used").start == WALL - 3600 + MOMENT
     world.now += 5
     world.read(2, elapsed=1_000, cpu_used=3)
     assert not world.clock.lives.alone
@@ -322,7 +326,11 @@ def test_a_counter_that_fell_while_no_exporter_looked_begins_at_the_last_reading
     lives = world.clock.lives
     for fell in ("cpu_used", ("resources", "vm.cpu.contention.cpu")):
         # What it counted since then nobody saw: no difference brings it.
-        assert (lives.of(fell).start, lives.of(fell).since, lives.of(fell).alone) == (then.wall, None, True)
+        assert (lives.of(fell).start, lives.of(fell).since, lives.of(fell).alone) == (
+            then.wall + MOMENT,
+            None,
+            True,
+        )
     for went_on in ("cpu_stolen", ("resources", "vm.cpu.contention.mem")):
         assert lives.of(went_on) == session
     world.now += 5
@@ -351,7 +359,11 @@ def test_the_uptime_holds_no_start_of_a_round_against_the_older_wall_clock_of_th
         world.round(vm_cpu_contention_cpu=5)
         lives = world.clock.lives
         fell = lives.of(("resources", "vm.cpu.contention.cpu"))
-        assert (lives.session.start, fell.alone, fell.start) == (session, True, start)
+        assert (lives.session.start, fell.alone, fell.start) == (
+            session,
+            True,
+            None if start is None else start + MOMENT,
+        )
 
 
 def test_elapsed_that_fell_while_no_exporter_looked_is_seen_in_the_first_minute_too() -> None:
@@ -459,7 +471,7 @@ def test_a_fall_in_a_round_that_waited_began_by_the_clock_of_the_reading_that_sh
     world.read(elapsed=86_410_000)
     world.round(held, vm_cpu_contention_cpu=5)
     life = world.clock.lives.of(CONTENTION)
-    assert (life.alone, life.start) == (True, WALL - 3600)
+    assert (life.alone, life.start) == (True, WALL - 3600 + MOMENT)
     world.now += 5
     world.read(elapsed=86_415_000)
     assert world.clock.lives.of(CONTENTION) == life, "once"
@@ -474,7 +486,7 @@ def test_no_start_is_later_than_a_reply_of_a_round_before_which_the_clock_was_se
     world.ahead -= 3600
     world.round(vm_cpu_contention_cpu=700)
     assert world.clock.lives.session.start == WALL - 10 - 3600
-    assert world.clock.lives.of("cpu_used").start == WALL - 3600
+    assert world.clock.lives.of("cpu_used").start == WALL - 3600 + MOMENT
 
 
 def test_a_round_that_waited_moves_nothing_that_began_after_it_nor_by_a_clock_that_was_not_set() -> None:
@@ -495,3 +507,14 @@ def test_a_sample_that_is_older_than_the_first_reading_makes_no_session_younger_
     world.read(elapsed=None)
     world.now += 5
     assert world.read(elapsed=0).start == WALL
+
+
+def test_a_counter_that_falls_right_after_its_first_point_does_not_fall_under_the_same_start() -> None:
+    """Found by a stranger: where nobody knows the session's start, OTLP's first point has its own time for one."""
+    world = World()
+    world.read(elapsed=None, cpu_used=9000)
+    world.now += 5
+    world.read(elapsed=None, cpu_used=10)
+    start = world.clock.lives.of("cpu_used").start
+    assert start is not None
+    assert round(WALL * 1e9) < round(start * 1e9) < round(WALL * 1e9) + 5_000
