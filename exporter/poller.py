@@ -17,7 +17,7 @@ from typing import Any
 
 from exporter.advice import Advice, advice
 from exporter.catalogue.extended_names import uptime as session_uptime
-from exporter.clock import Instant, moved, words
+from exporter.clock import Instant, moved
 from exporter.errors import POLL_ERROR_KINDS, VMGuestError
 from exporter.session.base import Source
 from exporter.session.epoch import SessionClock
@@ -213,12 +213,10 @@ class Poller:
             # Whoever listens must not end the thread that polls. Left out from now on: it would fail each time.
             log.exception("what is told of each state failed by a mistake in this program")
             self._on_state = None
-        before, self._state = self._state.lives, state
+        # The clock may have been set while no exporter ran.
+        before, self._session.recalled = self._session.recalled or self._state.lives, None
+        self._state = state
         session, alone = moved(before, state.lives)
-        if self._session.recalled is not None:
-            # The clock may have been set while no exporter ran.
-            session = words(self._session.recalled, state.lives.session.start)
-            self._session.recalled = None
         if session or alone:
             what = (
                 "the session's start changes"

@@ -61,6 +61,7 @@ def entry() -> int:
         sys.stdout is None
     ):  # Closed before the start: what is printed goes nowhere, as whoever closed it wanted.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  as long as the process
+    signals.hear_of_children()
     try:
         status = main()
         sys.stdout.flush()

@@ -26,6 +26,14 @@ FAILED = 0
 """No signal's number: a part of the program has failed (:meth:`Signals.fail`)."""
 
 
+def hear_of_children() -> None:
+    """Have the exit statuses of children kept. Where whoever started this program ignored SIGCHLD, they are lost: a command that failed
+    would be one that succeeded (wait(2)). Main thread only.
+    """
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 class Signals:
     """A context in which the signals of :data:`STOP` and :data:`RELOAD` are collected. Main thread only."""
 

@@ -62,6 +62,7 @@ class Published:
         self._lock = threading.Lock()
         self.begun = monotonic()
         self._start = Start(self.begun)
+        self._looked = False
         self.monotonic = monotonic
 
     @property
@@ -96,7 +97,8 @@ class Published:
         """Wall clock at which this process began to count about itself; None where it is unknown."""
         with self._lock:
             before, self._start = self._start, self._start.at(now)
-            if before.wall is not None and (why := words(before.wall, self._start.wall)):
+            looked, self._looked = self._looked, True
+            if looked and (why := words(before.wall, self._start.wall)):
                 log.warning("the start of the exporter's own counters changes", extra={"why": why})
             return self._start.wall
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import PurePath
 
 from exporter.config import Settings
 from exporter.insight.observer import Observer
@@ -133,7 +134,7 @@ class HostReading:
 
 
 def measured(settings: Settings, seconds: float, *, environ: Mapping[str, str] = os.environ) -> HostReading:
-    """The settings' host, read for ``seconds``. A unit with a RuntimeDirectory of its own keeps the session's start there, so that
+    """The settings' host, read for ``seconds``. A unit with a RuntimeDirectory whose name begins with vmguest-exporter keeps the session's start there, so that
     every run of a timer has the same.
 
     Raises:
@@ -145,7 +146,7 @@ def measured(settings: Settings, seconds: float, *, environ: Mapping[str, str] =
         hosts.find_host(settings),
         interval,
         rounds=max(seconds / 2, 0.1),
-        memory=hosts.memory(settings, environ),
+        memory=hosts.memory(settings, environ) if _is_own(environ) else None,
     )
     try:
         reading.measure(seconds)
@@ -153,6 +154,13 @@ def measured(settings: Settings, seconds: float, *, environ: Mapping[str, str] =
         reading.close()
         raise
     return reading
+
+
+def _is_own(environ: Mapping[str, str]) -> bool:
+    """Whether the folder that systemd has made is this program's: a plugin runs in that of whoever runs it."""
+    return PurePath(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]).name.startswith(
+        "vmguest-exporter"
+    )
 
 
 def followed(settings: Settings, interval: float) -> HostReading:

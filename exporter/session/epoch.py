@@ -72,8 +72,8 @@ class SessionClock:
         self._host = UNSEEN
         self._lives = 0
         self._since: float | None = None
-        self.recalled: float | None = None
-        """The start as an exporter before this one knew it, until somebody has held it against this one's."""
+        self.recalled: Lives | None = None
+        """As an exporter before this one knew them, until somebody has held them against this one's."""
         self._first = 0.0
         """Monotonic clock at the first reading of the epoch."""
         self._told = 0.0
@@ -246,7 +246,6 @@ class SessionClock:
         if known.start is not None:
             age = now.wall - known.start if elapsed is None else elapsed / 1000
             self._start = Start(now.monotonic - max(age, 0.0), known.start)
-            self.recalled = known.start
         self._late = self._late_before = known.late
         for key, (value, at) in known.read.items():
             self._counters[key] = _Counter(False, value, at, recalled=True)
@@ -257,6 +256,7 @@ class SessionClock:
             counter = self._counters.setdefault(key, _Counter(False, -math.inf, now))
             counter.number = self._next()
             counter.start = replace(began, begun=min(began.begun, now.monotonic))
+        self.recalled = self.lives
 
     def _any_fell(self, snapshot: Snapshot) -> bool:
         """Whether a counter of the session is less than it was."""

@@ -735,3 +735,19 @@ class TestTwoDashes:
     def test_help(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(line.split()) == 0
         assert "--unattended" in capsys.readouterr().out
+
+
+def test_the_exit_status_of_a_command_is_known_though_whoever_started_the_exporter_ignores_it() -> None:
+    """Where SIGCHLD is ignored, a command that failed looks like one that was good."""
+    program = (
+        "import signal, subprocess, sys\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "from exporter.commands.cli import entry\n"
+        "sys.argv = ['vmguest-exporter', '--version']\n"
+        "assert entry() == 0\n"
+        "sys.exit(subprocess.run(['false']).returncode)\n"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode
+        == 1
+    )

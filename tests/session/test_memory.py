@@ -283,18 +283,21 @@ def test_a_counter_that_fell_before_a_restart_in_which_the_clock_was_set_back_be
     clock.read(Snapshot(7, 3, {"elapsed": 3_670_000, "cpu_stolen": 905_000}), at)
     assert clock.lives.of("cpu_stolen").start == START - 7200 + 1e-6
     assert clock.lives.session.start == START - 7200 - 60
-    assert clock.recalled == START - 60
+    assert clock.recalled is not None
+    assert clock.recalled.session.start == START - 60
+    assert clock.recalled.of("cpu_stolen").start == START + 1e-6
 
 
 def test_a_start_that_moves_over_a_restart_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    file.keep(Remembered(7, START + 3600, 60_000))
+    file.keep(Remembered(7, START + 3600, 60_000, {"cpu_stolen": Start(990.0, START + 3650)}))
     moved = Poller(FakeHost(65_000), 5.0, memory=file, wall=lambda: START, clock=lambda: 1000.0)
     moved.poll()
     moved.poll()
     said = [record for record in caplog.records if record.message == "the session's start changes"]
     assert len(said) == 1
     assert "set back" in vars(said[0])["why"]
+    assert vars(said[0])["counters_that_fell"] == 1
 
 
 def test_a_folder_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
