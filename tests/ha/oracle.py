@@ -312,8 +312,8 @@ class Promises:
                 bad += again.get(name, 0.0)
                 more = gap if before == "bad" and gap <= self.interval else 0.0
                 bad += more
-                self.unproved[name] = 0.0 if name in proved else self.unproved.get(name, 0.0) + more
-            elif word == "good":
+                self.unproved[name] = self.unproved.get(name, 0.0) + more
+            if word == "good" or name in proved:
                 self.unproved[name] = 0.0
             self.each[name] = word, 0.0 if word == "good" else bad
 
