@@ -100,7 +100,8 @@ class Value(NamedTuple):
 
     @property
     def stretch(self) -> Hashable:
-        return self.epoch, self.life.falls
+        # A life of its own goes on where the session turns out to have begun anew before it.
+        return "alone" if self.life.alone else self.epoch, self.life.falls
 
 
 @dataclass
