@@ -77,10 +77,13 @@ def counted(
 
 
 def _not_before(start: float | None, read: Instant | None, now: Instant | None) -> Instant | None:
-    """``read``, but by the clock of ``now`` where it seems to be before a beginning: that became known since, and the clock was
-    set in between.
+    """``read``, but by the clock of ``now`` where it seems to be before a beginning, which became known since, or after ``now``: the
+    clock was set in between, and the beginning is by that clock.
     """
-    if read is None or start is None or read.wall >= start:
+    if read is None or start is None:
+        return read
+    set_back = now is not None and now.monotonic >= read.monotonic and now.wall < read.wall
+    if read.wall >= start and not set_back:
         return read
     wall = now.wall - max(now.monotonic - read.monotonic, 0.0) if now is not None else start
     return read._replace(wall=max(start, wall))

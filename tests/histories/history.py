@@ -712,8 +712,9 @@ class History:
             life = Life(generation, falls, seen, alone)
             late = oracle.late_before and not alone
             start = oracle.start(key)
-            if start is not None and wall < start:
-                # The start became known since, and the clock was set in between: it was read so long ago.
+            set_back = wall > told.wall and monotonic <= told.monotonic
+            if start is not None and (wall < start or set_back):
+                # The clock was set in between: it was read so long ago.
                 wall = max(start, told.wall - (told.monotonic - monotonic))
             found[name, labels] = Value(value, monotonic, life, oracle.epochs, start, wall, late)
 

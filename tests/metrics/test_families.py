@@ -136,3 +136,15 @@ def test_every_unit_is_the_suffix_of_its_familys_name() -> None:
         assert metric.unit.prometheus == "" or metric.family.endswith(f"_{metric.unit.prometheus}")
         if metric.kind is Kind.INFO:
             assert metric.unit is Unit.NONE
+
+
+def test_what_was_read_before_the_clock_was_set_back_is_dated_by_the_clock_that_its_start_has() -> None:
+    """Found by a stranger: a point an hour after its start, of a session of minutes."""
+    life = Life(1, 1_700_000_000.0 - 3600, 100.0)
+    read, now = Instant(1_700_000_400.0, 500.0), Instant(1_700_000_405.0 - 3600, 505.0)
+    point = counted(catalogue.BY_KEY["cpu_used"].metric, 5.0, (), life, 7, read, now)
+    assert point.read == Instant(1_700_000_400.0 - 3600, 500.0)
+    later = Instant(1_700_000_410.0, 510.0)
+    assert counted(catalogue.BY_KEY["cpu_used"].metric, 5.0, (), life, 7, later, now).read == later, (
+        "after that look"
+    )
