@@ -208,6 +208,8 @@ def play(folder: Path, steps: tuple[str, ...], pause: float, capsys: pytest.Capt
     machine.passes(2 * machine.host.options.window)
     assert machine.host.enabled, steps
     assert not machine.host.resets, steps
+    if machine.held:
+        machine.held.release()
 
 
 @pytest.mark.parametrize(("length", "pause"), [(2, 0.0), (LENGTH, 2.0)])
