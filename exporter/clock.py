@@ -46,9 +46,8 @@ class Start:
         beginning may be the very same time.
         """
         start = self.at(now)
-        if start.wall is None:
-            return start
-        return Start(start.begun + _MOMENT, max(start.wall, min(start.wall + _MOMENT, now.wall)))
+        wall = None if start.wall is None else max(start.wall, min(start.wall + _MOMENT, now.wall))
+        return Start(start.begun + _MOMENT, wall)
 
     def not_after(self, reading: Instant) -> Start:
         """The same beginning, moved where ``reading`` of it would be before it. What is unknown stays so: it would be later

@@ -65,3 +65,11 @@ def test_a_counter_without_a_life_of_its_own_is_in_the_sessions() -> None:
 def test_a_change_is_said_in_words(before: float | None, after: float | None, word: str) -> None:
     assert word in words(before, after)
     assert bool(words(before, after)) == bool(word)
+
+
+def test_a_moment_after_it_stays_so_where_the_wall_clock_is_set_later() -> None:
+    unknown = Start(100.0).after(Instant(5.0, 160.0))
+    assert unknown.wall is None
+    known = unknown.at(Instant(1_700_000_100.0, 200.0))
+    assert known.wall is not None
+    assert 1_700_000_000.0 < known.wall < 1_700_000_000.0 + 5e-6

@@ -39,8 +39,8 @@ class Beginning:
 
     def later(self, wall: float) -> None:
         """A microsecond: what was read before began earlier, and its beginning may be when it was read."""
+        self.begun += 1e-6
         if self.start is not None:
-            self.begun += 1e-6
             self.start = max(self.start, min(self.start + 1e-6, wall))
 
     def not_after(self, wall: float, monotonic: float) -> None:
