@@ -1,4 +1,4 @@
-"""What systemd is told about this process: sd_notify(3), one datagram per message, no library."""
+"""What systemd is told about this process: sd_notify(3), one datagram per message, no library; and the folder that it gives."""
 
 from __future__ import annotations
 
@@ -49,3 +49,10 @@ def _watchdog(environ: Mapping[str, str], pid: int) -> float | None:
     except ValueError:
         return None
     return seconds if seconds > 0 else None
+
+
+def runtime_directory(environ: Mapping[str, str]) -> str:
+    """The folder that systemd has made for the unit (``RuntimeDirectory=``, systemd.exec(5)), the first where there are more; empty
+    without one.
+    """
+    return environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]

@@ -14,6 +14,7 @@ from pathlib import PurePath
 
 from exporter.config import Settings
 from exporter.insight.observer import Observer
+from exporter.machine.systemd import runtime_directory
 from exporter.metrics.collector import Options
 from exporter.metrics.published import Published
 from exporter.outputs.api import Document, document
@@ -158,9 +159,7 @@ def measured(settings: Settings, seconds: float, *, environ: Mapping[str, str] =
 
 def _is_own(environ: Mapping[str, str]) -> bool:
     """Whether the folder that systemd has made is this program's: a plugin runs in that of whoever runs it."""
-    return PurePath(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]).name.startswith(
-        "vmguest-exporter"
-    )
+    return PurePath(runtime_directory(environ)).name.startswith("vmguest-exporter")
 
 
 def followed(settings: Settings, interval: float) -> HostReading:

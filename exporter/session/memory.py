@@ -17,6 +17,7 @@ from typing import Any
 
 from exporter import files
 from exporter.clock import PLAUSIBLE, Instant, Start
+from exporter.machine.systemd import runtime_directory
 from exporter.session.remembered import MOST_FALLS, Name, Remembered
 
 log = logging.getLogger("exporter.session")
@@ -165,6 +166,5 @@ def _start(start: Any, age: int = 0) -> float:
 
 def session_file(environ: Mapping[str, str], boot_id: str | None) -> SessionFile | None:
     """The file in the folder that systemd gives the unit; None without such a folder, or a boot id to go by."""
-    # More than one folder is separated by colons; ours is the first.
-    folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    folder = runtime_directory(environ)
     return SessionFile(Path(folder) / NAME, boot_id) if folder and boot_id else None

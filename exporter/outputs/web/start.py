@@ -12,6 +12,7 @@ from typing import Any
 from exporter.config import Settings
 from exporter.errors import Problems
 from exporter.machine.system import HERE, UNIX_SOCKETS
+from exporter.machine.systemd import runtime_directory
 from exporter.metrics.published import Published
 from exporter.outputs.api import PATH, Api
 from exporter.outputs.page.landing import views
@@ -52,8 +53,7 @@ def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path | None:
         return None
     if settings.api.socket is not None:
         return Path(settings.api.socket)
-    # systemd.exec(5): a list with colons where there are several.
-    folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    folder = runtime_directory(environ)
     return Path(folder) / NAME if folder else None
 
 
