@@ -206,6 +206,8 @@ class Poller:
 
     def _publish(self, state: PollState) -> None:
         """From here on this is what is known."""
+        if self._memory is not None and state.snapshot is not None:
+            self._memory.keep(self._session.known)
         try:
             if self._on_state is not None:
                 self._on_state(state)
@@ -224,8 +226,6 @@ class Poller:
                 else "starts of counters that fell by themselves change"
             )
             log.warning(what, extra={"why": session or alone[0], "counters_that_fell": len(alone)})
-        if self._memory is not None and state.snapshot is not None:
-            self._memory.keep(self._session.known)
 
     def _failed(self, before: PollState, kind: str, text: str, what: Advice | None = None) -> PollState:
         if kind != before.last_error:

@@ -103,6 +103,7 @@ def begun(families: Iterable[Family], start: float | None, now: Instant) -> Iter
                 for each in family.points
             )
             read = _not_before(start, Instant(family.time, family.monotonic), now) if family.time else None
-            yield replace(family, points=points, time=read.wall if read is not None else family.time)
+            time = read.wall if read is not None else family.time
+            yield Family(family.metric, points, time, family.histograms, family.monotonic)
         else:
             yield family

@@ -32,8 +32,6 @@ _MOST = 2.0**100
 """Of what a counter shows, in base units, and of a clock's seconds."""
 _LATEST = 2**40
 """Seconds since the epoch that a start may have."""
-_PACE = 1.0
-"""Seconds between two times that the file is written for nothing but a later poll. The folder is in memory (tmpfs)."""
 
 
 class SessionFile:
@@ -59,8 +57,10 @@ class SessionFile:
             return None
 
     def keep(self, known: Remembered) -> None:
-        """Write down what is known of the session. To be called with each reading."""
-        if not _newer(known, self._kept):
+        """Write down what is known of the session: after each reading, before an output can show it. A counter that falls while
+        no exporter runs is known to have fallen only by what was shown last. The folder is in memory (tmpfs).
+        """
+        if known == self._kept:
             return
         self._kept = known
         try:
@@ -105,21 +105,6 @@ def _by_time(read: Mapping[Name, tuple[float, Instant]]) -> list[Any]:
     for name, (value, at) in read.items():
         found.setdefault(at, []).append([*_words(name), value])
     return [[*at, values] for at, values in found.items()]
-
-
-def _newer(new: Remembered, kept: Remembered) -> bool:
-    """Whether ``new`` is worth writing after ``kept``."""
-    polled, rounds = _latest(new)
-    polled_before, rounds_before = _latest(kept)
-    as_old = new._replace(elapsed=kept.elapsed, read=kept.read)
-    return as_old != kept or rounds != rounds_before or not 0 <= polled - polled_before < _PACE
-
-
-def _latest(known: Remembered) -> tuple[float, float]:
-    """When basic and when extended statistics were read last, by the monotonic clock."""
-    basic = [at.monotonic for name, (_, at) in known.read.items() if isinstance(name, str)]
-    extended = [at.monotonic for name, (_, at) in known.read.items() if not isinstance(name, str)]
-    return max(basic, default=(known.elapsed or 0) / 1000), max(extended, default=0.0)
 
 
 def _remembered(found: Mapping[str, Any]) -> Remembered:

@@ -17,16 +17,18 @@ KNOWN = Remembered(SESSION, START, 60_000)
 
 
 class FakeHost:
-    """Of one session; ``elapsed`` is all that it gives."""
+    """Of one session; ``elapsed`` is all that it gives, and ``cpu_used`` where that is set."""
 
     info = SourceInfo("guestrpc", "memory", "3")
     restarts = None
 
     def __init__(self, elapsed: int) -> None:
         self.elapsed = elapsed
+        self.used: int | None = None
 
     def read(self) -> Snapshot:
-        return Snapshot(7, 3, {"elapsed": self.elapsed})
+        used = {} if self.used is None else {"cpu_used": self.used}
+        return Snapshot(7, 3, {"elapsed": self.elapsed, **used})
 
     def stat(self, encoding: str, name: str, timeout: float | None = None) -> bytes:
         raise AssertionError
@@ -190,22 +192,26 @@ def test_a_file_that_is_something_else_is_said_and_recalls_nothing(
     assert [record.getMessage() for record in caplog.records] == ["the session file can't be used"]
 
 
-@pytest.mark.parametrize(("interval", "written"), [(5.0, 20), (1.0, 20), (0.25, 5)])
-def test_each_poll_is_kept_but_no_more_than_one_a_second(
-    tmp_path: Path, interval: float, written: int
-) -> None:
+@pytest.mark.parametrize("interval", [5.0, 1.0, 0.25])
+def test_each_poll_is_kept_however_fast_they_come(tmp_path: Path, interval: float) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    found = set()
     for poll in range(20):
         at = Instant(START + poll * interval, 1000 + poll * interval)
         read: dict[Name, tuple[float, Instant]] = {"cpu_used": (poll, at)}
         file.keep(Remembered(7, START, int(poll * interval * 1000), read=read))
         known = file.recall()
         assert known is not None
-        found.add(known.read["cpu_used"])
-    assert len(found) == written
+        assert known.read == read
     file.keep(Remembered(7, START + 1, 1_000))
     assert file.recall() == Remembered(7, START + 1, 1_000)
+
+
+def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> None:
+    file = SessionFile(tmp_path / NAME, "one")
+    file.keep(Remembered(7, START, 5000))
+    (tmp_path / NAME).unlink()
+    file.keep(Remembered(7, START, 5000))
+    assert not (tmp_path / NAME).exists()
 
 
 def test_a_round_is_kept_at_once(tmp_path: Path) -> None:
@@ -320,3 +326,42 @@ def test_files_that_differ_in_their_ending_do_not_share_what_is_written_beside_t
     SessionFile(tmp_path / "a.x", "one").keep(KNOWN)
     assert beside.read_text() == "of a.y, half written"
     assert (tmp_path / "a.x").exists()
+
+
+def test_a_fall_over_a_restart_is_seen_however_fast_polls_come(tmp_path: Path) -> None:
+    """The reading that was shown last is what a fall shows against, were it a quarter of a second after the one before."""
+    now = [1000.0]
+    host = FakeHost(600_000)
+
+    def poller() -> Poller:
+        file = SessionFile(tmp_path / NAME, "one")
+        return Poller(host, 0.25, clock=lambda: now[0], wall=lambda: START + now[0], memory=file)
+
+    before = poller()
+    for used in (100, 200, 300):
+        host.used = used
+        before.poll()
+        now[0] += 0.25
+        host.elapsed += 250
+    host.used = 250
+    now[0] += 1
+    host.elapsed += 1000
+    after = poller()
+    after.poll()
+    assert after.state.lives.of("cpu_used").alone
+    assert after.state.lives.session.start == before.state.lives.session.start
+
+
+def test_a_reading_is_kept_before_it_is_shown(tmp_path: Path) -> None:
+    """An exporter that is killed in between has shown nothing that the file does not know."""
+    host, shown = FakeHost(600_000), []
+
+    class Watched(SessionFile):
+        def keep(self, known: Remembered) -> None:
+            shown.append(poller.state.snapshot)
+            super().keep(known)
+
+    poller = Poller(host, 5.0, memory=Watched(tmp_path / NAME, "one"))
+    poller.poll()
+    assert shown == [None]
+    assert poller.state.snapshot is not None
