@@ -6,7 +6,6 @@ A check that hangs is a failed check: nobody waits for it, its silence is counte
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 from exporter.ha import sturdy
 from exporter.ha.check_state import CheckState, CheckTiming
@@ -45,7 +44,7 @@ class CheckRunner:
 
     def kept(self, now: float) -> Kept:
         """For a successor of this process."""
-        return replace(self._state.kept(now, getattr(self._probe, "memory", ())), of=self._of)
+        return self._state.kept(now, getattr(self._probe, "memory", ()))._replace(of=self._of)
 
     def found_again(self, now: float) -> float:
         """As for :class:`CheckState`."""

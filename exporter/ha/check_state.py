@@ -5,7 +5,8 @@ Pure: beginnings and results with their times go in, a verdict comes out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from exporter.ha.kept import Kept
 from exporter.ha.look import LookMemory
@@ -41,8 +42,7 @@ class CheckTiming:
     """Good results before it counts as good."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     """What has been seen so far; replaced whole, so that a reader in another thread sees one state."""
 
     begun: float | None
@@ -111,8 +111,7 @@ class CheckState:
         """What a predecessor has found counts on, and is a verdict only with a fresh look that finds the same."""
         timing, was_bad = self.timing, kept.failures >= self.timing.failures
         same_until = NEVER if was_bad else self._seen.born + min(kept.same_for, timing.interval)
-        self._seen = replace(
-            self._seen,
+        self._seen = self._seen._replace(
             same_until=same_until,
             failed_until=same_until,
             failures=min(kept.failures, timing.failures - 1),
@@ -154,7 +153,7 @@ class CheckState:
     def begin(self, now: float) -> None:
         seen = self._seen
         blind = 0.0 if seen.blind_since is None else now - seen.blind_since
-        self._seen = replace(seen, begun=now, born=seen.born + blind, blind_since=None)
+        self._seen = seen._replace(begun=now, born=seen.born + blind, blind_since=None)
 
     def end(self, now: float, problem: str | None) -> None:
         """The look that had begun is over; ``problem`` is what it found."""
@@ -166,8 +165,7 @@ class CheckState:
             successes = seen.successes + 1
             good = seen.was_good or seen.health is Health.GOOD or successes >= timing.successes
             health = Health.GOOD if good else seen.health
-            self._seen = replace(
-                self._looked(now),
+            self._seen = self._looked(now)._replace(
                 was_good=False,
                 same_until=NEVER,
                 failed_until=NEVER,
@@ -180,8 +178,7 @@ class CheckState:
         counted = max(0 if same else 1, self._missed(seen, now, 0.0))
         failures = seen.failures + counted
         bad = failures >= timing.failures
-        self._seen = replace(
-            self._looked(now),
+        self._seen = self._looked(now)._replace(
             failed_looks=seen.failed_looks + 1,
             was_good=seen.was_good and not bad,
             same_until=NEVER if counted else seen.same_until,
@@ -198,8 +195,7 @@ class CheckState:
 
     def _looked(self, now: float) -> _Seen:
         """A look has come back, and said something."""
-        return replace(
-            self._seen,
+        return self._seen._replace(
             looked=True,
             begun=None,
             idle_since=now,
@@ -212,7 +208,7 @@ class CheckState:
 
     def not_looked(self, now: float, why: str) -> None:
         """The look that had begun came to nothing, by no fault of what is checked."""
-        self._seen = replace(self._blind(now), own_faults=self._seen.own_faults + 1, spoiled=0, reason=why)
+        self._seen = self._blind(now)._replace(own_faults=self._seen.own_faults + 1, spoiled=0, reason=why)
 
     def spoils(self, now: float, stood: float) -> bool:
         """Whether the look that had begun says nothing, as the exporter ``stood`` still for so many seconds of it.
@@ -224,7 +220,7 @@ class CheckState:
         if stood < max(TICK, SHARE * timeout) or self._late(seen, now):
             return False
         if seen.begun is not None and now - seen.begun + stood >= self.limit - TICK:
-            self._seen = replace(seen, extra=min(timeout, seen.extra + stood))
+            self._seen = seen._replace(extra=min(timeout, seen.extra + stood))
         self.not_run(now, f"the exporter stood still for {stood:.1f} s of a look, which is taken again")
         return True
 
@@ -235,7 +231,7 @@ class CheckState:
         """
         seen = self._seen
         reason = why if seen.health is Health.UNKNOWN else seen.reason
-        self._seen = replace(self._blind(now), spoiled=seen.spoiled + 1, reason=reason)
+        self._seen = self._blind(now)._replace(spoiled=seen.spoiled + 1, reason=reason)
 
     def pause(self, begun: float, now: float) -> float:
         """Seconds from ``now`` until the look after the one that ``begun`` then."""
@@ -249,13 +245,13 @@ class CheckState:
 
     def _blind(self, now: float) -> _Seen:
         seen = self._seen
-        return replace(
-            seen, begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
+        return seen._replace(
+            begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
         )
 
     def not_known(self, now: float, why: str) -> None:
         """It is too early for a verdict."""
-        self._seen = replace(self._looked(now), born=now, awaited=0.0, reason=why)
+        self._seen = self._looked(now)._replace(born=now, awaited=0.0, reason=why)
 
     def judge(self, now: float) -> tuple[Health, str]:
         """The verdict and, where it is not good, its reason."""

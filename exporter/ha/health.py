@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from exporter.ha.bad_time import BadTime
 from exporter.ha.check_runner import CheckRunner
@@ -54,6 +54,39 @@ class HealthSummary:
         )
 
 
+class _Judged:
+    """A check of the user's with its bad time. ``longest`` as in :class:`BadTime`."""
+
+    def __init__(self, runner: CheckRunner, longest: float) -> None:
+        self.runner = runner
+        self.bad = BadTime(longest)
+        self.health = Health.UNKNOWN
+        """By the last verdict."""
+        self.unsure = 0.0
+        """The last seconds of its bad time, which no look has confirmed yet."""
+        self.found_again = 0.0
+        """As in :class:`CheckState`."""
+        self._failed_looks = 0
+
+    def judge(self, now: float, at: float) -> tuple[Health, str]:
+        """The verdict, and its reason. ``now`` by the clock of the checks, ``at`` by the monotonic one."""
+        runner, bad = self.runner, self.bad
+        self.health, reason = runner.judge(now)
+        self.found_again = runner.found_again(now)
+        failed = runner.failed_looks
+        sure = failed > self._failed_looks or runner.hangs(now)
+        self._failed_looks = failed
+        before = bad.checks
+        bad.observe(at, self.health, found_again=self.found_again)
+        self.unsure = 0.0 if sure or not bad.checks else self.unsure + bad.checks - before
+        return self.health, reason
+
+    def kept(self, now: float) -> Kept:
+        """What a successor has to know of it."""
+        kept = self.runner.kept(now)
+        return kept._replace(bad_for=self.bad.checks - self.unsure, unsure=kept.unsure + self.unsure)
+
+
 class HealthJudge:
     """Judges whenever asked, from what is known: it never waits for anything.
 
@@ -74,12 +107,7 @@ class HealthJudge:
         clock: Callable[[], float] = time.monotonic,
         longest: float = float("inf"),
     ) -> None:
-        self._checks = checks
-        self._longest = longest
-        self._bad = {runner.name: BadTime(longest) for runner in checks}
-        self._failed_looks = {runner.name: 0 for runner in checks}
-        self._unsure = {runner.name: 0.0 for runner in checks}
-        """Of the bad time of each check the last seconds, which no look has confirmed yet."""
+        self._checks = [_Judged(runner, longest) for runner in checks]
         self._running = running
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
@@ -93,10 +121,10 @@ class HealthJudge:
 
         ``bad_for``: bad time of which it is not known whose it was, where nothing is kept.
         """
-        for runner in self._checks:
-            left = kept.get(runner.name, Kept(bad_for=0.0 if kept else bad_for))
-            if runner.goes_on(left) or not kept:
-                self._bad[runner.name] = BadTime(self._longest, left.bad_for)
+        for check in self._checks:
+            left = kept.get(check.runner.name, Kept(bad_for=0.0 if kept else bad_for))
+            if check.runner.goes_on(left) or not kept:
+                check.bad.checks = left.bad_for
 
     def start(self) -> None:
         self._running.start()
@@ -113,23 +141,12 @@ class HealthJudge:
         own = {"poll": self._poll(now)}
         if self._web is not None:
             own["web"] = self._web.judge(now)
-        user = {runner.name: runner.judge(now) for runner in self._checks}
+        at = self._clock()
+        user = {check.runner.name: check.judge(now, at) for check in self._checks}
         found = {**own, **user}
-        again = {runner.name: runner.found_again(now) for runner in self._checks}
-        for runner in self._checks:
-            name, failed = runner.name, runner.failed_looks
-            sure = failed > self._failed_looks[name] or runner.hangs(now)
-            self._failed_looks[name] = failed
-            bad = self._bad[name]
-            before = bad.checks
-            bad.observe(self._clock(), user[name][0], found_again=again[name])
-            grown = self._unsure[name] + bad.checks - before
-            self._unsure[name] = 0.0 if sure or not bad.checks else grown
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
         worst = _worst(found_own, found_user)
-        longest, unsure = max(
-            ((bad.checks, -self._unsure[name]) for name, bad in self._bad.items()), default=(0.0, 0.0)
-        )
+        longest, unsure = max(((each.bad.checks, -each.unsure) for each in self._checks), default=(0.0, 0.0))
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
@@ -138,30 +155,26 @@ class HealthJudge:
                 f"check {name}: {reason}" for name, (health, reason) in found.items() if health not in beside
             ),
             {name: health is Health.GOOD for name, (health, _) in found.items()},
-            {runner.name: self._kept(runner, now) for runner in self._checks},
+            {each.runner.name: each.kept(now) for each in self._checks},
             longest,
             -unsure,
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
-            max((again[name] for name, (health, _) in user.items() if health is Health.BAD), default=0.0),
+            max((each.found_again for each in self._checks if each.health is Health.BAD), default=0.0),
             self._first_look_by(now),
         )
 
-    def _kept(self, runner: CheckRunner, now: float) -> Kept:
-        kept, unsure = runner.kept(now), self._unsure[runner.name]
-        return replace(kept, bad_for=self._bad[runner.name].checks - unsure, unsure=kept.unsure + unsure)
-
     def _first_look_by(self, now: float) -> float:
         """As in the summary. ``now`` by the clock of the checks: while the exporter stands still nobody looks."""
-        longest = max((each.checks for each in self._bad.values()), default=0.0)
+        longest = max((each.bad.checks for each in self._checks), default=0.0)
         awaited = [
             left
-            for runner in self._checks
-            if longest and self._bad[runner.name].checks == longest and (left := runner.first_look_left(now))
+            for each in self._checks
+            if longest and each.bad.checks == longest and (left := each.runner.first_look_left(now))
         ]
         return self._clock() + max(awaited) if awaited else float("-inf")
 
     def _runners(self) -> list[CheckRunner]:
-        return [*self._checks, *([self._web] if self._web is not None else [])]
+        return [*(each.runner for each in self._checks), *([self._web] if self._web is not None else [])]
 
     def _poll(self, now: float) -> tuple[Health, str]:
         """``now`` by the clock of the checks: an exporter that hardly runs polls seldom, and that is no poll that fails."""

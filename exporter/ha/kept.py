@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from exporter.ha.look import LookMemory
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """What a successor has to know of a check. ``failures``: looks in a row, at most as many as make it bad."""
 
     failures: int = 0

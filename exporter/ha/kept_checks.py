@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ class KeptChecks:
     ) -> None:
         self.path = beside(lock_file, "checks")
         self._new = beside(str(self.path), "new")
-        self._boot_id, self._clock = boot_id, clock
+        self._boot = cache(lambda: boot(boot_id))
+        self._clock = clock
         self._written: Mapping[str, Kept] | None = None
 
     def read(self) -> dict[str, Kept]:
         """What an exporter of this boot has left behind."""
         try:
             found = json.loads(files.read_bytes(self.path))
-            if found["boot"] != boot(self._boot_id):
+            if found["boot"] != self._boot():
                 return {}
             ago = self._clock() - float(found["at"])
             return {str(name): _kept(fields, ago) for name, fields in found["checks"].items()}
@@ -46,11 +47,9 @@ class KeptChecks:
         """From now on a successor finds this. Where it can't be written it finds nothing: nothing old either."""
         if kept == self._written:
             return
-        checks = {name: asdict(each) for name, each in kept.items()}
+        checks = {name: each._asdict() for name, each in kept.items()}
         try:
-            content = json.dumps(
-                {"boot": boot(self._boot_id), "at": self._clock(), "checks": checks}
-            ).encode()
+            content = json.dumps({"boot": self._boot(), "at": self._clock(), "checks": checks}).encode()
             descriptor = files.open_regular(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

@@ -13,6 +13,7 @@ from exporter.ha.kept import Kept
 from exporter.ha.look import OwnFault, Starved
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
+from tests.ha.set_clock import SetClock
 
 TIMING = CheckTiming(interval=10.0, timeout=5.0, failures=3, successes=2)
 PATIENCE = 60.0
@@ -173,23 +174,10 @@ def test_the_problem_of_a_late_look_is_its_own() -> None:
 # The thread
 
 
-class Clock(RunningClock):
-    """It runs as the test says; where ``stood`` grows the exporter stands still."""
-
-    now = 1000.0
-    stood = 0.0
-
-    def __init__(self) -> None:
-        pass
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Probe:
     """Finds what it is told to, an interval a look; after the last it stops the runner."""
 
-    def __init__(self, clock: Clock, *found: str | Exception | None) -> None:
+    def __init__(self, clock: SetClock, *found: str | Exception | None) -> None:
         self.clock = clock
         self.found = list(found)
         self.limits: list[float] = []
@@ -207,7 +195,7 @@ class Probe:
 
 
 def run(*found: str | Exception | None, interval: float = TIMING.timeout) -> tuple[CheckRunner, Probe]:
-    clock = Clock()
+    clock = SetClock()
     probe = Probe(clock, *found)
     probe.runner = CheckRunner("shop", probe, CheckTiming(interval, TIMING.timeout, failures=2), clock)
     probe.runner._run()
@@ -235,7 +223,7 @@ def hanging() -> Iterator[threading.Event]:
 
 
 def test_a_check_that_hangs_holds_up_nobody(hanging: threading.Event) -> None:
-    clock = Clock()
+    clock = SetClock()
     inside = threading.Event()
     left = threading.Event()
 

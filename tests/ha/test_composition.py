@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +175,7 @@ def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat],
     path = str(tmp_path / "ha.lock")
     table: dict[str, Any] = {"name": "shop", "type": "file", "path": str(tmp_path / "none"), "interval": "1h"}
     (shop,) = check_types.read([RawTable(table, "x.toml", 3, {})], RunningClock())
-    KeptChecks(path).write({"shop": replace(shop.kept(0), failures=2, bad_for=12.5)})
+    KeptChecks(path).write({"shop": shop.kept(0)._replace(failures=2, bad_for=12.5)})
     for dry_run, least in [(False, 2), (True, 0)]:
         ha = Ha(
             enabled=True,

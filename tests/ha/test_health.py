@@ -12,32 +12,14 @@ from exporter.ha.health import HealthJudge
 from exporter.ha.kept import Kept
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK, RunningClock
+from tests.ha.set_clock import SetClock
 
 MAX_AGE = 30.0
 
 
-class Clock(RunningClock):
-    """It runs as the test says, and never stands still."""
-
-    now = 1000.0
-    stood = 0.0
-
-    def __init__(self) -> None:
-        pass
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock()
 
 
 class Polls:
@@ -54,17 +36,17 @@ def polls() -> Polls:
     return Polls()
 
 
-def found(runner: CheckRunner, clock: Clock, problem: str | None) -> None:
+def found(runner: CheckRunner, clock: SetClock, problem: str | None) -> None:
     """The check has looked, and this is what it found."""
     runner._state.begin(clock.now)
     runner._state.end(clock.now, problem)
 
 
-def check(name: str, clock: Clock) -> CheckRunner:
+def check(name: str, clock: SetClock) -> CheckRunner:
     return CheckRunner(name, lambda _: None, CheckTiming(interval=10.0, timeout=5.0, failures=1), clock)
 
 
-def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
+def test_without_checks_the_polls_decide(clock: SetClock, polls: Polls) -> None:
     judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     verdict = judge.judge()
     assert (verdict.health, verdict.checks) == (Health.UNKNOWN, {"poll": False})
@@ -74,7 +56,7 @@ def test_without_checks_the_polls_decide(clock: Clock, polls: Polls) -> None:
     assert (verdict.health, verdict.reason, verdict.checks) == (Health.GOOD, "", {"poll": True})
 
 
-def test_a_poll_may_be_so_old(clock: Clock, polls: Polls) -> None:
+def test_a_poll_may_be_so_old(clock: SetClock, polls: Polls) -> None:
     judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     polls.last = 1000.0
     assert judge.judge().health is Health.GOOD
@@ -129,7 +111,7 @@ def test_a_poll_s_age_is_time_in_which_the_exporter_ran(
     assert judge.judge().health is Health.GOOD
 
 
-def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) -> None:
+def test_a_first_poll_that_never_comes_is_a_fault(clock: SetClock, polls: Polls) -> None:
     judge = HealthJudge([], polls, MAX_AGE, clock=clock, running=clock)
     clock.now = 1030.0
     assert judge.judge().health is Health.UNKNOWN
@@ -138,7 +120,7 @@ def test_a_first_poll_that_never_comes_is_a_fault(clock: Clock, polls: Polls) ->
     assert (verdict.health, verdict.reason) == (Health.FAULT, "check poll: no good poll in 31 s")
 
 
-def test_every_check_must_be_good(clock: Clock, polls: Polls) -> None:
+def test_every_check_must_be_good(clock: SetClock, polls: Polls) -> None:
     polls.last = clock.now
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
@@ -157,7 +139,7 @@ def test_every_check_must_be_good(clock: Clock, polls: Polls) -> None:
 
 
 def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
-    clock: Clock, polls: Polls
+    clock: SetClock, polls: Polls
 ) -> None:
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
@@ -176,7 +158,7 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     ]
 
 
-def test_what_is_not_known_yet_is_no_reason_for_bad_health(clock: Clock, polls: Polls) -> None:
+def test_what_is_not_known_yet_is_no_reason_for_bad_health(clock: SetClock, polls: Polls) -> None:
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     polls.last = clock.now
@@ -187,7 +169,7 @@ def test_what_is_not_known_yet_is_no_reason_for_bad_health(clock: Clock, polls: 
     assert judge.judge().reason == "check shop: refused; check mail: no answer"
 
 
-def test_the_web_server_is_one_of_the_exporters_own(clock: Clock, polls: Polls) -> None:
+def test_the_web_server_is_one_of_the_exporters_own(clock: SetClock, polls: Polls) -> None:
     polls.last = clock.now
     judge = HealthJudge([], polls, MAX_AGE, lambda _limit: True, clock=clock, running=clock)
     assert judge._web is not None
@@ -199,7 +181,7 @@ def test_the_web_server_is_one_of_the_exporters_own(clock: Clock, polls: Polls) 
     assert (verdict.health, verdict.reason) == (Health.FAULT, "check web: it stood still")
 
 
-def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Clock, polls: Polls) -> None:
+def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: SetClock, polls: Polls) -> None:
     polls.last = clock.now
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
@@ -212,7 +194,7 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Clo
     assert verdict.fault
 
 
-def test_a_check_that_is_bad_hides_no_dead_poll(clock: Clock, polls: Polls) -> None:
+def test_a_check_that_is_bad_hides_no_dead_poll(clock: SetClock, polls: Polls) -> None:
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     found(shop, clock, None)
@@ -226,7 +208,7 @@ def test_a_check_that_is_bad_hides_no_dead_poll(clock: Clock, polls: Polls) -> N
 
 
 def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
-    clock: Clock, polls: Polls
+    clock: SetClock, polls: Polls
 ) -> None:
     shop, mail, news = (check(name, clock) for name in ("shop", "mail", "news"))
     judge = HealthJudge([shop, mail, news], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
@@ -253,7 +235,7 @@ def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
     assert judge.judge().kept["shop"].bad_for == 0
 
 
-def test_the_bad_time_of_before_a_restart_is_that_of_the_same_check(clock: Clock, polls: Polls) -> None:
+def test_the_bad_time_of_before_a_restart_is_that_of_the_same_check(clock: SetClock, polls: Polls) -> None:
     def bad_for(kept: dict[str, Kept], bad_for: float = 0.0) -> float:
         judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, clock=clock, running=clock)
         judge.goes_on(kept, bad_for)
@@ -266,7 +248,7 @@ def test_the_bad_time_of_before_a_restart_is_that_of_the_same_check(clock: Clock
     assert bad_for({"mail": Kept(bad_for=7.25)}, 12) == 0
 
 
-def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: Clock, polls: Polls) -> None:
+def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: SetClock, polls: Polls) -> None:
     """Found by a stranger: killed every 6 s, with looks that hang for 5 s, no bad time ever added up."""
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
@@ -296,7 +278,7 @@ BAD_BEFORE = {"shop": Kept(failures=1, bad_for=30.0)}
     [(BAD_BEFORE, 9.0), ({}, 9.0), ({"mail": BAD_BEFORE["shop"]}, -math.inf), ({"shop": Kept()}, -math.inf)],
 )
 def test_what_was_bad_before_a_restart_is_waited_for_until_its_first_look_is_over(
-    clock: Clock, polls: Polls, kept: dict[str, Kept], by: float
+    clock: SetClock, polls: Polls, kept: dict[str, Kept], by: float
 ) -> None:
     """Its timeout, the time in which a probe ends what it began, and that for the verdict to be told."""
     judge = HealthJudge([check("shop", clock)], polls, MAX_AGE, clock=clock, running=clock)
@@ -325,7 +307,7 @@ def test_what_was_bad_before_a_restart_is_waited_for_until_its_first_look_is_ove
     ],
 )
 def test_nor_longer_than_for_the_first_thing_that_is_known(
-    clock: Clock,
+    clock: SetClock,
     polls: Polls,
     look: Callable[[CheckState, float], None],
     verdict: Health,
@@ -346,7 +328,7 @@ def test_nor_longer_than_for_the_first_thing_that_is_known(
     assert judge.judge().first_look_by == -math.inf
 
 
-def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: Clock, polls: Polls) -> None:
+def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: SetClock, polls: Polls) -> None:
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on({**BAD_BEFORE, "mail": Kept(failures=1, bad_for=2.0)})
@@ -356,7 +338,7 @@ def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: Clock, 
 
 
 def test_what_hangs_is_known_to_be_bad_before_nobody_waits_for_it_any_more(
-    clock: Clock, polls: Polls
+    clock: SetClock, polls: Polls
 ) -> None:
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
@@ -369,7 +351,7 @@ def test_what_hangs_is_known_to_be_bad_before_nobody_waits_for_it_any_more(
 
 @pytest.mark.parametrize("responds", [None, lambda _limit: True])
 def test_all_checks_start_and_stop_together(
-    clock: Clock,
+    clock: SetClock,
     polls: Polls,
     monkeypatch: pytest.MonkeyPatch,
     responds: Callable[[float], bool] | None,

@@ -440,6 +440,7 @@ class World:
         self.promises.fresh(on=self.host.enabled, anew=self.main is None)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
+            self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
             self.main, self.ran_at = Main(self, held.before.bad_for), self.now
             self.forgotten = self.unwritten
             if self.unwritten:

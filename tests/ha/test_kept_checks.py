@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ FOUND = {
 
 
 def damaged(**fields: object) -> str:
-    return json.dumps({"boot": "boot-1", "at": 100.0, "checks": {"shop": asdict(Kept()) | fields}})
+    return json.dumps({"boot": "boot-1", "at": 100.0, "checks": {"shop": Kept()._asdict() | fields}})
 
 
 @pytest.fixture
@@ -35,12 +34,15 @@ def kept(tmp_path: Path, boot: Path) -> KeptChecks:
     return KeptChecks(str(tmp_path / "ha.lock"), boot_id=boot)
 
 
-def test_a_successor_of_the_same_boot_finds_it(kept: KeptChecks, boot: Path) -> None:
-    assert kept.read() == {}
+def test_a_successor_of_the_same_boot_finds_it(kept: KeptChecks, tmp_path: Path, boot: Path) -> None:
+    def successor() -> KeptChecks:
+        return KeptChecks(str(tmp_path / "ha.lock"), boot_id=boot)
+
+    assert successor().read() == {}
     kept.write(FOUND)
-    assert kept.read() == FOUND
+    assert successor().read() == FOUND
     boot.write_text("boot-2\n")
-    assert kept.read() == {}
+    assert successor().read() == {}
 
 
 def test_it_is_written_where_it_is_new_alone(kept: KeptChecks) -> None:

@@ -14,31 +14,18 @@ from exporter.ha.host_state import CallResult
 from exporter.ha.kept import Kept
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover, OnUnhealthy, Phase, Rules
-from exporter.ha.running_clock import RunningClock
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
+from tests.ha.set_clock import SetClock
 
 STEP = 0.5
 ANSWERS: Mapping[Verb, CallResult] = {Verb.IS_ENABLED: True, Verb.GET_APP_STATUS: AppStatus.GREEN}
-
-
-class Times(RunningClock):
-    """Time as the test says; nothing stands still."""
-
-    now = 100.0
-    stood = 0.0
-
-    def __init__(self) -> None:
-        pass
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Life:
     """An exporter with one check that fails ``took`` seconds after each look began, and its heart."""
 
     def __init__(
-        self, clock: Times, took: float, timeout: float, kept: Mapping[str, Kept], noted: float
+        self, clock: SetClock, took: float, timeout: float, kept: Mapping[str, Kept], noted: float
     ) -> None:
         self.clock, self.took = clock, took
         self.runner = CheckRunner("shop", lambda _: "down", CheckTiming(10.0, timeout, 1, 1), clock)
@@ -83,9 +70,9 @@ class Life:
 
 def asks_after(*, heart: float = 1e9, main: float = 1e9, took: float = 0.0, timeout: float = 5.0) -> float:
     """Seconds of bad health until a reset is asked for; ``heart`` and ``main``: how long one lives."""
-    clock = Times()
+    clock = SetClock()
     life = Life(clock, took, timeout, {}, 0.0)
-    born = heart_born = clock.now
+    began = born = heart_born = clock.now
     for _ in range(int(900 / STEP)):
         if clock.now - born >= main:
             life = Life(clock, took, timeout, life.kept, life.policy.bad_time.sure)
@@ -95,7 +82,7 @@ def asks_after(*, heart: float = 1e9, main: float = 1e9, took: float = 0.0, time
             heart_born = clock.now
         life.turn()
         if life.policy.phase is Phase.ASKING:
-            return clock.now - 100.0
+            return clock.now - began
         clock.now += STEP
     return float("inf")
 
