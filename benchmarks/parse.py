@@ -86,6 +86,7 @@ def cases() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
         ),
         "json: deeper and deeper": (json, filled(b"[")),
         "json: objects in objects": (json, filled(b'{"a":')),
+        "json: empty objects without end": (json, filled(b"{},", b"[", b"{}]")),
         "json: numbers without end": (json, filled(b"0,", b"[", b"0]")),
         "json: long numbers": (json, filled(b"9" * 4000 + b",", b"[", b"0]")),
         "json: one number": (json, filled(b"9")),

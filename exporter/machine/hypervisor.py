@@ -127,13 +127,13 @@ def detect(
         return Hypervisor(next(names, UNKNOWN), f"the device tree says {compatible}")
     if detect_virt is None:
         detect_virt = _detect_virt if base == Path("/") else lambda: ""
-    return _weigh(_by_firmware(base), detect_virt(), x86=flag is not None)
+    return _weigh(_by_firmware(base), detect_virt(), flag=bool(flag))
 
 
-def _weigh(found: Hypervisor, word: str, *, x86: bool) -> Hypervisor:
+def _weigh(found: Hypervisor, word: str, *, flag: bool) -> Hypervisor:
     """The firmware's word and that of systemd-detect-virt. VMware it is only where neither names another one."""
-    # What the program knows on Arm, it knows from the firmware or the device tree.
-    if not word or (word == "none" and not x86):
+    # On Arm, and where the flag is hidden, the program knows no more than the firmware and the device tree say.
+    if not word or (word == "none" and not flag):
         return found
     name = "none" if word == "none" else _DETECTED.get(word, word)
     if name == found.name:

@@ -19,7 +19,6 @@ Pure: what was read and when goes in, :class:`~exporter.clock.Lives` come out; n
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from dataclasses import dataclass, replace
 from exporter.catalogue import BY_KEY, Kind, Metric
 from exporter.catalogue.extended_names import counters
 from exporter.clock import UNSEEN, Instant, Life, Lives, Start
-from exporter.session.remembered import MOST_FALLS, Name, Remembered
+from exporter.session.remembered import Name, Remembered
 from exporter.snapshot import ExtendedSnapshot, Snapshot
 
 _COUNTERS = {key: row for key, row in BY_KEY.items() if row.metric.kind is Kind.COUNTER and key != "elapsed"}
@@ -115,18 +114,16 @@ class SessionClock:
     @property
     def known(self) -> Remembered:
         """What an exporter after this one has to know. What counts on the host has no start that it could."""
-        fell = [
-            (each.start, key)
-            for key, each in self._counters.items()
-            if each.start is not None and each.start.wall is not None and not each.of_host
-        ]
-        fell = heapq.nlargest(MOST_FALLS, fell, key=lambda each: each[0].begun)
         start = self._start.wall if self._start is not None else None
         return Remembered(
             self._session_id,
             start,
             self._elapsed,
-            {key: began for began, key in fell},
+            {
+                key: each.start
+                for key, each in self._counters.items()
+                if each.start is not None and each.start.wall is not None and not each.of_host
+            },
             self._late or self._start is None,
             {
                 key: (each.value, each.at)

@@ -18,15 +18,15 @@ from typing import Any
 from exporter import files
 from exporter.clock import PLAUSIBLE, Instant, Start
 from exporter.machine.systemd import runtime_directory
-from exporter.session.remembered import MOST_FALLS, Name, Remembered
+from exporter.session.remembered import Name, Remembered
 
 log = logging.getLogger("exporter.session")
 
 NAME = "session.json"
 
-_LONGEST = 64 * 1024
-"""Bytes of the file; it has some thousand. What is too much for it is left out: the extended statistics that were read (there
-is room for about a thousand), then the falls too, as names are the host's.
+_LONGEST = 1024 * 1024
+"""Bytes of the file; it has some thousand, or 60 for each counter where there are many disks. What is too much for it is left
+out, as names are the host's: the extended statistics that were read, then the falls too.
 """
 _MOST = 2.0**100
 """Of what a counter shows, in base units, and of a clock's seconds."""
@@ -113,10 +113,10 @@ def _remembered(found: Mapping[str, Any]) -> Remembered:
         raise ValueError(f"{elapsed!r} is no number of milliseconds")
     if not 0 < session < 2**64:
         raise ValueError(f"a session {session}")
-    alone = {
-        _name(name): Start(_number(begun), _start(wall))
-        for *name, wall, begun in found.get("alone", ())[:MOST_FALLS]
-    }
+    fallen = found.get("alone", [])
+    if not isinstance(fallen, list):
+        raise TypeError(f"starts {fallen!r}")
+    alone = {_name(name): Start(_number(begun), _start(wall)) for *name, wall, begun in fallen}
     read = {
         _name(name): (_number(value), Instant(_number(wall), _number(monotonic)))
         for wall, monotonic, values in found.get("read", ())

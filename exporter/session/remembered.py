@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from exporter.clock import Instant, Start
 
-MOST_FALLS = 100
-"""Counters that fell by themselves whose starts outlive the exporter."""
-
 Name = str | tuple[str, str]
 """Of a counter: its key of the catalogue, or group and name of an extended statistic."""
 

@@ -10,7 +10,7 @@ from exporter.poller import Poller
 from exporter.session.epoch import SessionClock
 from exporter.session.memory import NAME, SessionFile, session_file
 from exporter.session.remembered import Name, Remembered
-from exporter.snapshot import Snapshot, SourceInfo
+from exporter.snapshot import ExtendedSnapshot, ExtendedValue, Snapshot, SourceInfo
 
 SESSION, START = 0x4EC2F01AE4A0FE2, 1_700_000_000.0
 KNOWN = Remembered(SESSION, START, 60_000)
@@ -69,7 +69,7 @@ def test_counters_that_fell_by_themselves_are_kept_with_or_without_a_start(tmp_p
 
 def test_names_without_end_cost_the_falls_and_not_the_start(tmp_path: Path) -> None:
     file = SessionFile(tmp_path / NAME, "one")
-    file.keep(KNOWN._replace(alone={("vnet", "x" * 100_000): Start(1.0, START)}))
+    file.keep(KNOWN._replace(alone={("vnet", "x" * 2_000_000): Start(1.0, START)}))
     assert file.recall() == KNOWN
 
 
@@ -127,6 +127,19 @@ def test_what_was_read_last_is_kept(tmp_path: Path) -> None:
     assert file.recall() == known
 
 
+def test_every_counter_of_a_machine_with_many_disks_is_kept(tmp_path: Path) -> None:
+    """A VM has 256 disks at most; all of their counters may have fallen by themselves."""
+    file = SessionFile(tmp_path / NAME, "one")
+    at = Instant(START, 1000.0)
+    names = [(f"vscsi scsi{n // 64}:{n % 64}", f"cmds.num.{m}") for n in range(256) for m in range(10)]
+    known = KNOWN._replace(
+        alone={name: Start(1000.0 + n, START + n) for n, name in enumerate(names)},
+        read={name: (n, at) for n, name in enumerate(names)},
+    )
+    file.keep(known)
+    assert file.recall() == known
+
+
 def test_more_than_the_file_has_room_for_costs_the_extended_statistics_and_not_the_basic_ones(
     tmp_path: Path,
 ) -> None:
@@ -134,7 +147,7 @@ def test_more_than_the_file_has_room_for_costs_the_extended_statistics_and_not_t
     at = Instant(START, 1000.0)
     basic: dict[Name, tuple[float, Instant]] = {"cpu_used": (5.0, at)}
     many: dict[Name, tuple[float, Instant]] = {
-        (f"vscsi scsi0:{n}", "num.reads"): (n, at) for n in range(5000)
+        (f"vscsi scsi0:{n}", "num.reads"): (n, at) for n in range(20_000)
     }
     file.keep(KNOWN._replace(read={**many, **basic}))
     assert file.recall() == KNOWN._replace(read=basic)
@@ -365,3 +378,14 @@ def test_a_reading_is_kept_before_it_is_shown(tmp_path: Path) -> None:
     poller.poll()
     assert shown == [None]
     assert poller.state.snapshot is not None
+
+
+def test_a_clock_tells_of_each_counter_that_fell_by_itself() -> None:
+    names = [(f"vscsi scsi{n // 64}:{n % 64}", "reads") for n in range(256)]
+    clock = SessionClock()
+    for poll, value in enumerate((10, 5)):
+        at = Instant(START + poll, 1000.0 + poll)
+        clock.read(Snapshot(7, 3, {"elapsed": 60_000 + poll * 1000}), at)
+        groups = {name[0]: (ExtendedValue(name[1], value, "accumulate", ""),) for name in names}
+        clock.read_extended(ExtendedSnapshot(7, groups, at.wall, at.monotonic, {}))
+    assert clock.known.alone.keys() == {*names}
