@@ -147,7 +147,7 @@ def test_more_than_the_file_has_room_for_costs_the_extended_statistics_and_not_t
     at = Instant(START, 1000.0)
     basic: dict[Name, tuple[float, Instant]] = {"cpu_used": (5.0, at)}
     many: dict[Name, tuple[float, Instant]] = {
-        (f"vscsi scsi0:{n}", "num.reads"): (n, at) for n in range(20_000)
+        (f"vscsi scsi0:{n}", "num.reads"): (n, at) for n in range(50_000)
     }
     file.keep(KNOWN._replace(read={**many, **basic}))
     assert file.recall() == KNOWN._replace(read=basic)
