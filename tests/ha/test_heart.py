@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError, Passing
-from exporter.ha import heart, lock, messages
+from exporter.ha import heart, heart_process, lock, messages
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart import LockKeeper
 from exporter.ha.heart_settings import HeartSettings
@@ -145,6 +145,19 @@ def test_ctrl_c_reaches_it_too_and_is_an_orderly_stop(
     process.process.send_signal(signal.SIGINT)
     assert process.ends() == messages.STOPPED
     assert not host.ha.enabled
+
+
+def test_signals_before_its_handlers_stand_are_an_orderly_stop(host: SimulatedHost, short_path: Path) -> None:
+    process = heart_process.spawn([*PROGRAM, settings(short_path).argument])
+    try:
+        for number in messages.MASKED:
+            process.send_signal(number)
+        assert process.wait(PATIENCE) == messages.STOPPED
+        assert not any("critical" in repr(said) for said in heart_process.reports(process))
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        heart_process.close(process)
 
 
 def test_the_end_of_the_exporter_is_its_own_without_disable(

@@ -158,6 +158,15 @@ def test_reports_are_metrics(subject: Subject) -> None:
     assert subject.value("vmguest_ha_healthy") == 1
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_dry_run_shows_beside_them(subject: Subject, *, dry_run: bool) -> None:
+    subject.settings = replace(subject.settings, dry_run=dry_run)
+    beat = subject.make("report(enabled=True, heartbeats=7, app_status='green'); rest()")
+    beat.start()
+    assert subject.value("vmguest_ha_dry_run") == dry_run
+    assert subject.value("vmguest_ha_enabled") == 1
+
+
 def test_lines_are_logged_and_so_is_what_is_no_message(
     subject: Subject, caplog: pytest.LogCaptureFixture
 ) -> None:

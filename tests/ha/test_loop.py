@@ -101,8 +101,10 @@ class Life:
         self.dry_run = DryRunMonitor(30.0, self.clock)
         self.link = FakeLink()
         self.stop = self.cut_short = False
+        self.maintenance: float | None = None
         self.parent = 1234
         self.notes: list[Leftover] = []
+        self.noted_bad_for = 0.0
         self.disk_full = False
         self.heart = Heart(
             self.dry_run if dry_run else self.monitor,
@@ -110,6 +112,7 @@ class Life:
             self.link,
             stop=lambda: self.stop,
             note=self.note,
+            maintenance=lambda: self.maintenance,
             clock=self.clock,
             wall=lambda: 1e9 + self.now,
             parent=lambda: self.parent,
@@ -122,6 +125,7 @@ class Life:
     def note(self, leftover: Leftover, bad_for: float) -> bool:
         if not self.disk_full:
             self.notes.append(leftover)
+            self.noted_bad_for = bad_for
             self.monitor.calls.append(f"noted {leftover.value}")
         return not self.disk_full
 
@@ -167,6 +171,15 @@ def test_a_word_for_a_successor_stands_before_the_call_that_needs_it() -> None:
     life.stop = True
     life.turns()
     assert life.notes[-1] is Leftover.NOTHING
+
+
+def test_a_successor_is_told_for_how_long_health_was_bad() -> None:
+    life = Life()
+    life.turns(5)
+    life.turns(20, Health.BAD)
+    assert life.noted_bad_for == pytest.approx(20, abs=2)
+    life.turns(2)
+    assert life.noted_bad_for == 0
 
 
 def test_without_news_nothing_starts() -> None:
@@ -234,6 +247,20 @@ def test_a_request_for_a_reset_is_in_the_report() -> None:
     assert life.notes[-1] is Leftover.REQUEST
     life.turns(1)
     assert not life.link.report.requested_reset
+
+
+@pytest.mark.parametrize("left", [600.0, float("inf")])
+def test_the_end_of_maintenance_is_in_the_report(left: float) -> None:
+    life = Life()
+    life.turns(2)
+    assert life.link.report.maintenance_end == 0
+    life.maintenance = left
+    life.turns()
+    assert life.link.report.maintenance_end == 1e9 + life.now + left
+    assert not life.monitor.on
+    life.maintenance = None
+    life.turns()
+    assert life.link.report.maintenance_end == 0
 
 
 def test_a_session_change_asks_for_the_status_at_once() -> None:
