@@ -135,6 +135,14 @@ def test_drop_in_adds_what_heartbeats_need() -> None:
     assert service["RuntimeDirectoryPreserve"] == ["yes"], "maintenance outlives a stop"
 
 
+def test_the_table_of_the_heartbeats_has_the_times_of_the_units() -> None:
+    table = (FOLDER.parents[1] / "docs" / "heartbeats.md").read_text(encoding="utf-8")
+    watchdog = seconds(parsed(UNIT)["Service"]["WatchdogSec"])
+    assert f"after {watchdog:g} s (`WatchdogSec=`) systemd ends it" in table
+    restart = seconds(parsed(DROP_IN)["Service"]["RestartSec"]) * 1000
+    assert f"The unit's drop-in restarts it after {restart:g} ms" in table
+
+
 def test_lock_of_the_heartbeater_lies_in_the_unit_s_own_folder() -> None:
     (folder,) = parsed(UNIT)["Service"]["RuntimeDirectory"]
     assert f"/run/{folder}/" in DEFAULT_PATH

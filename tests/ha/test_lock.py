@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -385,6 +386,28 @@ def test_a_container_without_the_machines_directory_is_refused(tmp_path: Path, m
     root = machine(tmp_path, mounts)
     with pytest.raises(ConfigError, match=f"docker run -v {RUN}:{RUN}"):
         lock.check_shared(f"{RUN}/ha.lock", root=root, environ={})
+
+
+def test_no_refusal_names_another_place(tmp_path: Path) -> None:
+    """Whoever took it would hold a lock that nobody else looks at."""
+    (tmp_path / "file").touch()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    refusals: dict[str, Callable[[str], object]] = {
+        f"{tmp_path}/{folder}/ha.lock": acquire for folder in ("missing", "file", "shared")
+    }
+    root = machine(tmp_path, OVERLAY)
+    refusals[f"{RUN}/ha.lock"] = lambda path: lock.check_shared(path, root=root, environ={})
+    for path, refuse in refusals.items():
+        with pytest.raises(ConfigError) as refused:
+            refuse(path)
+        said = str(refused.value)
+        assert {word.rstrip(".") for word in re.findall(r"/[\w./-]+", said)} <= {
+            path,
+            str(Path(path).parent),
+            RUN,
+        }
+        assert "--ha.lock-file" not in said
 
 
 def test_no_container_needs_no_mount(tmp_path: Path) -> None:

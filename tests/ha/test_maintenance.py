@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_it_is_ended_by_hand_and_with_a_reboot(machine: Machine) -> None:
     machine.maintenance().begin(1800)
     machine.boot.write_text("boot-2\n")
     assert machine.maintenance().left() is None
+
+
+def test_its_time_goes_on_while_the_machine_is_suspended(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = {time.CLOCK_MONOTONIC: 1000.0, time.CLOCK_BOOTTIME: 1000.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    maintenance = Maintenance(machine.lock, boot_id=machine.boot)
+    maintenance.begin(1800)
+    clocks[time.CLOCK_BOOTTIME] += 1799
+    assert maintenance.left() == 1
+    clocks[time.CLOCK_BOOTTIME] += 1
+    assert maintenance.left() is None
 
 
 @pytest.mark.parametrize("content", ["", "boot-1", "boot-1\n", "boot-1\nsoon\n", "boot-1\nnan\n"])
