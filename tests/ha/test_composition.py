@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
 from exporter.ha.running_clock import RunningClock
-from exporter.ha.start import start
+from exporter.ha.start import Listening, start
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
 from exporter.machine.systemd import Notifier
@@ -90,11 +91,12 @@ def compose(
     parts: ExitStack,
     server: Any = None,
     tell: Callable[[str], None] = lambda _text: None,
+    web: Listening | None = None,
 ) -> list[Families]:
     added: list[Families] = []
     published = Published(lambda: PollState(interval=5.0))
     published.add = added.append  # type: ignore[method-assign, assignment]
-    start(settings, published, server, None, parts, tell)
+    start(settings, published, server, web, parts, tell)
     return added
 
 
@@ -189,6 +191,28 @@ def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat],
         assert kept.bad_for == (0 if dry_run else 12.5)
         # One look of its own may be over by now.
         assert kept.failures in {least, least + 1}
+
+
+class Turning:
+    """A web server whose loop turns."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def responds(self, limit: float) -> bool:
+        self.asked.set()
+        return limit > 0
+
+
+def test_the_web_server_is_asked_for_its_health_where_there_is_one(fake: list[FakeHeartbeat]) -> None:
+    settings, web = Settings(guestrpc=GuestRpc(socket="/host"), ha=Ha(enabled=True)), Turning()
+    with ExitStack() as parts:
+        compose(settings, parts, web=web)
+        assert web.asked.wait(PATIENCE)
+        assert fake[0].judge().checks.keys() == {"poll", "web"}
+    with ExitStack() as parts:
+        compose(settings, parts)
+        assert fake[1].judge().checks.keys() == {"poll"}
 
 
 @pytest.mark.usefixtures("elsewhere")

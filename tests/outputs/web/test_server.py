@@ -324,6 +324,19 @@ class TestServing:
             held.set()
             assert server.responds(10)
 
+    def test_its_loop_turns_though_nobody_gets_in(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Strangers may take every file that there is: whoever asked at the door would be let wait with them."""
+
+        def accept(_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(wasyncore.dispatcher, "accept", accept)
+        server = serve()
+        with clients(server, 10, silent=True):
+            assert server.responds(10)
+
     def test_a_server_that_is_closed_has_not_failed(self, serve: Serve) -> None:
         failed = threading.Event()
         serve(failed=failed.set).close()

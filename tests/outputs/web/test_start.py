@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from exporter import catalogue
 from exporter.config import load
 from exporter.errors import ConfigError
 from exporter.metrics.families import Family
-from exporter.metrics.published import Published
+from exporter.metrics.published import Families, Published
 from exporter.outputs.web import start
 from exporter.outputs.web.restarts import Restarts
 from exporter.snapshot import PollState
@@ -48,6 +49,17 @@ def test_it_is_ready_once_a_poll_has_ended() -> None:
         states.append(replace(states[0], polls=1))
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert answer.status == 200
+
+
+def test_what_the_server_counts_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Published(lambda: PollState(interval=5.0))
+    added: list[Families] = []
+    monkeypatch.setattr(published, "add", added.append)
+    settings = load((), {"VMGUEST_WEB_LISTEN_ADDRESS": "127.0.0.1:0"})
+    with ExitStack() as parts:
+        start.start(settings, {}, published, parts, lambda: None)
+        shown = {family.metric for families in added for family in families()}
+    assert shown == set(catalogue.WEB_METRICS)
 
 
 @pytest.mark.parametrize("heartbeats", [True, False])
