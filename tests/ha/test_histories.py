@@ -7,6 +7,7 @@ thousand in a complete run; ``HISTORIES=100000 pytest tests/ha/test_histories.py
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 from collections import Counter
@@ -53,6 +54,7 @@ from exporter.machine import process
 from exporter.protocol import appmonitor, packet, rpci
 from exporter.protocol.appmonitor import Verb
 from exporter.session.wire import Channel
+from tests.ha import oracle
 from tests.ha.oracle import SETTLE, WINDOW, Check, Host, Inheritance, Promises
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000" if os.environ.get("COMPLETE") else "100"))
@@ -1128,6 +1130,19 @@ def play(seed: int, folder: Path) -> World:
         if world.held:
             world.held.release()
     return world
+
+
+def test_the_second_model_knows_nothing_of_the_program() -> None:
+    tree = ast.parse(Path(oracle.__file__).read_text(encoding="utf-8"))
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    }
+    assert imported == {"__future__", "dataclasses"}
 
 
 @pytest.mark.parametrize("part", range(PARTS))
