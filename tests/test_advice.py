@@ -35,6 +35,11 @@ def named_library() -> LibraryNotFound:
     return error
 
 
+def test_a_host_without_the_command_is_no_reason_to_suspect_a_switch() -> None:
+    assert "guestlibGetInfo" not in explain(RpcError("Unknown command"))
+    assert "guestlibGetInfo" in explain(RpcError("disabled"))
+
+
 CASES: list[tuple[VMGuestError, str, Where]] = [
     (NotVMwareError("x"), "hypervisor", Where.GUEST),
     (NoDeviceError("x", errno.EAFNOSUPPORT), "vsock-module", Where.GUEST),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.advice import LOST
+from exporter.clock import Instant
 from exporter.errors import POLL_ERROR_KINDS, ConnectionLost, RpcError
 from exporter.poller import Poller
 from exporter.session.memory import SessionFile
@@ -421,6 +422,27 @@ def test_an_uptime_that_comes_too_late_changes_nothing() -> None:
     polling.poll_extended(105.0)
     assert polling.state.extended is not None
     assert polling.state.lives.session.start is None
+
+
+def test_what_the_uptime_says_otherwise_of_a_known_start_is_told_at_debug_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = ExtendedState(extended(60_000_000), up=True)
+    polling, _ = with_round(Host(snapshot()), found)
+    polling.poll()
+    with caplog.at_level(logging.DEBUG, "exporter.poller"):
+        polling.poll_extended(105.0)
+    (told,) = [each for each in caplog.records if "by the host's uptime" in each.getMessage()]
+    assert (told.levelno, getattr(told, "differs", None)) == (logging.DEBUG, -50.0)
+
+
+def test_an_uptime_is_of_the_time_at_which_it_was_answered_not_of_the_end_of_its_round() -> None:
+    group = (ExtendedValue("uptime", 60_000_000, "instant", "us"),)
+    answered = Instant(WALL - 3, 97.0)
+    slow = ExtendedSnapshot(1, {"session": group}, WALL, 100.0, {"session": answered})
+    polling, _ = with_round(Host(snapshot(elapsed=None)), ExtendedState(slow, up=True))
+    polling.poll()
+    assert polling.state.lives.session.start == WALL - 63
 
 
 def test_a_fall_of_elapsed_is_a_session_change_and_takes_the_extended_statistics_with_it() -> None:

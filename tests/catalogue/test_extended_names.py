@@ -250,6 +250,16 @@ def test_families_carry_the_sessions_start_and_leave_to_the_basic_statistic_what
     assert found["vmguest_memory_ballooned_bytes"].points == (Point(1024, read=read),)
 
 
+def test_what_counts_on_the_host_is_a_series_of_each_session_and_has_no_start() -> None:
+    host = (value("energy.used", 9_000, "accumulate", "ms"), value("load", 3, "instant"))
+    found = by_name(families(snapshot({"host": host}), lives=Lives(LIFE)))
+    energy = found["vmguest_host_energy_used_seconds_total"]
+    assert energy.metric.of_host
+    ((told,), (level,)) = energy.points, found["vmguest_host_load"].points
+    assert (told.labels, told.created, told.life.since) == ((("session_id", "0x1"),), None, None)
+    assert level.labels == ()
+
+
 SESSION = (
     value("version", "VMware ESXi 8.0.2"),
     value("provider", ""),

@@ -20,6 +20,7 @@ from dashboards import promql
 from dashboards.__main__ import BOARDS, FOLDER
 from dashboards.exporter_ha import MOST
 from dashboards.grafana import compiled, with_inputs
+from exporter.catalogue import METRICS
 from exporter.catalogue.extended_names import map_value
 from exporter.snapshot import ExtendedValue
 
@@ -244,6 +245,17 @@ def test_counters_are_only_seen_through_rates_over_the_right_window(uid: str) ->
             r"(?:rate|irate|increase|changes)\([^()]*\{[^{}]*\}\[[^\]]*\](?: @ end\(\))?\)", "", expr
         )
         assert not re.search(r"_total\b", bare), expr
+
+
+def test_rates_of_what_counts_on_the_host_are_summed_over_its_sessions() -> None:
+    of_host = {row.prometheus for row in METRICS if row.of_host}
+    found = [
+        expr for board in BOARD.values() for expr in expressions(board) if promql.metrics(expr) & of_host
+    ]
+    assert found
+    for expr in found:
+        for name in promql.metrics(expr) & of_host:
+            assert expr.count(f"sum without (session_id) (rate({name}{{") == expr.count(name), expr
 
 
 @pytest.mark.parametrize("uid", BOARD)

@@ -31,6 +31,8 @@ static void leave_behind(int own_session)
     }
     if (own_session)
         setsid();
+    /* Nobody who waits for it waits for ever. */
+    alarm(60);
     FILE *file = fopen(getenv("FORKING_STUB_PID"), "w");
     fprintf(file, "%ld", (long)getpid());
     fclose(file);

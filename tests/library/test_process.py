@@ -502,6 +502,13 @@ def dead(pid: int) -> bool:
         return True
 
 
+def wait_for_the_end_of(pid: int) -> None:
+    limit = time.monotonic() + 30
+    while not dead(pid):
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+
+
 def library(stub: str, what: str, pid_file: Path) -> LibraryProcess:
     environ = {**os.environ, "FORKING_STUB": what, "FORKING_STUB_PID": str(pid_file)}
     return LibraryProcess(stub, 60.0, environ=environ, start_limit=60.0)
@@ -522,12 +529,12 @@ def test_what_a_crashed_library_leaves_behind_holds_nobody_up(
             pumps.append(subject._reader)
             descendant = int(pid_file.read_text())
             if what == "abort":
-                while not dead(descendant):
-                    time.sleep(0.001)
+                wait_for_the_end_of(descendant)
             else:
                 # One that left the group is out of reach, and in nobody's way.
                 assert not dead(descendant)
                 os.kill(descendant, signal.SIGKILL)
+            assert time.time() - pid_file.stat().st_mtime < 60, "it ended by its own alarm"
             subject._not_before = 0.0
         assert subject.restarts == 1
         for pump in pumps:
@@ -562,7 +569,8 @@ def test_what_a_living_library_has_started_ends_with_it(make: Make, tmp_path: Pa
         """
         load()
         if os.fork() == 0:
-            while True: time.sleep(1)
+            time.sleep(60)
+            os._exit(0)
         ask(); answer(session=1, values={})
         while True: time.sleep(1)
         """
@@ -572,8 +580,7 @@ def test_what_a_living_library_has_started_ends_with_it(make: Make, tmp_path: Pa
     children = Path(f"/proc/{subject.pid}/task/{subject.pid}/children").read_text().split()
     assert len(children) == 1
     subject.close()
-    while not dead(int(children[0])):
-        time.sleep(0.001)
+    wait_for_the_end_of(int(children[0]))
 
 
 def test_an_answer_that_was_given_before_the_end_is_taken(make: Make) -> None:

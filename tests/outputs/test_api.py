@@ -39,7 +39,7 @@ class World:
         experimental: bool = False,
         interval: float = 5.0,
     ) -> None:
-        self.now = 1000.0
+        self.now, self.ahead = 1000.0, 1.79e9
         self.interval = interval
         self.source = WireSource(in_process(scenario, seed=1, clock=self.clock), source="simulated")
         self.observer = Observer(lambda: Guest(4, 8 * 2**30), pauses=experimental)
@@ -64,7 +64,7 @@ class World:
         return self.now
 
     def wall(self) -> float:
-        return 1.79e9 + self.now
+        return self.ahead + self.now
 
     def run(self, polls: int) -> None:
         for _ in range(polls):
@@ -125,6 +125,17 @@ def test_counters_are_told_as_of_the_sample_before_too() -> None:
         assert now - then == pytest.approx(host.interval, abs=0.01)
         host.poller.poll()  # at the same time: the host's sample is the same
         assert ask(host)[0] == pytest.approx(host.interval, abs=0.01)
+
+
+def test_the_sessions_start_is_the_one_that_its_metric_shows() -> None:
+    with world() as host:
+        host.run(3)
+        began = host.poller.state.lives.session.start
+        host.ahead += 7
+        host.run(1)
+        found = document(host.published)
+        (shown,) = metric(found, "vmguest_session_start_timestamp_seconds")
+        assert found["session"]["start"] == shown["value"] == began
 
 
 def test_nothing_is_told_of_the_session_before() -> None:

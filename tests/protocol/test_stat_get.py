@@ -216,6 +216,42 @@ def test_a_reply_that_is_too_long_is_not_looked_into(encoding: str) -> None:
         parse(encoding, bytes(stat_get.MAX_REPLY + 1))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "head", "piece", "tail", "most"),
+    [
+        ("xml", b"<metrics>", b"<m/>", b'<metric name="a">1</metric></metrics>', 1022),
+        ("json", b'{"a": 1, "b": {', b'"%d": 1,', b'"c": 1}}', 1023),
+    ],
+    ids=["elements", "keys"],
+)
+def test_there_is_a_bound_of_parts(encoding: str, head: bytes, piece: bytes, tail: bytes, most: int) -> None:
+    def reply(parts: int) -> bytes:
+        pieces = (piece % number if b"%" in piece else piece for number in range(parts))
+        return head + b"".join(pieces) + tail
+
+    assert parse(encoding, reply(most)).values[0] == ExtendedValue("a", 1)
+    with pytest.raises(RemoteProtocolError):
+        parse(encoding, reply(most + 1))
+
+
+def test_there_is_a_bound_of_depth() -> None:
+    def xml(levels: int) -> bytes:
+        return b'<metrics><metric name="a">1</metric>%b%b</metrics>' % (b"<m>" * levels, b"</m>" * levels)
+
+    def yaml(levels: int) -> bytes:
+        return b"a: 1\n" + b"".join(b" " * level + b"b:\n" for level in range(levels))
+
+    for encoding, reply, most in (("xml", xml, 15), ("yaml", yaml, 16)):
+        assert parse(encoding, reply(most)).values[0] == ExtendedValue("a", 1)
+        with pytest.raises(RemoteProtocolError):
+            parse(encoding, reply(most + 1))
+
+
+def test_the_longest_reply_that_is_looked_into_has_64_kib() -> None:
+    """What the worst of them costs is in benchmarks/parse.py."""
+    assert stat_get.MAX_REPLY == 65_536
+
+
 def test_a_list_that_is_too_long_is_not_looked_into() -> None:
     with pytest.raises(RemoteProtocolError, match="looked into"):
         parse_names(bytes(stat_get.MAX_REPLY + 1))
