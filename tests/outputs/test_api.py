@@ -136,6 +136,9 @@ def test_the_sessions_start_is_the_one_that_its_metric_shows() -> None:
         found = document(host.published)
         (shown,) = metric(found, "vmguest_session_start_timestamp_seconds")
         assert found["session"]["start"] == shown["value"] == began
+        page = Api(host.published).content()
+        (row,) = (row for fact in page["facts"] for row in fact["rows"] if row[0] == "Session began")
+        assert row[1] == began
 
 
 def test_nothing_is_told_of_the_session_before() -> None:
