@@ -242,9 +242,9 @@ class Conversation:
             self.schedule.retry_at(now + self._rules.interval)
 
     def _looked(self, now: float, wish: Wish, result: CallResult) -> None:
-        self.schedule.looked(now, self.host.status)
+        self.schedule.looked(now, self.host.shown.status)
         self.reporter.status(wish.phase, result)
-        since = self.host.gray_since
+        since = self.host.shown.gray_since
         if result is not AppStatus.GRAY or since is None:
             return
         # Monitoring was lost, or the host has not noticed it yet, or nobody there ever will.
@@ -254,7 +254,7 @@ class Conversation:
         # Right after Enable the host needs its time; a refused heartbeat would show that it is more than that.
         if beating and now - self.host.enabled_at < self._rules.window:
             return
-        if self.host.green:
+        if self.host.shown.green:
             self._lose(wish, "its status is Gray")
         else:
             self._rearm = wish.healthy_once
@@ -295,6 +295,6 @@ class Conversation:
             refused=isinstance(result, REFUSALS),
             known=self.host.known,
             expected=self.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
-            overdue=self.host.overdue(now),
+            overdue=self.host.heard.overdue(now),
         )
         self.reporter.failed(now, wish.phase, verb, result, armed=self.armed)

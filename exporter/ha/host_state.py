@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from exporter.errors import LibraryNotFound, NoDeviceError, NotVMwareError, RpcError, VMGuestError
+from exporter.ha.heard import Heard, Shown
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -89,22 +90,11 @@ class HostState:
         """If it is on, then by us."""
         self.confirmed = False
         """IsEnabled has said yes since the last change."""
-        self.status: AppStatus | None = None
-        self.gray_since: float | None = None
-        self.green = False
-        """Seen since the last Enable that mattered."""
         self.request = ResetRequest.ASKED if leftover is Leftover.REQUEST else ResetRequest.NONE
         self.enabled_at = float("-inf")
-        self.silent_since: float | None = None
-        """Since when it has heard neither Enable nor a heartbeat, at the earliest. An Enable whose reply was lost may have
-        been heard."""
-        self.last_beat: float | None = None
-        """When the last heartbeat that it took was sent."""
-        self._window = window
-        self._heard_by: float | None = None
-        """Until when it may have heard one, at the latest: also one whose reply was lost."""
-        self._sent = float("-inf")
-        self._before: tuple[bool, ResetRequest, float | None] = (self.ours, self.request, None)
+        self.heard = Heard(window)
+        self.shown = Shown()
+        self._before = self.ours, self.request
         """What a call that a clear no answers leaves as it was."""
 
     @property
@@ -126,23 +116,15 @@ class HostState:
 
     def time_left(self, now: float) -> float | None:
         """Seconds until it may act on silence; None while it expects nothing."""
-        if not self.on or self.silent_since is None:
-            return None
-        return max(0.0, self.silent_since + self._window - now)
-
-    def overdue(self, now: float) -> bool:
-        """It has certainly heard nothing for so long that it may have acted already."""
-        times = [time for time in (self.silent_since, self._heard_by) if time is not None]
-        return bool(times) and now - max(times) >= self._window
+        return self.heard.time_left(now) if self.on else None
 
     def sent(self, now: float, verb: Verb, state: AppState | None) -> None:
         """A call goes out: from here on the host may act on it, whether or not its reply arrives."""
-        self._sent = now
-        self._before = (self.ours, self.request, self.silent_since)
-        if verb is Verb.ENABLE:
-            if not self.may_be_on or self.overdue(now):
-                # What it counted before is over, one way or the other: with this one it may begin anew.
-                self.silent_since = now
+        self._before = self.ours, self.request
+        enable = verb is Verb.ENABLE
+        # What it counted before may be over, one way or the other: with this one it may begin anew.
+        self.heard.sent(now, anew=enable and (not self.may_be_on or self.heard.overdue(now)))
+        if enable:
             self.ours = self.unsure = True
         elif state is AppState.NEED_RESET and not self.request.pending:
             self.request = ResetRequest.ASKED
@@ -152,7 +134,7 @@ class HostState:
         self.settled = True
         self.known |= not isinstance(result, VMGuestError) and result is not Code.UNTOLD
         if verb in {Verb.ENABLE, Verb.MARK_ACTIVE} and may_have_been_heard(result):
-            self._heard_by = now
+            self.heard.maybe(now)
         match verb:
             case Verb.ENABLE:
                 self._enabled(result)
@@ -161,7 +143,7 @@ class HostState:
             case Verb.IS_ENABLED:
                 self._asked(result)
             case Verb.GET_APP_STATUS:
-                self._looked(now, result)
+                self.shown.looked(now, result if isinstance(result, AppStatus) else None, on=self.on)
             case Verb.DISABLE:
                 self.unsure, self.confirmed = True, False
             case Verb.POST_APP_STATE:
@@ -173,7 +155,8 @@ class HostState:
 
     def lost(self) -> None:
         """Whatever it was told, it does not know any more."""
-        self.confirmed = self.green = False
+        self.confirmed = False
+        self.shown.lost()
         if self.request is ResetRequest.POSTED:
             self.request = ResetRequest.ASKED
 
@@ -185,15 +168,16 @@ class HostState:
     def _enabled(self, result: CallResult) -> None:
         if result is Code.OK:
             self.on, self.unsure = True, False
-            self.silent_since = self.enabled_at = self._sent
+            self.enabled_at = self.heard.enabled()
         elif isinstance(result, REFUSALS):
             # It did nothing. What was, or may have been, on before still is; a question without an answer stands.
-            self.ours, _, self.silent_since = self._before
+            self.ours, _ = self._before
+            self.heard.refused()
             self.unsure = self.ours or self.unanswered
 
     def _marked(self, result: CallResult) -> None:
         if result is Code.OK:
-            self.last_beat = self.silent_since = self._sent
+            self.heard.beaten()
         elif result is Code.NOT_ENABLED:
             self.on = False
         elif result is Code.UNTOLD:
@@ -208,15 +192,6 @@ class HostState:
             self.unanswered = False
         elif may_have_been_heard(result):
             self.unanswered = True
-
-    def _looked(self, now: float, result: CallResult) -> None:
-        self.status = result if isinstance(result, AppStatus) else None
-        if result is AppStatus.GREEN:
-            self.green = True
-        if result is not AppStatus.GRAY:
-            self.gray_since = None if self.status else self.gray_since
-        elif self.on and self.gray_since is None:
-            self.gray_since = now
 
     def _posted(self, state: AppState | None, result: CallResult) -> None:
         before = self._before[1]

@@ -86,14 +86,14 @@ def test_an_enable_counts_as_heard_where_nothing_else_may_have_been() -> None:
     enabled.sent(1.0, Verb.ENABLE, None)
     enabled.answered(1.0, Verb.ENABLE, None, Code.OK)
     enabled.sent(20.0, Verb.ENABLE, None)
-    assert enabled.overdue(31.0), "it does not begin anew what has begun"
+    assert enabled.heard.overdue(31.0), "it does not begin anew what has begun"
     enabled.sent(32.0, Verb.ENABLE, None)
     enabled.answered(34.0, Verb.ENABLE, None, TimeoutExpired("no answer"))
-    assert not enabled.overdue(63.9), "it may have been heard as late as that"
-    assert enabled.overdue(64.0)
+    assert not enabled.heard.overdue(63.9), "it may have been heard as late as that"
+    assert enabled.heard.overdue(64.0)
     enabled.sent(70.0, Verb.ENABLE, None)
     enabled.answered(70.0, Verb.ENABLE, None, RpcError("busy"))
-    assert enabled.overdue(70.0), "a clear no changes nothing"
+    assert enabled.heard.overdue(70.0), "a clear no changes nothing"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_heartbeat_that_may_have_been_heard_puts_off_the_end_of_patience(
     for now, verb, answer in ((1.0, Verb.ENABLE, Code.OK), (20.0, Verb.MARK_ACTIVE, result)):
         beaten.sent(now, verb, None)
         beaten.answered(now, verb, None, answer)
-    assert beaten.overdue(40.0) is not heard
+    assert beaten.heard.overdue(40.0) is not heard
     assert beaten.time_left(40.0) == 0, "but it may have heard nothing as well"
 
 
@@ -218,15 +218,15 @@ def test_a_heartbeat_counts_from_when_it_was_sent_not_from_its_reply() -> None:
     beat.answered(10.0, Verb.ENABLE, None, Code.OK)
     beat.sent(11.0, Verb.MARK_ACTIVE, None)
     beat.answered(12.9, Verb.MARK_ACTIVE, None, Code.OK)
-    assert (beat.last_beat, beat.time_left(13.0)) == (11.0, 28.0)
+    assert (beat.heard.last_beat, beat.time_left(13.0)) == (11.0, 28.0)
 
 
 def test_the_status_is_kept_as_long_as_it_can_be_read() -> None:
     seen = host()
     seen.answered(1.0, Verb.GET_APP_STATUS, None, AppStatus.GREEN)
-    assert seen.status is AppStatus.GREEN
+    assert seen.shown.status is AppStatus.GREEN
     seen.answered(2.0, Verb.GET_APP_STATUS, None, TimeoutExpired("no answer"))
-    assert seen.status is None
+    assert seen.shown.status is None
 
 
 def test_each_change_of_the_status_is_a_line() -> None:

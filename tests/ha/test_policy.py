@@ -724,7 +724,7 @@ def test_a_status_that_can_not_be_read_is_told_once_and_costs_no_heartbeat() -> 
     run = beating()
     run.answers[S] = RemoteProtocolError("an application status of b'blue'")
     assert run.verbs(120).count(M) == 12
-    assert run.policy.conversation.host.status is None
+    assert run.policy.conversation.host.shown.status is None
     assert run.logged("status can't be read") == 1
 
 
@@ -1139,7 +1139,7 @@ def test_maintenance_hands_back_confirmed_and_nothing_is_enabled_in_it() -> None
     calls = maintained(run, 60, maintenance=True)
     assert calls[:3] == [D, A, S]
     assert {*calls[3:]} == {S}
-    assert run.policy.conversation.host.status is AppStatus.GRAY, "no longer what it was before"
+    assert run.policy.conversation.host.shown.status is AppStatus.GRAY, "no longer what it was before"
     assert run.policy.phase is Phase.MAINTENANCE
     assert run.policy.conversation.host.leftover is Leftover.NOTHING
 

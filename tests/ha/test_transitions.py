@@ -82,11 +82,19 @@ ALONE = (
     "policy",
     "conversation",
     "host_state",
+    "heard",
     "schedule",
     "reporter",
     "bad_time",
     "loop",
 )
+
+
+def test_no_object_of_the_judgement_holds_more_than_a_reader_can() -> None:
+    policy = Policy(Rules(10.0, 30.0, OnUnhealthy.WITHHOLD), 0.0)
+    conversation, host = policy.conversation, policy.conversation.host
+    objects = (policy, conversation, host, host.heard, host.shown, conversation.schedule, policy.bad_time)
+    assert [type(each).__name__ for each in objects if len(vars(each)) > 12] == []
 
 
 @pytest.mark.parametrize("module", ALONE)
@@ -104,7 +112,7 @@ def test_every_object_is_written_by_its_own_methods_alone(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["policy", "conversation", "host_state", "schedule", "bad_time", "reporter"]
+    "module", ["policy", "conversation", "host_state", "heard", "schedule", "bad_time", "reporter"]
 )
 def test_the_judgement_knows_no_clock_and_no_io(module: str) -> None:
     tree = ast.parse((HA / f"{module}.py").read_text(encoding="utf-8"))
