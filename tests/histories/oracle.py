@@ -295,6 +295,8 @@ class Receiver:
             # Nobody knew when it began: the first point that was taken has its own time, the others that of the first. One of
             # a clock that can't have been right is none to go by once there is a better.
             is_first = kept is None or kept.start < YEAR_2020 <= time
+            # Where the start was known at that very time, it may have stood for itself until it was unknown again.
+            is_first |= kept is not None and kept.tied and close(start, time)
             wanted = time if kept is None or is_first else min(kept.start, time)
             self._offered[series] = StandIn(expected.stretch, wanted, time)
         assert close(start, wanted), (series, start, wanted, expected)
