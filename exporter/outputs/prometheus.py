@@ -32,8 +32,8 @@ from exporter.snapshot import Histogram, PollState
 
 MAX_AGE = 1.0
 """Seconds after which what does not come with a poll (process, OTLP, HA) is asked for again."""
-GZIP_LEVEL = 6
-"""A page of 20 kB becomes 3 kB in well under a millisecond; 9 takes longer and saves nothing."""
+GZIP_LEVEL = 4
+"""A page of 30 kB becomes one of 6.3 kB in 0.3 ms; 6, the usual one, takes 0.5 ms for 3 % less."""
 
 
 def as_metric(family: Family) -> Metric:
