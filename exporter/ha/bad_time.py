@@ -27,8 +27,10 @@ class BadTime:
         self.own = 0.0
         self.unsure = 0.0
         """The last of ``checks``: seconds of a bad verdict that no look has confirmed yet."""
-        self._fresh = self._found = False
-        """The last verdict on the user's checks is bad, and was given here; there was one that was."""
+        self._fresh = False
+        """The last verdict on the user's checks is bad, and was given here."""
+        self._found_again = 0.0
+        """What is counted of it."""
         self._longest = longest
         self._last: tuple[float, Health, bool] | None = None
 
@@ -64,8 +66,8 @@ class BadTime:
         """A verdict that was given at ``at``; the same one twice counts once.
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
-        since. ``found_again``: those that the look took by which a bad verdict of a predecessor was found again, which are
-        bad time as well. ``unsure``: the last seconds of that, which no look has confirmed yet.
+        since. ``found_again``: those that looks took by which bad verdicts of a predecessor were found again, up to now: each
+        is bad time as well, when its turn comes. ``unsure``: the last seconds of that, which no look has confirmed yet.
         ``fault``: something of the exporter's own is not well either, beside a check that is bad.
         """
         fault |= health is Health.FAULT
@@ -83,9 +85,9 @@ class BadTime:
                 self.checks += at - before[0]
             if fault and before[2]:
                 self.own += at - before[0]
-        if health is Health.BAD and not self._found:
-            self._found = True
-            self.checks += found_again
+        if health is Health.BAD:
+            self.checks += max(0.0, found_again - self._found_again)
+            self._found_again = found_again
         self.checks = min(self.checks, longest)
 
     def clear(self) -> None:

@@ -171,6 +171,7 @@ class CheckState:
                 failed_until=NEVER,
                 failures=0,
                 successes=successes,
+                found_again=0.0,
                 health=health,
             )
             return

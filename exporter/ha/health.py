@@ -35,17 +35,20 @@ class HealthSummary:
     fault: bool = False
     """Something of the exporter's own is not well, whatever the checks are."""
     found_again: float = 0.0
-    """Seconds that it had been bad for a predecessor after its last look, and that the look took which found it bad again."""
+    """Seconds, of all checks up to now, that they had been bad for a predecessor after its last look, and that the looks took
+    which found them bad again."""
     first_look_by: float = float("-inf")
     """When the first look is over, at the latest, of the check that has been bad for longest: since before this process."""
+    session_changes: int = 0
+    """Changes of the host's session id so far. What the checks had of bad time before the last one is gone."""
 
-    def update(self, at: float, session_changes: int) -> HealthUpdate:
+    def update(self, at: float) -> HealthUpdate:
         """What the heart is told of it, judged ``at``."""
         return HealthUpdate(
             self.health,
             self.reason,
             at,
-            session_changes,
+            self.session_changes,
             self.bad_for,
             self.unsure,
             self.fault,
@@ -60,31 +63,42 @@ class _Judged:
     def __init__(self, runner: CheckRunner, longest: float) -> None:
         self.runner = runner
         self.bad = BadTime(longest)
-        self.health = Health.UNKNOWN
-        """By the last verdict."""
         self.unsure = 0.0
         """The last seconds of its bad time, which no look has confirmed yet."""
         self.found_again = 0.0
-        """As in :class:`CheckState`."""
+        """As in :class:`CheckState`, once it is counted: with the first bad verdict."""
+        self._found = False
+        self._since: float | None = None
+        """When all bad time of before was cleared."""
         self._failed_looks = 0
 
     def judge(self, now: float, at: float) -> tuple[Health, str]:
         """The verdict, and its reason. ``now`` by the clock of the checks, ``at`` by the monotonic one."""
         runner, bad = self.runner, self.bad
-        self.health, reason = runner.judge(now)
-        self.found_again = runner.found_again(now)
+        health, reason = runner.judge(now)
+        if health is Health.BAD and not self._found:
+            self._found = True
+            again = runner.found_again(now)
+            self.found_again = again if self._since is None else min(again, now - self._since)
         failed = runner.failed_looks
         sure = failed > self._failed_looks or runner.hangs(now)
         self._failed_looks = failed
         before = bad.checks
-        bad.observe(at, self.health, found_again=self.found_again)
+        bad.observe(at, health, found_again=self.found_again)
         self.unsure = 0.0 if sure or not bad.checks else self.unsure + bad.checks - before
-        return self.health, reason
+        return health, reason
 
     def kept(self, now: float) -> Kept:
         """What a successor has to know of it."""
         kept = self.runner.kept(now)
-        return kept._replace(bad_for=self.bad.checks - self.unsure, unsure=kept.unsure + self.unsure)
+        # What has been found again is among the bad time by now; that of before another session is none.
+        of_before = kept.unsure if not self._found and self._since is None else 0.0
+        return kept._replace(bad_for=self.bad.checks - self.unsure, unsure=of_before + self.unsure)
+
+    def clear(self, now: float) -> None:
+        """Another session."""
+        self.bad.clear()
+        self.unsure, self._since = 0.0, now
 
 
 class HealthJudge:
@@ -93,7 +107,7 @@ class HealthJudge:
     ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may have been seen ``max_poll_age``
     seconds of running ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
     seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
-    of ``checks``.
+    of ``checks``, ``session_changes`` gives how often the host's session id has changed.
     """
 
     def __init__(
@@ -106,7 +120,10 @@ class HealthJudge:
         running: RunningClock,
         clock: Callable[[], float] = time.monotonic,
         longest: float = float("inf"),
+        session_changes: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._session_changes = session_changes
+        self._sessions = session_changes()
         self._checks = [_Judged(runner, longest) for runner in checks]
         self._running = running
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
@@ -142,6 +159,11 @@ class HealthJudge:
         if self._web is not None:
             own["web"] = self._web.judge(now)
         at = self._clock()
+        sessions = self._session_changes()
+        if sessions != self._sessions:
+            self._sessions = sessions
+            for each in self._checks:
+                each.clear(now)
         user = {check.runner.name: check.judge(now, at) for check in self._checks}
         found = {**own, **user}
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
@@ -159,8 +181,9 @@ class HealthJudge:
             longest,
             -unsure,
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
-            max((each.found_again for each in self._checks if each.health is Health.BAD), default=0.0),
+            sum(each.found_again for each in self._checks),
             self._first_look_by(now),
+            sessions,
         )
 
     def _first_look_by(self, now: float) -> float:

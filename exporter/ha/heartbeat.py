@@ -49,16 +49,14 @@ PROGRAM = tuple(isolated.command("exporter.ha.heart"))
 class Heartbeat:
     """Owns the heart's process.
 
-    ``judge`` gives the verdict on health and ``session_changes`` the number of new session ids so far; neither may
-    wait. ``required``: :meth:`start` fails where heartbeats are not possible, and ``fatal`` is told when that shows later,
-    before the first heartbeat. ``tell`` takes what happened, a sentence each.
+    ``judge`` gives the verdict on health; it may not wait. ``required``: :meth:`start` fails where heartbeats are not
+    possible, and ``fatal`` is told when that shows later, before the first heartbeat. ``tell`` takes what happened, a sentence each.
     """
 
     def __init__(
         self,
         settings: HeartSettings,
         judge: Callable[[], HealthSummary],
-        session_changes: Callable[[], int] = lambda: 0,
         *,
         required: bool = False,
         fatal: Callable[[str], None] = lambda _problem: None,
@@ -69,7 +67,6 @@ class Heartbeat:
     ) -> None:
         self._settings = replace(settings, exporter=own())
         self._judge = judge
-        self._session_changes = session_changes
         self._required = required
         self._fatal = fatal
         self._happened = Happened(tell)
@@ -83,7 +80,7 @@ class Heartbeat:
         """Around the heart's pipe: what is written must not reach another file by the same number."""
         self._process: subprocess.Popen[bytes] | None = None
         self._summary = judge()
-        self._update = self._latest()
+        self._update = self._summary.update(clock())
         self._before = HeartReport()
         """The counters of the hearts before this one."""
         self._report = HeartReport()
@@ -218,15 +215,12 @@ class Heartbeat:
         if self._over.wait(min(1.0, self._settings.interval / 5)):
             return False
         self._summary = self._judge()
-        self._update = self._latest()
+        self._update = self._summary.update(self._clock())
         # Once the heart has the lock, and before it counts what is kept here. A dry run leaves nothing behind.
         if not self._newborn and not self._settings.dry_run:
             self._kept.write(self._summary.kept)
         self._tell(self._update)
         return True
-
-    def _latest(self) -> HealthUpdate:
-        return self._summary.update(self._clock(), self._session_changes())
 
     def _tell(self, news: HealthUpdate) -> None:
         with self._lock, suppress(OSError, ValueError):

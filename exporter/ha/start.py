@@ -82,6 +82,7 @@ def start(
         None if server is None else server.responds,
         running=running,
         longest=ha.interval,
+        session_changes=lambda: published.state.session_changes,
     )
     lock_file = ha.lock_file or _lock_file(simulated, parts)
     if not ha.dry_run:
@@ -122,7 +123,6 @@ def start(
     heartbeat = Heartbeat(
         heart_settings(settings, socket, lock_file, dry_run=ha.dry_run),
         judge.judge,
-        lambda: published.state.session_changes,
         required=ha.required,
         fatal=give_up,
         tell=lambda text: tell(f"In the dry run: {text}" if ha.dry_run else text),

@@ -124,6 +124,10 @@ class Check:
     unproved_before: float = 0.0
     again: float = 0.0
     """Seconds that it was bad for them after their last look, if the first one found it bad again, and that that one took."""
+    counted: bool = False
+    """That is among the bad time by now."""
+    since: float | None = None
+    """When the session changed last: what was bad before it is none of the bad time."""
     next_failure: float = float("-inf")
     """An interval after the last failure that counts."""
     same_until: float = float("-inf")
@@ -142,7 +146,7 @@ class Check:
             self.waited_before + self._all_waited(at)
             if self.known == "unknown" and not self.good_before
             else 0.0,
-            unproved + (self.unproved_before if self.bad_before else 0.0),
+            unproved + (self.unproved_before if self.bad_before and not self.counted else 0.0),
             max(0.0, next_failure - at),
         )
 
@@ -196,6 +200,7 @@ class Check:
             self.in_a_row.clear()
         self.in_a_row += [found] * (counted if found == "bad" else 1)
         if found == "good":
+            self.again = 0.0
             self.next_failure = self.same_until = float("-inf")
         if found == "bad":
             self.next_failure = first_due + counted * self.interval
@@ -222,9 +227,13 @@ class Check:
 
     def found_again(self, at: float) -> float:
         """:attr:`again`, or that of a first look which hangs."""
+        again = self.again
         if self.bad_before and self.begun is not None and self.hangs(at):
-            return self.unproved_before + at - self.begun
-        return self.again
+            again = self.unproved_before + at - self.begun
+        return again if self.since is None else min(again, at - self.since)
+
+    def another_session(self, at: float) -> None:
+        self.since, self.unproved_before = at, 0.0
 
     def verdict(self, at: float) -> str:
         failed = self.in_a_row.count("bad") + self._late(at, 2.0)
@@ -254,8 +263,8 @@ class Promises:
     """By check: its last verdict, and the seconds for which it was bad since it was last good."""
     unproved: dict[str, float] = field(default_factory=dict)
     """By check: those of them that were after the last look that found it bad."""
-    found_here: bool = False
-    """This process has been told of bad health."""
+    counted_again: float = 0.0
+    """Seconds of before this process that looks have found bad again, as far as it has been told."""
     own: float = 0.0
     """Seconds for which the program itself was not well, whatever else was bad."""
     fault: bool = False
@@ -301,6 +310,11 @@ class Promises:
         self.each = dict.fromkeys(self.each, ("", left))
         self.unproved.clear()
 
+    def another_session(self) -> None:
+        """What was bad is so still, and has been for no time."""
+        self.each = {name: (word, 0.0) for name, (word, _) in self.each.items()}
+        self.unproved.clear()
+
     def checks(self, at: float, found: dict[str, str], again: dict[str, float], proved: set[str]) -> None:
         """What the checks are by what was found, ``again``: for how long a look took that found the same as those before;
         ``proved``: checks that a look has found bad by now. A verdict between two looks is none of what is there now."""
@@ -322,9 +336,9 @@ class Promises:
         fault = fault or health == "fault"
         fault_before, self.fault = self.fault, fault
         before, self.last = self.last, (at, health)
-        if health == "bad" and not self.found_here:
-            self.found_here = True
-            self.total += again
+        if health == "bad":
+            self.total += max(0.0, again - self.counted_again)
+            self.counted_again = again
         self.silent_at = None
         if health != "fault":
             self.found_bad = health == "bad"
@@ -348,7 +362,7 @@ class Promises:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
         main process is another one too; else it has seen its checks go on."""
         self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
-        self.health, self.entitled, self.found_here = "unknown", on, False
+        self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.
             self.each = {

@@ -97,6 +97,21 @@ def test_a_look_that_finds_bad_again_what_was_bad_before_a_restart_is_bad_time_a
     assert bad.checks == 9, "once"
 
 
+def test_that_of_a_check_counts_when_its_turn_comes_whatever_was_bad_before() -> None:
+    """Found by a stranger: a check that was bad for a moment at each start, and the other's reset came 100 s too late."""
+    bad = BadTime(10.0, 20)
+    bad.observe(0, BAD, 20)
+    bad.observe(2, BAD, 20)
+    bad.observe(3, UNKNOWN, 20)
+    bad.observe(10, BAD, 30, found_again=10)
+    assert bad.checks == 30
+    bad.observe(12, BAD, 35, found_again=13)
+    assert bad.checks == 35
+    bad.clear()
+    bad.observe(14, BAD, 2, found_again=13)
+    assert bad.checks == 2, "what is counted is not counted again"
+
+
 def test_a_verdict_is_bad_time_once_a_look_has_found_the_same_at_its_end() -> None:
     """Found by a stranger: looks of a minute apart, one blip, a grace of 30 s, and a machine that was well again was reset."""
     bad = BadTime(10.0)

@@ -204,7 +204,7 @@ def test_a_check_that_is_bad_hides_no_dead_poll(clock: SetClock, polls: Polls) -
     for problem, worst in ((None, Health.FAULT), ("down", Health.BAD)):
         found(shop, clock, problem)
         verdict = judge.judge()
-        assert (verdict.health, verdict.fault, verdict.update(7.0, 3).fault) == (worst, True, True)
+        assert (verdict.health, verdict.fault, verdict.update(7.0).fault) == (worst, True, True)
 
 
 def test_each_check_has_its_bad_time_by_itself_and_its_own_good_verdict_ends_it(
@@ -259,8 +259,8 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: SetC
     shop._state.end(clock.now, "timed out")
     summary = judge.judge()
     assert (summary.health, summary.bad_for, summary.found_again) == (Health.BAD, 7.5, 5)
-    update = summary.update(7.0, 3)
-    assert (update.bad_for, update.found_again, update.at, update.session_changes) == (7.5, 5, 7.0, 3)
+    update = summary.update(7.0)
+    assert (update.bad_for, update.found_again, update.at) == (7.5, 5, 7.0)
     clock.now += 1
     assert (judge.judge().bad_for, judge.judge().unsure) == (8.5, 1), "until a look finds the same"
     shop._state.begin(clock.now)
@@ -268,6 +268,85 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: SetC
     assert (judge.judge().bad_for, judge.judge().unsure) == (15.5, 8)
     clock.now += 0.5
     assert (judge.judge().bad_for, judge.judge().unsure) == (16, 0), "it hangs"
+
+
+def test_what_was_found_again_is_not_left_to_a_successor_to_be_found_once_more(
+    clock: SetClock, polls: Polls
+) -> None:
+    """Found by a stranger: a file on a dead mount had more bad time than had passed, once more with each restart."""
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on({"shop": Kept(failures=1, bad_for=2.5, unsure=4.0)})
+    shop._state.begin(clock.now)
+    clock.now += 5
+    kept = judge.judge().kept["shop"]
+    assert (kept.bad_for, kept.unsure) == (2.5, 4), "not found again yet"
+    clock.now += GRACE + 1
+    kept = judge.judge().kept["shop"]
+    assert (kept.bad_for, kept.unsure) == (14.5, 0), "it hangs: all of it counts"
+    shop._state.not_looked(clock.now, "no file is left")
+    kept = judge.judge().kept["shop"]
+    assert (kept.bad_for, kept.unsure) == (14.5, 0), "whatever comes of that look"
+
+
+def test_what_was_found_again_and_is_good_since_counts_no_more(clock: SetClock, polls: Polls) -> None:
+    """A look that failed and one that did not, before anybody asked."""
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on({"shop": Kept(failures=1, bad_for=2.5, unsure=4.0)})
+    found(shop, clock, "down")
+    found(shop, clock, None)
+    assert judge.judge().bad_for == 0
+    found(shop, clock, "down")
+    summary = judge.judge()
+    assert (summary.bad_for, summary.found_again, summary.kept["shop"].unsure) == (0, 0, 0)
+
+
+def test_each_check_is_found_again_when_its_turn_comes(clock: SetClock, polls: Polls) -> None:
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
+    judge.goes_on(
+        {"shop": Kept(failures=1, bad_for=2, unsure=4), "mail": Kept(failures=1, bad_for=20, unsure=1)}
+    )
+    mail._state.begin(clock.now)
+    found(shop, clock, "down")
+    summary = judge.judge()
+    assert (summary.bad_for, summary.found_again) == (20, 4)
+    clock.now += 3
+    mail._state.end(clock.now, "down")
+    summary = judge.judge()
+    assert (summary.bad_for, summary.found_again) == (24, 8), (
+        "of both, so that the heart sees that there is more"
+    )
+    found(shop, clock, None)
+    summary = judge.judge()
+    assert (summary.bad_for, summary.found_again) == (24, 8)
+
+
+def test_another_session_clears_what_was_bad_before_it_found_again_or_not(
+    clock: SetClock, polls: Polls
+) -> None:
+    """Found by a stranger: what a predecessor knew was added after it, once the first look was found to hang."""
+    shop, mail, sessions = check("shop", clock), check("mail", clock), [3]
+    judge = HealthJudge(
+        [shop, mail], polls, MAX_AGE, clock=clock, running=clock, session_changes=lambda: sessions[0]
+    )
+    bad = Kept(failures=1, bad_for=9.0, unsure=4.0)
+    judge.goes_on({"shop": bad, "mail": bad})
+    shop._state.begin(clock.now)
+    found(mail, clock, "down")
+    assert (judge.judge().bad_for, judge.judge().session_changes) == (13, 3)
+    clock.now += 5
+    sessions[0] = 4
+    summary = judge.judge()
+    assert (summary.session_changes, summary.update(7.0).session_changes) == (4, 4)
+    assert (summary.kept["shop"].bad_for, summary.kept["shop"].unsure) == (0, 0)
+    assert summary.bad_for == 5, "from the last verdict on, as the heart counts"
+    found(mail, clock, None)
+    clock.now += GRACE + 1
+    summary = judge.judge()
+    assert (summary.health, summary.bad_for, summary.found_again) == (Health.BAD, 3, 4 + 3)
+    assert (summary.kept["shop"].bad_for, summary.kept["shop"].unsure) == (3, 0)
 
 
 BAD_BEFORE = {"shop": Kept(failures=1, bad_for=30.0)}
@@ -286,7 +365,7 @@ def test_what_was_bad_before_a_restart_is_waited_for_until_its_first_look_is_ove
     born = clock.now
     for _ in range(8):
         assert judge.judge().first_look_by == pytest.approx(born + by)
-        assert judge.judge().update(7.0, 0).first_look_by == pytest.approx(born + by)
+        assert judge.judge().update(7.0).first_look_by == pytest.approx(born + by)
         clock.now += 1
     clock.now += 2
     assert judge.judge().first_look_by == -math.inf, "whatever came of it"

@@ -88,8 +88,7 @@ class Subject:
         self.made.append(
             Heartbeat(
                 self.settings,
-                lambda: self.verdict,
-                lambda: self.sessions,
+                lambda: replace(self.verdict, session_changes=self.sessions),
                 required=required,
                 fatal=self.fatal.append,
                 program=PROGRAM if program is None else (sys.executable, "-c", PRELUDE + program),
@@ -733,7 +732,7 @@ def test_a_heart_that_does_not_read_holds_nobody_up(subject: Subject) -> None:
     subject.verdict = HealthSummary(Health.BAD, "x" * 2000, {})
     beat._summary = subject.verdict
     for _ in range(200):
-        beat._tell(beat._latest())
+        beat._tell(subject.verdict.update(0.0))
     assert beat.stop()
 
 

@@ -177,14 +177,16 @@ class Main:
             clock=lambda: world.now,
             running=self.running,
             longest=world.rules.interval,
+            session_changes=lambda: world.sessions,
         )
+        self.sessions = world.sessions
         left = world.kept.read()
         self.judge.goes_on(left, bad_for)
         if not left:
             world.promises.forget_checks(bad_for)
         self.failed = 0
-        self.found_again: set[str] = set()
-        """Checks whose look is counted that found them bad again."""
+        self.again = 0.0
+        """Seconds of before it that its looks have found bad again."""
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
         self.check.goes_on(world.handed_over, world.now - world.handed_at)
         self.ran = self.stood = self.stood_before = self.counted_before = 0.0
@@ -530,15 +532,20 @@ class World:
         summary = main.judge.judge()
         found = {"check": main.check.verdict(main.at), "second": second}
         again = {}
-        if found["check"] == "bad" and "check" not in main.found_again:
-            main.found_again.add("check")
-            again = {"check": main.check.found_again(main.at)}
+        if main.sessions != self.sessions:
+            main.sessions = self.sessions
+            main.check.another_session(main.at)
+            self.promises.another_session()
+        if found["check"] == "bad" and not main.check.counted:
+            main.check.counted = True
+            main.again = main.check.found_again(main.at)
+            again = {"check": main.again}
         self.promises.checks(self.now, found, again, proved)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
         self.promises.verdict(
             self.now,
             worst,
-            main.check.found_again(main.at) if found["check"] == "bad" else 0.0,
+            main.again,
             fault="fault" in found.values(),
         )
         self.kept.write({} if self.full else summary.kept)
@@ -550,7 +557,7 @@ class World:
         self.handed_at = self.now
         if self.link.report is not None and self.link.report.enabled and not self.full:
             StrangerNote(self.path, boot_id=self.boot).clear()
-        self.link.inbox.append(summary.update(self.now, self.sessions))
+        self.link.inbox.append(summary.update(self.now))
 
     def reset_if_due(self) -> None:
         before = len(self.host.resets)
@@ -852,6 +859,25 @@ class World:
                 self.main = None
             self.end(stopped=False)
             self.start()
+        self.run(SETTLE)
+
+    def do_restarts_beside_a_moment_of_another_check(self, chance: random.Random) -> None:
+        """Another one is bad for a moment at each start, and the session may change in a first look."""
+        self.finds, self.unknown_until = chance.choice(["bad", "stuck"]), self.now
+        boots = self.boots
+        for _ in range(chance.randint(2, 8)):
+            self.run(self.known_after + chance.uniform(0, 4))
+            if boots != self.boots or self.heart is None:
+                break
+            self.main = None
+            self.end(stopped=False)
+            self.second = "bad"
+            self.start()
+            self.run(chance.uniform(0.5, 4))
+            self.second = "good"
+            if chance.random() < 0.2:
+                self.do_move(chance)
+        self.finds = "good"
         self.run(SETTLE)
 
     def do_restarts_every_20_s(self, chance: random.Random) -> None:
