@@ -122,4 +122,5 @@ def settle(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (when, when))
     os.environ["TZ"] = "UTC"
-    time.tzset()
+    if sys.platform != "win32":
+        time.tzset()
