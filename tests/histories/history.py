@@ -632,8 +632,8 @@ class History:
         if replies[-1].plain and any(each.unit != "us" for each in replies):
             # What was shown without a unit may have been in another all the time.
             return True
-        if told.plain:
-            return told.unit != "us"
+        if told.plain and told.unit != "us":
+            return True
         # Behind one in another unit by less than the coarser of the two.
         number = told.given[key] / UNITS[told.unit]
         return any(
