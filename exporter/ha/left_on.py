@@ -3,7 +3,8 @@
 The exporter is back, and its settings say that vSphere HA is to expect nothing (no ``--ha.enabled``, or a dry run): a reset
 would serve nobody. This is not the crash that is meant to be a reset: after that one no exporter with this lock is started.
 
-Until the host confirms it, the metrics show what is true there: monitoring is on, and no heartbeats are sent.
+Until the host confirms it, the metrics show what is true there: monitoring is on, and no heartbeats are sent. A stop before
+that is noted like any other, and is not over until the host has confirmed it, or its time is up.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock, metrics, sturdy
 from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
-from exporter.ha.hand_back import hand_back
+from exporter.ha.hand_back import PAUSE, hand_back
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HeartReport
-from exporter.ha.rules import WINDOW, Health, Leftover
+from exporter.ha.rules import WINDOW, Health, Leftover, Rules
+from exporter.ha.stop_note import StopNote
 from exporter.machine import process
 from exporter.metrics.families import Family
 from exporter.protocol.appmonitor import Code
@@ -37,6 +39,10 @@ LOOK = 0.5
 """Seconds between two looks while it is not known whether there is anything to hand back."""
 PATIENCE = 2.5
 """Seconds for that: the heart of an exporter that died ends after its call, 2 s at most; a shortage may pass."""
+STOP_LIMIT = Rules().stop_limit
+"""Seconds for it at a stop."""
+ATTEMPT_LIMIT = 7.0
+"""Seconds for an attempt that is under way then: three calls, 2 s each at most."""
 SHOWN = frozenset(
     {catalogue.HA_ENABLED, catalogue.HA_REQUESTED_RESET, catalogue.HA_HEARTBEATS, catalogue.HA_DRY_RUN}
 )
@@ -54,12 +60,15 @@ class LeftOn:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._path = lock_file
         self._connect = connect
         self._tell = tell
         self._created = wall()
         self._clock = clock
+        self._sleep = sleep
+        self._stop_note = StopNote(lock_file)
         self._leftover = Leftover.NOTHING
         self._settled = False
         self._unknown_since: float | None = None
@@ -82,9 +91,34 @@ class LeftOn:
         if self.pending:
             self._threads.start(self._again, "ha-left-on")
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """End that; whether nothing is left on. Where something is, it is tried for as long as at any stop."""
+        deadline = self._clock() + STOP_LIMIT
         self._ended.set()
-        self._threads.join(2.0)
+        noted: str | None = None
+        while self.pending:
+            if noted is None:
+                noted = self._stop_note.write_for_the_dead()
+            self._threads.join(ATTEMPT_LIMIT)
+            # Files or memory may be short only now.
+            with suppress(OSError, MemoryError):
+                self.attempt()
+            holder = lock.holding(self._path)
+            if holder is not None and holder.identity and holder.identity == self._beside_whom:
+                # The heart that stands still finds the note, should it go on, and finishes the stop.
+                return noted is not None
+            if self._settled:
+                break
+            if self._clock() >= deadline:
+                log.critical(
+                    "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha disable), vSphere HA "
+                    "resets this VM"
+                )
+                return False
+            self._sleep(PAUSE)
+        if noted is not None:
+            self._stop_note.clear_that_of(noted)
+        return True
 
     def families(self) -> list[Family]:
         """The host's real state while it may expect heartbeats; nothing from then on."""

@@ -49,11 +49,7 @@ def check(settings: Settings, _environ: Mapping[str, str], _unread: Collection[s
 
 def stopped_at_the_start(settings: Settings) -> None:
     """A stop was asked for and the exporter can't start: what one that crashed left on is switched off after its end."""
-    path = settings.ha.lock_file or lock.DEFAULT_PATH
-    holder = lock.holding(path)
-    # Another exporter's heartbeats are not this one's to end, unless that has ended, and its heart is about to.
-    if holder is None or holder.orphaned:
-        StopNote(path).write(holder.exporter if holder else "")
+    StopNote(settings.ha.lock_file or lock.DEFAULT_PATH).write_for_the_dead()
 
 
 def start(
@@ -129,10 +125,7 @@ def start(
     )
     heartbeat.start()
 
-    @parts.callback
-    def hand_back() -> None:
-        if not heartbeat.stop():
-            raise VMGuestError("vSphere HA may reset this VM: the end of monitoring is not confirmed")
+    _stop_with(parts, heartbeat.stop)
 
     published.add(heartbeat.families if left_on is None else left_on.until_then(heartbeat.families))
 
@@ -166,8 +159,17 @@ def _left_on(
 
     left_on = LeftOn(path, connect, tell)
     left_on.start()
-    parts.callback(left_on.stop)
+    _stop_with(parts, left_on.stop)
     return left_on
+
+
+def _stop_with(parts: ExitStack, stop: Callable[[], bool]) -> None:
+    """``stop`` says whether the host confirmed it."""
+
+    @parts.callback
+    def hand_back() -> None:
+        if not stop():
+            raise VMGuestError("vSphere HA may reset this VM: the end of monitoring is not confirmed")
 
 
 def heart_settings(settings: Settings, socket: str | None, lock_file: str, *, dry_run: bool) -> HeartSettings:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from exporter import files
 from exporter.errors import ConfigError, passing
-from exporter.ha.lock import BOOT_ID, beside, boot
+from exporter.ha.lock import BOOT_ID, beside, boot, holding
 from exporter.machine import small_file
 
 log = logging.getLogger("exporter.ha")
@@ -31,6 +32,7 @@ class StopNote:
 
     def __init__(self, lock_file: str, *, boot_id: Path = BOOT_ID) -> None:
         self.path = beside(lock_file, "stopping")
+        self._lock_file = lock_file
         self._boot_id = boot_id
 
     def write(self, exporter: str = "") -> bool:
@@ -45,6 +47,23 @@ class StopNote:
                 extra={"path": str(self.path)},
             )
         return noted
+
+    def write_for_the_dead(self) -> str | None:
+        """A stop begins that ends what an exporter which died has left on; for whom it is noted, None where it is not.
+
+        Another exporter's heartbeats are not ended, unless that has ended, and its heart is about to.
+        """
+        holder = holding(self._lock_file)
+        if holder is not None and not holder.orphaned:
+            return None
+        exporter = holder.exporter if holder else ""
+        return exporter if self.write(exporter) else None
+
+    def clear_that_of(self, exporter: str) -> None:
+        """It is over, unless another one was noted meanwhile."""
+        with suppress(ConfigError):
+            if self.exporter() == exporter:
+                self.clear()
 
     def clear(self) -> bool:
         """It is over, or the exporter runs again: the room is kept for the next one."""

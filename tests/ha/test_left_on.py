@@ -31,6 +31,7 @@ from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.left_on import LeftOn
 from exporter.ha.rules import Leftover
 from exporter.ha.start import start, start_without
+from exporter.ha.stop_note import StopNote
 from exporter.ha.wire import WireAppMonitor
 from exporter.machine import process, small_file
 from exporter.machine.systemd import Notifier
@@ -81,7 +82,14 @@ class Machine:
         def connect() -> WireAppMonitor:
             return WireAppMonitor(Channel(UnixConnector(str(self.socket)), 2.0))
 
-        return LeftOn(self.lock_file, connect, self.happened.append, clock=lambda: self.now)
+        return LeftOn(self.lock_file, connect, self.happened.append, clock=lambda: self.now, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @property
+    def stop_note(self) -> StopNote:
+        return StopNote(self.lock_file)
 
 
 @pytest.fixture
@@ -394,6 +402,110 @@ def test_until_it_is_confirmed_the_metrics_show_that_nobody_beats(
     assert "Run vmguest-exporter ha disable" in caplog.text
 
 
+@contextmanager
+def refusing(
+    monkeypatch: pytest.MonkeyPatch, times: float = float("inf"), seen: Callable[[], object] = lambda: None
+) -> Iterator[list[object]]:
+    """A host that refuses Disable as many times; what is ``seen`` each time it is asked."""
+    real, asked = WireAppMonitor.disable, []
+
+    def disable(monitor: WireAppMonitor) -> object:
+        asked.append(seen())
+        if len(asked) <= times:
+            raise RpcError("Unknown command")
+        return real(monitor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WireAppMonitor, "disable", disable)
+        yield asked
+
+
+def test_a_stop_tries_until_the_host_confirms_it(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a stranger: one refusal, SIGTERM before the next attempt, exit 0, and a reset."""
+    machine.died(Leftover.REQUEST)
+    left = machine.left()
+    with refusing(monkeypatch, 3, machine.stop_note.exporter) as noted:
+        left.start()
+        assert left.stop()
+    assert noted == [None, "", "", ""], "cut short, it is finished by others"
+    assert not machine.host.ha.enabled
+    assert machine.noted == lock.Record()
+    assert not machine.stop_note.stands()
+
+
+def test_a_stop_that_the_host_never_confirms_says_so(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with refusing(monkeypatch) as asked:
+        left.start()
+        assert not left.stop()
+    assert len(asked) > left_on.STOP_LIMIT / 2
+    assert machine.now <= left_on.STOP_LIMIT + 1
+    assert machine.stop_note.stands()
+    assert machine.noted.leftover is Leftover.MONITORING
+    assert "the end of monitoring is NOT confirmed" in caplog.text
+
+
+@pytest.mark.parametrize(("dry_run", "how"), [(False, start_without), (True, start)])
+def test_the_exporter_fails_with_such_a_stop(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, dry_run: bool, how: Callable[..., None]
+) -> None:
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(left_on, "STOP_LIMIT", 0.0)
+    parts = ExitStack()
+    with refusing(monkeypatch):
+        added(machine.settings(enabled=dry_run, dry_run=dry_run), parts, how)
+        with pytest.raises(VMGuestError, match="the end of monitoring is not confirmed"):
+            parts.close()
+    assert machine.stop_note.exporter() == ""
+
+
+def test_a_stop_with_nothing_left_leaves_no_note_and_asks_nothing(machine: Machine) -> None:
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    left.start()
+    StopNote(machine.lock_file).write("7:7")
+    machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert left.stop()
+    assert machine.host.ha.enabled
+    assert machine.stop_note.exporter() == "7:7", "another exporter's"
+
+
+@pytest.mark.parametrize("room", [True, False])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_stop_beside_a_heart_that_stands_still_leaves_it_the_note(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, before: bool, room: bool
+) -> None:
+    machine.died(Leftover.MONITORING)
+    if not room:
+        monkeypatch.setattr(StopNote, "write", lambda *_: False)
+    left = machine.left()
+    with heart(machine, DEAD):
+        left.attempt()
+        if before:
+            machine.now += left_on.PATIENCE
+            left.attempt()
+        assert left.stop() == room
+        assert not machine.host.ha.enabled
+        assert machine.stop_note.exporter() == (DEAD if room else None)
+
+
+def test_the_stop_of_what_is_left_is_not_that_of_another_exporter(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.died(Leftover.MONITORING)
+    left = machine.left()
+    with refusing(monkeypatch):
+        left.attempt()
+    with heart(machine, process.identity(os.getppid())):
+        assert machine.stop_note.write_for_the_dead() is None
+        assert left.stop()
+    assert machine.host.ha.enabled
+    assert not machine.stop_note.stands()
+
+
 def test_who_may_not_take_the_lock_says_so(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -401,7 +513,7 @@ def test_who_may_not_take_the_lock_says_so(
     left = machine.left()
     Path(machine.lock_file).parent.chmod(0o777)
     left.start()
-    left.stop()
+    assert not left.stop()
     Path(machine.lock_file).parent.chmod(0o700)
     assert left.pending
     assert "others can write to" in caplog.text

@@ -142,3 +142,23 @@ def test_what_is_no_regular_file_holds_nothing_up(tmp_path: Path) -> None:
         note.stands()
     assert note.write("1:1")
     assert note.exporter() == "1:1"
+
+
+def test_only_the_own_stop_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = subject(tmp_path)
+    assert note.write_for_the_dead() == ""
+    note.write("7:7")
+    note.clear_that_of("")
+    assert note.exporter() == "7:7"
+    note.write_for_the_dead()
+    with monkeypatch.context() as patch:
+        patch.setattr(small_file, "TRIES", 1)
+        patch.setattr(files, "read_bytes", no_files)
+        note.clear_that_of("")
+    assert note.exporter() == "", "what can't be read stands"
+    note.clear_that_of("")
+    assert not note.stands()
+
+
+def no_files(_path: Path) -> bytes:
+    raise OSError(errno.ENFILE, "Too many open files in system")
