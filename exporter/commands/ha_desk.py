@@ -183,8 +183,12 @@ class Desk:
         return holder if holder is not None and holder.orphaned else None
 
     def beats(self) -> bool:
-        """An exporter's heart is there that sends heartbeats; it may be another user's, or frozen."""
-        return lock.holder(self.path) is not None and not self.dry_run
+        """An exporter's heart is there that sends heartbeats, or is started in a moment; it may be another user's, or frozen."""
+        if lock.holder(self.path) is not None:
+            return not self.dry_run
+        with suppress(ConfigError):
+            return lock.record(self.path, boot_id=self.boot_id).exporter_runs
+        return False
 
     def nobody_switches_on(self) -> bool:
         """The exporter's heart has handed monitoring back, or is gone."""

@@ -118,7 +118,11 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         return HELD
     maintenance = desk.maintenance
     stranger = desk.stranger()
-    held = desk.acquire()
+    if not unattended and maintenance.path.exists() and not Path(desk.path).exists():
+        # Nobody holds a lock that is not there, and root can't make one for the exporter's user.
+        return _without_exporter(desk, stranger)
+    # An exporter whose heart has just died starts the next one, and that needs the lock.
+    held = None if desk.beats() else desk.acquire()
     if held is None:
         maintenance.end()
         if desk.dry_run:
@@ -161,19 +165,9 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         )
         return NO
     try:
-        if stranger:
-            complain(stranger)
-            if maintenance.left() is not None:
-                complain(f"nothing was changed. Maintenance: {until(maintenance)}")
-            return HELD
+        if stranger or not unattended:
+            return _without_exporter(desk, stranger)
         maintenance.end()
-        if not unattended:
-            complain(
-                f"maintenance is over. {desk.requested}{unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
-                "--ha.enabled switches monitoring on once health is good. --unattended switches it on at once, though 30 s "
-                "later vSphere HA would reset the machine"
-            )
-            return NOBODY
         # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
         held.note(max(held.before.leftover, Leftover.BY_HAND, key=[*Leftover].index))
         code = desk.monitor.enable()
@@ -198,6 +192,23 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         return NO
     print("monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one")
     return OK
+
+
+def _without_exporter(desk: Desk, stranger: str) -> int:
+    """Only the maintenance is ended, and not beside a stranger."""
+    maintenance = desk.maintenance
+    if stranger:
+        complain(stranger)
+        if maintenance.left() is not None:
+            complain(f"nothing was changed. Maintenance: {until(maintenance)}")
+        return HELD
+    maintenance.end()
+    complain(
+        f"maintenance is over. {desk.requested}{unwatched(desk)} No exporter is there to send heartbeats: one that starts with "
+        "--ha.enabled switches monitoring on once health is good. --unattended switches it on at once, though 30 s "
+        "later vSphere HA would reset the machine"
+    )
+    return NOBODY
 
 
 def status(desk: Desk) -> int:

@@ -15,11 +15,11 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from exporter import files
-from exporter.errors import ConfigError, passing
+from exporter.errors import ConfigError, Passing, passing
 from exporter.ha.rules import SHORTAGES, Leftover
 from exporter.machine import container, process, small_file
 
@@ -38,6 +38,13 @@ class Record:
     leftover: Leftover = Leftover.NOTHING
     bad_for: float = 0.0
     """Seconds for which health has been bad."""
+    exporter: str = field(default="", compare=False)
+    """The identity of the exporter whose heart that was; empty for a command."""
+
+    @property
+    def exporter_runs(self) -> bool:
+        """Where nobody holds the lock, it is about to start another heart."""
+        return process.runs(self.exporter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +250,17 @@ def _open(path: str) -> int:
         found = folder.stat()
         create = os.O_CREAT
         owners = {0, os.geteuid()}
-        if os.geteuid() == 0 and found.st_uid and Path(path).lstat().st_uid == found.st_uid:
+        if os.geteuid() == 0 and found.st_uid:
             # An administrator beside the exporter's user. A lock of root's in its place would keep the exporter out.
-            owners.add(found.st_uid)
-            create = 0
+            if not os.path.lexists(path):
+                missing = Passing(
+                    f"{path}: there is no lock of the heartbeats yet, and root's would keep out the user to whom {folder} belongs "
+                    f"(uid {found.st_uid}): start that user's exporter first, or call this as that user"
+                )
+                raise ConfigError(missing)
+            if Path(path).lstat().st_uid == found.st_uid:
+                owners.add(found.st_uid)
+                create = 0
         if found.st_uid not in owners or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigError(
                 f"{path}: the lock of the heartbeats can't be here: others can write to {folder}. It must belong to root or "
@@ -269,13 +283,13 @@ def _lines(descriptor: int) -> list[str]:
 
 
 def _record(lines: list[str], here: str) -> Record:
-    _, before, word, bad_for, *_ = [*lines, "", "", "", ""]
+    _, before, word, bad_for, _, exporter, *_ = [*lines, *[""] * 6]
     if before != here or word not in {each.value for each in Leftover}:
         return Record()
     try:
-        return Record(Leftover(word), max(0.0, min(float(bad_for), 1e6)))
+        return Record(Leftover(word), max(0.0, min(float(bad_for), 1e6)), exporter)
     except ValueError:
-        return Record(Leftover(word))
+        return Record(Leftover(word), exporter=exporter)
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -11,8 +11,9 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 
@@ -222,6 +223,24 @@ def test_enable_without_a_heart_ends_the_maintenance_and_says_so(
     assert not desk.monitor.enabled
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root only: files of another user")
+@pytest.mark.parametrize("seconds", ["1s", "30m"])
+def test_enable_by_root_ends_a_maintenance_before_the_first_lock_of_the_exporters_user(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    """Found by a stranger: "the lock can't be opened: No such file", and the maintenance stayed."""
+    folder = tmp_path / "own"
+    folder.mkdir(mode=0o755)
+    os.chown(folder, 4321, 4321)
+    path = str(folder / "ha.lock")
+    desk.settings = replace(desk.settings, ha=replace(desk.settings.ha, lock_file=path))
+    assert desk.run("disable", "--for", seconds) == command.OK
+    assert desk.run("enable") == command.NOBODY
+    assert "maintenance is over. Monitoring is off" in capsys.readouterr().err
+    assert not Maintenance(path).path.exists()
+    assert not Path(path).exists(), "no lock of root's that keeps the exporter out"
+
+
 def test_enable_after_a_crash_says_that_monitoring_is_on_and_nobody_beats(
     desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +344,86 @@ def test_an_exporter_that_starts_beside_disable_is_kept_from_switching_it_on_aga
     held.release()
     assert Maintenance(desk.lock_file).left() == math.inf
     assert "maintenance: without an end" in capsys.readouterr().out
+
+
+def between_two_hearts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, left: Leftover, then: Callable[[lock.Lock], object]
+) -> None:
+    """The heart of an exporter that lives has died, and left that; a second later the next one does ``then``."""
+    slept = desk.sleep
+
+    def beat(does: Callable[[lock.Lock], object]) -> None:
+        held = lock.acquire(desk.lock_file, exporter=own())
+        assert held is not None
+        does(held)
+        held.release()
+
+    def sleep(seconds: float) -> None:
+        before = desk.slept
+        slept(seconds)
+        if before < 1.0 <= desk.slept:
+            beat(then)
+
+    beat(lambda held: held.note(left))
+    monkeypatch.setattr(desk, "sleep", sleep)
+
+
+@pytest.mark.parametrize("left", [Leftover.NOTHING, Leftover.MONITORING])
+@pytest.mark.parametrize("words", [("disable",), ("disable", "--for", "30m")])
+def test_disable_between_two_hearts_of_an_exporter_is_a_maintenance(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    left: Leftover,
+    words: tuple[str, ...],
+) -> None:
+    """Found by a stranger: "no exporter holds the lock", exit 0, and monitoring was on again within 5 s."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    between_two_hearts(desk, monkeypatch, left, lambda held: held.note(Leftover.NOTHING))
+    assert desk.run(*words) == command.OK
+    assert Maintenance(desk.lock_file).left() is not None
+    assert not desk.monitor.enabled
+    said = capsys.readouterr().out
+    assert "`vmguest-exporter ha enable` ends it" in said
+    assert "no exporter" not in said
+
+
+def test_disable_says_where_the_next_heart_does_not_come(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    between_two_hearts(desk, monkeypatch, Leftover.MONITORING, lambda _held: None)
+    assert desk.run("disable") == command.HELD
+    assert Maintenance(desk.lock_file).left() == math.inf
+    assert not desk.monitor.enabled
+    assert "has not confirmed it" in capsys.readouterr().err
+
+
+def test_enable_between_two_hearts_of_an_exporter_waits_for_the_next_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def switches_on(held: lock.Lock) -> None:
+        held.note(Leftover.MONITORING)
+        desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+
+    Maintenance(desk.lock_file).begin(math.inf)
+    between_two_hearts(desk, monkeypatch, Leftover.NOTHING, switches_on)
+    assert desk.run("enable") == command.OK
+    assert Maintenance(desk.lock_file).left() is None
+    assert "monitoring is on" in capsys.readouterr().out
+
+
+def test_disable_is_sent_where_the_lock_does_not_say_whose_heart_is_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object, **__: object) -> NoReturn:
+        raise ConfigError("can't be read")
+
+    between_two_hearts(desk, monkeypatch, Leftover.MONITORING, lambda _held: None)
+    monkeypatch.setattr(lock, "record", damaged)
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert desk.run("disable") == command.HELD
+    assert not desk.monitor.enabled
 
 
 def test_disable_says_that_it_keeps_no_exporter_from_starting(

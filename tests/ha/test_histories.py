@@ -371,6 +371,8 @@ class World:
 
     def __init__(self, chance: random.Random, folder: Path) -> None:
         self.chance, self.now = chance, 1000.0
+        self.next_at = float("inf")
+        """When the main process starts the next heart, where one has died alone."""
         self.rules = Rules(
             chance.choice([5.0, 10.0, 15.0]),
             chance.choice([0.0, 5.0, 30.0]),
@@ -1026,6 +1028,13 @@ class World:
 
     def run_in_a_command(self, seconds: float) -> None:
         self.run(seconds)
+        self.start_the_next()
+
+    def start_the_next(self) -> None:
+        """The heart has died alone, and the pause after that is over."""
+        if self.heart is None and self.now >= self.next_at:
+            self.next_at = float("inf")
+            self.start()
 
     def is_handed_back(self, resets: int) -> None:
         """Promised by a command that ended well: nothing is expected, and nothing asked for."""
@@ -1067,6 +1076,32 @@ class World:
         if chance.random() < 0.5 or self.in_maintenance() == float("inf"):
             self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
             self.maintenance.end()
+        self.finds = "good"
+        self.run(SETTLE)
+
+    def do_disable_between_two_hearts(self, chance: random.Random) -> None:
+        """The heart alone has died, and its exporter starts the next one a moment later: beside ``ha disable``, or after it."""
+        if self.heart is None or self.in_maintenance() is not None:
+            return
+        self.get_into_trouble(chance)
+        if self.heart is None:
+            return
+        self.promises.clear()
+        self.end(stopped=False)
+        self.next_at = self.now + chance.choice([0.0, 1.0, chance.uniform(0, 3)])
+        seconds, resets, real = chance.choice([None, 120.0]), len(self.host.resets), process.runs
+        with patch.object(process, "runs", lambda named: named == EXPORTER or real(named)):
+            status = self.by_hand(lambda desk: ha_maintenance.disable(desk, seconds))
+        self.faults = []
+        if self.heart is None:
+            self.run(max(0.0, self.next_at - self.now))
+            self.start_the_next()
+        self.next_at = float("inf")
+        if status == 0 and len(self.host.resets) == resets:
+            self.run(40)
+            assert len(self.host.resets) == resets, self.steps[-6:]
+            assert not self.host.enabled, self.steps[-6:]
+        self.maintenance.end()
         self.finds = "good"
         self.run(SETTLE)
 
