@@ -45,12 +45,13 @@ def is_the_machines(folder: PurePosixPath, mountinfo: str) -> bool:
 
     It is where something other than a whole file system is mounted, and that lies at this path in the machine too: what is
     mounted is named from the root of its own file system, so that the machine's ``/run/x`` is ``/x`` of the tmpfs at
-    ``/run``. Volumes lie elsewhere (``/var/lib/docker/volumes/…/_data``,
-    ``/var/lib/kubelet/pods/…/volumes/kubernetes.io~empty-dir/…``), and a tmpfs of the container's own is mounted whole.
+    ``/run``, and ``/run/x`` where that is a directory of the root file system. Volumes and other directories of the machine lie elsewhere
+    (``/var/lib/docker/volumes/…/_data``, ``/var/lib/kubelet/pods/…/volumes/kubernetes.io~empty-dir/…``,
+    ``/srv/run/x``), and a tmpfs of the container's own is mounted whole.
     """
-    there, depth = PurePosixPath("/"), 0
+    there, depth, how = PurePosixPath("/"), 0, ""
     for line in mountinfo.splitlines():
-        # "36 35 98:0 /mnt1 /mnt2 rw,noatime …": what of the file system is mounted, and where.
+        # "36 35 98:0 /mnt1 /mnt2 rw,noatime … - ext3 /dev/root rw": what of the file system is mounted, where, and how.
         fields = line.split(" ")
         if len(fields) < 5:
             continue
@@ -60,9 +61,25 @@ def is_the_machines(folder: PurePosixPath, mountinfo: str) -> bool:
             depth = len(point.parts)
             whole = str(root) == "/" or str(point) == "/"
             there = PurePosixPath("/") if whole else root / folder.relative_to(point)
-    ours, theirs = folder.parts[1:], there.parts[1:]
-    shorter = min(len(ours), len(theirs))
-    return shorter > 0 and ours[-shorter:] == theirs[-shorter:]
+            how = line.partition(" - ")[2]
+    kind, options = how.split(" ")[0], how.split(" ")[-1].split(",")
+    ours, theirs = folder.parts, _below_its_mount(there, options)
+    if not theirs or ours[-len(theirs) :] != theirs:
+        return False
+    if kind == "tmpfs":
+        # The machine's /run is made with a mode, so that not everybody can write to it; a volume in memory is not.
+        return any(option.startswith("mode=") for option in options)
+    # A disk that the machine would have mounted at /run is a volume.
+    return ours[: -len(theirs)] != ("/", "run")
+
+
+def _below_its_mount(there: PurePosixPath, options: list[str]) -> tuple[str, ...]:
+    """Its names below what the machine mounts: a Btrfs subvolume, OSTree's folder for ``/var``, or the whole file system."""
+    if there.parts[1:3] == ("ostree", "deploy"):
+        return there.parts[4:]
+    named = [option.removeprefix("subvol=") for option in options if option.startswith("subvol=/")]
+    subvolume = named[0].replace("\\040", " ") if named else "/"
+    return there.relative_to(subvolume if there.is_relative_to(subvolume) else "/").parts
 
 
 def _read(path: Path) -> str:

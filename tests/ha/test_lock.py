@@ -363,8 +363,14 @@ VOLUMES = [
     "/var/lib/containerd/io.containerd.grpc.v1.cri/containers/11/volumes/22",
     "/opt/local-path-provisioner/pvc-11_default_run",
     "/srv/somewhere-else",
+    "/srv/run/vmguest-exporter",
+    "/home/op/monitoring/run/vmguest-exporter",
+    "/var/lib/kubelet/pods/11-22/volumes/kubernetes.io~empty-dir/run/vmguest-exporter",
+    "/ostree/deploy/rhcos/var/lib/kubelet/pods/11-22/volumes/kubernetes.io~empty-dir/run/vmguest-exporter",
+    "/vmguest-exporter",
 ]
-"""What container engines and Kubernetes mount for volumes of their own, as mountinfo names it."""
+"""What container engines and Kubernetes mount for volumes, and directories of the machine, as mountinfo names it: the last is
+a folder of a volume with a disk of its own."""
 
 
 @pytest.mark.parametrize(
@@ -378,6 +384,10 @@ VOLUMES = [
         OVERLAY + "11 10 0:22 /vmguest /run/vmguest rw - tmpfs tmpfs rw\n",
         OVERLAY
         + f"11 10 0:22 /vmguest-exporter {RUN} rw - tmpfs tmpfs rw\n12 11 0:51 / {RUN} rw - tmpfs tmpfs rw\n",
+        OVERLAY + f"11 10 0:91 /vmguest-exporter {RUN} rw,relatime - tmpfs tmpfs rw,size=1024k\n",
+        OVERLAY + "11 10 8:1 /pods/11-22/volumes/kubernetes.io~empty-dir/run /run rw - ext4 /dev/sda1 rw\n",
+        OVERLAY
+        + f"11 10 0:40 /@home/op/run/vmguest-exporter {RUN} rw - btrfs /dev/sda1 rw,subvolid=257,subvol=/@home\n",
         *[OVERLAY + f"11 10 8:1 {volume} {RUN} rw - ext4 /dev/sda1 rw\n" for volume in VOLUMES],
     ],
 )
@@ -424,10 +434,19 @@ def test_a_pod_without_a_token_is_a_container(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mount", "folder"),
     [
-        (f"0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw", RUN),
+        (f"0:22 /vmguest-exporter {RUN} rw shared:5 - tmpfs tmpfs rw,size=1024k,mode=755", RUN),
+        (f"0:22 /vmguest-exporter {RUN} rw master:5 - tmpfs tmpfs rw,mode=755,inode64", RUN),
+        (
+            "0:22 / /run rw - tmpfs tmpfs rw,mode=755\n12 11 0:22 /vmguest-exporter /run/vmguest-exporter rw - tmpfs tmpfs rw,mode=755",
+            RUN,
+        ),
         (f"8:1 {RUN} {RUN} rw - ext4 /dev/sda1 rw", RUN),
-        (f"0:22 /vmguest-exporter {RUN} rw - tmpfs tmpfs rw", f"{RUN}/below"),
-        ("0:40 /@/var/lib/x /var/lib/x rw - btrfs /dev/sda1 rw", "/var/lib/x"),
+        (f"0:22 /vmguest-exporter {RUN} rw - tmpfs tmpfs rw,mode=755", f"{RUN}/below"),
+        ("0:40 /@/var/lib/x /var/lib/x rw - btrfs /dev/sda1 rw,subvolid=256,subvol=/@", "/var/lib/x"),
+        ("0:40 /root/var/lib/x /var/lib/x rw - btrfs /dev/sda1 rw,subvol=/root", "/var/lib/x"),
+        ("0:40 /@/a\\040b/lib/x /var/lib/x rw - btrfs /dev/sda1 rw,subvol=/@/a\\040b", "/var/lib/x"),
+        (f"0:40 {RUN} {RUN} rw - btrfs /dev/sda1 rw,subvolid=5,subvol=/", RUN),
+        ("8:4 /ostree/deploy/rhcos/var/lib/x /var/lib/x rw - xfs /dev/sda4 rw", "/var/lib/x"),
         ("8:1 /lib/x\\040y /var/lib/x\\040y rw - xfs /dev/sda2 rw", "/var/lib/x y"),
     ],
 )
