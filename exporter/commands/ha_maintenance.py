@@ -118,7 +118,7 @@ def enable(desk: Desk, *, unattended: bool) -> int:
         return HELD
     maintenance = desk.maintenance
     stranger = desk.stranger()
-    if not unattended and maintenance.path.exists() and not Path(desk.path).exists():
+    if not unattended and maintenance.path.exists() and _no_lock(desk):
         # Nobody holds a lock that is not there, and root can't make one for the exporter's user.
         return _without_exporter(desk, stranger)
     # An exporter whose heart has just died starts the next one, and that needs the lock.
@@ -232,9 +232,17 @@ def status(desk: Desk) -> int:
     return OK if enabled else NO
 
 
+def _no_lock(desk: Desk) -> bool:
+    """There is no lock's file: nobody can hold it. Where this user may not look, there may be one."""
+    try:
+        return not Path(desk.path).exists()
+    except PermissionError:
+        return False
+
+
 def _forget(desk: Desk) -> bool:
     """Nothing is left for a later exporter to take over; False: that could not be noted."""
-    if not Path(desk.path).exists():
+    if _no_lock(desk):
         return True
     try:
         held = desk.acquire()

@@ -1297,6 +1297,23 @@ def test_a_disable_of_who_may_not_look_claims_no_heart(
     assert "heart (pid" not in said
 
 
+@pytest.mark.usefixtures("unprivileged")
+def test_a_disable_of_who_may_not_look_into_the_locks_directory_ends_in_words(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exists = Path.exists
+
+    def closed(path: Path) -> bool:
+        if str(path) == desk.lock_file:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return exists(path)
+
+    Maintenance(desk.lock_file).path.with_name("ha.lock.maintenance.new").mkdir()
+    monkeypatch.setattr(Path, "exists", closed)
+    assert desk.run("disable") == command.NOT_NOTED
+    assert "whether an exporter sends heartbeats is not known" in capsys.readouterr().err
+
+
 # Beside a dry run
 
 
