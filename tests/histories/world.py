@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from exporter.errors import ConnectionLost, RpcError, TimeoutExpired
 from exporter.snapshot import Snapshot, SourceInfo, Value
@@ -47,8 +48,7 @@ SPEEDS = (1.0, 1.0, 1.0001, 0.98, 1.02)
 """Of a host's clock."""
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """One reply, and what was true when the host gave it."""
 
     wall: float
@@ -67,7 +67,7 @@ class Told:
     """Of a reply of extended statistics: in text, without units."""
     unit: str = "us"
     """In which it told of contention."""
-    given: dict[str, int] = field(default_factory=dict)
+    given: Mapping[str, int] = {}
     """The numbers in it."""
 
 
@@ -145,8 +145,9 @@ class World:
         else:
             self.monotonic += seconds
         self.age += seconds * self.speed
+        random, counters = self.chance.random, self.counters
         for name, rate in self._rates.items():
-            self.counters[name] += int(rate * seconds * self.chance.random())
+            counters[name] += int(rate * seconds * random())
         if self.age - self._sample[0] >= self.refresh:
             self.sample()
 
@@ -215,7 +216,7 @@ class World:
         elapsed = None if self.blinks else elapsed
         self.blinks = False
         used = self.chance.random() < self.gives_used
-        self.readings.append(replace(self._told(elapsed, dict(counters)), used=used))
+        self.readings.append(self._told(elapsed, dict(counters), used=used))
         names = ("cpu_used", "cpu_stolen", "host_cpu_used") if used else ("cpu_stolen", "host_cpu_used")
         values: dict[str, Value] = {name: counters[name] for name in names}
         return Snapshot(self.session, 3, values if elapsed is None else {"elapsed": elapsed, **values})
@@ -240,8 +241,9 @@ class World:
             rows = self._statistics(name)
             reply = {"xml": self._xml, "json": self._json, "text": self._text}[encoding](rows)
             self.replies.setdefault(name, []).append(
-                replace(
-                    self._told(None, self._now()),
+                self._told(
+                    None,
+                    self._now(),
                     plain=self.plain,
                     unit=self.said,
                     given={key: value for key, _, _, _, value in rows},
@@ -249,15 +251,16 @@ class World:
             )
         self.passes(took / 2)
         if name:
-            self.replies[name][-1] = replace(self.replies[name][-1], answered=(self.wall(), self.monotonic))
+            self.replies[name][-1] = self.replies[name][-1]._replace(answered=(self.wall(), self.monotonic))
         return reply
 
     def close(self) -> None:
         pass
 
-    def _told(self, elapsed: int | None, counters: dict[str, int]) -> Told:
+    def _told(self, elapsed: int | None, counters: dict[str, int], **more: Any) -> Told:
+        """``more``: fields of :class:`Told`."""
         return Told(
-            self.wall(), self.monotonic, self.session, self.generation, elapsed, counters, self.fallen
+            self.wall(), self.monotonic, self.session, self.generation, elapsed, counters, self.fallen, **more
         )
 
     def _now(self) -> dict[str, int]:
