@@ -1,7 +1,11 @@
 """``python -m tests.histories.figures``: what happens to times and counters in some plain cases, as figures to compare.
 
 Each is a host that is written down in a few lines, and what is true of it by arithmetic alone. The exporter is reached
-through :mod:`tests.histories.program`.
+through :mod:`tests.histories.program`. How they came out before there was one clock of the session::
+
+    git worktree add --detach ../before 57c965d && cp -r tests/histories ../before/tests/
+    cp tests/histories/before/program.py ../before/tests/histories/
+    (python=$PWD/.venv/bin/python; cd ../before && $python -m tests.histories.figures)
 """
 
 from __future__ import annotations
