@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -25,6 +26,14 @@ settings.load_profile("unhurried")
 # A job in the background of a shell without job control ignores Ctrl-C, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """http.client of Python before 3.11.4, Debian 12's, leaves a proxy's answer to CONNECT open; later urllib3s do not."""
+    if sys.version_info < (3, 11, 4):
+        config.addinivalue_line(
+            "filterwarnings", r"ignore:unclosed <socket\.socket \[closed\]:ResourceWarning"
+        )
 
 
 @pytest.hookimpl(wrapper=True)
