@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import RpcError
-from tests.histories.program import INFO, Program, Sent, snapshot
+from tests.histories.program import Program
+from tests.histories.sent import INFO, Sent, snapshot
 
 NOON = 1_700_000_000.0
 """Wall clock at the start of a case, seconds since 1970."""

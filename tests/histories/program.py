@@ -1,14 +1,11 @@
 """The exporter's parts, wired as it wires them, on clocks and a host of a test's own: all that :mod:`tests.histories.figures`
-has of the code. What those figures were on another version is found with another file by this name, as ``before/`` has one.
+has of the code, beside what a reply is made of. What those figures were on another version is found with another file by this name, as ``before/`` has one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from opentelemetry.sdk.metrics.export import Sum
 
 from exporter.metrics.published import Published
 from exporter.outputs.otlp.client import ExportResult, Outcome
@@ -20,24 +17,10 @@ from exporter.poller import Poller
 from exporter.session.base import Source
 from exporter.session.memory import SessionFile
 from exporter.session.rounds import ExtendedReader
-from exporter.snapshot import Guest, Snapshot, SourceInfo
+from exporter.snapshot import Guest
+from tests.histories.sent import Sent, sums
 
-INFO = SourceInfo("guestrpc", "memory", "3")
 Clock = Callable[[], float]
-
-
-class Sent(NamedTuple):
-    """A point of a sum: seconds, by the wall clock. ``labels``: by name."""
-
-    name: str
-    labels: tuple[tuple[str, str], ...]
-    value: float
-    start: float
-    time: float
-
-
-def snapshot(session_id: int, values: dict[str, int | str]) -> Snapshot:
-    return Snapshot(session_id, 3, values)
 
 
 class Program:
@@ -80,18 +63,5 @@ class Program:
         for push in self._pushes:
             data = push.convert(batch)
             push.settle(ExportResult(Outcome.SUCCESS))
-            sent.append(
-                [
-                    Sent(
-                        metric.name,
-                        tuple((name, str(value)) for name, value in (point.attributes or {}).items()),
-                        point.value,
-                        point.start_time_unix_nano / 1e9,
-                        point.time_unix_nano / 1e9,
-                    )
-                    for metric in data.resource_metrics[0].scope_metrics[0].metrics
-                    if isinstance(metric.data, Sum)
-                    for point in metric.data.data_points
-                ]
-            )
+            sent.append(sums(data))
         return sent[0], sent[1]

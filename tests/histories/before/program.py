@@ -6,36 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from exporter.collector import collect
 from exporter.outputs.otlp.capture import Capture
 from exporter.samples import Family
 from exporter.session.extended import ExtendedReader
-from opentelemetry.sdk.metrics.export import Sum
 
 from exporter.outputs.otlp.points import Spelling
 from exporter.outputs.otlp.settings import Temporality
 from exporter.poller import Poller
 from exporter.session.base import Source
-from exporter.snapshot import Snapshot, SourceInfo
+from tests.histories.sent import Sent, sums
 
-INFO = SourceInfo("guestrpc", "memory", "3")
 Clock = Callable[[], float]
-
-
-class Sent(NamedTuple):
-    """A point of a sum: seconds, by the wall clock. ``labels``: by name."""
-
-    name: str
-    labels: tuple[tuple[str, str], ...]
-    value: float
-    start: float
-    time: float
-
-
-def snapshot(session_id: int, values: dict[str, int | str]) -> Snapshot:
-    return Snapshot(session_id, 3, values)
 
 
 class Program:
@@ -79,18 +62,5 @@ class Program:
         for push in self._pushes:
             data = push.spell(reading)
             push.accepted()
-            sent.append(
-                [
-                    Sent(
-                        metric.name,
-                        tuple((name, str(value)) for name, value in (point.attributes or {}).items()),
-                        point.value,
-                        point.start_time_unix_nano / 1e9,
-                        point.time_unix_nano / 1e9,
-                    )
-                    for metric in data.resource_metrics[0].scope_metrics[0].metrics
-                    if isinstance(metric.data, Sum)
-                    for point in metric.data.data_points
-                ]
-            )
+            sent.append(sums(data))
         return sent[0], sent[1]
