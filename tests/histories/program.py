@@ -1,5 +1,6 @@
 """The exporter's parts, wired as it wires them, on clocks and a host of a test's own: all that :mod:`tests.histories.figures`
-has of the code, beside what a reply is made of. What those figures were on another version is found with another file by this name, as ``before/`` has one.
+has of the code, beside what a reply is made of. What those figures were on another version is found with another file by
+this name, as ``before/`` has one.
 """
 
 from __future__ import annotations
