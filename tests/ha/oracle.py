@@ -365,11 +365,12 @@ class Promises:
         self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.
+            proved = self.bad
             self.each = {
                 name: ("", max(0.0, bad - self.unproved.get(name, 0.0)))
                 for name, (_, bad) in self.each.items()
             }
-            self.total = min(self.total, self._longest()[0])
+            self.total = min(proved, self._longest()[0])
             self.unproved.clear()
             self.checked = None
 
