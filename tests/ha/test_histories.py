@@ -417,7 +417,7 @@ class World:
         self.main: Main | None = None
         self.maintained = self.unwritten = self.forgotten = self.in_a_command = False
         self.nameless = False
-        """A command found monitoring on and nobody there: who had switched it on had a full disk, and could not be named."""
+        """A command may have found monitoring on and nobody there: who had switched it on had a full disk, and is not named."""
         self.stalled = self.full = self.stop = self.frozen = False
         self.told = self.begun = self.ran_at = 0.0
         self.stopped = True
@@ -482,7 +482,8 @@ class World:
     def end(self, *, stopped: bool) -> None:
         assert self.held is not None
         self.held.release()
-        if self.main is not None:
+        if self.main is not None and self.link.report is not None:
+            # Of one that has died before it reported anything, the word of the one before goes on to hold.
             self.main.report = self.link.report
         self.heart = self.held = None
         self.stopped = stopped
@@ -702,9 +703,10 @@ class World:
             return
         resets = len(self.host.resets)
         status = self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
-        assert status == (6 if self.nameless else 7), (status, self.steps[-6:])
+        stranger = self.nameless and StrangerNote(self.path, boot_id=self.boot).stands()
+        assert status == (6 if stranger else 7), (status, self.steps[-6:])
         assert not self.host.enabled, self.steps[-6:]
-        if self.nameless:
+        if stranger:
             # Nothing was changed beside somebody who may be there.
             assert self.in_maintenance() is not None, self.steps[-6:]
             self.maintenance.end()
