@@ -24,7 +24,7 @@ from exporter.commands.ha_desk import (
     without_note,
 )
 from exporter.commands.ha_refused import ask
-from exporter.errors import ConfigError, RpcError, VMGuestError
+from exporter.errors import ConfigError, RpcError, TransportError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.host_state import may_have_been_heard
 from exporter.ha.rules import Leftover
@@ -137,13 +137,13 @@ def enable(desk: Desk, *, unattended: bool) -> int:
                 "lock, and sends none"
             )
             return NOBODY
-        refused: list[RpcError] = []
+        refused: list[RpcError | TransportError] = []
 
         def switched_on() -> bool:
             refused.clear()
             try:
                 return desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.is_enabled()
-            except RpcError as error:
+            except (RpcError, TransportError) as error:
                 refused.append(error)
                 return False
 
@@ -163,6 +163,8 @@ def enable(desk: Desk, *, unattended: bool) -> int:
             f"maintenance is over, and {state}: {desk.heart} switches it on once health is good (look at "
             "vmguest_ha_check_healthy and the exporter's log)"
         )
+        if refused and isinstance(refused[0], TransportError):
+            raise refused[0]
         return NO
     try:
         if stranger or not unattended:

@@ -1579,13 +1579,20 @@ def test_a_host_on_which_monitoring_was_noted_as_on_is_not_said_to_have_none(
     assert "sends the heartbeats. Try again" in capsys.readouterr().err
 
 
-def test_enable_says_that_it_ended_a_maintenance_though_the_host_refuses(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "status"), [(RpcError("Unknown command"), command.NO), (TimeoutExpired("no answer"), 5)]
+)
+def test_enable_says_that_it_ended_a_maintenance_though_the_host_refuses_or_is_silent(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: VMGuestError,
+    status: int,
 ) -> None:
     Maintenance(desk.lock_file).begin(600)
     with heart(desk.lock_file, "on"):
-        stubborn(monkeypatch, *[RpcError("Unknown command")] * 100)
-        assert desk.run("enable") == command.NO
+        stubborn(monkeypatch, *[error] * 100)
+        assert desk.run("enable") == status
     assert Maintenance(desk.lock_file).left() is None
     said = capsys.readouterr().err
     assert "maintenance is over, and whether monitoring is on is not known (" in said

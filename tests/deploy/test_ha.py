@@ -45,6 +45,12 @@ def test_a_dump_waits_for_disable_but_does_not_depend_on_it() -> None:
     assert "DefaultDependencies=no" in unit
 
 
+@pytest.mark.parametrize("name", [OFF.name, "vmguest-exporter-ha-off-kdump.service"])
+def test_disable_has_the_settings_of_the_exporter(name: str) -> None:
+    """Its lock and its way to the host: found by a stranger, where vsock is refused and VMware's library serves."""
+    assert "EnvironmentFile=-/etc/default/vmguest-exporter" in (FOLDER / name).read_text().splitlines()
+
+
 def test_sles_is_told_which_file_its_kdump_reads() -> None:
     assert 'KDUMP_PRESCRIPT="/var/crash/vmguest-ha-off.sh"' in SCRIPT.read_text()
 
