@@ -25,7 +25,7 @@ PAUSE = 60.0
 """Seconds between two lines of progress."""
 
 Play = Callable[[int], Counter[str]]
-"""Plays the history of a seed and counts what was in it; AssertionError: it failed."""
+"""Plays the history of a seed and counts what was in it; where it raises anything, that has failed."""
 
 
 def batch(play: Play, seeds: range) -> tuple[Counter[str], list[str]]:
@@ -37,7 +37,7 @@ def batch(play: Play, seeds: range) -> tuple[Counter[str], list[str]]:
     with NOWHERE.open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         for seed in seeds:
             try:
-                seen += play(seed)
+                seen.update(play(seed))
             except Exception:  # noqa: BLE001 - whatever ends a history is told, and ends no other
                 failures.append(f"seed {seed}\n{traceback.format_exc()}")
     return seen, failures
@@ -51,14 +51,14 @@ def played(play: Play, count: int, first: int = 0) -> int:
     batches = [range(seed, min(seed + BATCH, end)) for seed in range(first, end, BATCH)]
 
     def words() -> str:
-        found = ", ".join(f"{number} {name}" for name, number in seen.items())
+        found = [f"{number} {name}" for name, number in seen.items()]
         seconds = time.monotonic() - began
-        return f"{done} histories from {first}: {found}, {len(failures)} failed, {seconds:.0f} s"
+        return f"{done} histories from {first}: {', '.join([*found, f'{len(failures)} failed'])}, {seconds:.0f} s"
 
     with ProcessPoolExecutor() as pool:
         for seeds, (found, wrong) in zip(batches, pool.map(partial(batch, play), batches), strict=True):
             done += len(seeds)
-            seen += found
+            seen.update(found)
             failures += wrong
             for each in wrong:
                 print(each, flush=True)
