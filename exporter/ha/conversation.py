@@ -41,6 +41,11 @@ class Conversation:
         """The host expects nothing, and nothing is asked of it."""
         return self.host.over
 
+    @property
+    def expected(self) -> bool:
+        """The host may expect heartbeats that are ours to give: also what a predecessor left on, until it says no."""
+        return self.armed or (self.host.ours and self.host.may_be_on)
+
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""
         self._off_tried = False
@@ -88,16 +93,20 @@ class Conversation:
 
     def _beating(self, now: float, wish: Wish) -> Call | Wait:
         host, due = self.host, self.schedule
+        beat = max(due.beat, wish.silent_until)
         if host.unsure and now >= due.ask:
             return Call(Verb.IS_ENABLED)
-        if not host.on or self._rearm:
-            # A first Enable needs health that is good now; one that was lost is restored during a blip too.
-            if wish.well or self.armed:
-                return Call(Verb.ENABLE)
+        wanted = []
+        # A first Enable needs health that is good now; one that was lost is restored during a blip too.
+        if (not host.on or self._rearm) and (self.armed or (wish.well and wish.healthy_once)):
+            wanted.append(Verb.ENABLE)
+        # A host that refuses those two alone may count the seconds all the same.
+        if host.may_be_on and self.expected and now >= beat:
+            wanted.append(Verb.MARK_ACTIVE)
+        if wanted:
+            return Call(due.least_recent(wanted))
+        if not self.expected:
             return Wait(now + max(wish.grace_left, self._rules.retry))
-        beat = max(due.beat, wish.silent_until)
-        if now >= beat:
-            return Call(Verb.MARK_ACTIVE)
         if not host.confirmed and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if now >= due.status:
@@ -139,7 +148,9 @@ class Conversation:
         # What a predecessor may have left on is not switched off unseen: it is to be taken over.
         if host.on or (host.may_be_on and phase is not Phase.WAITING):
             wanted.append(Verb.DISABLE)
-        if self.armed and self._off_tried and host.may_be_on and now >= due.beat:
+        # What is not known to be on is beaten for where the host does not even say whether it is.
+        ours = self.armed or (self.expected and now < due.ask)
+        if ours and self._off_tried and host.may_be_on and now >= due.beat:
             wanted.append(Verb.MARK_ACTIVE)
         if wanted:
             return Call(due.least_recent(wanted))
@@ -181,11 +192,14 @@ class Conversation:
 
     def _marked(self, now: float, wish: Wish, result: CallResult) -> None:
         if result is Code.OK:
+            if not self.armed and self.host.ours:
+                self._take_over(now)
             self.reporter.beat(after_failures=self.schedule.failures > 0)
             self.schedule.beat_taken()
             return
         if result is Code.NOT_ENABLED:
-            self._lose(wish, "the host answered 2 (monitoring is not enabled)")
+            if self.armed:
+                self._lose(wish, "the host answered 2 (monitoring is not enabled)")
         elif result is Code.UNTOLD:
             self.schedule.ask_at(now)
         elif isinstance(result, LibraryError) and wish.healthy_once:
@@ -201,14 +215,15 @@ class Conversation:
             self._failed(now, wish, Verb.IS_ENABLED, result)
             return
         self.reporter.answered(Verb.IS_ENABLED)
-        if wish.phase is Phase.WAITING or (not result and self._off_tried):
+        wanted = self.armed or wish.healthy_once
+        if wish.phase is Phase.WAITING or (not result and (self._off_tried or not wanted)):
             self.schedule.recovered()
             self.reporter.recovered()
         if result:
             self._found_on(now, wish, was_on=was_on)
         elif self._off_tried:
             self.reporter.tell("info", "Monitoring is off, confirmed by the host.")
-        elif wish.phase is Phase.BEATING or wish.phase in NO_BEATS:
+        elif wanted and wish.phase not in QUIET:
             self._found_off(now, wish, was_on=was_on, was_unsure=was_unsure)
 
     def _found_on(self, now: float, wish: Wish, *, was_on: bool) -> None:
@@ -221,11 +236,15 @@ class Conversation:
         if self.armed:
             return
         if self.host.ours or wish.healthy_once:
-            self.armed = True
-            self.host.taken_over(now)
-            self.reporter.taken_over()
+            self._take_over(now)
         elif not self._off_tried:
             self.reporter.found_on()
+
+    def _take_over(self, now: float) -> None:
+        """It is on from before, and heartbeats are ours to give."""
+        self.armed = True
+        self.host.taken_over(now)
+        self.reporter.taken_over()
 
     def _found_off(self, now: float, wish: Wish, *, was_on: bool, was_unsure: bool) -> None:
         """IsEnabled says no where monitoring is wanted."""

@@ -177,6 +177,7 @@ class HostState:
 
     def _marked(self, result: CallResult) -> None:
         if result is Code.OK:
+            self.on = True
             self.heard.beaten()
         elif result is Code.NOT_ENABLED:
             self.on = False

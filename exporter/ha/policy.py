@@ -6,7 +6,8 @@ the host is brought to what a phase wants is :mod:`exporter.ha.conversation`; th
 :mod:`exporter.ha.transitions`. Every object is written by its own methods alone.
 
 Three rules come before all others. Before the first good health nothing is enabled. A state that is not sure
-(a lost reply) is asked for, never guessed. While monitoring may be on and nobody decided against it, beats go on.
+(a lost reply) is asked for, never guessed. While monitoring may be on and nobody decided against it, beats go on: also
+those of a predecessor, whatever the host answers to all but them.
 
 Sources: "Guest and HA Application Monitoring SDK Programming Guide" (flow, 30 s limit, statuses), SDK release
 notes (one process, one thread, Disable before every planned end).
@@ -120,7 +121,7 @@ class Policy:
         return self.bad_time.left(self.rules.grace, self._health)
 
     def _observe(self, health: Health, reason: str) -> None:
-        told = self.conversation.armed and self.phase is Phase.BEATING
+        told = self.conversation.expected and self.phase is Phase.BEATING
         was_unwell = self._health in UNWELL
         self._health, self._reason = health, reason
         self._healthy_once |= health is Health.GOOD
@@ -151,7 +152,7 @@ class Policy:
             return PhaseCause.STOP
         if self._maintenance:
             return PhaseCause.MAINTENANCE
-        if not self._healthy_once and not self.conversation.armed:
+        if not self._healthy_once and not self.conversation.expected:
             return PhaseCause.NEVER_GOOD
         if self._health not in UNWELL or self._grace_left > 0:
             return PhaseCause.WELL
@@ -170,7 +171,7 @@ class Policy:
         if before not in {aim, Phase.STOPPED}:
             self.phase = aim
             self.conversation.enter(now, before, aim)
-            if self.conversation.armed:
+            if self.conversation.expected:
                 self.reporter.entered(before, aim, now, self._reason)
 
     def _end(self, now: float) -> End:

@@ -54,7 +54,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.ASKING: frozenset(
         {Phase.WAITING, Phase.BEATING, Phase.WITHHOLDING, Phase.MAINTENANCE, Phase.STOPPING}
     ),
-    Phase.OFF: frozenset({Phase.BEATING, Phase.MAINTENANCE, Phase.STOPPING}),
+    Phase.OFF: frozenset({Phase.WAITING, Phase.BEATING, Phase.MAINTENANCE, Phase.STOPPING}),
     Phase.MAINTENANCE: frozenset(
         {Phase.WAITING, Phase.BEATING, Phase.WITHHOLDING, Phase.ASKING, Phase.OFF, Phase.STOPPING}
     ),

@@ -276,10 +276,11 @@ class Stream:
         decoder.feed(data)
         body = decoder.next()
         assert body is not None
-        if fault in WORDS or world.now < world.refused_until:
+        text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
+        refused = world.now < world.refused_until and (not world.refuses or text in world.refuses)
+        if fault in WORDS or refused:
             self.reply = rpci.reply(WORDS.get(fault, world.word), ok=False)
             return
-        text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
         by_hand = self.number == BY_HAND
         if text == "Enable":
             world.promises.enabling(world.now)
@@ -404,8 +405,8 @@ class World:
         self.cut = False
         """They are lost with the connection."""
         self.away_until = self.refused_until = self.unknown_until = 0.0
-        self.word = b""
-        """With which everything is refused until then."""
+        self.word, self.refuses = b"", frozenset[str]()
+        """With which it is refused until then, and the commands that are; everything where none is named."""
         self.library = chance.random() < 0.4
         self.heart: Heart | None = None
         self.held: lock.Lock | None = None
@@ -756,11 +757,25 @@ class World:
         seconds = self.refuse(chance, self.budget)
         self.run(seconds + SETTLE)
 
-    def refuse(self, chance: random.Random, budget: float) -> float:
+    def refuse(self, chance: random.Random, budget: float, refuses: frozenset[str] = frozenset()) -> float:
         seconds = chance.uniform(0, budget)
         self.word, self.refused_until = chance.choice([*WORDS.values()]), self.now + seconds
-        self.promises.outage(self.now, seconds + 2)
+        self.refuses = refuses
+        if not refuses:
+            self.promises.outage(self.now, seconds + 2)
         return seconds
+
+    def do_refuse_all_but_heartbeats(self, chance: random.Random) -> None:
+        """For long, at a takeover or at any time: the host counts the seconds all the same. Found by a stranger."""
+        commands = ["Enable", "IsEnabled", "GetAppStatus", "Disable"]
+        self.refuse(chance, 200.0, frozenset(chance.sample(commands, chance.randint(1, 4))))
+        if self.heart and chance.random() < 0.7:
+            self.end(stopped=False)
+            if chance.random() < 0.7:
+                self.unknown_until = self.now + chance.choice([0.0, 45.0, 200.0])
+                self.main = None
+            self.start()
+        self.run(max(0.0, self.refused_until - self.now) + SETTLE)
 
     def do_refuse_at_a_takeover(self, chance: random.Random) -> None:
         """A crash of exporter or heart, and a host that refuses for a moment when the next one asks; health is known late."""
