@@ -194,7 +194,7 @@ class Conversation:
         if result is Code.OK:
             if not self.armed and self.host.ours:
                 self._take_over(now)
-            self.reporter.beat(after_failures=self.schedule.failures > 0)
+            self.reporter.beat()
             self.schedule.beat_taken()
             return
         if result is Code.NOT_ENABLED:
@@ -316,4 +316,4 @@ class Conversation:
             expected=self.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
             overdue=self.host.heard.overdue(now),
         )
-        self.reporter.failed(now, wish.phase, verb, result, armed=self.armed)
+        self.reporter.failed(now, wish.phase, verb, result, expected=self.expected)

@@ -31,10 +31,9 @@ class Events:
             self._complaints[verb] = text
             self.tell(level, text + more)
 
-    def settle(self, *verbs: Verb) -> None:
-        """These work again: the next complaint about them is news."""
-        for verb in verbs:
-            self._complaints.pop(verb, None)
+    def settle(self, verb: Verb) -> bool:
+        """This works again: the next complaint about it is news. Whether there was one."""
+        return self._complaints.pop(verb, None) is not None
 
     def take(self) -> list[Event]:
         """The lines since the last call."""

@@ -65,7 +65,7 @@ class ResetRequest(Enum):
     @property
     def pending(self) -> bool:
         """The host may act on it."""
-        return self in {ResetRequest.ASKED, ResetRequest.POSTED}
+        return self is ResetRequest.ASKED or self is ResetRequest.POSTED
 
 
 class HostState:

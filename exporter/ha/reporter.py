@@ -107,11 +107,11 @@ class Reporter:
             self.tally.reenables += 1
         self._events.settle(Verb.ENABLE)
 
-    def beat(self, *, after_failures: bool) -> None:
-        if after_failures and self.tally.heartbeats:
+    def beat(self) -> None:
+        if self._events.settle(Verb.MARK_ACTIVE) and self.tally.heartbeats:
             self.tell("info", "Heartbeats reach the host again.")
         self.recovered()
-        self._events.settle(Verb.MARK_ACTIVE, Verb.ENABLE)
+        self._events.settle(Verb.ENABLE)
         self.tally.heartbeats += 1
 
     def no_beat(self, now: float, result: CallResult) -> None:
@@ -202,12 +202,12 @@ class Reporter:
         self._trouble = ""
         self._refused = self._overdue = False
 
-    def failed(self, now: float, phase: Phase, verb: Verb, result: CallResult, *, armed: bool) -> None:
-        """The call did not do what it should."""
-        expected = self._host.known or self._host.may_be_on
-        self._refused = isinstance(result, REFUSALS) and not expected
+    def failed(self, now: float, phase: Phase, verb: Verb, result: CallResult, *, expected: bool) -> None:
+        """The call did not do what it should. ``expected``: heartbeats that are sent all the same."""
+        known = self._host.known or self._host.may_be_on
+        self._refused = isinstance(result, REFUSALS) and not known
         self._trouble = f"{verb.value}: {words(result)}."
-        if expected and isinstance(result, VMGuestError) and nothing_to_ask(result):
+        if known and isinstance(result, VMGuestError) and nothing_to_ask(result):
             self._trouble = f"{verb.value}: {result}. It was not always so, and is tried again."
         if verb is Verb.ENABLE and result is Code.NOT_ENABLED:
             self._trouble += f" {NOT_IN_CLUSTER}"
@@ -217,7 +217,7 @@ class Reporter:
         if phase in {Phase.STOPPING, Phase.MAINTENANCE}:
             level = "critical"
             more = " Monitoring can't be handed back: heartbeats go on while it is tried again."
-        elif not armed:
+        elif not expected:
             level, more = "error", " No heartbeats are sent."
         self._events.complain(verb, level, self._trouble + more, self.left(now))
 

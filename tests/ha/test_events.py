@@ -26,6 +26,8 @@ def test_a_complaint_is_told_until_it_changes() -> None:
 def test_what_works_again_may_be_complained_about_again() -> None:
     events = Events()
     events.complain(Verb.ENABLE, "warning", "no")
-    events.settle(Verb.MARK_ACTIVE, Verb.ENABLE)
+    assert not events.settle(Verb.MARK_ACTIVE)
+    assert events.settle(Verb.ENABLE)
+    assert not events.settle(Verb.ENABLE)
     events.complain(Verb.ENABLE, "warning", "no")
     assert len(events.take()) == 2

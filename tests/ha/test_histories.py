@@ -11,7 +11,7 @@ import ast
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -397,6 +397,8 @@ class World:
         self.boot.write_text("boot-0")
         self.maintenance = Maintenance(self.path, boot_id=self.boot, clock=lambda: self.now)
         self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
+        self.to_keep: tuple[float, Mapping[str, Kept]] | None = None
+        """When the main process wrote down its checks last, and what: it comes to the file when somebody could read it."""
         self.handed_over, self.handed_at = Inheritance(), 0.0
         """What a killed main process leaves of its check, as the program and as the second model have it."""
         self.faults: list[str] = []
@@ -417,6 +419,8 @@ class World:
         """What another check finds: good or bad, unless it is not known yet."""
         self.main: Main | None = None
         self.maintained = self.unwritten = self.forgotten = self.in_a_command = False
+        self.strange = True
+        """A command may have noted a stranger."""
         self.nameless = False
         """A command may have found monitoring on and nobody there: who had switched it on had a full disk, and is not named."""
         self.stalled = self.full = self.stop = self.frozen = False
@@ -450,6 +454,7 @@ class World:
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
             self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
+            self.to_keep = None
             self.main, self.ran_at = Main(self, held.before.bad_for), self.now
             self.forgotten = self.unwritten
             if self.unwritten:
@@ -480,8 +485,14 @@ class World:
         channel = Channel(Stream(self, number), CALL_LIMIT, clock=lambda: self.now)
         return Library(channel) if self.library else WireAppMonitor(channel)
 
+    def keep(self) -> None:
+        if self.to_keep is not None:
+            at, kept = self.to_keep
+            KeptChecks(self.path, boot_id=self.boot, clock=lambda: at).write(kept)
+
     def end(self, *, stopped: bool) -> None:
         assert self.held is not None
+        self.keep()
         self.held.release()
         if self.main is not None and self.link.report is not None:
             # Of one that has died before it reported anything, the word of the one before goes on to hold.
@@ -554,7 +565,9 @@ class World:
             main.again,
             fault="fault" in found.values(),
         )
-        self.kept.write({} if self.full else summary.kept)
+        found_now = {} if self.full else summary.kept
+        if self.to_keep is None or self.to_keep[1] != found_now:
+            self.to_keep = self.now, found_now
         self.handed_over = (
             Inheritance()
             if self.full
@@ -562,8 +575,9 @@ class World:
         )
         self.handed_at = self.now
         if self.link.report is not None and self.link.report.enabled and not self.full:
-            StrangerNote(self.path, boot_id=self.boot).clear()
-            self.nameless = False
+            if self.strange:
+                StrangerNote(self.path, boot_id=self.boot).clear()
+            self.strange = self.nameless = False
         self.link.inbox.append(summary.update(self.now))
 
     def reset_if_due(self) -> None:
@@ -958,6 +972,7 @@ class World:
         self.promises.handed_back()
         self.promises.forget_checks()
         self.kept.clear()
+        self.to_keep = None
         self.handed_over = Inheritance()
         return True
 
@@ -1026,7 +1041,8 @@ class World:
 
     def by_hand(self, command: Callable[[Desk], int]) -> int | None:
         """The exit status of a command of ``vmguest-exporter ha``, for which the world goes on; None: the host did not answer."""
-        begun, self.in_a_command = self.now, True
+        self.keep()
+        begun, self.in_a_command, self.strange = self.now, True, True
         self.nameless |= self.heart is None and self.unwritten and self.host.enabled
         monitor = self.monitor(BY_HAND)
         try:

@@ -242,6 +242,7 @@ def test_a_host_that_refuses_all_but_heartbeats_after_a_crash_gets_them(
     run.health = UNKNOWN
     assert longest_silence(run, 120) <= 12
     assert D not in run.verbs(10)
+    assert run.logged("reach the host again") + run.logged("No heartbeats") == 0
     assert run.logged("taken over") <= 1
 
 
