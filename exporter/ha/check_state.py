@@ -94,7 +94,9 @@ class CheckState:
         """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
         seen, timing = self._seen, self.timing
         missed = self._missed(seen, now, GRACE)
-        bad = seen.was_bad or Health.BAD in {seen.health, self.judge(now)[0]}
+        # Also where it hangs after looks that the exporter could not take: a fault by its verdict, still.
+        hangs = seen.failures + missed >= timing.failures
+        bad = seen.was_bad or hangs or Health.BAD in {seen.health, self.judge(now)[0]}
         good = seen.was_good or seen.health is Health.GOOD
         in_a_row = 0 if missed else min(seen.successes, timing.successes - 1)
         failed_until = self._due(seen) + missed * timing.interval if missed else seen.failed_until

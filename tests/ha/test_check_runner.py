@@ -603,6 +603,30 @@ def test_a_look_that_hangs_after_a_restart_is_a_fresh_failure() -> None:
     assert after.kept(5.1 + GRACE).failures == 3
 
 
+def test_what_hangs_behind_faults_of_the_exporters_own_is_bad_for_a_successor() -> None:
+    """By its verdict it is a fault, still: one good look does not make it good there. Found by the histories."""
+    timing = CheckTiming(10.0, 5.0, 3, 3)
+    before, now = CheckState(timing, 0.0), 0.0
+    for _ in range(3):
+        before.begin(now)
+        before.end(now, None)
+        now += 10
+    for _ in range(3):
+        before.begin(now)
+        before.not_looked(now, "no descriptors")
+        now += 10
+    before.begin(now)
+    now += 60
+    assert before.judge(now)[0] is Health.FAULT
+    kept = before.kept(now)
+    assert (kept.failures, kept.successes) == (3, 0)
+    after = CheckState(timing, 0.0)
+    after.goes_on(kept)
+    after.begin(0.0)
+    after.end(0.0, None)
+    assert after.judge(0.0)[0] is Health.UNKNOWN
+
+
 def test_bad_health_is_handed_over_though_the_last_look_was_good() -> None:
     state = CheckState(TIMING, 0)
     now = results(state, 0, "down", "down", "down", None)
