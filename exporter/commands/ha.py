@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from exporter.commands import ha_finish_stop, ha_maintenance
+from exporter.commands import ha_enable, ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
 from exporter.commands.ha_refused import ask as repeat
 from exporter.commands.ha_refused import known_by
@@ -30,7 +30,7 @@ from exporter.errors import (
     TransportError,
     VMGuestError,
 )
-from exporter.ha import lock
+from exporter.ha import lock, shared_lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
@@ -41,8 +41,8 @@ from exporter.protocol.appmonitor import AppState, Code
 OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD, NOBODY, NOT_NOTED = range(9)
 
 STATUSES: tuple[tuple[int, str, str], ...] = (
-    (OK, "done; is-enabled: monitoring is on", "0; isEnabled: 1"),
-    (NO, "the host refused, or answered nonsense; is-enabled: monitoring is off", "1; isEnabled: 0"),
+    (OK, "done; is-enabled, status: monitoring is on", "0; isEnabled: 1"),
+    (NO, "the host refused, or answered nonsense; is-enabled, status: monitoring is off", "1; isEnabled: 0"),
     (USAGE, "wrong arguments or settings, or need-reset was not confirmed", "-"),
     (NOT_SUPPORTED, "the host has no such command: not ESXi, or no HA Application Monitoring", "4"),
     (NOT_VMWARE, "this machine is not a VMware guest", "2"),
@@ -52,7 +52,11 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
         "an exporter sends the heartbeats of this VM: stop it first, or it did not react, or it (or its note) can't be seen",
         "-",
     ),
-    (NOBODY, "no exporter is there to send heartbeats; --unattended overrides", "-"),
+    (
+        NOBODY,
+        "no exporter is there to send heartbeats, or the one that is sends none; --unattended overrides",
+        "-",
+    ),
     (NOT_NOTED, "the host did as asked, but the lock's directory takes no note of it", "-"),
 )
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
@@ -128,7 +132,7 @@ def run(
         ):
             match args.call:
                 case "enable":
-                    return ha_maintenance.enable(desk, unattended=args.unattended)
+                    return ha_enable.enable(desk, unattended=args.unattended)
                 case "disable":
                     return ha_maintenance.disable(desk, seconds)
                 case "status":
@@ -173,11 +177,8 @@ def wrong_settings(
     """Settings with which there is nobody to call. ``unread``: names of those whose value can't be known."""
     if settings.source not in {"simulated", "replay"} or "source" in unread:
         return []
-    sentence = (
-        f"--source={settings.source} has no host for single calls; run `vmguest-exporter simulate --socket PATH` and "
-        "use --guestrpc.socket=PATH"
-    )
-    return [sentence]
+    hint = "run `vmguest-exporter simulate --socket PATH` and use --guestrpc.socket=PATH"
+    return [f"--source={settings.source} has no host for single calls; {hint}"]
 
 
 @contextmanager
@@ -197,7 +198,7 @@ def _unseen(settings: Settings, path: str) -> str:
     """Why the machine's lock can't be seen from here; empty where it can."""
     if settings.guestrpc.socket is None:
         try:
-            lock.check_shared(path)
+            shared_lock.check_shared(path)
         except ConfigError as error:
             return str(error)
     return elsewhere(path)
@@ -232,7 +233,10 @@ def _mark_active(desk: Desk) -> int:
         _complain(f"{desk.heart} has the lock; two heartbeaters would mask each other. Stop it first")
         return HELD
     try:
-        return _told(repeat(desk, desk.monitor.mark_active), "heartbeat taken")
+        sent, code = desk.clock(), repeat(desk, desk.monitor.mark_active)
+        if code is Code.OK:
+            held.note(held.before.leftover, held.before.bad_for, sent)
+        return _told(code, "heartbeat taken")
     finally:
         held.release()
 

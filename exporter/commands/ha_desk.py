@@ -14,14 +14,12 @@ from pathlib import Path
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.base import AppMonitor
-from exporter.ha.hand_back import PAUSE, HandedBack, hand_back
+from exporter.ha.hand_back import PAUSE
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.host_state import CallResult
 from exporter.ha.maintenance import Maintenance, boottime
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
-from exporter.protocol.appmonitor import Code
 
 TRIES = 3
 """Times that the host is asked whether monitoring is on, where it answers with an error."""
@@ -43,6 +41,10 @@ SEEN = (
     "another exporter's heart (pid {pid}) is there with the lock {path}: it may send heartbeats of this VM, and switch monitoring on "
     "again. Make this call where that exporter runs, with --ha.lock-file={path}, or stop it"
 )
+LONGEST_INTERVAL = 15.0
+"""Seconds between two heartbeats at most, of a heart whose settings can't be seen from here."""
+BEAT_SLACK = 3.0
+"""Seconds by which one may be late: a call takes 2 s at most."""
 STARTING = 5.0
 """Seconds for which the heart of an exporter with this lock may be there without holding it: it is starting, refused, or ending."""
 
@@ -111,12 +113,38 @@ class Desk:
         Raises:
             ConfigError: it can't be read for now, so that is not known.
         """
+        return self._record().leftover
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the last heartbeat that the host took, by the lock's file; None where none is known. Errors as
+        :attr:`leftover`.
+        """
+        beat = self._record().last_beat
+        # One from the future was noted by another clock.
+        return None if beat is None or beat > self.clock() else self.clock() - beat
+
+    def silent(self) -> str:
+        """That who holds the lock sends no heartbeats, in words. Errors as :attr:`leftover`."""
+        settings = HeartSettings.of(lock.holder(self.path))
+        longest = (LONGEST_INTERVAL if settings is None else settings.interval) + BEAT_SLACK
+        silence = self.silence
+        if silence is not None and silence <= longest:
+            return ""
+        since = "none so far" if silence is None else f"none for {silence:.0f} s"
+        return (
+            f"{self.heart} sends no heartbeats ({since}): it stands still, or health is bad (look at vmguest_ha_check_healthy and "
+            "the exporter's log). Unless one comes within 30 s of the last, vSphere HA resets this VM (vmguest-exporter ha disable "
+            "keeps it from that)"
+        )
+
+    def _record(self) -> lock.Record:
         try:
-            return lock.record(self.path, boot_id=self.boot_id).leftover
+            return lock.record(self.path, boot_id=self.boot_id)
         except ConfigError as error:
             if error.passing:
                 raise
-            return Leftover.NOTHING
+            return lock.Record()
 
     @property
     def requested(self) -> str:
@@ -190,6 +218,11 @@ class Desk:
             return lock.record(self.path, boot_id=self.boot_id).exporter_runs
         return False
 
+    def beat_since(self, begun: float) -> bool:
+        """The host has taken a heartbeat that was sent since ``begun``. Errors as :attr:`leftover`."""
+        beat = self._record().last_beat
+        return beat is not None and begun <= beat <= self.clock()
+
     def nobody_switches_on(self) -> bool:
         """The exporter's heart has handed monitoring back, or is gone."""
         return self.heart_is_done() or not self.beats()
@@ -204,56 +237,6 @@ class Desk:
         while not (found := true()) and self.clock() < deadline:
             self.sleep(0.1)
         return found
-
-
-def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING) -> int:
-    """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
-
-    ``noted``: what may be left at the host at least, whatever the lock's file says.
-
-    Raises:
-        VMGuestError: the host's last word, where it was an error.
-    """
-    try:
-        leftover = desk.leftover
-    except ConfigError:
-        # Not known: whatever it may be is handed back.
-        leftover = Leftover.REQUEST
-    leftover = max(leftover, noted, key=[*Leftover].index)
-    found = hand_back(desk.monitor, leftover, limit, sleep=desk.sleep, clock=desk.clock)
-    if found.confirmed:
-        return OK
-    if found.pending:
-        complain(
-            f"a request for a reset of this VM is NOT taken back ({_words(found.to_take_back)}), and vSphere HA may still "
-            "act on it: repeat this, or `vmguest-exporter ha post-app-state ok`"
-        )
-    return _still_on(found, limit)
-
-
-def _still_on(found: HandedBack, limit: float) -> int:
-    if found.off:
-        complain("monitoring is off, confirmed by the host")
-    elif isinstance(found.last, VMGuestError):
-        raise found.last
-    else:
-        complain(f"monitoring is still on after {limit:g} s; to Disable {_words(found.to_disable)}")
-    return NO
-
-
-def _words(result: CallResult) -> str:
-    return f"the host answered {result.words}" if isinstance(result, Code) else str(result)
-
-
-def unwatched(desk: Desk) -> str:
-    """Whether monitoring is on where nobody beats."""
-    try:
-        on = desk.is_enabled()
-    except VMGuestError as error:
-        return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
-    if on:
-        return f"Monitoring is on from before: {NOBODY_BEATS}."
-    return "Monitoring is off, and stays so for now."
 
 
 def not_noted(desk: Desk) -> int:
@@ -293,6 +276,14 @@ def until(maintenance: Maintenance) -> str:
     return (
         f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"
     )
+
+
+def no_lock(desk: Desk) -> bool:
+    """There is no lock's file: nobody can hold it. Where this user may not look, there may be one."""
+    try:
+        return not Path(desk.path).exists()
+    except PermissionError:
+        return False
 
 
 def complain(sentence: str) -> None:

@@ -22,7 +22,8 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted, off
+from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted
+from exporter.commands.ha_off import off
 from exporter.errors import ConfigError
 from exporter.ha import lock
 from exporter.ha.rules import Leftover

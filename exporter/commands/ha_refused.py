@@ -33,20 +33,21 @@ def ask(desk: Desk, call: Callable[[], T]) -> T:
 
 @contextmanager
 def known_by(desk: Desk) -> Iterator[Desk]:
-    """That the host has no such commands is said only where nothing speaks against it.
+    """That the host has no such commands is said only where nothing speaks against it that was noted before.
 
     Raises:
         PassingRefusal: monitoring may be on, in the place of an RpcError.
     """
+    noted = may_be_on(desk)
     try:
         yield desk
     except RpcError as error:
-        if error.reason == "unknown_command" and _may_be_on(desk):
+        if error.reason == "unknown_command" and noted:
             raise PassingRefusal(_sentence(desk, error)) from error
         raise
 
 
-def _may_be_on(desk: Desk) -> bool:
+def may_be_on(desk: Desk) -> bool:
     """By what is noted, or that can't be seen."""
     try:
         noted = desk.leftover is not Leftover.NOTHING

@@ -9,14 +9,9 @@ from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
 from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter
-from exporter.ha.rules import Leftover, Phase, Rules
+from exporter.ha.rules import NO_BEATS, QUIET, Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
-
-QUIET = frozenset({Phase.OFF, Phase.MAINTENANCE, Phase.STOPPING, Phase.STOPPED})
-"""Nobody shall expect heartbeats."""
-NO_BEATS = frozenset({Phase.WITHHOLDING, Phase.ASKING})
-"""The host shall expect heartbeats, and none are sent."""
 
 
 class Conversation:
@@ -35,11 +30,6 @@ class Conversation:
         """Disable has been sent since it was decided upon."""
         self._unconfirmed = 0
         """Times in a row that Enable was taken and IsEnabled said no."""
-
-    @property
-    def over(self) -> bool:
-        """The host expects nothing, and nothing is asked of it."""
-        return self.host.over
 
     @property
     def expected(self) -> bool:
@@ -174,9 +164,16 @@ class Conversation:
             case Verb.GET_APP_STATUS:
                 self._looked(now, wish, result)
             case Verb.DISABLE:
-                self._disabled(now, wish, result)
+                self.schedule.ask_at(now)
+                if result not in {Code.OK, Code.NOT_ENABLED, Code.UNTOLD}:
+                    self._failed(now, wish, Verb.DISABLE, result)
+                    self.schedule.ask_at(self.schedule.retry)
             case Verb.POST_APP_STATE:
-                self._posted(now, call.state, result)
+                self.reporter.posted(now, call.state, result)
+                if result is not Code.OK:
+                    # Silence leads to the same as a request that is refused; one that may be pending is not left so.
+                    pending = self.host.request.pending
+                    self.schedule.post_at(now + (self._rules.retry if pending else self._rules.interval))
 
     def _enabled(self, now: float, wish: Wish, result: CallResult, *, was_on: bool) -> None:
         self._rearm = False
@@ -197,9 +194,8 @@ class Conversation:
             self.reporter.beat()
             self.schedule.beat_taken()
             return
-        if result is Code.NOT_ENABLED:
-            if self.armed:
-                self._lose(wish, "the host answered 2 (monitoring is not enabled)")
+        if result is Code.NOT_ENABLED and self.armed:
+            self._lose(wish, "the host answered 2 (monitoring is not enabled)")
         elif result is Code.UNTOLD:
             self.schedule.ask_at(now)
         elif isinstance(result, LibraryError) and wish.healthy_once:
@@ -277,22 +273,6 @@ class Conversation:
             self._lose(wish, "its status is Gray")
         else:
             self._rearm = wish.healthy_once
-
-    def _disabled(self, now: float, wish: Wish, result: CallResult) -> None:
-        self.schedule.ask_at(now)
-        if result not in {Code.OK, Code.NOT_ENABLED, Code.UNTOLD}:
-            self._failed(now, wish, Verb.DISABLE, result)
-            self.schedule.ask_at(self.schedule.retry)
-
-    def _posted(self, now: float, state: AppState | None, result: CallResult) -> None:
-        if state is AppState.NEED_RESET:
-            self.reporter.request_answered(now, result)
-        else:
-            self.reporter.withdrawal_answered(result)
-        if result is not Code.OK:
-            # Silence leads to the same as a request that is refused; one that may be pending is not left so.
-            pause = self._rules.retry if self.host.request.pending else self._rules.interval
-            self.schedule.post_at(now + pause)
 
     def _lose(self, wish: Wish, why: str) -> None:
         """The host knows of no monitoring any more."""

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 
 from exporter.errors import ConfigError, Passing
-from exporter.ha import lock
+from exporter.ha import lock, shared_lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart_settings import HeartSettings
@@ -188,7 +188,7 @@ def main(argv: list[str]) -> int:
     try:
         rules.check()
         if settings.socket is None and not settings.dry_run:
-            lock.check_shared(settings.lock_file)
+            shared_lock.check_shared(settings.lock_file)
         held = wait_for_lock(settings.lock_file, LOCK_PATIENCE, exporter=settings.exporter)
     except ConfigError as error:
         link.send(Refusal(str(error), error.passing))
@@ -215,6 +215,6 @@ def main(argv: list[str]) -> int:
         held.release()
 
 
-def _forget(_leftover: Leftover, _bad_for: float) -> bool:
+def _forget(_leftover: Leftover, _bad_for: float, _last_beat: float | None) -> bool:
     """The note of a dry run."""
     return True

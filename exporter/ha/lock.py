@@ -2,8 +2,9 @@
 
 Neither the host nor VMware's library tells two beating programs apart: a healthy one masks a dead one, and one
 Disable stops both (SDK release notes). The file's lines are the holder's pid, the boot's id, what the holder leaves
-behind if it dies now (:class:`Leftover`), for how many seconds health has been bad, and which process the holder is and
-which its exporter (:mod:`exporter.machine.process`). A successor in the same boot takes the third and fourth over.
+behind if it dies now (:class:`Leftover`), for how many seconds health has been bad, which process the holder is and
+which its exporter (:mod:`exporter.machine.process`), and when the host took the last heartbeat. A successor in the same boot
+takes the third, the fourth and the last over.
 
 It is a file in a directory of the machine that only root or the exporter's user can write. Not an abstract socket: any
 local user could take its name in the moment of a restart, and that would be a reset.
@@ -11,24 +12,24 @@ local user could take its name in the moment of a restart, and that would be a r
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from exporter import files
 from exporter.errors import ConfigError, Passing, passing
 from exporter.ha.rules import SHORTAGES, Leftover
-from exporter.machine import container, process, small_file
+from exporter.machine import process, small_file
 
 if sys.platform != "win32":
     import fcntl
 
 DEFAULT_PATH = "/run/vmguest-exporter/ha.lock"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-MOUNTS = "proc/self/mountinfo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Record:
     """Seconds for which health has been bad."""
     exporter: str = field(default="", compare=False)
     """The identity of the exporter whose heart that was; empty for a command."""
+    last_beat: float | None = field(default=None, compare=False)
+    """When the host took the last heartbeat, whoever sent it: seconds of the monotonic clock. None: none is known."""
 
     @property
     def exporter_runs(self) -> bool:
@@ -81,14 +84,20 @@ class Lock:
         self._descriptor = descriptor
         self._path = path
         self._boot_id = boot_id
+        self._last_beat = before.last_beat
         self.note(before.leftover, before.bad_for)
 
-    def note(self, leftover: Leftover, bad_for: float = 0.0) -> bool:
-        """Write down what a successor would have to take over from now on; False: it could not be written."""
+    def note(self, leftover: Leftover, bad_for: float = 0.0, last_beat: float | None = None) -> bool:
+        """Write down what a successor would have to take over from now on; False: it could not be written.
+
+        ``last_beat``: as in :class:`Record`; None where there was none since.
+        """
         self._noted = leftover, bad_for
+        self._last_beat = self._last_beat if last_beat is None else last_beat
+        beat = "" if self._last_beat is None else f"{self._last_beat:.3f}"
         # In a shortage it may not be known before the next time.
         self._own = self._own or process.own()
-        who = f"{self._own}\n{self._exporter}\n"
+        who = f"{self._own}\n{self._exporter}\n{beat}\n"
         lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.3f}\n{who}".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
@@ -182,33 +191,6 @@ def record(path: str = DEFAULT_PATH, *, boot_id: Path = BOOT_ID) -> Record:
         raise ConfigError(passing(f"{path}: can't be read: {error.strerror}", error)) from error
 
 
-def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse a lock that only this container can see: another container's heartbeats would not be kept out by it.
-
-    ``root``: where the files are that tell of containers and mounts.
-
-    Raises:
-        ConfigError: the directory is not the machine's; says what to mount. Or that can't be told now (``passing``).
-    """
-    engine = container.engine(root, environ)
-    if not engine:
-        return
-    folder = Path(path).parent.resolve()
-    try:
-        mounts = (root / MOUNTS).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        if error.errno in SHORTAGES:
-            raise ConfigError(passing(f"{root / MOUNTS}: can't be read: {error.strerror}", error)) from error
-        mounts = ""
-    if not container.is_the_machines(PurePosixPath(folder), mounts):
-        raise ConfigError(
-            f"{path}: this is a container ({engine}), and {folder} is its own or a volume, not the machine's directory of that "
-            "path: heartbeats of another container, or of the machine, would be neither seen nor kept out. Mount it from the "
-            f"machine, at the same path (docker run -v {folder}:{folder}; Kubernetes: a hostPath volume of type "
-            "DirectoryOrCreate)"
-        )
-
-
 def boot(boot_id: Path = BOOT_ID) -> str:
     """The id of this boot, the same in every container of the machine; ``-`` where it can't be read at all.
 
@@ -279,17 +261,23 @@ def _open(path: str) -> int:
 
 
 def _lines(descriptor: int) -> list[str]:
-    return os.pread(descriptor, 200, 0).decode("ascii", "replace").split("\n")
+    return os.pread(descriptor, 300, 0).decode("ascii", "replace").split("\n")
 
 
 def _record(lines: list[str], here: str) -> Record:
-    _, before, word, bad_for, _, exporter, *_ = [*lines, *[""] * 6]
+    _, before, word, bad_for, _, exporter, last_beat, *_ = [*lines, *[""] * 7]
     if before != here or word not in {each.value for each in Leftover}:
         return Record()
-    try:
-        return Record(Leftover(word), max(0.0, min(float(bad_for), 1e6)), exporter)
-    except ValueError:
-        return Record(Leftover(word), exporter=exporter)
+    seconds = _number(bad_for)
+    return Record(
+        Leftover(word), 0.0 if seconds is None else max(0.0, min(seconds, 1e6)), exporter, _number(last_beat)
+    )
+
+
+def _number(text: str) -> float | None:
+    with suppress(ValueError):
+        return number if math.isfinite(number := float(text)) else None
+    return None
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -36,7 +36,7 @@ class Heart:
         link: Link,
         *,
         stop: Callable[[], bool],
-        note: Callable[[Leftover, float], bool] = lambda _leftover, _bad_for: True,
+        note: Callable[[Leftover, float, float | None], bool] = lambda _leftover, _bad_for, _last_beat: True,
         maintenance: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -59,6 +59,7 @@ class Heart:
         self._update: HealthUpdate | None = None
         self._stopping = False
         self._noted: tuple[Leftover, float] | None = None
+        self._beat_noted: float | None = None
         self._maintenance = maintenance
         self._maintenance_end = 0.0
         self._reported: HeartReport | None = None
@@ -138,9 +139,10 @@ class Heart:
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""
         known = (self._policy.conversation.host.leftover, round(self._policy.bad_time.sure, 3))
+        beat = self._policy.conversation.host.heard.last_beat
         # One that could not be written is tried again with the next turn: the disk may have room by then.
-        if known != self._noted and self._note(*known):
-            self._noted = known
+        if (known, beat) != (self._noted, self._beat_noted) and self._note(*known, beat):
+            self._noted, self._beat_noted = known, beat
         return known == self._noted
 
     def _report(self) -> None:

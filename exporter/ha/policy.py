@@ -75,7 +75,7 @@ class Policy:
         self._observe(health, reason)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
-        if self._stop_by is not None and (self.conversation.over or now >= self._stop_by):
+        if self._stop_by is not None and (self.conversation.host.over or now >= self._stop_by):
             return self._end(now)
         action = self.conversation.next(now, self._wish)
         if isinstance(action, Wait) and self._stop_by is not None:
@@ -175,7 +175,7 @@ class Policy:
                 self.reporter.entered(before, aim, now, self._reason)
 
     def _end(self, now: float) -> End:
-        confirmed = self.conversation.over
+        confirmed = self.conversation.host.over
         if self.phase is not Phase.STOPPED:
             self.phase = Phase.STOPPED
             self.reporter.ended(now, confirmed=confirmed)

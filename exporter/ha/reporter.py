@@ -13,7 +13,7 @@ from exporter.ha.events import Event, Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
 from exporter.ha.host_state import REFUSALS, CallResult, HostState, is_refusal_to_post, nothing_to_ask
 from exporter.ha.rules import Phase, Rules
-from exporter.protocol.appmonitor import AppStatus, Code, Verb
+from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
 
 @dataclass(slots=True)
@@ -173,7 +173,14 @@ class Reporter:
             self._not_in_cluster = True
             self.tell("error", NOT_IN_CLUSTER)
 
-    def request_answered(self, now: float, result: CallResult) -> None:
+    def posted(self, now: float, state: AppState | None, result: CallResult) -> None:
+        """What the host said to a request for a reset, or to its end."""
+        if state is AppState.NEED_RESET:
+            self._request_answered(now, result)
+        else:
+            self._withdrawal_answered(result)
+
+    def _request_answered(self, now: float, result: CallResult) -> None:
         verb = Verb.POST_APP_STATE
         if result is Code.OK:
             self._events.settle(verb)
@@ -186,7 +193,7 @@ class Reporter:
         else:
             self._events.complain(verb, "error", f"{what} It is repeated.")
 
-    def withdrawal_answered(self, result: CallResult) -> None:
+    def _withdrawal_answered(self, result: CallResult) -> None:
         if result is Code.OK:
             self._events.settle(Verb.POST_APP_STATE)
             self.tell("warning", "The request for a reset is taken back.")

@@ -60,6 +60,12 @@ class Phase(Enum):
     STOPPED = "stopped"
 
 
+QUIET = frozenset({Phase.OFF, Phase.MAINTENANCE, Phase.STOPPING, Phase.STOPPED})
+"""Nobody shall expect heartbeats."""
+NO_BEATS = frozenset({Phase.WITHHOLDING, Phase.ASKING})
+"""The host shall expect heartbeats, and none are sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The numbers, in seconds. Only tests change those below ``on_unhealthy``."""

@@ -19,7 +19,7 @@ import pytest
 
 from exporter import files
 from exporter.commands import ha as command
-from exporter.commands import ha_desk, ha_finish_stop, ha_maintenance
+from exporter.commands import ha_desk, ha_enable, ha_finish_stop, ha_maintenance
 from exporter.config.settings import GuestRpc, Ha, Settings
 from exporter.errors import (
     ConfigError,
@@ -33,7 +33,7 @@ from exporter.errors import (
     TimeoutExpired,
     VMGuestError,
 )
-from exporter.ha import lock
+from exporter.ha import lock, shared_lock
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
@@ -174,18 +174,20 @@ import signal, sys
 from exporter.ha.lock import acquire
 from exporter.ha.rules import Leftover
 held = acquire(sys.argv[1], exporter=sys.argv[3])
-held.note(Leftover(sys.argv[2]))
+held.note(Leftover(sys.argv[2]), 0.0, float(sys.argv[4]))
 print("held", flush=True)
 signal.sigwait([signal.SIGTERM])
 """
 
 
 @contextlib.contextmanager
-def heart(path: str, left: str = "off", exporter: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock until it gets SIGTERM."""
+def heart(
+    path: str, left: str = "off", exporter: str = "", beat: float = 0.0
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it gets SIGTERM. ``beat``: when the host took its last heartbeat."""
     code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n" + HEART
     with subprocess.Popen(
-        [sys.executable, "-c", code, path, left, exporter], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path, left, exporter, str(beat)], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -270,6 +272,103 @@ def test_status_says_that_monitoring_is_on_and_nobody_beats(
     assert "nobody sends" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("beat", "since"), [(-5.0, "none for 25 s"), (9e9, "none so far")])
+def test_a_heart_that_holds_the_lock_and_sends_nothing_is_said_to_do_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], beat: float, since: str
+) -> None:
+    """Found by a stranger: one that stood still, or withheld its heartbeats, "sends the heartbeats", exit status 0."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    desk.slept = 20.0
+    with heart(desk.lock_file, "on", beat=beat) as process:
+        assert desk.run("status") == command.NOBODY
+        said = capsys.readouterr()
+        assert f"(pid {process.pid}) sends no heartbeats ({since})" in said.err
+        assert ("last heartbeat: 25 s ago" in said.out) == (beat == -5)
+        assert desk.run("enable") == command.NOBODY
+    said = capsys.readouterr()
+    assert "there was no maintenance. the exporter's heart" in said.err
+    assert "sends no heartbeats (none" in said.err
+    assert said.out == ""
+
+
+def test_one_that_has_just_sent_none_is_not_said_to_send_them(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    desk.slept = 5.0
+    with heart(desk.lock_file, "on"):
+        assert desk.run("status") == command.OK, "the last one is 5 s old"
+        assert "last heartbeat: 5 s ago" in capsys.readouterr().out
+        assert desk.run("enable") == command.NOBODY
+    assert "sends no heartbeats (none for 23 s)" in capsys.readouterr().err
+
+
+def test_a_heartbeat_by_hand_is_the_last_one(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.run("enable", "--unattended")
+    desk.run("mark-active")
+    desk.slept += 7
+    assert desk.run("status") == command.NOBODY, "nobody goes on with it"
+    assert "last heartbeat: 7 s ago" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("left", "then"),
+    [
+        (Leftover.NOTHING, Leftover.BY_HAND),
+        (Leftover.MONITORING, Leftover.BY_HAND),
+        (Leftover.REQUEST, Leftover.REQUEST),
+    ],
+)
+@pytest.mark.parametrize("refused", [False, True])
+def test_enable_by_hand_after_a_crash_is_by_hand(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, left: Leftover, then: Leftover, refused: bool
+) -> None:
+    """Found by a stranger: "on" stayed noted, and an exporter without heartbeats switched it off."""
+    note(desk, left)
+    if refused:
+        stubborn(monkeypatch, *[False] * (left is Leftover.NOTHING), Code.NOT_ENABLED)
+    assert desk.run("enable", "--unattended") == (command.NO if refused else command.OK)
+    assert lock.record(desk.lock_file).leftover is (left if refused else then)
+
+
+NOT_THERE = RpcError("Unknown command")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_maintenance_on_a_host_without_monitoring_is_not_taken_for_a_word_of_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], before: bool
+) -> None:
+    """Found by a stranger: exit status 1 and "vSphere HA resets this VM", by the note that the call itself had written."""
+    if before:
+        Maintenance(desk.lock_file).begin(60)
+    stubborn(monkeypatch, *[NOT_THERE] * 100)
+    assert desk.run("disable", "--for", "30m") == (command.NO if before else command.NOT_SUPPORTED)
+    said = capsys.readouterr().err
+    assert (Maintenance(desk.lock_file).left() is not None) == before
+    assert ("no maintenance is noted" in said) == (not before)
+    if not before:
+        assert "resets this VM" not in said
+        assert "all the same" not in said
+        assert desk.run("is-enabled") == command.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("maintenance", [False, True])
+def test_enable_without_a_locks_directory_finds_nobody(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], maintenance: bool
+) -> None:
+    """Found by a stranger: "the lock can't be opened", exit status 1."""
+    folder = tmp_path / "later"
+    path = str(folder / "ha.lock")
+    desk.settings = replace(desk.settings, ha=replace(desk.settings.ha, lock_file=path))
+    if maintenance:
+        folder.mkdir(mode=0o755)
+        Maintenance(path).begin(60)
+    assert desk.run("enable") == command.NOBODY
+    word = "maintenance is over." if maintenance else "there was no maintenance."
+    assert word in capsys.readouterr().err
+    assert not Path(path).exists()
+
+
 def test_enable_beside_a_stranger_changes_nothing_and_says_so(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,7 +417,7 @@ def test_enable_beside_a_dry_run_says_at_once_that_it_switches_nothing_on(
 ) -> None:
     settings = HeartSettings(5.0, 30.0, "withhold", "guestrpc", None, None, desk.lock_file, dry_run=True)
     monkeypatch.setattr(HeartSettings, "of", lambda pid, *_: settings if pid else None)
-    monkeypatch.setattr(ha_maintenance, "HEART_LIMIT", -1.0)
+    monkeypatch.setattr(ha_enable, "BEAT_LIMIT", -1.0)
     with heart(desk.lock_file):
         assert desk.run("enable") == command.NO
     assert "is a dry run, which never switches monitoring on" in capsys.readouterr().err
@@ -403,7 +502,7 @@ def test_enable_between_two_hearts_of_an_exporter_waits_for_the_next_one(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def switches_on(held: lock.Lock) -> None:
-        held.note(Leftover.MONITORING)
+        held.note(Leftover.MONITORING, 0.0, desk.slept)
         desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
 
     Maintenance(desk.lock_file).begin(math.inf)
@@ -441,7 +540,7 @@ def test_maintenance_with_an_end(desk: Desk, capsys: pytest.CaptureFixture[str])
     assert "another 30 min" in capsys.readouterr().out
     assert desk.run("status") == command.NO
     out = capsys.readouterr().out
-    assert f"exporter: none holds {desk.lock_file}\nmaintenance: until " in out
+    assert f"exporter: none holds {desk.lock_file}\nlast heartbeat: none\nmaintenance: until " in out
     assert "monitoring: off\napplication status: gray\n" in out
 
 
@@ -825,7 +924,7 @@ def test_enable_by_hand_whose_answer_is_lost_says_that_a_heartbeat_may_be_due(
 ) -> None:
     stubborn(monkeypatch, False, error)
     assert desk.run("enable", "--unattended") in {command.NO_CHANNEL, command.NO}
-    assert f"maintenance is over, and {word}" in capsys.readouterr().err
+    assert f"there was no maintenance, and {word}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [RpcError("Unknown command"), NotVMwareError("no")])
@@ -865,7 +964,7 @@ def test_a_status_of_the_library_is_no_word_on_whether_it_was_switched_on(
 ) -> None:
     stubborn(monkeypatch, False, code)
     assert desk.run("enable", "--unattended") == command.NO
-    assert f"maintenance is over, and {word}" in capsys.readouterr().err
+    assert f"there was no maintenance, and {word}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -1266,7 +1365,8 @@ def test_who_may_not_look_is_told_what_is_not_seen(desk: Desk, capsys: pytest.Ca
     assert desk.run("status") == command.NO
     said = capsys.readouterr().out
     assert f"exporter: not known, for only root and the exporter's user can read {desk.lock_file}\n" in said
-    assert "heart" not in said
+    assert "last heartbeat: not known\n" in said
+    assert "heart (" not in said
 
 
 @pytest.mark.usefixtures("unprivileged")
@@ -1385,7 +1485,7 @@ def test_disable_from_a_container_without_the_machines_lock_says_so(
 
 def test_enable_from_such_a_container_is_refused(desk: Desk) -> None:
     with from_a_container(desk) as inside, pytest.raises(ConfigError, match="this is a container"):
-        ha_maintenance.enable(inside, unattended=True)
+        ha_enable.enable(inside, unattended=True)
     assert not desk.monitor.enabled
 
 
@@ -1395,7 +1495,7 @@ def test_a_command_looks_whether_it_can_see_the_machines_lock(
     def refuse(_path: str) -> None:
         raise ConfigError("this is a container")
 
-    monkeypatch.setattr(lock, "check_shared", refuse)
+    monkeypatch.setattr(shared_lock, "check_shared", refuse)
     desk.settings = Settings(ha=Ha(lock_file=desk.lock_file))
     stubborn(monkeypatch, False, OK, OK, False)
     assert desk.run("disable", vmware=True) == command.HELD

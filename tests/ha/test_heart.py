@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigError, Passing
-from exporter.ha import heart, heart_process, lock, messages
+from exporter.ha import heart, heart_process, lock, messages, shared_lock
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart import LockKeeper
 from exporter.ha.heart_settings import HeartSettings
@@ -386,7 +386,7 @@ def test_main_refuses_a_container_s_own_lock_before_it_takes_it(
     def refuse(path: str) -> None:
         raise ConfigError(f"{path}: this is a container")
 
-    monkeypatch.setattr(lock, "check_shared", refuse)
+    monkeypatch.setattr(shared_lock, "check_shared", refuse)
     # Whatever comes of it: no test opens the hypervisor's vsock.
     monkeypatch.setattr(heart, "monitor_for", lambda _settings: pytest.fail("it went on"))
     assert heart.main([settings(short_path, socket=None).argument]) == messages.REFUSED

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import pytest
 
-from exporter.commands import ha_finish_stop, ha_maintenance
+from exporter.commands import ha_enable, ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
 from exporter.errors import (
     ConfigError,
@@ -463,9 +463,9 @@ class World:
         elif self.main.report is not None:
             settings = replace(settings, bad_for=self.main.report.bad_for, leftover=self.main.report.leftover)
 
-        def note(leftover: Leftover, bad_for: float) -> bool:
+        def note(leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
             self.unwritten = self.full
-            return not self.full and held.note(leftover, bad_for)
+            return not self.full and held.note(leftover, bad_for, last_beat)
 
         self.heart = Heart(
             self.monitor(self.number),
@@ -717,7 +717,7 @@ class World:
         if not (self.stop_in_order() if chance.random() < 0.5 else self.dies_in_maintenance()):
             return
         resets = len(self.host.resets)
-        status = self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
+        status = self.by_hand(lambda desk: ha_enable.enable(desk, unattended=False))
         stranger = self.nameless and StrangerNote(self.path, boot_id=self.boot).stands()
         assert status == (6 if stranger else 7), (status, self.steps[-6:])
         assert not self.host.enabled, self.steps[-6:]
@@ -783,7 +783,8 @@ class World:
         """For long, at a takeover or at any time: the host counts the seconds all the same. Found by a stranger."""
         commands = ["Enable", "IsEnabled", "GetAppStatus", "Disable"]
         self.refuse(chance, 200.0, frozenset(chance.sample(commands, chance.randint(1, 4))))
-        if self.heart and chance.random() < 0.7:
+        # What a full disk kept from being noted, nobody knows of.
+        if self.heart and not self.unwritten and chance.random() < 0.7:
             self.end(stopped=False)
             if chance.random() < 0.7:
                 self.unknown_until = self.now + chance.choice([0.0, 45.0, 200.0])
@@ -1115,7 +1116,7 @@ class World:
             self.run(min(40.0, self.in_maintenance() or 0.0))
             assert len(self.host.resets) == resets, self.steps[-6:]
         if chance.random() < 0.5 or self.in_maintenance() == float("inf"):
-            self.by_hand(lambda desk: ha_maintenance.enable(desk, unattended=False))
+            self.by_hand(lambda desk: ha_enable.enable(desk, unattended=False))
             self.maintenance.end()
         self.finds = "good"
         self.run(SETTLE)

@@ -16,7 +16,7 @@ import pytest
 from exporter import files
 from exporter.config.places import LockFile
 from exporter.errors import ConfigError
-from exporter.ha import lock
+from exporter.ha import lock, shared_lock
 from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.lock import Lock, acquire, holder
@@ -71,7 +71,7 @@ def taken(path: str, boot: Path) -> Lock:
 
 def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) -> None:
     held = taken(path, boot)
-    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.000\n{own()}\n\n"
+    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.000\n{own()}\n\n\n"
     assert Path(path).stat().st_mode & 0o777 == 0o600
     held.release()
 
@@ -268,7 +268,7 @@ def test_mounts_that_can_not_be_read_for_now_are_no_wrong_mount(
 
     monkeypatch.setattr(Path, "read_text", fails)
     with pytest.raises(ConfigError) as caught:
-        lock.check_shared("/run/vmguest-exporter/ha.lock", root=root, environ={})
+        shared_lock.check_shared("/run/vmguest-exporter/ha.lock", root=root, environ={})
     assert caught.value.passing
 
 
@@ -395,7 +395,7 @@ def test_a_container_without_the_machines_directory_is_refused(tmp_path: Path, m
     """Found by force: a volume counted as the machine's directory, and two exporters each held a lock of their own."""
     root = machine(tmp_path, mounts)
     with pytest.raises(ConfigError, match=f"docker run -v {RUN}:{RUN}"):
-        lock.check_shared(f"{RUN}/ha.lock", root=root, environ={})
+        shared_lock.check_shared(f"{RUN}/ha.lock", root=root, environ={})
 
 
 def test_no_refusal_names_another_place(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_no_refusal_names_another_place(tmp_path: Path) -> None:
         f"{tmp_path}/{folder}/ha.lock": acquire for folder in ("missing", "file", "shared")
     }
     root = machine(tmp_path, OVERLAY)
-    refusals[f"{RUN}/ha.lock"] = lambda path: lock.check_shared(path, root=root, environ={})
+    refusals[f"{RUN}/ha.lock"] = lambda path: shared_lock.check_shared(path, root=root, environ={})
     for path, refuse in refusals.items():
         with pytest.raises(ConfigError) as refused:
             refuse(path)
@@ -421,14 +421,14 @@ def test_no_refusal_names_another_place(tmp_path: Path) -> None:
 
 
 def test_no_container_needs_no_mount(tmp_path: Path) -> None:
-    lock.check_shared(f"{RUN}/ha.lock", root=machine(tmp_path, OVERLAY, ""), environ={})
+    shared_lock.check_shared(f"{RUN}/ha.lock", root=machine(tmp_path, OVERLAY, ""), environ={})
 
 
 def test_a_pod_without_a_token_is_a_container(tmp_path: Path) -> None:
     """As the project's own DaemonSet makes them, under containerd: no engine's file is there."""
     root = machine(tmp_path, OVERLAY, "")
     with pytest.raises(ConfigError, match="Kubernetes"):
-        lock.check_shared(f"{RUN}/ha.lock", root=root, environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+        shared_lock.check_shared(f"{RUN}/ha.lock", root=root, environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_a_pod_without_a_token_is_a_container(tmp_path: Path) -> None:
 )
 def test_a_container_with_the_machines_directory_is_taken(tmp_path: Path, mount: str, folder: str) -> None:
     root = machine(tmp_path, f"{OVERLAY}11 10 {mount}\n")
-    lock.check_shared(f"{folder}/ha.lock", root=root, environ={})
+    shared_lock.check_shared(f"{folder}/ha.lock", root=root, environ={})
 
 
 def test_a_relative_path_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

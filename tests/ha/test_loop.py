@@ -105,6 +105,7 @@ class Life:
         self.parent = 1234
         self.notes: list[Leftover] = []
         self.noted_bad_for = 0.0
+        self.noted_beat: float | None = None
         self.disk_full = False
         self.heart = Heart(
             self.dry_run if dry_run else self.monitor,
@@ -122,11 +123,13 @@ class Life:
     def clock(self) -> float:
         return self.now
 
-    def note(self, leftover: Leftover, bad_for: float) -> bool:
+    def note(self, leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
         if not self.disk_full:
-            self.notes.append(leftover)
+            self.noted_beat = last_beat
+            if self.notes[-1:] != [leftover] or self.noted_bad_for != bad_for:
+                self.notes.append(leftover)
+                self.monitor.calls.append(f"noted {leftover.value}")
             self.noted_bad_for = bad_for
-            self.monitor.calls.append(f"noted {leftover.value}")
         return not self.disk_full
 
     def tell(self, health: Health = Health.GOOD, *, age: float = 0.0, sessions: int = 0) -> None:

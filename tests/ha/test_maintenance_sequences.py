@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.commands import ha_desk, ha_maintenance
+from exporter.commands import ha_desk, ha_enable, ha_maintenance
 from exporter.ha import lock
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
@@ -132,7 +132,7 @@ class Machine:
             case "disable --for":
                 self.status = ha_maintenance.disable(self.desk, FOR)
             case "enable":
-                self.status = ha_maintenance.enable(self.desk, unattended=False)
+                self.status = ha_enable.enable(self.desk, unattended=False)
         self.beats = self.heart is not None
         self.doomed = False
         if killed and self.heart:
