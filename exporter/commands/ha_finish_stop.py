@@ -26,6 +26,7 @@ from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_n
 from exporter.commands.ha_off import off
 from exporter.errors import ConfigError
 from exporter.ha import lock
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
 from exporter.machine import process
 
@@ -39,6 +40,8 @@ STILL = 3.0
 """Seconds in which a heart that goes on has run: it pauses for 1 s at most, and a call takes 2 s."""
 KILL_LIMIT = 2.0
 """Seconds for a killed heart to be gone. One that the kernel holds on to does nothing any more, whenever it is let go."""
+BY_AN_EXPORTER = frozenset({Leftover.MONITORING, Leftover.REQUEST})
+"""What one that crashed has left. What was switched on by hand is not the unit's to switch off."""
 PAUSE = 0.1
 """Seconds between two looks at the lock."""
 
@@ -79,7 +82,7 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
 
     def cut_short() -> bool:
         return sure(
-            lambda: note.stands() or (_stopped_unprepared(environ) and desk.leftover is not Leftover.NOTHING)
+            lambda: note.stands() or (_stopped_unprepared(environ) and desk.leftover in BY_AN_EXPORTER)
         )
 
     if not cut_short():
@@ -102,6 +105,8 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
             return status
         # Beside a dry run the lock's file stays as it is: whoever starts next asks the host once more.
         written = desk.dry_run if held is None else held.note(Leftover.NOTHING)
+        if not desk.dry_run:
+            KeptChecks(desk.path).clear()
         noted = all([written, note.clear()])
         print("the stop is finished: monitoring is off, confirmed by the host")
         return OK if noted else not_noted(desk)

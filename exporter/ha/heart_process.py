@@ -8,7 +8,10 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
+from exporter.ha import lock
+from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.messages import MASKED, LineReader, Message, decode
+from exporter.machine.process import runs
 
 HUNG = 8.0
 """Seconds without a report from a heart that is to stop, after which another one has to do it: it reports every second."""
@@ -68,3 +71,12 @@ def end(
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.2)
     return status
+
+
+def another_beats(lock_file: str, exporter: str) -> bool:
+    """The heart of another exporter than ``exporter`` has the lock, and sends heartbeats: what is on is that one's."""
+    holder = lock.holding(lock_file)
+    if holder is None or holder.exporter in {"", exporter} or not runs(holder.exporter):
+        return False
+    settings = HeartSettings.of(holder.pid)
+    return settings is not None and not settings.dry_run

@@ -100,7 +100,7 @@ class Heartbeat:
     @property
     def pid(self) -> int | None:
         """The heart's."""
-        return None if (process := self._process) is None else process.pid
+        return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start the heart and wait for its first word; where heartbeats are required, for the host's too.
@@ -138,11 +138,12 @@ class Heartbeat:
             if self._over.is_set():
                 return self._confirmed
             self._over.set()
-            if not self._settings.dry_run:
+            noted = not self._settings.dry_run and not self._another_beats()
+            if noted:
                 self._stop_note.write(self._settings.exporter)
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._threads.join(2.0)
-        if self._confirmed and not self._settings.dry_run:
+        if self._confirmed and noted:
             self._stop_note.clear()
             self._kept.clear()
         return self._confirmed
@@ -162,6 +163,9 @@ class Heartbeat:
                 # It has used up the whole time limit, and said so.
                 if status == messages.UNCONFIRMED:
                     return False
+            if self._another_beats():
+                return True
+            if process is not None:
                 log.error(
                     "the heart died during the stop; another one is started to finish it",
                     extra={"status": status},
@@ -187,10 +191,14 @@ class Heartbeat:
             except RuntimeError:
                 heard = False
 
+    def _another_beats(self) -> bool:
+        """Then there is nothing to hand back, and a crash is that one's and no stop."""
+        return heart_process.another_beats(self._settings.lock_file, self._settings.exporter)
+
     def families(self) -> list[Family]:
         """Where the heartbeats stand, for every output."""
-        report = metrics.total(self._before, self._report)
-        return metrics.families(report, self._summary, self._created, dry_run=self._settings.dry_run)
+        total, dry_run = metrics.total(self._before, self._report), self._settings.dry_run
+        return metrics.families(total, self._summary, self._created, dry_run=dry_run)
 
     def _wait(self, condition: Callable[[], bool], limit: float) -> None:
         with self._heard:
@@ -271,8 +279,7 @@ class Heartbeat:
         match message:
             case HeartReport():
                 if self._newborn:
-                    # It has the lock: what was noted by an exporter before this one has an end. Not by a dry run, which hands
-                    # nothing back.
+                    # It has the lock: what one before it noted has an end. Not by a dry run, which hands nothing back.
                     with self._life:
                         if not self._over.is_set() and not self._settings.dry_run:
                             self._stop_note.clear()

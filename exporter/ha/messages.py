@@ -35,7 +35,7 @@ MASKED = (*STOPS, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 LIMIT = 4096
 _TEXT = 600
-"""Characters of a text that is cut; JSON needs six bytes for one at worst."""
+"""Characters of a text that is cut; JSON in UTF-8 needs six bytes for one at worst, and no message has two long texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +135,11 @@ def encode(message: Message) -> bytes:
 
 def _dump(message: Message, fields: dict[str, Any]) -> bytes:
     kind = _NAMES[type(message)]
-    return (
-        json.dumps({kind: fields}, separators=(",", ":"), default=lambda health: health.value).encode()
-        + b"\n"
+    text = json.dumps(
+        {kind: fields}, separators=(",", ":"), default=lambda health: health.value, ensure_ascii=False
     )
+    # Half of a surrogate pair, as a path may have it, is no text.
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 def decode(line: bytes) -> Message:

@@ -35,6 +35,8 @@ from exporter.errors import (
 )
 from exporter.ha import lock, shared_lock
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.kept import Kept
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
@@ -645,7 +647,7 @@ def test_a_stop_that_came_before_the_exporter_could_note_it_is_finished(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one that crashed had left on: systemd counts a death by SIGTERM as success."""
-    desk.run("enable", "--unattended")
+    left_on(desk)
     for name, value in ended("success", "killed", "TERM").items():
         monkeypatch.setenv(name, value)
     assert desk.run("finish-stop") == command.OK
@@ -672,7 +674,7 @@ def test_a_stop_that_came_before_the_exporter_could_note_it_is_finished(
 def test_every_other_end_that_systemd_knows_is_no_stop(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, how: tuple[str, str, str]
 ) -> None:
-    desk.run("enable", "--unattended")
+    left_on(desk)
     for name, value in ended(*how).items():
         monkeypatch.setenv(name, value)
     assert desk.run("finish-stop") == command.OK
@@ -701,6 +703,29 @@ class Short:
         monkeypatch.setattr(files, "read_bytes", read_bytes)
 
 
+def test_what_was_switched_on_by_hand_is_not_the_units_to_switch_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exporter that had not begun, and is told to stop, has nothing to do with it: found by a stranger."""
+    desk.run("enable", "--unattended")
+    for name, value in ended("success", "killed", "TERM").items():
+        monkeypatch.setenv(name, value)
+    assert desk.run("finish-stop") == command.OK
+    assert desk.monitor.enabled
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_finished_stop_leaves_nothing_of_the_checks(desk: Desk, noted: bool) -> None:
+    """As any orderly stop does: found by a stranger."""
+    left_on(desk)
+    kept = KeptChecks(desk.lock_file)
+    kept.write({"shop": Kept(3)})
+    if noted:
+        StopNote(desk.lock_file).write("1:1")
+    assert desk.run("finish-stop") == command.OK
+    assert bool(kept.read()) is not noted
+
+
 UNREADABLE = [("ha.lock.stopping", True), ("boot_id", True), ("ha.lock", False)]
 
 
@@ -709,7 +734,7 @@ def test_a_shortage_makes_no_crash_of_a_stop(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, *, noted: bool
 ) -> None:
     """Found by a stranger: exit 0 and not a word, and monitoring stayed on."""
-    desk.run("enable", "--unattended")
+    left_on(desk)
     if noted:
         StopNote(desk.lock_file).write("1:1")
     else:
@@ -725,7 +750,7 @@ def test_a_shortage_makes_no_crash_of_a_stop(
 def test_where_a_stop_stays_unknown_that_is_told_and_fails(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, *, noted: bool
 ) -> None:
-    desk.run("enable", "--unattended")
+    left_on(desk)
     if noted:
         StopNote(desk.lock_file).write("1:1")
     else:
@@ -1018,6 +1043,12 @@ def asked(desk: Desk) -> None:
     assert desk.run("enable", "--unattended") == command.OK
     desk.monitor.answer(b"GuestAppMonitor.Cmd.PostAppState appStateNeedReset")
     note(desk, Leftover.REQUEST)
+
+
+def left_on(desk: Desk) -> None:
+    """By an exporter that crashed."""
+    note(desk, Leftover.MONITORING)
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
 
 
 def note(desk: Desk, leftover: Leftover) -> None:

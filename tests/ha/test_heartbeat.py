@@ -28,6 +28,7 @@ from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.ha.without_heart import hand_back_alone
+from exporter.machine.process import identity, own
 from exporter.outputs.prometheus import as_metric
 from exporter.simulator.host import SimulatedHost
 from exporter.simulator.server import Server, serve_unix
@@ -712,6 +713,51 @@ def test_the_note_of_a_stop_is_taken_away_by_who_has_the_lock_alone(subject: Sub
     assert note.stands()
     subject.make("report(); rest()").start()
     assert not note.stands()
+
+
+def test_one_that_lost_its_lock_to_another_exporter_has_nothing_to_hand_back(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: 66 s, exit status 1, and a note by which the other one's crash would have been a stop."""
+    beat = subject.make(
+        "if os.path.exists(settings.lock_file + '.taken'):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        '    say(refusal={"reason": "another one beats"}); sys.exit(5)\n'
+        "report(); rest()"
+    )
+    beat.start()
+    Path(f"{subject.settings.lock_file}.taken").touch()
+    process = beat._process
+    assert process is not None
+    process.kill()
+    wait_until(lambda: beat._refused == "another one beats")
+    kept = KeptChecks(subject.settings.lock_file).path
+    kept.write_text("of the other one")
+    monkeypatch.setattr(beat, "_another_beats", lambda: True)
+    assert beat.stop()
+    assert not StopNote(subject.settings.lock_file).stands()
+    assert kept.read_text() == "of the other one"
+
+
+@pytest.mark.parametrize(
+    ("exporter", "dry_run", "beats"),
+    [("alive", False, True), ("alive", True, False), ("dead", False, False), ("own", False, False)],
+)
+def test_another_exporter_beats_where_one_that_lives_has_the_lock(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, exporter: str, dry_run: bool, beats: bool
+) -> None:
+    path = subject.settings.lock_file
+    assert not heart_process.another_beats(path, own()), "nobody has it"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        named = {"alive": identity(other.pid), "dead": "1:1", "own": own()}[exporter]
+        held = lock.acquire(path, exporter=named)
+        assert held is not None
+        assert not heart_process.another_beats(path, own()), "that is no heart"
+        theirs = replace(subject.settings, dry_run=dry_run)
+        monkeypatch.setattr(HeartSettings, "of", lambda pid: theirs if pid == os.getpid() else None)
+        assert heart_process.another_beats(path, own()) is beats
+        held.release()
+        other.kill()
 
 
 def test_a_dry_run_leaves_the_note_of_a_real_stop_alone(subject: Subject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.ha import messages
@@ -42,6 +42,8 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 
 @given(st.text(max_size=9000), st.text(max_size=9000))
+@example("\U0001f600" * 2000, "\0" * 9000)
+@example("\ud83d" * 2000, "\udc80" * 9000)
 def test_no_text_makes_a_line_that_a_pipe_would_cut(problem: str, text: str) -> None:
     for message in (
         replace(REPORT, problem=problem),
