@@ -288,7 +288,7 @@ def test_a_heart_that_holds_the_lock_and_sends_nothing_is_said_to_do_so(
         assert ("last heartbeat: 25 s ago" in said.out) == (beat == -5)
         assert desk.run("enable") == command.NOBODY
     said = capsys.readouterr()
-    assert "there was no maintenance. the exporter's heart" in said.err
+    assert "there was no maintenance; the exporter's heart" in said.err
     assert "sends no heartbeats (none" in said.err
     assert said.out == ""
 
