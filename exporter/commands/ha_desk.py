@@ -133,8 +133,8 @@ class Desk:
             return ""
         since = "none so far" if silence is None else f"none for {silence:.0f} s"
         return (
-            f"{self.heart} sends no heartbeats ({since}): it stands still, or health is bad (look at vmguest_ha_check_healthy and "
-            "the exporter's log). Unless one comes within 30 s of the last, vSphere HA resets this VM (vmguest-exporter ha disable "
+            f"No heartbeat of {self.heart} has been taken ({since}): it stands still, health is bad, or the host refuses them (look at "
+            "vmguest_ha_check_healthy and the exporter's log). Unless one comes within 30 s of the last, vSphere HA resets this VM (vmguest-exporter ha disable "
             "keeps it from that)"
         )
 

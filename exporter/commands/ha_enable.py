@@ -96,7 +96,7 @@ def _by_exporter(desk: Desk, over: str) -> int | None:
         print(f"monitoring is on: {desk.heart} sends the heartbeats")
         return OK
     if on:
-        complain(f"{over}; {desk.silent() or f'{desk.heart} has sent no heartbeat since'}")
+        complain(f"{over}. {desk.silent() or f'No heartbeat of {desk.heart} has been taken since'}")
         return NOBODY
     state = (
         "monitoring is not on yet" if error is None else f"whether monitoring is on is not known ({error})"

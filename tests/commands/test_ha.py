@@ -284,12 +284,12 @@ def test_a_heart_that_holds_the_lock_and_sends_nothing_is_said_to_do_so(
     with heart(desk.lock_file, "on", beat=beat) as process:
         assert desk.run("status") == command.NOBODY
         said = capsys.readouterr()
-        assert f"(pid {process.pid}) sends no heartbeats ({since})" in said.err
+        assert f"(pid {process.pid}) has been taken ({since})" in said.err
         assert ("last heartbeat: 25 s ago" in said.out) == (beat == -5)
         assert desk.run("enable") == command.NOBODY
     said = capsys.readouterr()
-    assert "there was no maintenance; the exporter's heart" in said.err
-    assert "sends no heartbeats (none" in said.err
+    assert "there was no maintenance. No heartbeat of the exporter's heart" in said.err
+    assert "has been taken (none" in said.err
     assert said.out == ""
 
 
@@ -302,7 +302,7 @@ def test_one_that_has_just_sent_none_is_not_said_to_send_them(
         assert desk.run("status") == command.OK, "the last one is 5 s old"
         assert "last heartbeat: 5 s ago" in capsys.readouterr().out
         assert desk.run("enable") == command.NOBODY
-    assert "sends no heartbeats (none for 23 s)" in capsys.readouterr().err
+    assert "has been taken (none for 23 s)" in capsys.readouterr().err
 
 
 def test_a_heartbeat_by_hand_is_the_last_one(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
