@@ -6,13 +6,11 @@ never beside an exporter that beats: two heartbeaters mask each other.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from exporter.commands import ha_enable, ha_finish_stop, ha_maintenance
 from exporter.commands.ha_desk import Desk
@@ -42,7 +40,11 @@ OK, NO, USAGE, NOT_SUPPORTED, NOT_VMWARE, NO_CHANNEL, HELD, NOBODY, NOT_NOTED = 
 
 STATUSES: tuple[tuple[int, str, str], ...] = (
     (OK, "done; is-enabled, status: monitoring is on", "0; isEnabled: 1"),
-    (NO, "the host refused, or answered nonsense; is-enabled, status: monitoring is off", "1; isEnabled: 0"),
+    (
+        NO,
+        "the host refused, or answered nonsense, or the lock can't be had; is-enabled, status: monitoring is off; enable: not on yet",
+        "1; isEnabled: 0",
+    ),
     (USAGE, "wrong arguments or settings, or need-reset was not confirmed", "-"),
     (NOT_SUPPORTED, "the host has no such command: not ESXi, or no HA Application Monitoring", "4"),
     (NOT_VMWARE, "this machine is not a VMware guest", "2"),
@@ -201,30 +203,15 @@ def _unseen(settings: Settings, path: str) -> str:
             shared_lock.check_shared(path)
         except ConfigError as error:
             return str(error)
-    return elsewhere(path)
-
-
-def elsewhere(path: str, root: Path = Path("/proc/1/root")) -> str:
-    """That another mount namespace has something else in the lock's place; empty where that is not so, or can't be known.
-
-    ``root``: the files as the machine's first process sees them (proc(5)), which only root can look at.
-    """
-    try:
-        folder = Path(path).parent.resolve()
-        here, there = folder.stat(), (root / folder.relative_to("/")).stat()
-    except OSError:
-        return ""
-    if os.path.samestat(here, there):
-        return ""
-    return (
-        f"{path}: {folder} is another directory here than for the first process of this machine, as in a container or another "
-        "mount namespace: an exporter there would be neither seen nor told. Make this call from the machine itself"
-    )
+    return shared_lock.elsewhere(path)
 
 
 def _mark_active(desk: Desk) -> int:
     """One heartbeat, with the lock held: not while an exporter beats."""
     # Before the lock is taken: a heart that starts has it by then.
+    if desk.hidden:
+        _complain(f"nothing was sent: who holds the lock is {desk.heart}. Repeat this as root")
+        return HELD
     if other := desk.unseen or desk.seen():
         _complain(other)
         return HELD

@@ -273,9 +273,8 @@ def until(maintenance: Maintenance) -> str:
         return "over by now"
     if left == math.inf:
         return "without an end"
-    return (
-        f"until {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}, another {left / 60:.0f} min"
-    )
+    end = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+    return f"until {end}, another {f'{left:.0f} s' if left < 90 else f'{left / 60:.0f} min'}"
 
 
 def no_lock(desk: Desk) -> bool:

@@ -15,7 +15,8 @@ from exporter.commands.ha_desk import (
     no_lock,
     until,
 )
-from exporter.errors import ConfigError, RpcError, TransportError, VMGuestError
+from exporter.commands.ha_refused import ask
+from exporter.errors import ConfigError, RpcError, VMGuestError
 from exporter.ha.host_state import CallResult, may_have_been_heard
 from exporter.ha.lock import Lock
 from exporter.ha.rules import Leftover
@@ -70,7 +71,7 @@ def _by_exporter(desk: Desk, over: str) -> int | None:
             f"{over}. {desk.requested}{_unwatched(desk)} The exporter that runs is a dry run, which never "
             "switches monitoring on"
         )
-        return NO
+        return NOBODY
     if not desk.wait(lambda: not desk.orphan(), ORPHAN_LIMIT):
         complain(
             f"{over}. {desk.requested}{_unwatched(desk)} No exporter is there to send heartbeats: {desk.heart} holds the "
@@ -85,7 +86,7 @@ def _by_exporter(desk: Desk, over: str) -> int | None:
         on, error = False, None
         try:
             on = desk.beats() and not desk.orphan() and not desk.heart_is_done() and desk.is_enabled()
-        except (RpcError, TransportError) as found:
+        except VMGuestError as found:
             error = found
         return on and desk.beat_since(begun)
 
@@ -102,10 +103,10 @@ def _by_exporter(desk: Desk, over: str) -> int | None:
         "monitoring is not on yet" if error is None else f"whether monitoring is on is not known ({error})"
     )
     complain(
-        f"{over}, and {state}: {desk.heart} switches it on once health is good (look at "
-        "vmguest_ha_check_healthy and the exporter's log)"
+        f"{over}, and {state}: {desk.heart} switches it on once health is good and the host takes it, unless it stands still (look "
+        "at vmguest_ha_check_healthy and the exporter's log)"
     )
-    if isinstance(error, TransportError):
+    if error is not None and not isinstance(error, RpcError):
         raise error
     return NO
 
@@ -117,7 +118,7 @@ def _by_hand(desk: Desk, over: str, held: Lock) -> int:
     # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
     held.note(Leftover.REQUEST if before is Leftover.REQUEST else Leftover.BY_HAND)
     try:
-        result: CallResult = desk.monitor.enable()
+        result: CallResult = ask(desk, desk.monitor.enable)
     except VMGuestError as error:
         result = error
     if result is Code.OK:

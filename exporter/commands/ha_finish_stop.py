@@ -86,6 +86,8 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
         )
 
     if not cut_short():
+        if _stopped_unprepared(environ) and desk.hidden:
+            raise UnknownError(f"{desk.path}: this user can't read it")
         if sure(lambda: desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room()):
             return OK
         complain(

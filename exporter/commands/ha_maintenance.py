@@ -22,8 +22,8 @@ from exporter.commands.ha_desk import (
     without_note,
 )
 from exporter.commands.ha_off import off
-from exporter.commands.ha_refused import ask, may_be_on
-from exporter.errors import ConfigError, RpcError
+from exporter.commands.ha_refused import answered, ask, may_be_on
+from exporter.errors import ConfigError, RpcError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.rules import Leftover
 
@@ -112,7 +112,12 @@ def status(desk: Desk) -> int:
     print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
     enabled = desk.is_enabled()
     print(f"monitoring: {'on' if enabled else 'off'}")
-    print(f"application status: {ask(desk, desk.monitor.get_app_status).value}")
+    refused: VMGuestError | None = None
+    try:
+        print(f"application status: {ask(desk, desk.monitor.get_app_status).value}")
+    except VMGuestError as error:
+        print("application status: not known")
+        refused = error
     if stranger := desk.unseen or desk.stranger():
         complain(stranger)
         return HELD if enabled else NO
@@ -125,6 +130,8 @@ def status(desk: Desk) -> int:
     if enabled and (silent := desk.silent()):
         complain(silent)
         return NOBODY
+    if refused is not None:
+        raise refused
     return OK if enabled else NO
 
 
@@ -152,7 +159,7 @@ def _off(desk: Desk, problem: str, *, needless: bool) -> int:
     try:
         status = off(desk, DISABLE_LIMIT)
     except RpcError as error:
-        if needless and error.reason == "unknown_command":
+        if needless and error.reason == "unknown_command" and not answered(desk):
             desk.maintenance.end()
             complain("there is nothing to switch off, and no maintenance is noted")
         raise

@@ -18,7 +18,7 @@ CallResult = Code | bool | AppStatus | VMGuestError
 
 
 class NotNotedError(VMGuestError):
-    """A request for a reset that was not sent: a successor would not know that there is something to take back."""
+    """Enable, or a request for a reset, that was not sent: a successor would not know that there is something to take back."""
 
     def __init__(self) -> None:
         super().__init__("it can't be noted in the lock's file, the disk may be full")

@@ -23,6 +23,7 @@ from exporter.ha.explain import explain
 from exporter.ha.hand_back import PAUSE, hand_back
 from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.host_state import nothing_to_ask
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.messages import HeartReport
 from exporter.ha.rules import WINDOW, Health, Leftover, Rules
@@ -168,10 +169,14 @@ class LeftOn:
         try:
             held = lock.acquire(self._path)
         except ConfigError as error:
-            if error.passing:
-                self._not_known(str(error))
-            else:
+            if not error.passing:
                 self._complain(str(error))
+            elif self._unknown_since is None or self._patient:
+                self._not_known(str(error))
+            elif self._hand_back():
+                # A directory that is read-only by now, say: nobody holds the lock, and nobody can take it. Whoever starts next
+                # asks the host once more.
+                self._settle()
             return
         if held is None:
             return  # Somebody was faster. The next look says who.
@@ -245,7 +250,7 @@ class LeftOn:
             with closing(self._connect()) as monitor:
                 found = hand_back(monitor, self._leftover, 0.0, sleep=time.sleep, clock=time.monotonic)
         except VMGuestError as error:
-            self._complain(explain(error))
+            self._complain(_words(error))
             return False
         if found.confirmed:
             self._leftover = Leftover.NOTHING
@@ -255,7 +260,7 @@ class LeftOn:
             return True
         last = found.to_take_back if found.pending and found.off else found.last
         answered = f"the host answered {last.words}" if isinstance(last, Code) else "it is on all the same"
-        self._complain(explain(last) if isinstance(last, VMGuestError) else answered)
+        self._complain(_words(last) if isinstance(last, VMGuestError) else answered)
         return False
 
     def _complain(self, why: str) -> None:
@@ -270,3 +275,8 @@ class LeftOn:
             RETRY,
             why.rstrip("."),
         )
+
+
+def _words(error: VMGuestError) -> str:
+    """With what to change, unless that would be to leave the heartbeats out: it had them."""
+    return str(error) if nothing_to_ask(error) else explain(error)

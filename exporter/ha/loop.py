@@ -14,7 +14,7 @@ from exporter.ha.link import Link
 from exporter.ha.messages import ORPHANED, STOPPED, UNCONFIRMED, HealthUpdate, HeartReport, LogLine
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover
-from exporter.protocol.appmonitor import AppState
+from exporter.protocol.appmonitor import AppState, Verb
 
 REPORT_INTERVAL = 1.0
 """Seconds between two reports while nothing changes, and the longest wait."""
@@ -102,9 +102,14 @@ class Heart:
         self.pause = 0.0
         noted = self._remember()
         if isinstance(action, Call):
-            # What nobody could take back is not asked for: silence leads to the same reset, and ends with good health.
-            asks = action.state is AppState.NEED_RESET
-            result = perform(self._monitor, action) if noted or not asks else NotNotedError()
+            # What nobody could take back is not asked for: silence leads to the same reset, and ends with good health. Nor
+            # is monitoring switched on where a successor would not know of it.
+            noted = (
+                noted
+                if action.state is AppState.NEED_RESET
+                else action.verb is not Verb.ENABLE or self._on_noted
+            )
+            result = perform(self._monitor, action) if noted else NotNotedError()
             self._policy.done(self._clock(), action, result)
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
@@ -144,6 +149,11 @@ class Heart:
         if (known, beat) != (self._noted, self._beat_noted) and self._note(*known, beat):
             self._noted, self._beat_noted = known, beat
         return known == self._noted
+
+    @property
+    def _on_noted(self) -> bool:
+        """The file says that monitoring may be on, whatever else it could not take."""
+        return self._noted is not None and self._noted[0] is not Leftover.NOTHING
 
     def _report(self) -> None:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None

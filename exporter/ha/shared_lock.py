@@ -38,3 +38,21 @@ def check_shared(path: str, *, root: Path = Path("/"), environ: Mapping[str, str
             f"machine, at the same path (docker run -v {folder}:{folder}; Kubernetes: a hostPath volume of type "
             "DirectoryOrCreate)"
         )
+
+
+def elsewhere(path: str, root: Path = Path("/proc/1/root")) -> str:
+    """That another mount namespace has something else in the lock's place; empty where that is not so, or can't be known.
+
+    ``root``: the files as the machine's first process sees them (proc(5)), which only root can look at.
+    """
+    try:
+        folder = Path(path).parent.resolve()
+        here, there = folder.stat(), (root / folder.relative_to("/")).stat()
+    except OSError:
+        return ""
+    if os.path.samestat(here, there):
+        return ""
+    return (
+        f"{path}: {folder} is another directory here than for the first process of this machine, as in a container or another "
+        "mount namespace: an exporter there would be neither seen nor told. Make this call from the machine itself"
+    )

@@ -34,6 +34,7 @@ class StopNote:
         self.path = beside(lock_file, "stopping")
         self._lock_file = lock_file
         self._boot_id = boot_id
+        self._told = False
 
     def write(self, exporter: str = "") -> bool:
         """A stop of ``exporter`` (:func:`exporter.machine.process.identity`) begins."""
@@ -41,7 +42,8 @@ class StopNote:
             noted = self._put(f"{boot(self._boot_id)} {exporter}".ljust(ROOM))
         except OSError:
             noted = False
-        if not noted:
+        if not noted and not self._told:
+            self._told = True
             log.error(
                 "the stop can't be noted (is the disk full, or are files short?): should it be cut short, it is taken for a crash",
                 extra={"path": str(self.path)},

@@ -354,6 +354,70 @@ def test_a_maintenance_on_a_host_without_monitoring_is_not_taken_for_a_word_of_i
         assert desk.run("is-enabled") == command.NOT_SUPPORTED
 
 
+@pytest.mark.parametrize("words", [("disable",), ("disable", "--for", "5m")])
+@pytest.mark.parametrize("beats", [False, True])
+def test_a_host_that_has_answered_a_command_is_not_said_to_have_none(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    beats: bool,
+) -> None:
+    """Found by a stranger: "there is nothing to switch off", exit status 3, and a reset 31 s later."""
+
+    def refused() -> NoReturn:
+        raise NOT_THERE
+
+    monitor = stubborn(monkeypatch)
+    monitor.disable = refused  # type: ignore[attr-defined]
+    monitor.is_enabled = lambda: True  # type: ignore[attr-defined]
+    monitor.post_app_state = lambda _state: OK  # type: ignore[attr-defined]
+    with heart(desk.lock_file) if beats else contextlib.nullcontext():
+        assert desk.run(*words) == command.NO
+    said = capsys.readouterr().err
+    assert "nothing to switch off" not in said
+    assert "Try again in a few seconds" in said
+    assert (Maintenance(desk.lock_file).left() is not None) == (beats or "--for" in words)
+
+
+@pytest.mark.parametrize("word", ["Unknown command", "Permission denied"])
+@pytest.mark.parametrize("verb", ["is_enabled", "get_app_status"])
+def test_a_refused_question_hides_no_heart_that_sends_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, word: str
+) -> None:
+    """Found by a stranger: "sends the heartbeats", exit status 1, 10 s before the reset."""
+    monitor = stubborn(monkeypatch)
+    monitor.is_enabled = lambda: True  # type: ignore[attr-defined]
+    monitor.get_app_status = lambda: AppStatus.GREEN  # type: ignore[attr-defined]
+
+    def refused() -> NoReturn:
+        raise RpcError(word)
+
+    setattr(monitor, verb, refused)
+    desk.slept = 20.0
+    with heart(desk.lock_file, "on"):
+        assert desk.run("status") == (command.NO if verb == "is_enabled" else command.NOBODY)
+    said = capsys.readouterr()
+    assert "sends the heartbeats" not in said.err
+    assert "has been taken (none for 2" in said.err or (verb, word) == ("is_enabled", "Permission denied")
+    assert ("application status: not known" in said.out) == (verb == "get_app_status")
+
+
+def test_one_refusal_is_no_end_of_enable_by_hand(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    stubborn(monkeypatch, False, NOT_THERE, OK)
+    assert desk.run("enable", "--unattended") == command.OK
+
+
+def test_enable_says_that_it_ended_a_maintenance_though_the_host_answers_nonsense(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Maintenance(desk.lock_file).begin(600)
+    with heart(desk.lock_file, "on"):
+        stubborn(monkeypatch, *[RemoteProtocolError("?t")] * 100)
+        assert desk.run("enable") == command.NO
+    assert "maintenance is over, and whether monitoring is on is not known (" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("maintenance", [False, True])
 def test_enable_without_a_locks_directory_finds_nobody(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], maintenance: bool
@@ -421,7 +485,7 @@ def test_enable_beside_a_dry_run_says_at_once_that_it_switches_nothing_on(
     monkeypatch.setattr(HeartSettings, "of", lambda pid, *_: settings if pid else None)
     monkeypatch.setattr(ha_enable, "BEAT_LIMIT", -1.0)
     with heart(desk.lock_file):
-        assert desk.run("enable") == command.NO
+        assert desk.run("enable") == command.NOBODY
     assert "is a dry run, which never switches monitoring on" in capsys.readouterr().err
 
 
@@ -947,7 +1011,7 @@ def test_enable_by_hand_whose_answer_is_lost_says_that_a_heartbeat_may_be_due(
     error: VMGuestError,
     word: str,
 ) -> None:
-    stubborn(monkeypatch, False, error)
+    stubborn(monkeypatch, False, *[error] * 3)
     assert desk.run("enable", "--unattended") in {command.NO_CHANNEL, command.NO}
     assert f"there was no maintenance, and {word}" in capsys.readouterr().err
 
@@ -1188,20 +1252,20 @@ def test_another_mount_namespace_is_seen_by_what_the_first_process_sees(tmp_path
     theirs = tmp_path / "root" / mine.relative_to("/")
     mine.mkdir()
     path = str(mine / "ha.lock")
-    assert not command.elsewhere(path, tmp_path / "root"), "nothing is known"
+    assert not shared_lock.elsewhere(path, tmp_path / "root"), "nothing is known"
     theirs.parent.mkdir(parents=True)
     theirs.symlink_to(mine)
-    assert not command.elsewhere(path, tmp_path / "root")
+    assert not shared_lock.elsewhere(path, tmp_path / "root")
     theirs.unlink()
     theirs.mkdir()
-    assert f"{mine} is another directory here" in command.elsewhere(path, tmp_path / "root")
+    assert f"{mine} is another directory here" in shared_lock.elsewhere(path, tmp_path / "root")
 
 
 def test_a_command_of_another_mount_namespace_claims_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Found by a stranger: there each call has an empty directory, and the second one knew of nothing."""
-    monkeypatch.setattr(command, "elsewhere", lambda _path: "another directory here")
+    monkeypatch.setattr(shared_lock, "elsewhere", lambda _path: "another directory here")
     for _ in range(2):
         assert desk.run("disable", "--for", "30m") == command.HELD
         said = capsys.readouterr()
@@ -1401,6 +1465,19 @@ def test_who_may_not_look_is_told_what_is_not_seen(desk: Desk, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("unprivileged")
+def test_who_may_not_look_sends_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: "another exporter's heart is there", of the one with this lock; finish-stop was silent, exit 0."""
+    assert desk.run("mark-active") == command.HELD
+    assert "nothing was sent: who holds the lock is not known" in capsys.readouterr().err
+    for name, value in ended("success", "killed", "TERM").items():
+        monkeypatch.setenv(name, value)
+    assert desk.run("finish-stop") == command.HELD
+    assert "this user can't read it. So whether a stop was asked for is not known" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unprivileged")
 def test_who_may_not_look_is_not_told_that_all_is_well(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1466,7 +1543,7 @@ def test_a_dry_run_is_not_said_to_send_what_the_host_expects(
     said = capsys.readouterr()
     assert "in a dry run: it sends nothing\n" in said.out
     assert "nobody sends heartbeats" in said.err
-    assert desk.run("enable") == command.NO
+    assert desk.run("enable") == command.NOBODY
     assert "Monitoring is on from before: unless an exporter starts" in capsys.readouterr().err
 
 
@@ -1733,8 +1810,8 @@ def test_enable_says_that_it_ended_a_maintenance_though_the_host_refuses_or_is_s
 def test_an_enable_by_hand_that_is_refused_leaves_no_note(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stubborn(monkeypatch, False, RpcError("Unknown command"))
-    assert desk.run("enable", "--unattended") == command.NOT_SUPPORTED
+    stubborn(monkeypatch, False, *[RpcError("Unknown command")] * 3)
+    assert desk.run("enable", "--unattended") == command.NO, "it has answered IsEnabled"
     assert lock.record(desk.lock_file).leftover is Leftover.NOTHING
 
 

@@ -36,6 +36,7 @@ from exporter.ha.wire import WireAppMonitor
 from exporter.machine import process, small_file
 from exporter.machine.systemd import Notifier
 from exporter.metrics.published import Families, Published
+from exporter.protocol.appmonitor import Code
 from exporter.session.wire import Channel
 from exporter.simulator.ha import Monitor, MonitorOptions
 from exporter.simulator.host import SimulatedHost
@@ -518,6 +519,49 @@ def test_who_may_not_take_the_lock_says_so(
     assert left.pending
     assert "others can write to" in caplog.text
     assert machine.host.ha.enabled
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_directory_that_is_read_only_by_now_keeps_nobody_from_handing_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, confirmed: bool
+) -> None:
+    """Found by a stranger: Disable was never sent, and that was a reset."""
+    machine.died(Leftover.MONITORING)
+    flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    opened = os.open
+
+    def read_only(path: str, how: int, *more: int) -> int:
+        if how & flags and str(path).startswith(machine.lock_file):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opened(path, how, *more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    if not confirmed:
+        monkeypatch.setattr(WireAppMonitor, "disable", lambda _self: Code.INTERNAL_ERROR)
+    left = machine.left()
+    left.attempt()
+    assert left.pending, "it may pass"
+    machine.now += left_on.PATIENCE
+    left.attempt()
+    assert left.pending is not confirmed
+    assert machine.host.ha.enabled is not confirmed
+    assert left.stop() is confirmed
+    assert caplog.text.count("the stop can't be noted") == (not confirmed)
+
+
+def test_what_was_left_on_is_not_said_to_be_unknown_to_the_host(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by a stranger: "Leave --ha.enabled out on this machine", beside "monitoring was left on"."""
+
+    def refuse(_: object) -> NoReturn:
+        raise RpcError("Unknown command")
+
+    machine.died(Leftover.MONITORING)
+    monkeypatch.setattr(WireAppMonitor, "disable", refuse)
+    machine.left().attempt()
+    assert "Unknown command" in caplog.text
+    assert "Leave --ha.enabled out" not in caplog.text
 
 
 def test_a_start_without_heartbeats_hands_back(machine: Machine) -> None:

@@ -407,12 +407,29 @@ def test_a_request_that_could_not_be_taken_back_after_a_crash_is_not_made() -> N
     assert "post_app_state need-reset" in life.monitor.calls
 
 
-def test_what_a_full_disk_did_not_take_is_noted_once_there_is_room() -> None:
-    """Else a successor would not know, hours later, that monitoring is on."""
+def test_what_a_full_disk_does_not_take_is_not_switched_on_until_there_is_room() -> None:
+    """A successor without heartbeats would not know that it has to be handed back: found by a stranger, a reset."""
     life = Life()
     life.disk_full = True
     life.turns(20)
     assert life.notes == []
+    assert "enable" not in life.monitor.calls
+    assert sum("can't be noted in the lock's file" in line for line in life.link.lines) == 1
     life.disk_full = False
-    life.turns(2)
-    assert life.notes == [Leftover.MONITORING]
+    life.turns(INTERVAL + 2)
+    assert life.notes[-1:] == [Leftover.MONITORING]
+    assert "enable" in life.monitor.calls
+
+
+def test_a_disk_that_fills_up_later_costs_no_heartbeat_and_no_monitoring() -> None:
+    life = Life()
+    life.turns(5)
+    life.disk_full = True
+    before = life.monitor.calls.count("mark_active")
+    life.turns(2 * INTERVAL, Health.BAD)
+    assert life.monitor.calls.count("mark_active") > before
+    life.monitor.calls.clear()
+    life.monitor.on = False
+    life.link.inbox.append(HealthUpdate(Health.GOOD, "", life.now, 1))
+    life.turns(2 * INTERVAL)
+    assert "mark_active" in life.monitor.calls
