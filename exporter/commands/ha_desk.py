@@ -197,10 +197,14 @@ class Desk:
 
     def _other(self) -> tuple[int, str] | None:
         """A heart without this lock that sends heartbeats to this host, as far as it can be seen from here: its pid, and its lock."""
-        holder = lock.holding(self.path) or lock.Holder()
+        held = lock.holding(self.path)
+        holder = held or lock.Holder()
+        # One that a full disk kept from writing down who it is.
+        nameless = held is not None and not held.pid
         for pid, heart in HeartSettings.running(self.processes):
             # In a pid namespace of its own, the holder has written down another pid than is seen from here.
             named = pid == holder.pid or (heart.exporter and heart.exporter == holder.exporter)
+            named = named or (nameless and heart.lock_file == self.path)
             if not named and not heart.dry_run and heart.socket == self.socket:
                 return pid, heart.lock_file
         return None

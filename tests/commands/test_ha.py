@@ -418,6 +418,24 @@ def test_enable_says_that_it_ended_a_maintenance_though_the_host_answers_nonsens
     assert "maintenance is over, and whether monitoring is on is not known (" in capsys.readouterr().err
 
 
+def test_a_heart_that_a_full_disk_kept_from_writing_down_who_it_is_is_no_stranger(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: "another exporter's heart is there with the lock", the one that was given; exit status 6."""
+    settings = HeartSettings(
+        10.0, 30.0, "withhold", "guestrpc", str(desk.socket), None, desk.lock_file, dry_run=False
+    )
+    with heart(desk.lock_file) as process:
+        os.truncate(desk.lock_file, 0)
+        monkeypatch.setattr(HeartSettings, "running", lambda *_: iter([(process.pid, settings)]))
+        assert desk.run("status") == command.NO
+        assert desk.run("mark-active") == command.HELD
+    said = capsys.readouterr().err
+    assert "another exporter's heart" not in said
+    assert "has the lock; two heartbeaters" in said
+    assert desk.slept == 0
+
+
 @pytest.mark.parametrize("maintenance", [False, True])
 def test_enable_without_a_locks_directory_finds_nobody(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], maintenance: bool
