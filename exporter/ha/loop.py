@@ -102,14 +102,8 @@ class Heart:
         self.pause = 0.0
         noted = self._remember()
         if isinstance(action, Call):
-            # What nobody could take back is not asked for: silence leads to the same reset, and ends with good health. Nor
-            # is monitoring switched on where a successor would not know of it.
-            noted = (
-                noted
-                if action.state is AppState.NEED_RESET
-                else action.verb is not Verb.ENABLE or self._on_noted
-            )
-            result = perform(self._monitor, action) if noted else NotNotedError()
+            known = self._is_known_of(action, noted=noted)
+            result = perform(self._monitor, action) if known else NotNotedError()
             self._policy.done(self._clock(), action, result)
         elif isinstance(action, Wait):
             self.pause = max(0.0, min(action.until - now, REPORT_INTERVAL))
@@ -150,10 +144,15 @@ class Heart:
             self._noted, self._beat_noted = known, beat
         return known == self._noted
 
-    @property
-    def _on_noted(self) -> bool:
-        """The file says that monitoring may be on, whatever else it could not take."""
-        return self._noted is not None and self._noted[0] is not Leftover.NOTHING
+    def _is_known_of(self, call: Call, *, noted: bool) -> bool:
+        """Whether a successor would know of what ``call`` may leave at the host; ``noted``: by the file, to the last second.
+
+        What nobody could take back is not asked for: silence leads to the same reset, and ends with good health. Nor is
+        monitoring switched on where the file says that nothing is.
+        """
+        if call.state is AppState.NEED_RESET:
+            return noted
+        return call.verb is not Verb.ENABLE or (self._noted or (Leftover.NOTHING,))[0] is not Leftover.NOTHING
 
     def _report(self) -> None:
         dry_run = self._monitor if isinstance(self._monitor, DryRunMonitor) else None
