@@ -26,6 +26,8 @@ class Conversation:
         self._rules = rules
         self._rearm = False
         """Enable is due again though monitoring may still be on."""
+        self._given_up = False
+        """What a predecessor left on was lost before health was good: it stays off until then."""
         self._off_tried = False
         """Disable has been sent since it was decided upon."""
         self._unconfirmed = 0
@@ -34,7 +36,7 @@ class Conversation:
     @property
     def expected(self) -> bool:
         """The host may expect heartbeats that are ours to give: also what a predecessor left on, until it says no."""
-        return self.armed or (self.host.ours and self.host.may_be_on)
+        return self.armed or (self.host.ours and self.host.may_be_on and not self._given_up)
 
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""
@@ -60,6 +62,7 @@ class Conversation:
         action = self._choose(now, wish)
         if isinstance(action, Call):
             self._off_tried |= action.verb is Verb.DISABLE
+            self._given_up &= action.verb is not Verb.ENABLE
             self.host.sent(now, action.verb, action.state)
             self.schedule.sent(now, action.verb)
         return action
@@ -237,8 +240,7 @@ class Conversation:
             self.reporter.found_on()
 
     def _take_over(self, now: float) -> None:
-        """It is on from before, and heartbeats are ours to give."""
-        self.armed = True
+        self.armed, self._given_up = True, False
         self.host.taken_over(now)
         self.reporter.taken_over()
 
@@ -281,14 +283,13 @@ class Conversation:
             return
         if not wish.healthy_once:
             # Taken over, and health has not been good here yet: nothing to restore.
-            self.armed = False
+            self.armed, self._given_up = False, True
             self.reporter.lost_before_good(why)
             return
         self._rearm = True
         self.reporter.lost(why)
 
     def _failed(self, now: float, wish: Wish, verb: Verb, result: CallResult) -> None:
-        """The call did not do what it should."""
         self.schedule.failed(
             now,
             refused=isinstance(result, REFUSALS),

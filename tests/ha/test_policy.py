@@ -264,6 +264,24 @@ def test_bad_health_after_a_crash_has_its_effect_where_the_host_does_not_say_whe
         assert not {M, D, E} & set(verbs)
 
 
+@pytest.mark.parametrize("on_unhealthy", list(OnUnhealthy))
+def test_what_is_lost_before_health_was_good_is_not_asked_for_on_another_host(
+    on_unhealthy: OnUnhealthy,
+) -> None:
+    """Its status turns Gray by a vMotion that nobody told of: it stays off until health is good. Found by the first model."""
+    run = Run(Rules(on_unhealthy=on_unhealthy), leftover=Leftover.MONITORING, on=True)
+    run.health = UNKNOWN
+    run.verbs(40)
+    run.health = BAD
+    run.verbs(35)
+    run.on, run.status = False, AppStatus.GRAY
+    run.states[AppState.NEED_RESET] = Code.OK
+    assert not {M, E, NEED_RESET} & set(run.verbs(120)[4:])
+    assert run.policy.phase is (Phase.OFF if on_unhealthy is OnUnhealthy.DISABLE else Phase.WAITING)
+    run.health = GOOD
+    assert E in run.verbs(2)
+
+
 def test_a_heartbeat_that_finds_nothing_on_after_a_crash_enables_nothing() -> None:
     run = Run(leftover=Leftover.MONITORING)
     run.health, run.answers = UNKNOWN, {A: RpcError("Permission denied")}
