@@ -1,4 +1,4 @@
-"""``vmguest-exporter ha enable``: the end of maintenance, and of ``--unattended``."""
+"""``vmguest-exporter ha enable``: the end of maintenance; with ``--unattended``, monitoring on at once."""
 
 from __future__ import annotations
 

@@ -102,7 +102,11 @@ def disable(desk: Desk, seconds: float | None) -> int:
 
 
 def status(desk: Desk) -> int:
-    """Print who beats, what the host expects, and whether this is maintenance."""
+    """Print who beats, what the host expects, and whether this is maintenance.
+
+    Raises:
+        VMGuestError: the host does not say what it expects.
+    """
     maintenance = desk.maintenance
     pid = lock.holder(desk.path)
     print(f"exporter: {f'none holds {desk.path}' if pid is None else desk.heart}")
