@@ -76,6 +76,8 @@ class World:
         self.last_news = 0.0
         self.session_changes = 0
         self.unwell_since: float | None = None
+        self.failed_for = 0.0
+        """Seconds for which they had failed before a fault of the exporter's own."""
         self.failing_since: float | None = None
         """Since when a check of the user's fails."""
         self.asked_rightly = False
@@ -179,7 +181,7 @@ class World:
             self.end(orderly=True)
         self.boots += 1
         self.boot.write_text(f"boot-{self.boots}")
-        self.health, self.unwell_since, self.failing_since = Health.GOOD, None, None
+        self.health, self.unwell_since, self.failing_since, self.failed_for = Health.GOOD, None, None, 0.0
         self.start()
 
     @property
@@ -321,10 +323,13 @@ class Promises(RuleBasedStateMachine):
         world.health = health
         if world.unwell_since is None:
             world.unwell_since = world.now
+        # A fault of the exporter's own adds nothing to the time for which checks have failed, and clears nothing of it.
         if health is Health.FAULT:
+            if world.failing_since is not None:
+                world.failed_for = world.now - world.failing_since
             world.failing_since = None
         elif world.failing_since is None:
-            world.failing_since = world.now
+            world.failing_since = world.now - world.failed_for
         world.last_news = 0.0
 
     @rule()
@@ -357,7 +362,7 @@ class Promises(RuleBasedStateMachine):
     def heard_that_it_is_good(self) -> None:
         world = self.world
         world.unwell_since = world.failing_since = None
-        world.last_news = 0.0
+        world.last_news = world.failed_for = 0.0
         self.settle()
 
     @precondition(lambda self: self.alive)
@@ -428,6 +433,7 @@ class Promises(RuleBasedStateMachine):
             # Grace begins anew: what was before the start is not known.
             world.unwell_since = world.now
             world.failing_since = world.now if world.health is Health.BAD else None
+            world.failed_for = 0.0
         self.settle()
 
     @precondition(lambda self: self.alive)
