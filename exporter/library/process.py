@@ -140,7 +140,7 @@ class LibraryProcess:
         try:
             process = Expendable(self._arguments, self._environ)
         except (OSError, RuntimeError, MemoryError) as error:
-            raise self._crashed(f"its process can't be started: {error}") from error
+            raise self._crashed(f"can't be asked: its process can't be started: {error}") from error
         self._process = process
         answers: queue.SimpleQueue[messages.LibraryMessage | None] = queue.SimpleQueue()
         self._answers = answers
@@ -149,7 +149,7 @@ class LibraryProcess:
         try:
             self._reader.start()
         except (RuntimeError, MemoryError) as error:
-            crash = self._crashed(f"its process can't be listened to: {error}")
+            crash = self._crashed(f"can't be asked: its process can't be listened to: {error}")
             process.answers.close()
             raise crash from error
 

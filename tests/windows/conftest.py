@@ -36,18 +36,28 @@ STUB = "real/stub.c"
 """VMware's library, without anything behind it."""
 READ = """
 import json, sys
+from exporter.errors import LibraryCrashed
 from exporter.library.process import LibraryProcess
+def read(library):
+    try:
+        return library.read()
+    except LibraryCrashed as error:
+        if "process can't be started" not in str(error):
+            raise
+    return library.read()
 for path in sys.argv[1:]:
     library = LibraryProcess(path, 300.0, start_limit=300.0)
     try:
-        snapshot = library.read()
+        snapshot = read(library)
         print(json.dumps([library.load().library, snapshot.session_id, dict(snapshot.values)]))
         print(library.stat("text", "resources").decode())
     except Exception as error:
         print(type(error).__name__, error)
     library.close()
 """
-"""A line or two for each library that it is given."""
+"""A line or two for each library that it is given. Wine now and then can't start a process ("internal error"), whatever
+is in it: it is asked again, as a running exporter does at its next poll.
+"""
 
 Require = Callable[[str, str | None, str], str]
 
