@@ -85,7 +85,7 @@ class HostState:
         self.unsure = True
         """Something was not heard: ask IsEnabled before relying on ``on``."""
         self.unanswered = False
-        """IsEnabled was asked, and its answer lost: it may have said yes."""
+        """IsEnabled was asked, and its answer lost: it may have said yes. Nothing that came since tells."""
         self.ours = leftover is not Leftover.NOTHING
         """If it is on, then by us."""
         self.confirmed = False
@@ -180,7 +180,7 @@ class HostState:
             self.on = True
             self.heard.beaten()
         elif result is Code.NOT_ENABLED:
-            self.on = False
+            self.on = self.unanswered = False
         elif result is Code.UNTOLD:
             self.unsure = True
 

@@ -1184,6 +1184,22 @@ def test_a_refused_enable_after_a_lost_first_answer_leaves_the_question_open_for
     assert run.end == End(confirmed=True)
 
 
+def test_a_heartbeat_of_a_monitoring_that_is_off_settles_a_lost_answer_before_it() -> None:
+    """Found by the second model: the stop had nothing to ask, and waited its whole minute for an answer."""
+    run = Run()
+    assert [run.step() for _ in range(3)] == [Call(A), Call(E), Call(M)]
+    run.answers[A] = ConnectionLost("broken")
+    run.verbs(5)
+    assert run.policy.conversation.host.unanswered
+    run.on = False
+    while run.step() != Call(M):
+        run.now += 0.1
+    run.answers.clear()
+    run.policy.stop(run.now)
+    assert run.verbs(5) == []
+    assert run.end == End(confirmed=True)
+
+
 def test_a_host_that_never_answers_lets_no_stop_be_confirmed() -> None:
     run = Run()
     run.answers[A] = run.answers[D] = TransportError("lost")
