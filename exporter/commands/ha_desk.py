@@ -41,6 +41,11 @@ SEEN = (
     "another exporter's heart (pid {pid}) is there with the lock {path}: it may send heartbeats of this VM, and switch monitoring on "
     "again. Make this call where that exporter runs, with --ha.lock-file={path}, or stop it"
 )
+NOT_THIS_FILE = (
+    "another exporter's heart (pid {pid}) is there with the lock {path}, which is not the file that this command sees: that was removed "
+    "or replaced since it started, or it runs in another mount namespace. It may send heartbeats of this VM, and switch monitoring on "
+    "again. Restart that exporter or stop it, or make this call where it runs"
+)
 LONGEST_INTERVAL = 15.0
 """Seconds between two heartbeats at most, of a heart whose settings can't be seen from here."""
 BEAT_SLACK = 3.0
@@ -180,7 +185,8 @@ class Desk:
         """That a heart without this lock is there, in words."""
         other = self._other()
         if other and not self.wait(lambda: self._other() is None, STARTING):
-            return SEEN.format(pid=other[0], path=other[1])
+            pid, path = other
+            return (NOT_THIS_FILE if path == self.path else SEEN).format(pid=pid, path=path)
         return ""
 
     def is_enabled(self) -> bool:

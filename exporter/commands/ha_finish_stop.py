@@ -24,7 +24,7 @@ from functools import partial
 
 from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted
 from exporter.commands.ha_off import off
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
@@ -90,6 +90,9 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
             raise UnknownError(f"{desk.path}: this user can't read it")
         if sure(lambda: desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room()):
             return OK
+        # The exporter may have handed it back itself, and could not note that either.
+        if desk.leftover is not Leftover.REQUEST and _is_off(desk):
+            return OK
         complain(
             f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
             "exporter starts within 30 s vSphere HA resets this VM (vmguest-exporter ha disable keeps it from that)"
@@ -115,6 +118,14 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
     finally:
         if held is not None:
             held.release()
+
+
+def _is_off(desk: Desk) -> bool:
+    """The host says so."""
+    try:
+        return not desk.is_enabled()
+    except VMGuestError:
+        return False
 
 
 def _take(

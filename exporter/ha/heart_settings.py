@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -57,9 +58,16 @@ class HeartSettings:
                 if entry.name.isdigit() and (found := cls.of(int(entry.name), processes)):
                     yield int(entry.name), found
 
-    def after(self, last: HeartReport) -> HeartSettings:
-        """Those of who follows a heart with this last report. Without a word from any the lock's file knows better."""
-        return replace(self, bad_for=last.bad_for, leftover=last.leftover) if last.phase else self
+    def after(self, last: HeartReport, bad_since: float = 0.0) -> HeartSettings:
+        """Those of who follows a heart with this last report. Without a word from any the lock's file knows better.
+
+        ``bad_since``: seconds for which the main process has known health to be bad since then. No heart has counted them; those of a
+        maintenance count for nobody.
+        """
+        if not last.phase:
+            return self
+        counted = bad_since if 0 < bad_since < math.inf and not last.maintenance_end else 0.0
+        return replace(self, bad_for=last.bad_for + counted, leftover=last.leftover)
 
     @property
     def argument(self) -> str:

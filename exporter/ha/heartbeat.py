@@ -84,6 +84,7 @@ class Heartbeat:
         self._before = HeartReport()
         """The counters of the hearts before this one."""
         self._report = HeartReport()
+        self._reported_bad = self._summary.bad_for  # When that report came.
         self._newborn = True
         """The heart has not reported yet: the report is still the last one's."""
         self._refusal = self._refused = ""
@@ -207,7 +208,8 @@ class Heartbeat:
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
         try:
-            process = heart_process.spawn([*self._program, self._settings.after(self._report).argument])
+            settings = self._settings.after(self._report, self._summary.bad_for - self._reported_bad)
+            process = heart_process.spawn([*self._program, settings.argument])
         except (OSError, MemoryError) as error:
             log.critical(
                 "the heart can't be started", extra={"error": getattr(error, "strerror", "no memory")}
@@ -287,6 +289,7 @@ class Heartbeat:
                 if message.enabled and not self._report.enabled and not self._settings.dry_run:
                     self._stranger.clear()
                 self._report, self._newborn = message, False
+                self._reported_bad = self._summary.bad_for
                 self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
@@ -48,8 +49,14 @@ def check(settings: Settings, _environ: Mapping[str, str], _unread: Collection[s
 
 
 def stopped_at_the_start(settings: Settings) -> None:
-    """A stop was asked for and the exporter can't start: what one that crashed left on is switched off after its end."""
-    StopNote(settings.ha.lock_file or lock.DEFAULT_PATH).write_for_the_dead()
+    """A stop was asked for and the exporter can't start: what one that crashed left on is switched off after its end.
+
+    Where that can't be noted - the lock's directory is read-only by now, say - it is switched off here.
+    """
+    path = settings.ha.lock_file or lock.DEFAULT_PATH
+    if StopNote(path).write_for_the_dead() is None and _is_of_this_machine(settings):
+        with ExitStack() as parts:
+            LeftOn(path, partial(_connect, settings, None, parts, path)).stop()
 
 
 def start(
@@ -145,22 +152,26 @@ def start_without(
 def _left_on(
     settings: Settings, simulated: ServeAt | None, parts: ExitStack, tell: Callable[[str], None]
 ) -> LeftOn | None:
-    # Of a simulated host the machine's lock knows nothing.
-    if simulated is not None or (settings.guestrpc.socket and not settings.ha.lock_file):
-        return None
-    if settings.source == "replay":
+    if simulated is not None or not _is_of_this_machine(settings):
         return None
     path = settings.ha.lock_file or lock.DEFAULT_PATH
-
-    def connect() -> AppMonitor:
-        # Asked each time: that this is VMware can't be told while files are short.
-        socket = _heart_socket(settings, simulated, parts)
-        return monitor_for(heart_settings(settings, socket, path, dry_run=False))
-
-    left_on = LeftOn(path, connect, tell)
+    left_on = LeftOn(path, partial(_connect, settings, simulated, parts, path), tell)
     left_on.start()
     _stop_with(parts, left_on.stop)
     return left_on
+
+
+def _is_of_this_machine(settings: Settings) -> bool:
+    """The host is the one that the lock is about. Of a simulated one the machine's lock knows nothing."""
+    if settings.source in {"replay", "simulated"}:
+        return False
+    return not settings.guestrpc.socket or bool(settings.ha.lock_file)
+
+
+def _connect(settings: Settings, simulated: ServeAt | None, parts: ExitStack, path: str) -> AppMonitor:
+    # Asked each time: that this is VMware can't be told while files are short.
+    socket = _heart_socket(settings, simulated, parts)
+    return monitor_for(heart_settings(settings, socket, path, dry_run=False))
 
 
 def _stop_with(parts: ExitStack, stop: Callable[[], bool]) -> None:

@@ -1329,6 +1329,7 @@ def test_the_heart_of_an_exporter_with_another_lock_is_seen(
         assert desk.run(*words.split()) == command.HELD
         said = capsys.readouterr()
         assert f"another exporter's heart (pid {process.pid}) is there with the lock {path}" in said.err
+        assert ("--ha.lock-file" in said.err) is (path != desk.lock_file), "that would be the same call"
         assert "maintenance:" not in said.out
         assert not desk.monitor.enabled
     finally:
@@ -1745,6 +1746,24 @@ def test_an_end_that_may_have_been_a_stop_nobody_could_note_is_told(
     assert desk.run("finish-stop") == command.NOT_NOTED
     assert desk.monitor.enabled, "a crash stays what it is"
     assert "vmguest-exporter ha disable keeps it from that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("leftover", "status"), [(Leftover.MONITORING, 0), (Leftover.REQUEST, 8)])
+def test_unless_the_host_says_that_monitoring_is_off(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    leftover: Leftover,
+    status: int,
+) -> None:
+    """Found by a stranger: the exporter had handed it back, confirmed, and could not note that. A request may pend all the same."""
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    held.note(leftover)
+    held.release()
+    monkeypatch.setattr(StopNote, "has_room", lambda _: False)
+    assert desk.run("finish-stop") == status
+    assert bool(capsys.readouterr().err) is (status != 0)
 
 
 @pytest.mark.parametrize(

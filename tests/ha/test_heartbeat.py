@@ -24,6 +24,7 @@ from exporter.ha.heartbeat import PROGRAM, Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
+from exporter.ha.messages import HeartReport
 from exporter.ha.rules import Health, Leftover, Rules
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
@@ -307,6 +308,34 @@ def test_its_successor_is_told_for_how_long_health_was_bad(subject: Subject) -> 
     beat.start()
     wait_until(lambda: beat._report.bad_for >= 100.0)
     assert beat._report.bad_for == 125.0
+
+
+def test_bad_time_that_no_heart_has_counted_is_counted_by_the_next(subject: Subject) -> None:
+    """Found by a stranger: a heart killed every 1.15 s counted its own tenth of a second alone, and no reset came in 55 s."""
+    subject.verdict = HealthSummary(Health.BAD, "check a: refused", {"a": False}, bad_for=5.0)
+    beat = subject.make(
+        "first = born() == 0\n"
+        "report(bad_for=2.0) if first else report(problem=f'told {settings.bad_for}')\n"
+        "while heard()['bad_for'] < 9.0 and first: pass\n"
+        "first and sys.exit(70)\n"
+        "rest()"
+    )
+    beat.start()
+    wait_until(lambda: beat._report.bad_for == 2.0)
+    subject.verdict = replace(subject.verdict, bad_for=9.0)
+    wait_until(lambda: beat._report.problem != "")
+    assert beat._report.problem == "told 6.0"
+
+
+@pytest.mark.parametrize(
+    ("seen", "end", "bad_for"),
+    [(-3.0, 0.0, 2.0), (float("nan"), 0.0, 2.0), (4.0, float("inf"), 2.0), (4.0, 0.0, 6.0)],
+)
+def test_no_bad_time_of_maintenance_or_of_a_check_that_was_good_since_is_handed_on(
+    subject: Subject, seen: float, end: float, bad_for: float
+) -> None:
+    last = HeartReport(phase="beating", bad_for=2.0, maintenance_end=end)
+    assert subject.settings.after(last, seen).bad_for == bad_for
 
 
 def test_a_first_heart_that_dies_before_its_first_word_loses_nothing_that_the_lock_knows(

@@ -521,12 +521,7 @@ def test_who_may_not_take_the_lock_says_so(
     assert machine.host.ha.enabled
 
 
-@pytest.mark.parametrize("confirmed", [True, False])
-def test_a_directory_that_is_read_only_by_now_keeps_nobody_from_handing_back(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, confirmed: bool
-) -> None:
-    """Found by a stranger: Disable was never sent, and that was a reset."""
-    machine.died(Leftover.MONITORING)
+def read_only_from_now(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
     opened = os.open
 
@@ -536,6 +531,15 @@ def test_a_directory_that_is_read_only_by_now_keeps_nobody_from_handing_back(
         return opened(path, how, *more)
 
     monkeypatch.setattr(os, "open", read_only)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_directory_that_is_read_only_by_now_keeps_nobody_from_handing_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, confirmed: bool
+) -> None:
+    """Found by a stranger: Disable was never sent, and that was a reset."""
+    machine.died(Leftover.MONITORING)
+    read_only_from_now(machine, monkeypatch)
     if not confirmed:
         monkeypatch.setattr(WireAppMonitor, "disable", lambda _self: Code.INTERNAL_ERROR)
     left = machine.left()
@@ -547,6 +551,19 @@ def test_a_directory_that_is_read_only_by_now_keeps_nobody_from_handing_back(
     assert machine.host.ha.enabled is not confirmed
     assert left.stop() is confirmed
     assert caplog.text.count("the stop can't be noted") == (not confirmed)
+
+
+def test_so_it_is_at_a_stop_of_one_with_heartbeats_that_can_not_start(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: a crash, a directory that is read-only by then, and a stop in the first seconds: a reset."""
+    machine.died(Leftover.REQUEST)
+    read_only_from_now(machine, monkeypatch)
+    monkeypatch.setattr(left_on, "PATIENCE", 0.0)
+    start_module.stopped_at_the_start(machine.settings(enabled=True))
+    assert not machine.host.ha.enabled
+    machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+    assert machine.host.ha.answer(b"GuestAppMonitor.Cmd.GetAppStatus") != b"Red", "the request was taken back"
 
 
 def test_what_was_left_on_is_not_said_to_be_unknown_to_the_host(
