@@ -59,7 +59,14 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
         "no exporter is there to send heartbeats, or the one that is sends none; --unattended overrides",
         "-",
     ),
-    (NOT_NOTED, "the host did as asked, but the lock's directory takes no note of it", "-"),
+    (
+        NOT_NOTED,
+        (
+            "the host did as asked, but the lock's directory takes no note of it; finish-stop: it takes none of a stop, so that this "
+            "end is taken for a crash, and monitoring may be on"
+        ),
+        "-",
+    ),
 )
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
 

@@ -81,17 +81,15 @@ class Heartbeat:
         self._process: subprocess.Popen[bytes] | None = None
         self._summary = judge()
         self._update = self._summary.update(clock())
-        self._before = HeartReport()
-        """The counters of the hearts before this one."""
-        self._report = HeartReport()
+        self._report = self._before = HeartReport()
+        """The latter: the counters of the hearts before this one."""
         self._reported_bad = self._summary.bad_for  # When that report came.
         self._newborn = True
         """The heart has not reported yet: the report is still the last one's."""
         self._refusal = self._refused = ""
         self._heard = threading.Condition()
-        self._started = False
+        self._started = self._confirmed = False
         self._over = threading.Event()
-        self._confirmed = False
         self._heard_at = clock()
         """When the heart last said anything."""
         self._life = threading.Lock()
@@ -288,8 +286,7 @@ class Heartbeat:
                     self._before = metrics.total(self._before, self._report)
                 if message.enabled and not self._report.enabled and not self._settings.dry_run:
                     self._stranger.clear()
-                self._report, self._newborn = message, False
-                self._reported_bad = self._summary.bad_for
+                self._report, self._newborn, self._reported_bad = message, False, self._summary.bad_for
                 self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False
