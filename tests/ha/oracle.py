@@ -339,11 +339,14 @@ class Promises:
         if health == "bad":
             self.total += max(0.0, again - self.counted_again)
             self.counted_again = again
-        self.silent_at = None
+        silent_at, self.silent_at = self.silent_at, None
         if health != "fault":
             self.found_bad = health == "bad"
         if not fault:
             self.own = 0.0
+        elif silent_at is not None and at - silent_at <= self.interval:
+            # It was not well up to its first word, and is not well by that.
+            self.own += at - silent_at
         if health == "good":
             self.total = 0.0
             self.trusted = True
