@@ -120,6 +120,15 @@ class Heart:
                 if self._update and message.session_changes != self._update.session_changes:
                     self._policy.session_changed(now)
                 self._update = message
+                # Each counts, though only the newest is acted upon: while a heart starts, or waits for the host, several come in.
+                self._policy.bad_time.observe(
+                    message.at,
+                    message.health,
+                    message.bad_for,
+                    message.found_again,
+                    unsure=message.unsure,
+                    fault=message.fault,
+                )
 
     def _ends_at(self, left: float) -> float:
         """The end of maintenance by the wall clock: the same number for as long as that clock is not set."""

@@ -363,8 +363,9 @@ class Promises:
 
     def fresh(self, *, on: bool, anew: bool) -> None:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
-        main process is another one too; else it has seen its checks go on."""
-        self.last, self.silent_at, self.own, self.found_bad = None, None, 0.0, False
+        main process is another one too; else it has seen its checks go on, and tells what it knew last."""
+        self.last = None if anew else self.last
+        self.silent_at, self.own, self.found_bad = None, 0.0, self.last is not None and self.last[1] == "bad"
         self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.

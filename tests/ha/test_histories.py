@@ -12,7 +12,6 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
@@ -41,7 +40,7 @@ from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import ORPHANED, STOPPED, HeartReport, Message
+from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, Message
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
@@ -196,6 +195,16 @@ class Main:
         self.due, self.ends, self.found = world.now, float("inf"), ""
         self.report: HeartReport | None = None
         """The last word of its heart."""
+        self.update: HealthUpdate | None = None
+        """Its own last word."""
+        self.reported_bad = float("inf")
+        """Seconds for which it had known health to be bad when that report came."""
+
+    def heard(self, report: HeartReport | None) -> None:
+        """Of a heart that has died before it reported anything, the word of the one before goes on to hold."""
+        if report is not None and report is not self.report:
+            self.report = report
+            self.reported_bad = self.update.bad_for if self.update else float("inf")
 
     @property
     def at(self) -> float:
@@ -450,7 +459,8 @@ class World:
         assert held is not None
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
-        self.promises.fresh(on=self.host.enabled, anew=self.main is None)
+        anew = self.main is None
+        self.promises.fresh(on=self.host.enabled, anew=anew)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
             self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
@@ -460,8 +470,11 @@ class World:
             if self.unwritten:
                 # A disk that was full at the end took no later word.
                 self.promises.total = held.before.bad_for
-        elif self.main.report is not None:
-            settings = replace(settings, bad_for=self.main.report.bad_for, leftover=self.main.report.leftover)
+        elif self.main.update is not None:
+            # It tells its last word at once, and the next one as if nothing had happened; or both before the heart's first turn.
+            self.link.inbox.append(self.main.update)
+            if self.main.report is not None:
+                settings = settings.after(self.main.report, self.main.update.bad_for - self.main.reported_bad)
 
         def note(leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
             self.unwritten = self.full
@@ -479,7 +492,8 @@ class World:
             cut_short=StopNote(self.path, boot_id=self.boot).stands,
         )
         self.stop = self.stopped = self.stalled = self.frozen = False
-        self.told = float("-inf")
+        if anew or self.chance.random() < 0.5:
+            self.told = float("-inf")
 
     def monitor(self, number: int) -> AppMonitor:
         channel = Channel(Stream(self, number), CALL_LIMIT, clock=lambda: self.now)
@@ -494,9 +508,6 @@ class World:
         assert self.held is not None
         self.keep()
         self.held.release()
-        if self.main is not None and self.link.report is not None:
-            # Of one that has died before it reported anything, the word of the one before goes on to hold.
-            self.main.report = self.link.report
         self.heart = self.held = None
         self.stopped = stopped
 
@@ -525,6 +536,7 @@ class World:
                 self.watch_for_missed()
                 begun = self.now
                 status = self.heart.turn()
+                self.main.heard(self.link.report)
                 if self.now - begun > 1:
                     self.promises.outage(begun, self.now - begun)
                 if status is not None:
@@ -578,7 +590,8 @@ class World:
             if self.strange:
                 StrangerNote(self.path, boot_id=self.boot).clear()
             self.strange = self.nameless = False
-        self.link.inbox.append(summary.update(self.now))
+        main.update = summary.update(self.now)
+        self.link.inbox.append(main.update)
 
     def reset_if_due(self) -> None:
         before = len(self.host.resets)
@@ -952,10 +965,8 @@ class World:
     def do_heart_dies(self, _: random.Random) -> None:
         """The heart alone: the main process starts another at once, and tells it what it last knew."""
         if self.heart:
-            bad = self.promises.total
             self.end(stopped=False)
             self.start()
-            self.promises.total = bad
             self.run(SETTLE)
 
     def stop_in_order(self) -> bool:

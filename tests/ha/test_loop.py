@@ -185,6 +185,25 @@ def test_a_successor_is_told_for_how_long_health_was_bad() -> None:
     assert life.noted_bad_for == 0
 
 
+def test_every_verdict_counts_that_waits_for_a_new_heart() -> None:
+    """The main process tells what it knew last, and the next verdict may be there before the first turn: found by chance."""
+    life = Life(leftover=Leftover.MONITORING, bad_for=10.0)
+    life.tell(Health.BAD, age=0.9)
+    life.turns(health=Health.BAD)
+    assert life.link.report.bad_for == pytest.approx(10.9)
+
+
+def test_a_good_verdict_that_waited_with_bad_ones_ends_the_bad_time() -> None:
+    """Of a heart that was in a call all the while."""
+    life = Life(leftover=Leftover.MONITORING, bad_for=10.0)
+    life.turns(health=Health.BAD)
+    life.now += 3
+    for age, health in ((2.0, Health.BAD), (1.0, Health.GOOD), (0.5, Health.BAD)):
+        life.tell(health, age=age)
+    life.turns(health=Health.BAD)
+    assert life.link.report.bad_for == pytest.approx(0.5)
+
+
 def test_without_news_nothing_starts() -> None:
     life = Life()
     life.turns(5 * INTERVAL, health=None)
