@@ -60,7 +60,7 @@ class InputFile(Location):
         return path
 
 
-NOTES = (".maintenance", ".stopping", ".checks", ".stranger", ".new")
+NOTES = (".maintenance", ".maintained", ".stopping", ".checks", ".stranger", ".new")
 """How the files end that the heartbeats put beside their lock: each name is a lock's, and one of these."""
 
 

@@ -72,7 +72,11 @@ def hand_back(
     while True:
         if owed:
             to_take_back = ask(Verb.POST_APP_STATE, AppState.OK)
-            refused = to_take_back is Code.OK or is_refusal_to_post(to_take_back) or final(to_take_back)
+            refused = (
+                to_take_back is Code.OK
+                or is_refusal_to_post(to_take_back, known=False)
+                or final(to_take_back)
+            )
             owed = host.request.pending or not refused
         last = to_disable = ask(Verb.DISABLE)
         if not isinstance(to_disable, VMGuestError):

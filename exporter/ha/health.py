@@ -72,8 +72,8 @@ class _Judged:
         """When all bad time of before was cleared."""
         self._failed_looks = 0
 
-    def judge(self, now: float, at: float) -> tuple[Health, str]:
-        """The verdict, and its reason. ``now`` by the clock of the checks, ``at`` by the monotonic one."""
+    def judge(self, now: float) -> tuple[Health, str]:
+        """The verdict, and its reason. ``now`` by the clock of the checks: in a standstill nobody knew that it was bad."""
         runner, bad = self.runner, self.bad
         health, reason = runner.judge(now)
         if health is Health.BAD and not self._found:
@@ -84,7 +84,7 @@ class _Judged:
         sure = failed > self._failed_looks or runner.hangs(now)
         self._failed_looks = failed
         before = bad.checks
-        bad.observe(at, health, found_again=self.found_again)
+        bad.observe(now, health, found_again=self.found_again)
         self.unsure = 0.0 if sure or not bad.checks else self.unsure + bad.checks - before
         return health, reason
 
@@ -96,7 +96,7 @@ class _Judged:
         return kept._replace(bad_for=self.bad.checks - self.unsure, unsure=of_before + self.unsure)
 
     def clear(self, now: float) -> None:
-        """Another session."""
+        """Another session, maintenance."""
         self.bad.clear()
         self.unsure, self._since = 0.0, now
 
@@ -107,7 +107,8 @@ class HealthJudge:
     ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may have been seen ``max_poll_age``
     seconds of running ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
     seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
-    of ``checks``, ``session_changes`` gives how often the host's session id has changed.
+    of ``checks``, ``session_changes`` gives how often the host's session id has changed, ``maintained`` whether there is
+    maintenance, or has been since it was asked last.
     """
 
     def __init__(
@@ -121,7 +122,9 @@ class HealthJudge:
         clock: Callable[[], float] = time.monotonic,
         longest: float = float("inf"),
         session_changes: Callable[[], int] = lambda: 0,
+        maintained: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._maintained = maintained
         self._session_changes = session_changes
         self._sessions = session_changes()
         self._checks = [_Judged(runner, longest) for runner in checks]
@@ -158,13 +161,12 @@ class HealthJudge:
         own = {"poll": self._poll(now)}
         if self._web is not None:
             own["web"] = self._web.judge(now)
-        at = self._clock()
         sessions = self._session_changes()
-        if sessions != self._sessions:
+        if self._maintained() or sessions != self._sessions:
             self._sessions = sessions
             for each in self._checks:
                 each.clear(now)
-        user = {check.runner.name: check.judge(now, at) for check in self._checks}
+        user = {check.runner.name: check.judge(now) for check in self._checks}
         found = {**own, **user}
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
         worst = _worst(found_own, found_user)

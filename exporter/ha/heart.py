@@ -143,7 +143,9 @@ def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, 
 
     The file may not have been written, and the exporter has not seen the last word of a heart that died.
     """
-    bad_for = before.bad_for if settings.bad_for is None else settings.bad_for
+    # A heart that stood still has noted less than its exporter has seen.
+    kept = 0.0 if before.leftover is Leftover.NOTHING else settings.kept_bad_for
+    bad_for = max(before.bad_for, kept) if settings.bad_for is None else settings.bad_for
     return max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index), bad_for
 
 
@@ -196,6 +198,7 @@ def main(argv: list[str]) -> int:
     # A dry run neither takes over what is real nor leaves anything behind.
     before, note = (lock.Record(), _forget) if settings.dry_run else (held.before, held.note)
     stop_note = StopNote(settings.lock_file)
+    maintenance = Maintenance(settings.lock_file, tell=lambda text: link.send(LogLine("error", text)))
     keeper = LockKeeper(held, lambda text: link.send(LogLine("critical", text)))
     heart = Heart(
         monitor_for(settings),
@@ -204,7 +207,9 @@ def main(argv: list[str]) -> int:
         stop=lambda: bool(stops) or keeper.lost(),
         cut_short=lambda: any(stops) or stop_was_noted(stop_note, settings.exporter, NOTE_PATIENCE),
         note=note,
-        maintenance=Maintenance(settings.lock_file, tell=lambda text: link.send(LogLine("error", text))).left,
+        maintenance=maintenance.left,
+        begun=maintenance.begun,
+        maintained=settings.maintained,
     )
     try:
         return run(heart, link, wakeup)

@@ -34,6 +34,10 @@ class HeartSettings:
     """The main process, by :func:`exporter.machine.process.identity`."""
     leftover: str = Leftover.NOTHING.value
     """What that heart may have left at the host, a word of :class:`Leftover`: the lock's file may not have taken it."""
+    maintained: float | None = None
+    """When the last maintenance began that it knew of, as :meth:`Maintenance.begun`; None: there was no heart before this one."""
+    kept_bad_for: float = 0.0
+    """Seconds for which some check was known to be bad, by what an exporter before this one kept of its checks."""
 
     @classmethod
     def parse(cls, argument: str) -> HeartSettings:
@@ -67,7 +71,9 @@ class HeartSettings:
         if not last.phase:
             return self
         counted = bad_since if 0 < bad_since < math.inf and not last.maintenance_end else 0.0
-        return replace(self, bad_for=last.bad_for + counted, leftover=last.leftover)
+        return replace(
+            self, bad_for=last.bad_for + counted, leftover=last.leftover, maintained=last.maintained
+        )
 
     @property
     def argument(self) -> str:

@@ -65,7 +65,9 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = replace(settings, exporter=own())
+        self._summary = judge()
+        kept = self._summary.bad_for if math.isfinite(self._summary.bad_for) else 0.0
+        self._settings = replace(settings, exporter=own(), kept_bad_for=kept)
         self._judge = judge
         self._required = required
         self._fatal = fatal
@@ -79,7 +81,6 @@ class Heartbeat:
         self._lock = threading.Lock()
         """Around the heart's pipe: what is written must not reach another file by the same number."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._summary = judge()
         self._update = self._summary.update(clock())
         self._report = self._before = HeartReport()
         """The latter: the counters of the hearts before this one."""
@@ -90,8 +91,7 @@ class Heartbeat:
         self._heard = threading.Condition()
         self._started = self._confirmed = False
         self._over = threading.Event()
-        self._heard_at = clock()
-        """When the heart last said anything."""
+        self._heard_at = clock()  # When the heart last said anything.
         self._life = threading.Lock()
         """Around the decision to start a heart: none is started beside a stop."""
         self._threads = sturdy.Threads()

@@ -32,10 +32,16 @@ UNCLEAR = frozenset({Code.UNTOLD, Code.INTERNAL_ERROR})
 """Of VMware's library: also a reply that was lost. Of the host: no word on whether it got as far as the effect."""
 
 
-def is_refusal_to_post(result: CallResult) -> bool:
-    """PostAppState was refused by a clear no, or not sent."""
+def did_nothing(result: CallResult, *, known: bool) -> bool:
+    """A clear no. ``known``: the host has these commands: one that it refuses may have been taken before it was repeated."""
+    repeated = known and isinstance(result, RpcError) and result.repeated
+    return isinstance(result, REFUSALS) and not repeated
+
+
+def is_refusal_to_post(result: CallResult, *, known: bool) -> bool:
+    """PostAppState was refused by a clear no, or not sent. ``known`` as in :func:`did_nothing`."""
     clear = isinstance(result, Code) and result not in {Code.OK, *UNCLEAR}
-    return clear or isinstance(result, RpcError | NotNotedError)
+    return clear or (isinstance(result, RpcError | NotNotedError) and did_nothing(result, known=known))
 
 
 def may_have_been_heard(result: CallResult) -> bool:
@@ -169,7 +175,7 @@ class HostState:
         if result is Code.OK:
             self.on, self.unsure = True, False
             self.enabled_at = self.heard.enabled()
-        elif isinstance(result, REFUSALS):
+        elif did_nothing(result, known=self.known):
             # It did nothing. What was, or may have been, on before still is; a question without an answer stands.
             self.ours, _ = self._before
             self.heard.refused()
@@ -199,7 +205,7 @@ class HostState:
         if state is AppState.NEED_RESET:
             if result is Code.OK:
                 self.request = ResetRequest.POSTED
-            elif is_refusal_to_post(result) and not before.pending:
+            elif is_refusal_to_post(result, known=self.known) and not before.pending:
                 # One before it, whose reply was lost, may be pending all the same.
                 self.request = ResetRequest.REFUSED
         elif result is Code.OK:

@@ -24,7 +24,7 @@ class Heart:
     """The loop: health in, calls out, reports back. The one caller of ``monitor``, in the one thread.
 
     ``stop`` says whether an orderly stop is wanted, ``maintenance`` for how many seconds none are sent (None: there is
-    none). ``note`` is told, before a call and after it, what a successor would have to take over, and again while it
+    none), ``begun`` when the last maintenance began, and ``maintained`` the last one that is known (None: that one). ``note`` is told, before a call and after it, what a successor would have to take over, and again while it
     answers that this could not be written. ``parent`` says which process is the parent: another answer than at the start
     means that the exporter died. ``cut_short`` says then whether a stop had been asked for before: that is no crash.
     """
@@ -38,6 +38,8 @@ class Heart:
         stop: Callable[[], bool],
         note: Callable[[Leftover, float, float | None], bool] = lambda _leftover, _bad_for, _last_beat: True,
         maintenance: Callable[[], float | None] = lambda: None,
+        begun: Callable[[], float] = lambda: 0.0,
+        maintained: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         parent: Callable[[], int] = os.getppid,
@@ -62,6 +64,10 @@ class Heart:
         self._beat_noted: float | None = None
         self._maintenance = maintenance
         self._maintenance_end = 0.0
+        self._begun = begun
+        self._maintained = begun() if maintained is None else maintained
+        self._missed_at: float | None = None
+        """When it was seen that a maintenance had come and gone while this heart, or the one before it, stood still."""
         self._reported: HeartReport | None = None
         self._reported_at = float("-inf")
         self._resets = 0
@@ -83,6 +89,7 @@ class Heart:
                 self._policy.stop(now)
         health, reason, seen = self._verdict(now)
         left = self._maintenance()
+        missed = self._missed_maintenance(now, in_one=left is not None)
         self._maintenance_end = 0.0 if left is None else self._ends_at(left)
         # The main process has not said what it waits for: it does within an interval, or else stands still.
         first_news_by = self._started + self._policy.rules.interval
@@ -92,7 +99,7 @@ class Heart:
             health,
             reason,
             seen=seen,
-            maintenance=left is not None,
+            maintenance=left is not None or missed,
             bad_for=update.bad_for,
             unsure=update.unsure,
             fault=update.fault,
@@ -129,6 +136,18 @@ class Heart:
                     unsure=message.unsure,
                     fault=message.fault,
                 )
+
+    def _missed_maintenance(self, now: float, *, in_one: bool) -> bool:
+        """Whether one has passed unseen, and monitoring is not handed back yet: what was known before it is worth nothing."""
+        begun, host = self._begun(), self._policy.conversation.host
+        if self._missed_at is None and begun != self._maintained and not in_one:
+            self._missed_at = now
+        elif in_one or (
+            self._missed_at is not None
+            and (host.over or now - self._missed_at > self._policy.rules.stop_limit)
+        ):
+            self._maintained, self._missed_at = begun, None
+        return self._missed_at is not None
 
     def _ends_at(self, left: float) -> float:
         """The end of maintenance by the wall clock: the same number for as long as that clock is not set."""
@@ -198,4 +217,5 @@ class Heart:
             bad_for=self._policy.bad_time.checks,
             leftover=host.leftover.value,
             maintenance_end=self._maintenance_end,
+            maintained=self._maintained,
         )

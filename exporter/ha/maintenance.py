@@ -2,7 +2,8 @@
 
 One small file beside the lock, which root and the exporter's user can write: the boot's id, and the end in seconds of
 CLOCK_BOOTTIME (which goes on while the machine is suspended) or ``inf``. ``vmguest-exporter ha disable`` writes it,
-``ha enable`` removes it, a running heart looks at it every second. Another boot is the end of it.
+``ha enable`` removes it, a running heart looks at it every second. Another boot is the end of it. A second file, which stays,
+says when the last one began: for who stood still over all of it.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ class Maintenance:
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.path = beside(lock_file, "maintenance")
+        self._trace = beside(lock_file, "maintained")
         self._boot_id = boot_id
         self._clock = clock
         self._tell = tell
         self._end: float | None = math.inf
         """By the last look; None: there is no maintenance. Before the first nobody knows better."""
         self._short = False
+        self._begun = 0.0
+        self._seen: float | None = None
 
     def left(self) -> float | None:
         """Seconds until its end, infinite where it has none; None outside of maintenance.
@@ -85,25 +89,39 @@ class Maintenance:
             return math.inf
         return math.inf if math.isnan(end) else end
 
+    def begun(self) -> float:
+        """When the last one of this boot began, whether or not it is over: CLOCK_BOOTTIME; 0 where there was none.
+
+        What can't be read is as it was known last.
+        """
+        try:
+            here, begun = files.read_bytes(self._trace).decode("ascii", "replace").split()
+            self._begun = float(begun) if here == boot(self._boot_id) else 0.0
+        except FileNotFoundError:
+            self._begun = 0.0
+        except (OSError, ValueError):
+            pass
+        return self._begun
+
+    def happened(self) -> bool:
+        """Whether there is one, or has been one since the last call: what was bad before it is none of the bad time."""
+        begun = self.begun()
+        new = self._seen is not None and begun != self._seen
+        self._seen = begun
+        return self.left() is not None or new
+
     def begin(self, seconds: float) -> None:
         """From now on, for ``seconds`` or without an end (``math.inf``).
 
         Raises:
             ConfigError: it can't be written. What was noted before stands.
         """
-        new = beside(str(self.path), "new")
+        now = self._clock()
         try:
             here = boot(self._boot_id)
-            # World-readable: the exporter may run as another user than whoever calls this.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            descriptor = files.open_regular(new, flags, 0o644)
-            with os.fdopen(descriptor, "w") as file:
-                os.fchmod(descriptor, 0o644)
-                file.write(f"{here}\n{self._clock() + seconds}\n")
-            new.replace(self.path)
+            _write(self._trace, f"{here}\n{now}\n")
+            _write(self.path, f"{here}\n{now + seconds}\n")
         except OSError as error:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
             raise ConfigError(
                 f"{self.path}: maintenance can't be noted: {error.strerror}. Run as root or as the exporter's user, "
                 "with the exporter's own --ha.lock-file"
@@ -119,3 +137,24 @@ class Maintenance:
             self.path.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"{self.path}: maintenance can't be ended: {error.strerror}") from error
+
+
+def _write(path: Path, content: str) -> None:
+    """All of it or nothing.
+
+    Raises:
+        OSError: what was there before stands.
+    """
+    new = beside(str(path), "new")
+    try:
+        # World-readable: the exporter may run as another user than whoever calls this.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        descriptor = files.open_regular(new, flags, 0o644)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(content)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

@@ -105,6 +105,8 @@ class HeartReport:
     """What may be left at the host if this heart dies now, for the next one: a word of :class:`Leftover`."""
     maintenance_end: float = 0.0
     """Wall clock, seconds since the epoch; 0 outside of maintenance, infinite where it has no end."""
+    maintained: float = 0.0
+    """When the last maintenance began that this heart knows of, as :meth:`Maintenance.begun`."""
 
     @property
     def taking_over(self) -> bool:

@@ -187,7 +187,7 @@ class Reporter:
             self.tell("critical", "The host has taken the request for a reset of this VM.")
             return
         what = f"The request for a reset: {words(result)}."
-        if is_refusal_to_post(result):
+        if is_refusal_to_post(result, known=self._host.known):
             text = f"{what} Heartbeats are withheld instead."
             self._events.complain(verb, "error", text, self.left(now))
         else:

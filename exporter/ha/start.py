@@ -24,6 +24,7 @@ from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.left_on import LeftOn
+from exporter.ha.maintenance import Maintenance
 from exporter.ha.rules import Leftover
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
@@ -78,6 +79,7 @@ def start(
     """
     ha = settings.ha
     running = RunningClock()
+    lock_file = ha.lock_file or _lock_file(simulated, parts)
     judge = HealthJudge(
         check_types.read(ha.checks, running),
         lambda: published.state.read_monotonic,
@@ -86,8 +88,8 @@ def start(
         running=running,
         longest=ha.interval,
         session_changes=lambda: published.state.session_changes,
+        maintained=Maintenance(lock_file).happened,
     )
-    lock_file = ha.lock_file or _lock_file(simulated, parts)
     if not ha.dry_run:
         judge.goes_on(KeptChecks(lock_file).read(), bad_for(lock_file))
     judge.start()

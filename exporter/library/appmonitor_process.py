@@ -129,7 +129,10 @@ class LibraryAppMonitor:
             case AppMonitorStatus.NOT_RUNNING_IN_VM:
                 raise NotVMwareError("VMware's library says that this machine is not a VMware guest")
             case AppMonitorStatus.NOT_SUPPORTED:
-                raise RpcError("Unknown command", function)
+                refusal = RpcError("Unknown command", function)
+                # Where its connection breaks the library sends the command once more, and says nothing of it.
+                refusal.repeated = True
+                raise refusal
             case AppMonitorStatus.NOT_ENABLED:
                 self._restart()
                 raise LibraryStatus(

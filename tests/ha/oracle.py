@@ -273,7 +273,7 @@ class Promises:
     """The last word on the checks that reached this process is that they are bad."""
     last: tuple[float, str] | None = None
     checked: float | None = None
-    """When the main process judged its checks last."""
+    """When the main process judged its checks last, in seconds for which it ran."""
     silent_at: float | None = None
     """When the last look at a silent main process was."""
     permitted: list[float] = field(default_factory=list)
@@ -317,7 +317,8 @@ class Promises:
 
     def checks(self, at: float, found: dict[str, str], again: dict[str, float], proved: set[str]) -> None:
         """What the checks are by what was found, ``again``: for how long a look took that found the same as those before;
-        ``proved``: checks that a look has found bad by now. A verdict between two looks is none of what is there now."""
+        ``proved``: checks that a look has found bad by now. A verdict between two looks is none of what is there now. ``at``: in
+        seconds for which the main process ran: while it stands still nobody knows."""
         gap = 0.0 if self.checked is None else at - self.checked
         self.checked = at
         for name, word in found.items():
@@ -383,9 +384,11 @@ class Promises:
         self.total = self.own = 0.0
         self.found_bad = False
 
-    def handed_back(self) -> None:
-        """Confirmed by the host, or a boot: from here on all begins as if nothing had ever been enabled."""
-        self.trusted = self.entitled = False
+    def handed_back(self, *, good_now: bool = False) -> None:
+        """Confirmed by the host, or a boot: from here on all begins as if nothing had ever been enabled. ``good_now``: where
+        health is good by the last verdict, it is good since then too."""
+        self.trusted = good_now and self.health == "good"
+        self.entitled = False
 
     def enabled(self) -> None:
         """The host has taken Enable, whether or not its reply arrives."""

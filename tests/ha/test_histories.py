@@ -12,6 +12,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
@@ -177,8 +178,9 @@ class Main:
             running=self.running,
             longest=world.rules.interval,
             session_changes=lambda: world.sessions,
+            maintained=self.maintained,
         )
-        self.sessions = world.sessions
+        self.sessions, self.begun, self.was_maintained = world.sessions, world.last_begun, False
         left = world.kept.read()
         self.judge.goes_on(left, bad_for)
         if not left:
@@ -199,6 +201,13 @@ class Main:
         """Its own last word."""
         self.reported_bad = float("inf")
         """Seconds for which it had known health to be bad when that report came."""
+        self.kept_bad_for = self.judge.judge().bad_for
+
+    def maintained(self) -> bool:
+        left = self.world.in_maintenance()
+        self.was_maintained = left is not None or self.begun != self.world.last_begun
+        self.begun = self.world.last_begun
+        return self.was_maintained
 
     def heard(self, report: HeartReport | None) -> None:
         """Of a heart that has died before it reported anything, the word of the one before goes on to hold."""
@@ -300,7 +309,12 @@ class Stream:
             and not world.stop
             and not world.forgotten
         ):
-            world.promises.disabling(world.now, wanted=world.in_maintenance() is None)
+            in_one = world.in_maintenance() is not None
+            missed = not in_one and world.last_begun != world.seen_begun
+            world.promises.disabling(world.now, wanted=not in_one and not missed)
+            if missed:
+                world.seen_begun = world.last_begun
+                world.promises.handed_back(good_now=True)
         answer = world.host.command(world.now, self.number, text)
         if text == "Enable":
             world.promises.enabled()
@@ -434,6 +448,8 @@ class World:
         """A command may have found monitoring on and nobody there: who had switched it on had a full disk, and is not named."""
         self.stalled = self.full = self.stop = self.frozen = False
         self.told = self.begun = self.ran_at = 0.0
+        self.last_begun = self.seen_begun = 0.0
+        """When the last maintenance began, and the last one that a heart has seen or knows of from the start."""
         self.stopped = True
         self.steps: list[str] = []
         self.lasting_since: float | None = None
@@ -450,22 +466,27 @@ class World:
 
     def in_maintenance(self) -> float | None:
         # Most of the time there is none, and no file to look for.
-        left = self.maintenance.left() if self.maintained or self.in_a_command else None
+        left = None
+        if self.maintained or self.in_a_command:
+            left, self.last_begun = self.maintenance.left(), self.maintenance.begun()
         self.maintained = left is not None
         return left
 
     def start(self) -> None:
         held = lock.acquire(self.path, boot_id=self.boot, exporter=EXPORTER)
         assert held is not None
+        self.in_maintenance()
         self.number += 1
         self.held, self.link, self.begun = held, Quiet(), self.now
         anew = self.main is None
         self.promises.fresh(on=self.host.enabled, anew=anew)
         settings = HeartSettings(1.0, 1.0, "withhold", "guestrpc", None, None, self.path, dry_run=False)
         if self.main is None:
+            self.seen_begun = self.last_begun
             self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
             self.to_keep = None
             self.main, self.ran_at = Main(self, held.before.bad_for), self.now
+            settings = replace(settings, kept_bad_for=self.main.kept_bad_for)
             self.forgotten = self.unwritten
             if self.unwritten:
                 # A disk that was full at the end took no later word.
@@ -487,6 +508,8 @@ class World:
             stop=lambda: self.stop,
             note=note,
             maintenance=self.in_maintenance,
+            begun=lambda: self.last_begun,
+            maintained=settings.maintained,
             clock=lambda: self.now,
             wall=lambda: self.now + self.chance.choice([0, 0, 3600, -3600]),
             cut_short=StopNote(self.path, boot_id=self.boot).stands,
@@ -535,8 +558,14 @@ class World:
                 )
                 self.watch_for_missed()
                 begun = self.now
+                if self.in_maintenance() is not None:
+                    self.seen_begun = self.last_begun
                 status = self.heart.turn()
                 self.main.heard(self.link.report)
+                if self.seen_begun != self.last_begun and not self.host.enabled:
+                    # Nothing was left to switch off after a maintenance that it had not seen.
+                    self.seen_begun = self.last_begun
+                    self.promises.handed_back(good_now=True)
                 if self.now - begun > 1:
                     self.promises.outage(begun, self.now - begun)
                 if status is not None:
@@ -565,11 +594,14 @@ class World:
             main.sessions = self.sessions
             main.check.another_session(main.at)
             self.promises.another_session()
+        if main.was_maintained:
+            main.check.another_session(main.at)
+            self.promises.another_session()
         if found["check"] == "bad" and not main.check.counted:
             main.check.counted = True
             main.again = main.check.found_again(main.at)
             again = {"check": main.again}
-        self.promises.checks(self.now, found, again, proved)
+        self.promises.checks(main.at, found, again, proved)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
         self.promises.verdict(
             self.now,
@@ -577,6 +609,8 @@ class World:
             main.again,
             fault="fault" in found.values(),
         )
+        if main.was_maintained:
+            self.promises.clear()
         found_now = {} if self.full else summary.kept
         if self.to_keep is None or self.to_keep[1] != found_now:
             self.to_keep = self.now, found_now
@@ -750,6 +784,32 @@ class World:
             if self.boots != resets or any(time > began for time, _ in self.host.beats):
                 return
         self.promises.missed.append(f"at {self.now:.1f}, off for good after ha enable")
+
+    def do_maintenance_while_all_stands_still(self, chance: random.Random) -> None:
+        """It begins, is seen by nobody, and is over: nothing of before it counts, and health comes first."""
+        if self.heart is None or self.stalled or self.in_maintenance() is not None:
+            return
+        boots = self.boots
+        self.finds = chance.choice(["good", "bad"])
+        self.run(chance.uniform(0, self.known_after + self.rules.grace))
+        if self.boots != boots or self.heart is None:
+            return
+        seconds = chance.choice([5.0, 20.0])
+        self.maintenance.begin(seconds)
+        self.maintained = True
+        for command in ("Disable", APP_STATE_OK):
+            assert self.host.command(self.now, BY_HAND, command) == "0"
+        self.promises.clear()
+        self.promises.handed_back()
+        self.stands_still(seconds + chance.uniform(0.1, 20))
+        self.finds = chance.choice(["good", "bad"])
+        if chance.random() < 0.3:
+            self.end(stopped=False)
+            self.start()
+        self.goes_on()
+        self.run(chance.choice([SETTLE, WINDOW + self.rules.grace]))
+        self.finds = "good"
+        self.run(SETTLE)
 
     def dies_in_maintenance(self) -> bool:
         """Killed, when it has handed back."""
@@ -1226,6 +1286,7 @@ def play(seed: int, folder: Path) -> World:
     folder.mkdir(exist_ok=True)
     (folder / "ha.lock").unlink(missing_ok=True)
     (folder / "ha.lock.maintenance").unlink(missing_ok=True)
+    (folder / "ha.lock.maintained").unlink(missing_ok=True)
     (folder / "ha.lock.checks").unlink(missing_ok=True)
     (folder / "ha.lock.stopping").unlink(missing_ok=True)
     (folder / "ha.lock.stranger").unlink(missing_ok=True)

@@ -513,7 +513,7 @@ def test_no_note_beside_a_lock_is_a_name_for_another_lock(tmp_path: Path) -> Non
     StopNote(path).write()
     KeptChecks(path).write({"db": Kept(1, ())})
     notes = [each for each in tmp_path.iterdir() if each != Path(path)]
-    assert len(notes) == 3
+    assert len(notes) == 4
     for note in notes:
         with pytest.raises(ValueError, match="may be another lock's"):
             LockFile().parse(str(note))
