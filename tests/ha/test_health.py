@@ -194,6 +194,52 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Set
     assert verdict.fault
 
 
+def test_a_standstill_between_two_bad_looks_is_no_bad_time(polls: Polls) -> None:
+    """Found by a stranger: what was checked was well for 45 s in which the exporter hardly ran, and a reset was asked for."""
+    machine = Machine()
+    shop = CheckRunner("shop", lambda _: None, CheckTiming(10.0, 5.0, 1), machine.running)
+    judge = HealthJudge(
+        [shop], polls, MAX_AGE, clock=lambda: machine.monotonic, running=machine.running, longest=10.0
+    )
+
+    def look() -> None:
+        shop._state.begin(machine.running())
+        shop._state.end(machine.running(), "down")
+
+    look()
+    assert judge.judge().bad_for == 0
+    for _ in range(5):
+        machine.stand_still(8.5)
+        judge.judge()
+        machine.run(0.9)
+        judge.judge()
+    look()
+    summary = judge.judge()
+    assert summary.bad_for == pytest.approx(5 * (0.9 + TICK))
+    assert summary.unsure == 0
+
+
+def test_maintenance_clears_what_was_bad_before_it(clock: SetClock, polls: Polls) -> None:
+    """Else it would go on from there for who takes over what the checks have kept."""
+    maintained = [False]
+    shop = check("shop", clock)
+    judge = HealthJudge(
+        [shop], polls, MAX_AGE, clock=clock, running=clock, longest=10.0, maintained=lambda: maintained[0]
+    )
+
+    def bad_for(seconds: float) -> float:
+        clock.now += seconds
+        found(shop, clock, "down")
+        return judge.judge().bad_for
+
+    assert [bad_for(0), bad_for(9)] == [0, 9]
+    maintained[0] = True
+    assert bad_for(0) == 0
+    assert judge.judge().kept["shop"].bad_for == 0
+    maintained[0] = False
+    assert bad_for(4) == 4
+
+
 def test_a_check_that_is_bad_hides_no_dead_poll(clock: SetClock, polls: Polls) -> None:
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)

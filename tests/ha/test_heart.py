@@ -271,6 +271,34 @@ def test_main_from_the_start_to_the_end(
     assert not host.ha.enabled
 
 
+@pytest.mark.parametrize(
+    ("before", "known", "bad_for"),
+    [
+        (lock.Record(Leftover.MONITORING, 1.0), None, 76.0),
+        (lock.Record(Leftover.MONITORING, 80.0), None, 80.0),
+        (lock.Record(Leftover.NOTHING, 1.0), None, 1.0),
+        (lock.Record(Leftover.MONITORING, 1.0), 5.0, 5.0),
+    ],
+)
+def test_bad_time_that_a_heart_did_not_note_is_that_of_the_checks(
+    before: lock.Record, known: float | None, bad_for: float
+) -> None:
+    """Found by a stranger: hearts stood still for most of their lives, and after 85 s of bad health nothing had happened."""
+    settings = HeartSettings(
+        5.0,
+        15.0,
+        "withhold",
+        "guestrpc",
+        None,
+        None,
+        "ha.lock",
+        dry_run=False,
+        bad_for=known,
+        kept_bad_for=76.0,
+    )
+    assert heart.taken_over(before, settings)[1] == bad_for
+
+
 def test_what_the_exporter_knows_to_be_left_over_is_taken_over_without_the_lock_s_word(
     main: None,
     pipes: tuple[int, int, int, int],

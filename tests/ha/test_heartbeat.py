@@ -338,6 +338,21 @@ def test_no_bad_time_of_maintenance_or_of_a_check_that_was_good_since_is_handed_
     assert subject.settings.after(last, seen).bad_for == bad_for
 
 
+def test_the_next_heart_knows_of_the_maintenance_that_the_last_one_knew_of(subject: Subject) -> None:
+    assert subject.settings.maintained is None
+    assert subject.settings.after(HeartReport(phase="beating", maintained=7.0)).maintained == 7.0
+
+
+@pytest.mark.parametrize(("bad_for", "kept"), [(76.0, 76.0), (float("inf"), 0.0)])
+def test_a_first_heart_is_told_what_the_checks_have_kept_of_bad_time(
+    subject: Subject, bad_for: float, kept: float
+) -> None:
+    subject.verdict = HealthSummary(Health.UNKNOWN, "", {}, bad_for=bad_for)
+    beat = subject.make("report(problem=f'told {settings.kept_bad_for}')\nrest()")
+    beat.start()
+    assert beat._report.problem == f"told {kept}"
+
+
 def test_a_first_heart_that_dies_before_its_first_word_loses_nothing_that_the_lock_knows(
     subject: Subject,
 ) -> None:

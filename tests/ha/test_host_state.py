@@ -55,6 +55,23 @@ def test_nothing_is_known_at_the_start() -> None:
     assert host(Leftover.REQUEST).request is ResetRequest.ASKED
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_refusal_of_a_command_that_was_repeated_is_no_clear_no(*, known: bool, repeated: bool) -> None:
+    """Found by chance: VMware's library sends one again where its connection broke, and passes on the second answer alone."""
+    refusal = RpcError("Unknown command")
+    refusal.repeated = repeated
+    asked = host()
+    if known:
+        asked.sent(0, Verb.IS_ENABLED, None)
+        asked.answered(0, Verb.IS_ENABLED, None, False)
+    for verb, state in ((Verb.ENABLE, None), (POST, AppState.NEED_RESET)):
+        asked.sent(1, verb, state)
+        asked.answered(1, verb, state, refusal)
+    unclear = known and repeated
+    assert (asked.may_be_on, asked.request.pending) == (unclear, unclear)
+
+
 def test_a_call_counts_from_the_moment_that_it_is_sent() -> None:
     """A crash between the call and its reply must leave the word that monitoring may be on."""
     sent = host()

@@ -95,6 +95,8 @@ class Life:
         *,
         dry_run: bool = False,
         bad_for: float = 0.0,
+        begun: float = 0.0,
+        maintained: float | None = None,
     ) -> None:
         self.now = 50.0
         self.monitor = FakeMonitor(on=leftover is not Leftover.NOTHING)
@@ -102,6 +104,7 @@ class Life:
         self.link = FakeLink()
         self.stop = self.cut_short = False
         self.maintenance: float | None = None
+        self.begun = begun
         self.parent = 1234
         self.notes: list[Leftover] = []
         self.noted_bad_for = 0.0
@@ -114,6 +117,8 @@ class Life:
             stop=lambda: self.stop,
             note=self.note,
             maintenance=lambda: self.maintenance,
+            begun=lambda: self.begun,
+            maintained=maintained,
             clock=self.clock,
             wall=lambda: 1e9 + self.now,
             parent=lambda: self.parent,
@@ -202,6 +207,70 @@ def test_a_good_verdict_that_waited_with_bad_ones_ends_the_bad_time() -> None:
         life.tell(health, age=age)
     life.turns(health=Health.BAD)
     assert life.link.report.bad_for == pytest.approx(0.5)
+
+
+ASKS = Rules(interval=INTERVAL, grace=5.0, on_unhealthy=OnUnhealthy.REQUEST_RESET)
+
+
+def test_a_maintenance_that_passed_while_the_heart_stood_still_is_one_all_the_same() -> None:
+    """Found by a stranger: what was switched off for it was bad for the whole grace period, and the VM was reset."""
+    life = Life(ASKS)
+    life.turns(1)
+    life.begun, life.monitor.on = life.now, False
+    del life.monitor.calls[:]
+    for _ in range(20):
+        life.now += 1
+        life.tell(Health.BAD)
+    life.turns(30, Health.BAD)
+    calls = [call for call in life.monitor.calls if "noted" not in call and call != "get_app_status"]
+    assert calls == ["disable", "is_enabled"]
+    assert life.link.report.bad_for == pytest.approx(30, abs=2)
+    assert life.link.report.leftover == "off"
+    life.turns(2)
+    assert life.monitor.on
+    life.turns(30, Health.BAD)
+    assert life.monitor.calls[-1] != "mark_active"
+    assert f"post_app_state {AppState.NEED_RESET.value}" in life.monitor.calls
+
+
+def test_so_it_is_for_a_heart_that_follows_the_one_that_stood_still() -> None:
+    life = Life(ASKS, Leftover.MONITORING, bad_for=20.0, begun=45.0, maintained=0.0)
+    life.monitor.on = False
+    life.turns(30, Health.BAD)
+    unwanted = {"enable", "mark_active", f"post_app_state {AppState.NEED_RESET.value}"}
+    assert not unwanted & set(life.monitor.calls)
+    life.turns(2)
+    assert life.monitor.on
+
+
+def test_a_maintenance_of_before_the_first_heart_is_none() -> None:
+    life = Life(ASKS, Leftover.MONITORING, bad_for=20.0, begun=45.0)
+    life.turns(2, Health.BAD)
+    assert "disable" not in life.monitor.calls
+    assert life.link.report.maintained == 45.0
+
+
+def test_one_that_was_seen_is_over_when_it_is_over() -> None:
+    life = Life(ASKS)
+    life.turns(1)
+    life.begun, life.maintenance = life.now, 20.0
+    life.turns(2)
+    life.maintenance = None
+    del life.monitor.calls[:]
+    life.turns(2)
+    assert life.monitor.on
+    assert "disable" not in life.monitor.calls
+
+
+def test_where_the_host_does_not_confirm_it_is_over_after_the_limit_of_a_stop() -> None:
+    life = Life(ASKS)
+    life.turns(1)
+    life.begun = life.now
+    life.monitor.failure = TimeoutExpired("no reply")
+    life.turns(ASKS.stop_limit - 2)
+    assert life.link.report.phase == "maintenance"
+    life.turns(4)
+    assert life.link.report.phase == "beating"
 
 
 def test_without_news_nothing_starts() -> None:

@@ -135,6 +135,40 @@ def test_a_boot_that_can_not_be_read_is_noted_by_no_other_word(
     assert not maintenance.path.exists()
 
 
+def test_one_that_nobody_saw_leaves_its_trace(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = machine.maintenance()
+    assert (still.begun(), still.happened()) == (0, False)
+    machine.maintenance().begin(25)
+    machine.now += 10
+    machine.maintenance().end()
+    assert (still.left(), still.begun()) == (None, 1000)
+    assert [still.happened(), still.happened()] == [True, False]
+    machine.maintenance().begin(25)
+    assert [still.happened(), still.happened()] == [True, True], "it goes on"
+    machine.now += 25
+    assert (still.happened(), still.begun()) == (False, 1010)
+    assert not machine.maintenance().happened(), "before it was asked first"
+
+    def short(*_: object, **__: object) -> str:
+        raise OSError(errno.ENFILE, "short of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_bytes", short)
+        assert still.begun() == 1010, "as it was known last"
+    machine.boot.write_text("boot-2\n")
+    assert machine.maintenance().begun() == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"boot-1", b"boot-1\nsoon\n", b"\xff\n\n\n"])
+def test_a_damaged_trace_tells_nothing(machine: Machine, content: bytes) -> None:
+    machine.maintenance().begin(25)
+    known = machine.maintenance()
+    assert known.begun() == 1000
+    Path(f"{machine.lock}.maintained").write_bytes(content)
+    assert known.begun() == 1000
+    assert machine.maintenance().begun() == 0
+
+
 def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="maintenance can't be noted: Not a directory"):
