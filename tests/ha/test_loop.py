@@ -254,12 +254,13 @@ def test_one_that_was_seen_is_over_when_it_is_over() -> None:
     life = Life(ASKS)
     life.turns(1)
     life.begun, life.maintenance = life.now, 20.0
+    life.monitor.failure = TimeoutExpired("no reply")
     life.turns(2)
-    life.maintenance = None
+    life.maintenance, life.monitor.failure = None, None
     del life.monitor.calls[:]
     life.turns(2)
     assert life.monitor.on
-    assert "disable" not in life.monitor.calls
+    assert "disable" not in life.monitor.calls, "though nobody has confirmed it"
 
 
 def test_where_the_host_does_not_confirm_it_is_over_after_the_limit_of_a_stop() -> None:

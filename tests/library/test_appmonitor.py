@@ -271,6 +271,7 @@ def test_each_status_has_its_meaning(
         call(monitor)
     assert refused.value.reason == "unknown_command"
     assert refused.value.command == f"VMGuestAppMonitor_{function}"
+    assert refused.value.repeated, "for all that is known"
     assert monitor.starts == 1
     stub.answers(function, 99)
     with pytest.raises(LibraryStatus, match=f"VMGuestAppMonitor_{function} answered 99") as unknown:
@@ -350,6 +351,7 @@ def test_the_library_of_an_older_sdk_has_no_states(
         with pytest.raises(RpcError, match="VMGuestAppMonitor_PostAppState") as refused:
             monitor.post_app_state(AppState.OK)
         assert refused.value.reason == "unknown_command"
+        assert not refused.value.repeated, "it was not sent"
         assert monitor.starts == 1
     finally:
         monitor.close()
