@@ -140,7 +140,7 @@ class Heart:
     def _missed_maintenance(self, now: float, *, in_one: bool) -> bool:
         """Whether one has passed unseen, and monitoring is not handed back yet: what was known before it is worth nothing."""
         begun, host = self._begun(), self._policy.conversation.host
-        if self._missed_at is None and begun != self._maintained and not in_one:
+        if self._missed_at is None and begun > self._maintained and not in_one:
             self._missed_at = now
         elif in_one or (
             self._missed_at is not None

@@ -90,7 +90,7 @@ class Maintenance:
         return math.inf if math.isnan(end) else end
 
     def begun(self) -> float:
-        """When the last one of this boot began, whether or not it is over: CLOCK_BOOTTIME; 0 where there was none.
+        """When the last one of this boot began, whether or not it is over: CLOCK_BOOTTIME; 0 where none is known.
 
         What can't be read is as it was known last.
         """
@@ -106,8 +106,8 @@ class Maintenance:
     def happened(self) -> bool:
         """Whether there is one, or has been one since the last call: what was bad before it is none of the bad time."""
         begun = self.begun()
-        new = self._seen is not None and begun != self._seen
-        self._seen = begun
+        new = self._seen is not None and begun > self._seen
+        self._seen = max(begun, self._seen or 0.0)
         return self.left() is not None or new
 
     def begin(self, seconds: float) -> None:
@@ -119,8 +119,10 @@ class Maintenance:
         now = self._clock()
         try:
             here = boot(self._boot_id)
-            _write(self._trace, f"{here}\n{now}\n")
             _write(self.path, f"{here}\n{now + seconds}\n")
+            # Whoever does not stand still sees the maintenance itself.
+            with suppress(OSError):
+                _write(self._trace, f"{here}\n{now}\n")
         except OSError as error:
             raise ConfigError(
                 f"{self.path}: maintenance can't be noted: {error.strerror}. Run as root or as the exporter's user, "

@@ -250,6 +250,14 @@ def test_a_maintenance_of_before_the_first_heart_is_none() -> None:
     assert life.link.report.maintained == 45.0
 
 
+def test_a_trace_of_maintenance_that_is_removed_switches_nothing_off() -> None:
+    life = Life(ASKS, begun=45.0)
+    life.turns(1)
+    life.begun = 0.0
+    life.turns(30)
+    assert "disable" not in life.monitor.calls
+
+
 def test_one_that_was_seen_is_over_when_it_is_over() -> None:
     life = Life(ASKS)
     life.turns(1)

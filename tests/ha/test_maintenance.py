@@ -159,6 +159,20 @@ def test_one_that_nobody_saw_leaves_its_trace(machine: Machine, monkeypatch: pyt
     assert machine.maintenance().begun() == 0
 
 
+def test_a_trace_that_is_removed_or_can_not_be_written_is_no_maintenance(machine: Machine) -> None:
+    known = machine.maintenance()
+    machine.maintenance().begin(25)
+    trace = Path(f"{machine.lock}.maintained")
+    machine.now += 25
+    assert [known.happened(), known.happened()] == [False, False]
+    trace.unlink()
+    assert [known.happened(), known.begun()] == [False, 0]
+    trace.mkdir()
+    machine.maintenance().begin(25)
+    assert machine.maintenance().left() == 25
+    assert known.happened(), "while it is one"
+
+
 @pytest.mark.parametrize("content", [b"", b"boot-1", b"boot-1\nsoon\n", b"\xff\n\n\n"])
 def test_a_damaged_trace_tells_nothing(machine: Machine, content: bytes) -> None:
     machine.maintenance().begin(25)
