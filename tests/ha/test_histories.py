@@ -205,8 +205,8 @@ class Main:
 
     def maintained(self) -> bool:
         left = self.world.in_maintenance()
-        self.was_maintained = left is not None or self.begun != self.world.last_begun
-        self.begun = self.world.last_begun
+        self.was_maintained = left is not None or self.begun < self.world.last_begun
+        self.begun = max(self.begun, self.world.last_begun)
         return self.was_maintained
 
     def heard(self, report: HeartReport | None) -> None:
@@ -310,7 +310,7 @@ class Stream:
             and not world.forgotten
         ):
             in_one = world.in_maintenance() is not None
-            missed = not in_one and world.last_begun != world.seen_begun
+            missed = not in_one and world.last_begun > world.seen_begun
             world.promises.disabling(world.now, wanted=not in_one and not missed)
             if missed:
                 world.seen_begun = world.last_begun
@@ -562,7 +562,7 @@ class World:
                     self.seen_begun = self.last_begun
                 status = self.heart.turn()
                 self.main.heard(self.link.report)
-                if self.seen_begun != self.last_begun and not self.host.enabled:
+                if self.seen_begun < self.last_begun and not self.host.enabled:
                     # Nothing was left to switch off after a maintenance that it had not seen.
                     self.seen_begun = self.last_begun
                     self.promises.handed_back(good_now=True)
