@@ -25,6 +25,7 @@ from exporter.commands.ha_off import off
 from exporter.commands.ha_refused import answered, ask, may_be_on
 from exporter.errors import ConfigError, RpcError, VMGuestError
 from exporter.ha import lock
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
 
 DISABLE_LIMIT = 5.0
@@ -150,6 +151,8 @@ def _forget(desk: Desk) -> bool:
     if held is None:
         return True
     try:
+        # That of an exporter which has ended; one that runs does so itself.
+        KeptChecks(desk.path).clear()
         return held.note(Leftover.NOTHING)
     finally:
         held.release()

@@ -26,7 +26,9 @@ class BadTime:
         self.checks = checks
         self.own = 0.0
         self.unsure = 0.0
-        """The last of ``checks``: seconds of a bad verdict that no look has confirmed yet."""
+        """Seconds of a bad verdict that no look has confirmed yet, or of another check than those that are bad now."""
+        self._proved = float("inf")
+        """Seconds that are left of ``longest`` without those."""
         self._fresh = False
         """The last verdict on the user's checks is bad, and was given here."""
         self._found_again = 0.0
@@ -51,7 +53,8 @@ class BadTime:
     @property
     def sure(self) -> float:
         """Seconds for which checks were bad, up to a look that found it so: what counts."""
-        return max(0.0, self.checks - self.unsure)
+        unsure = self.unsure if self._proved == float("inf") else 0.0
+        return max(0.0, min(self.checks - unsure, self._proved))
 
     def observe(
         self,
@@ -67,12 +70,12 @@ class BadTime:
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
         since. ``found_again``: those that looks took by which bad verdicts of a predecessor were found again, up to now: each
-        is bad time as well, when its turn comes. ``unsure``: the last seconds of that, which no look has confirmed yet.
+        is bad time as well, when its turn comes. ``unsure``: seconds of ``longest`` that do not count now.
         ``fault``: something of the exporter's own is not well either, beside a check that is bad.
         """
         fault |= health is Health.FAULT
         before, self._last = self._last, (at, health, fault)
-        self.unsure = unsure
+        self.unsure, self._proved = unsure, longest - unsure
         if health is Health.GOOD:
             self.clear()
             return
@@ -90,7 +93,12 @@ class BadTime:
             self._found_again = found_again
         self.checks = min(self.checks, longest)
 
+    def take_back(self, seconds: float) -> None:
+        """The last ``seconds`` of ``checks``: nobody could look."""
+        self.checks = max(0.0, self.checks - seconds)
+
     def clear(self) -> None:
         """An orderly stop, maintenance, another session."""
         self.checks = self.own = self.unsure = 0.0
+        self._proved = float("inf")
         self._fresh = False

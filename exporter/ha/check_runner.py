@@ -55,6 +55,11 @@ class CheckRunner:
         """As for :class:`CheckState`."""
         return self._state.failed_looks
 
+    @property
+    def blind(self) -> bool:
+        """As for :class:`CheckState`."""
+        return self._state.blind
+
     def hangs(self, now: float) -> bool:
         """As for :class:`CheckState`."""
         return self._state.hangs(now)

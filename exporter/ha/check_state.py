@@ -25,8 +25,6 @@ GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
 AGAIN = 2.0
 """Seconds between two looks, at most, while the exporter could not look: its fault is to be over when the shortage is."""
-
-
 NEVER = float("-inf")
 
 
@@ -146,6 +144,11 @@ class CheckState:
     def hangs(self, now: float) -> bool:
         """Whether a look that is under way, or ought to be, is a failed one by its silence: what is bad is so at this moment."""
         return self._missed(self._seen, now, GRACE) > 0
+
+    @property
+    def blind(self) -> bool:
+        """The last look said nothing, by no fault of what is checked."""
+        return bool(self._seen.own_faults or self._seen.spoiled)
 
     @property
     def limit(self) -> float:

@@ -31,7 +31,7 @@ class HealthSummary:
     bad_for: float = float("inf")
     """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
     unsure: float = 0.0
-    """The last of them, which no look has confirmed yet."""
+    """Those of them that do not count now: no look has confirmed them yet, or it is another check than those that are bad."""
     fault: bool = False
     """Something of the exporter's own is not well, whatever the checks are."""
     found_again: float = 0.0
@@ -86,14 +86,22 @@ class _Judged:
         before = bad.checks
         bad.observe(now, health, found_again=self.found_again)
         self.unsure = 0.0 if sure or not bad.checks else self.unsure + bad.checks - before
+        if runner.blind:
+            bad.take_back(self.unsure)
+            self.unsure = 0.0
         return health, reason
+
+    @property
+    def sure(self) -> float:
+        """Seconds of its bad time up to a look that found it bad."""
+        return self.bad.checks - self.unsure
 
     def kept(self, now: float) -> Kept:
         """What a successor has to know of it."""
         kept = self.runner.kept(now)
         # What has been found again is among the bad time by now; that of before another session is none.
         of_before = kept.unsure if not self._found and self._since is None else 0.0
-        return kept._replace(bad_for=self.bad.checks - self.unsure, unsure=of_before + self.unsure)
+        return kept._replace(bad_for=self.sure, unsure=of_before + self.unsure)
 
     def clear(self, now: float) -> None:
         """Another session, maintenance."""
@@ -170,7 +178,10 @@ class HealthJudge:
         found = {**own, **user}
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
         worst = _worst(found_own, found_user)
-        longest, unsure = max(((each.bad.checks, -each.unsure) for each in self._checks), default=(0.0, 0.0))
+        longest = max((each.bad.checks for each in self._checks), default=0.0)
+        bad_now = [each for each in self._checks if user[each.runner.name][0] is Health.BAD]
+        # What another check was bad for counts when that one is found bad: no bad verdict spends what it did not add.
+        sure = max((each.sure for each in bad_now or self._checks), default=0.0)
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
@@ -181,7 +192,7 @@ class HealthJudge:
             {name: health is Health.GOOD for name, (health, _) in found.items()},
             {each.runner.name: each.kept(now) for each in self._checks},
             longest,
-            -unsure,
+            longest - sure,
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
             sum(each.found_again for each in self._checks),
             self._first_look_by(now),

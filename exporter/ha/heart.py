@@ -24,10 +24,11 @@ from exporter.ha import lock, shared_lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPS, LogLine, Refusal
+from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPPED, STOPS, LogLine, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
@@ -212,10 +213,15 @@ def main(argv: list[str]) -> int:
         maintained=settings.maintained,
     )
     try:
-        return run(heart, link, wakeup)
+        status = run(heart, link, wakeup)
     except Exception:  # noqa: BLE001  whatever it is, the exporter's log is the only place for it
         link.send(LogLine("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
         return BROKEN
+    else:
+        if status == STOPPED and os.getppid() != exporter and not settings.dry_run:
+            # A stop that this heart has finished alone.
+            KeptChecks(settings.lock_file).clear()
+        return status
     finally:
         held.release()
 

@@ -32,16 +32,21 @@ class KeptChecks:
         self._clock = clock
         self._written: Mapping[str, Kept] | None = None
 
-    def read(self) -> dict[str, Kept]:
-        """What an exporter of this boot has left behind."""
+    def read(self, cleared: float = 0.0) -> dict[str, Kept]:
+        """What an exporter of this boot has left behind; bad time of before ``cleared`` (CLOCK_BOOTTIME), a maintenance, is none."""
         try:
             found = json.loads(files.read_bytes(self.path))
             if found["boot"] != self._boot():
                 return {}
-            ago = self._clock() - float(found["at"])
-            return {str(name): _kept(fields, ago) for name, fields in found["checks"].items()}
+            at = float(found["at"])
+            checks = {
+                str(name): _kept(fields, self._clock() - at) for name, fields in found["checks"].items()
+            }
         except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             return {}
+        if at < cleared:
+            return {name: each._replace(bad_for=0.0, unsure=0.0) for name, each in checks.items()}
+        return checks
 
     def write(self, kept: Mapping[str, Kept]) -> None:
         """From now on a successor finds this. Where it can't be written it finds nothing: nothing old either."""

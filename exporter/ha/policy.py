@@ -16,7 +16,7 @@ notes (one process, one thread, Disable before every planned end).
 from __future__ import annotations
 
 from exporter.ha.actions import Action, Call, End, Wait, Wish
-from exporter.ha.bad_time import BadTime
+from exporter.ha.bad_time import ROUNDING, BadTime
 from exporter.ha.conversation import Conversation
 from exporter.ha.events import Event
 from exporter.ha.host_state import CallResult
@@ -105,8 +105,9 @@ class Policy:
 
     @property
     def _wish(self) -> Wish:
-        spent = self.bad_time.checks > 0 and self.bad_time.spent(self.rules.grace)
-        waits = spent and self._health is Health.UNKNOWN
+        # Whichever check it was that spent it.
+        spent = self.bad_time.checks > 0 and self.bad_time.checks >= self.rules.grace - ROUNDING
+        waits = spent and self._health in {Health.UNKNOWN, Health.BAD}
         return Wish(
             self.phase,
             self._healthy_once,

@@ -80,6 +80,7 @@ def start(
     ha = settings.ha
     running = RunningClock()
     lock_file = ha.lock_file or _lock_file(simulated, parts)
+    maintenance = Maintenance(lock_file)
     judge = HealthJudge(
         check_types.read(ha.checks, running),
         lambda: published.state.read_monotonic,
@@ -88,10 +89,10 @@ def start(
         running=running,
         longest=ha.interval,
         session_changes=lambda: published.state.session_changes,
-        maintained=Maintenance(lock_file).happened,
+        maintained=maintenance.happened,
     )
     if not ha.dry_run:
-        judge.goes_on(KeptChecks(lock_file).read(), bad_for(lock_file))
+        judge.goes_on(KeptChecks(lock_file).read(maintenance.begun()), bad_for(lock_file))
     judge.start()
     parts.callback(judge.stop)
     try:

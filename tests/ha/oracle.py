@@ -295,15 +295,22 @@ class Promises:
 
     @property
     def bad(self) -> float:
-        """No check's bad time but its own counts against it, and only up to a look that found it bad."""
-        unproved = self._longest()[1]
-        return max(0.0, self.total - unproved)
+        """No check's bad time but its own counts against it, only up to a look that found it bad, and while it is bad."""
+        return max(0.0, min(self.total, self._proved(now="bad" in {word for word, _ in self.each.values()})))
 
-    def _longest(self) -> tuple[float, float]:
-        """Bad time of the check that is bad for longest, and how much of it is not proved."""
-        times = ((bad, -self.unproved.get(name, 0.0)) for name, (_, bad) in self.each.items())
-        bad, less = max(times, default=(0.0, 0.0))
-        return bad, -less
+    @property
+    def _longest(self) -> float:
+        """Bad time of the check that was bad for longest."""
+        return max((bad for _, bad in self.each.values()), default=0.0)
+
+    def _proved(self, *, now: bool) -> float:
+        """The same, up to a look that found it bad; ``now``: of those that are bad now."""
+        times = (
+            bad - self.unproved.get(name, 0.0)
+            for name, (word, bad) in self.each.items()
+            if not now or word == "bad"
+        )
+        return max(times, default=0.0)
 
     def forget_checks(self, left: float = 0.0) -> None:
         """``left``: seconds for which some check was bad, it is not known which."""
@@ -315,10 +322,18 @@ class Promises:
         self.each = {name: (word, 0.0) for name, (word, _) in self.each.items()}
         self.unproved.clear()
 
-    def checks(self, at: float, found: dict[str, str], again: dict[str, float], proved: set[str]) -> None:
+    def checks(
+        self,
+        at: float,
+        found: dict[str, str],
+        again: dict[str, float],
+        proved: set[str],
+        blind: frozenset[str] = frozenset(),
+    ) -> None:
         """What the checks are by what was found, ``again``: for how long a look took that found the same as those before;
         ``proved``: checks that a look has found bad by now. A verdict between two looks is none of what is there now. ``at``: in
-        seconds for which the main process ran: while it stands still nobody knows."""
+        seconds for which the main process ran: while it stands still nobody knows. ``blind``: those of which the last look said
+        nothing, by no fault of what is checked: nobody has observed that they were bad."""
         gap = 0.0 if self.checked is None else at - self.checked
         self.checked = at
         for name, word in found.items():
@@ -329,6 +344,9 @@ class Promises:
                 bad += more
                 self.unproved[name] = self.unproved.get(name, 0.0) + more
             if word == "good" or name in proved:
+                self.unproved[name] = 0.0
+            elif name in blind:
+                bad -= self.unproved.get(name, 0.0)
                 self.unproved[name] = 0.0
             self.each[name] = word, 0.0 if word == "good" else bad
 
@@ -360,7 +378,7 @@ class Promises:
                 self.total += at - before[0]
             if fault and fault_before:
                 self.own += at - before[0]
-        self.total = min(self.total, self._longest()[0])
+        self.total = min(self.total, self._longest)
 
     def fresh(self, *, on: bool, anew: bool) -> None:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
@@ -370,12 +388,12 @@ class Promises:
         self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.
-            proved = self.bad
+            proved = max(self.bad, self._proved(now=False))
             self.each = {
                 name: ("", max(0.0, bad - self.unproved.get(name, 0.0)))
                 for name, (_, bad) in self.each.items()
             }
-            self.total = min(proved, self._longest()[0])
+            self.total = min(proved, self._longest)
             self.unproved.clear()
             self.checked = None
 

@@ -107,6 +107,10 @@ class Looked(CheckRunner):
     def failed_looks(self) -> int:
         return self.state.failed_looks
 
+    @property
+    def blind(self) -> bool:
+        return self.state.blind
+
     def hangs(self, now: float) -> bool:
         return self.state.hangs(now)
 
@@ -135,6 +139,10 @@ class Second(CheckRunner):
     @property
     def failed_looks(self) -> int:
         return self.state.failed_looks
+
+    @property
+    def blind(self) -> bool:
+        return self.state.blind
 
     def hangs(self, now: float) -> bool:
         return self.state.hangs(now)
@@ -181,7 +189,7 @@ class Main:
             maintained=self.maintained,
         )
         self.sessions, self.begun, self.was_maintained = world.sessions, world.last_begun, False
-        left = world.kept.read()
+        left = world.kept.read(world.last_begun)
         self.judge.goes_on(left, bad_for)
         if not left:
             world.promises.forget_checks(bad_for)
@@ -484,6 +492,11 @@ class World:
         if self.main is None:
             self.seen_begun = self.last_begun
             self.kept = KeptChecks(self.path, boot_id=self.boot, clock=lambda: self.now)
+            if self.to_keep is not None and self.to_keep[0] < self.last_begun:
+                # Maintenance since then, which nobody saw.
+                self.promises.another_session()
+                self.promises.total = 0.0
+                self.handed_over = replace(self.handed_over, unproved=0.0)
             self.to_keep = None
             self.main, self.ran_at = Main(self, held.before.bad_for), self.now
             settings = replace(settings, kept_bad_for=self.main.kept_bad_for)
@@ -601,7 +614,8 @@ class World:
             main.check.counted = True
             main.again = main.check.found_again(main.at)
             again = {"check": main.again}
-        self.promises.checks(main.at, found, again, proved)
+        blind = frozenset({"check"} if main.check.spoiled or main.check.blind else ())
+        self.promises.checks(main.at, found, again, proved, blind)
         worst = next(word for word in ("bad", "fault", "unknown", "good") if word in found.values())
         self.promises.verdict(
             self.now,
