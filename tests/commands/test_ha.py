@@ -135,6 +135,14 @@ def test_every_call_of_vmwares_own_command(desk: Desk, capsys: pytest.CaptureFix
     assert desk.monitor.heartbeats == 1
 
 
+def test_disable_with_nobody_there_leaves_no_bad_time_to_a_later_exporter(desk: Desk) -> None:
+    left_on(desk)
+    kept = KeptChecks(desk.lock_file)
+    kept.write({"db": Kept(3, bad_for=22.0)})
+    assert desk.run("disable") == command.OK
+    assert kept.read() == {}
+
+
 # need-reset
 
 

@@ -142,6 +142,18 @@ def test_a_check_that_is_bad_now_and_then_hides_no_fault_of_the_exporters_own() 
     assert (bad.own, bad.left(30, BAD)) == (0, 29)
 
 
+def test_no_more_counts_than_what_is_proved_of_the_checks_that_are_bad_now() -> None:
+    bad = BadTime(10.0, 40.0)
+    bad.observe(0, BAD, 50.0, unsure=49.0)
+    assert (bad.checks, bad.sure, bad.left(30, BAD)) == (40, 1, 29)
+    bad.observe(1, BAD, 51.0, unsure=0.0)
+    assert (bad.checks, bad.sure, bad.left(30, BAD)) == (41, 41, 0)
+    bad.take_back(2.0)
+    assert bad.checks == 39
+    bad.take_back(90.0)
+    assert bad.checks == 0
+
+
 def test_three_looks_ten_seconds_apart_fill_a_grace_of_thirty() -> None:
     bad = BadTime(15.0)
     for at in (0.0, 10.0002, 20.0001, 29.9998):

@@ -219,6 +219,60 @@ def test_a_standstill_between_two_bad_looks_is_no_bad_time(polls: Polls) -> None
     assert summary.unsure == 0
 
 
+@pytest.mark.parametrize("blind", ["own fault", "stood still"])
+def test_a_look_that_said_nothing_confirms_no_bad_time(clock: SetClock, polls: Polls, blind: str) -> None:
+    """Found by a stranger: 40 s in which every look was good, and spoiled, and a single failed one made them bad time."""
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock, longest=10.0)
+
+    def after(seconds: float, look: str = "") -> tuple[float, float]:
+        clock.now += seconds
+        if look == "bad":
+            found(shop, clock, "down")
+        elif look:
+            shop._state.begin(clock.now)
+            (shop._state.not_looked if look == "own fault" else shop._state.not_run)(clock.now, "no files")
+        summary = judge.judge()
+        return summary.bad_for, summary.unsure
+
+    shop._state = CheckState(CheckTiming(interval=10.0, timeout=5.0, failures=3), clock())
+    for _ in range(3):
+        found(shop, clock, "down")
+    assert after(0) == (0, 0)
+    assert [after(4), after(4, "bad")] == [(4, 4), (8, 0)]
+    assert [after(4), after(4, blind), after(4), after(4, blind)] == [(12, 4), (8, 0), (8, 0), (8, 0)]
+    assert [after(4, "bad"), after(4), after(1, "bad")] == [(12, 0), (16, 4), (17, 0)]
+
+
+def test_a_check_that_is_bad_hides_no_bad_time_of_another(clock: SetClock, polls: Polls) -> None:
+    """Found by a stranger: one that nobody could look at was bad for longest, and after 110 s of the other one beats went on."""
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+    found(shop, clock, "down")
+    judge.judge()
+    for _ in range(4):
+        clock.now += 2
+        found(mail, clock, "down")
+        judge.judge()
+    summary = judge.judge()
+    assert (summary.bad_for, summary.bad_for - summary.unsure) == (8, 6)
+
+
+def test_a_bad_verdict_spends_no_bad_time_of_another_check(clock: SetClock, polls: Polls) -> None:
+    """Found by a stranger: one had been bad before a restart, another failed its first look, and a reset came at once."""
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+    judge.goes_on({"shop": Kept(3, bad_for=20.0), "mail": Kept()})
+    summary = judge.judge()
+    assert (summary.health, summary.bad_for, summary.unsure) == (Health.UNKNOWN, 20, 0)
+    found(mail, clock, "down")
+    summary = judge.judge()
+    assert (summary.health, summary.bad_for, summary.unsure) == (Health.BAD, 20, 20)
+    found(shop, clock, "down")
+    summary = judge.judge()
+    assert (summary.bad_for, summary.unsure) == (20, 0)
+
+
 def test_maintenance_clears_what_was_bad_before_it(clock: SetClock, polls: Polls) -> None:
     """Else it would go on from there for who takes over what the checks have kept."""
     maintained = [False]

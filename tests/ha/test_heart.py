@@ -22,6 +22,8 @@ from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart import LockKeeper
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import PROGRAM
+from exporter.ha.kept import Kept
+from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.messages import HealthUpdate, HeartReport, LineReader, LogLine, Message, Refusal
@@ -297,6 +299,25 @@ def test_bad_time_that_a_heart_did_not_note_is_that_of_the_checks(
         kept_bad_for=76.0,
     )
     assert heart.taken_over(before, settings)[1] == bad_for
+
+
+@pytest.mark.parametrize("status", [messages.STOPPED, messages.UNCONFIRMED, messages.ORPHANED])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_stop_that_the_heart_finishes_alone_leaves_nothing_of_the_checks(
+    main: None, short_path: Path, monkeypatch: pytest.MonkeyPatch, *, alone: bool, status: int
+) -> None:
+    """Found by a stranger: what was bad before it counted on."""
+    kept = KeptChecks(settings(short_path).lock_file)
+    kept.write({"db": Kept(3, bad_for=22.0)})
+    parent = os.getppid()
+
+    def end(*_: object) -> int:
+        monkeypatch.setattr(os, "getppid", lambda: 1 if alone else parent)
+        return status
+
+    monkeypatch.setattr(heart, "run", end)
+    assert heart.main([settings(short_path).argument]) == status
+    assert bool(kept.read()) is not (alone and status == messages.STOPPED)
 
 
 def test_what_the_exporter_knows_to_be_left_over_is_taken_over_without_the_lock_s_word(

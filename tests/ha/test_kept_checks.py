@@ -45,6 +45,20 @@ def test_a_successor_of_the_same_boot_finds_it(kept: KeptChecks, tmp_path: Path,
     assert successor().read() == {}
 
 
+@pytest.mark.parametrize(("began", "counts"), [(99.0, True), (101.0, False)])
+def test_bad_time_of_before_a_maintenance_is_none(
+    tmp_path: Path, boot: Path, began: float, *, counts: bool
+) -> None:
+    """Found by a stranger: 22 s of before it and 8 s of after it made a reset."""
+    now = [100.0]
+    kept = KeptChecks(str(tmp_path / "ha.lock"), boot_id=boot, clock=lambda: now[0])
+    kept.write(FOUND)
+    now[0] = 200.0
+    found = kept.read(began)["shop"]
+    assert found._replace(bad_for=0, unsure=0) == FOUND["shop"]._replace(bad_for=0, unsure=0)
+    assert (found.bad_for, found.unsure) == ((0.125, 3.5) if counts else (0, 0))
+
+
 def test_it_is_written_where_it_is_new_alone(kept: KeptChecks) -> None:
     kept.write(FOUND)
     kept.path.write_text("of somebody else")
