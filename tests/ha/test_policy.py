@@ -45,6 +45,7 @@ class Run:
         self.health = GOOD
         self.maintenance = False
         self.first_look_by = float("-inf")
+        self.bad_for, self.unsure = float("inf"), 0.0
         self.on = on
         self.status = AppStatus.GREEN
         self.answers: dict[Verb, CallResult] = {}
@@ -60,6 +61,8 @@ class Run:
             reason,
             maintenance=self.maintenance,
             first_look_by=self.first_look_by,
+            bad_for=self.bad_for,
+            unsure=self.unsure,
         )
         if isinstance(action, Call):
             self.policy.done(self.now, action, self._answer(action))
@@ -1090,6 +1093,14 @@ def test_after_such_a_restart_heartbeats_are_held_back_for_the_first_look_and_no
     assert beats(run.pass_time(30)) == [
         at for at in (first_look, first_look + 10, first_look + 20) if at <= 30
     ]
+
+
+def test_another_check_that_is_bad_meanwhile_neither_spends_that_time_nor_lets_heartbeats_begin() -> None:
+    run = restarted(30.0, Rules(grace=30.0, on_unhealthy=OnUnhealthy.REQUEST_RESET))
+    run.health, run.bad_for, run.unsure = BAD, 30.0, 30.0
+    calls = run.pass_time(12)
+    assert beats(calls) == [9.0]
+    assert NEED_RESET not in [call for _, call in calls]
 
 
 def test_where_nothing_is_looked_at_any_more_heartbeats_begin_at_once() -> None:
