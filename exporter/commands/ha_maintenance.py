@@ -63,6 +63,12 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return status
     if not heard and not problem:
         heard = desk.wait(desk.nobody_switches_on, HEART_LIMIT - HEART_PATIENCE)
+        if noted and maintenance.left() is None:
+            complain(
+                f"monitoring was switched off, confirmed by the host, and maintenance is over by now. {desk.heart} has not "
+                "confirmed it meanwhile: `vmguest-exporter ha status` tells whether it has switched monitoring on again"
+            )
+            return HELD
         # It may have switched monitoring on meanwhile.
         if (status := _off(desk, problem, needless=False)) != OK:
             return status

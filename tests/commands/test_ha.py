@@ -654,6 +654,28 @@ def test_a_heart_that_does_not_react_is_not_said_to_have_stopped(
     assert desk.slept >= 12
 
 
+def test_after_its_own_end_a_maintenance_switches_nothing_off_any_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by a stranger: the heart had gone on, and rightly switched monitoring on again, and Disable came once more."""
+    desk.run("enable", "--unattended")
+    capsys.readouterr()
+    with heart(desk.lock_file, "on"):
+
+        def sleep(seconds: float) -> None:
+            desk.slept += seconds
+            if desk.slept >= 5:
+                Maintenance(desk.lock_file).end()
+                desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+
+        monkeypatch.setattr(desk, "sleep", sleep)
+        assert desk.run("disable", "--for", "3s") == command.HELD
+    assert desk.monitor.enabled
+    said = capsys.readouterr()
+    assert "maintenance is over by now" in said.err
+    assert "monitoring is off" not in said.out
+
+
 def test_a_heart_that_dies_meanwhile_is_not_said_to_stand_still(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1896,4 +1918,4 @@ def test_a_maintenance_shorter_than_the_command_ends(
     monkeypatch.setattr(Maintenance, "left", lambda _: None)
     with heart(desk.lock_file, "on"):
         assert desk.run("disable", "--for", "5s") == command.HELD
-    assert "maintenance: over by now" in capsys.readouterr().out
+    assert "maintenance is over by now" in capsys.readouterr().err
