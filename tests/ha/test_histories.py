@@ -121,37 +121,18 @@ class Looked(CheckRunner):
         return self.state.judge(now)
 
 
-class Second(CheckRunner):
+class Second(Looked):
     """Another check, of which is known what the world says."""
 
     def __init__(self, now: float) -> None:
-        self.name, self.state = "second", CheckState(CheckTiming(1.0, 5.0, 1, 1), now)
-
-    def kept(self, now: float) -> Kept:
-        return self.state.kept(now)
+        super().__init__(CheckTiming(1.0, 5.0, 1, 1), now)
+        self.name = "second"
 
     def goes_on(self, kept: Kept) -> bool:
         return True
 
     def found_again(self, _: float) -> float:
         return 0.0
-
-    @property
-    def failed_looks(self) -> int:
-        return self.state.failed_looks
-
-    @property
-    def blind(self) -> bool:
-        return self.state.blind
-
-    def hangs(self, now: float) -> bool:
-        return self.state.hangs(now)
-
-    def first_look_left(self, now: float) -> float:
-        return self.state.first_look_left(now)
-
-    def judge(self, now: float) -> tuple[Health, str]:
-        return self.state.judge(now)
 
     def look(self, now: float, found: str) -> None:
         self.state.begin(now)
@@ -603,11 +584,8 @@ class World:
         summary = main.judge.judge()
         found = {"check": main.check.verdict(main.at), "second": second}
         again = {}
-        if main.sessions != self.sessions:
+        if main.was_maintained or main.sessions != self.sessions:
             main.sessions = self.sessions
-            main.check.another_session(main.at)
-            self.promises.another_session()
-        if main.was_maintained:
             main.check.another_session(main.at)
             self.promises.another_session()
         if found["check"] == "bad" and not main.check.counted:
