@@ -55,6 +55,8 @@ def disable(desk: Desk, seconds: float | None) -> int:
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
             noted = True
+            if not beats:
+                _forget(desk, off=False)
         except ConfigError as error:
             problem = str(error)
     heard = not beats or (not problem and desk.wait(desk.nobody_switches_on, HEART_PATIENCE))
@@ -72,7 +74,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
         # It may have switched monitoring on meanwhile.
         if (status := _off(desk, problem, needless=False)) != OK:
             return status
-    forgotten = _forget(desk)
+    forgotten = _forget(desk, off=True)
     if not problem and not noted and desk.beats():
         # An exporter was starting meanwhile, and knows of nothing.
         return disable(desk, seconds)
@@ -146,8 +148,10 @@ def status(desk: Desk) -> int:
     return OK if enabled else NO
 
 
-def _forget(desk: Desk) -> bool:
-    """Nothing is left for a later exporter to take over; False: that could not be noted."""
+def _forget(desk: Desk, *, off: bool) -> bool:
+    """No bad time is left for a later exporter to take over, and where it is ``off`` nothing at the host; False: that could not be
+    noted.
+    """
     if no_lock(desk):
         return True
     try:
@@ -159,7 +163,7 @@ def _forget(desk: Desk) -> bool:
     try:
         # That of an exporter which has ended; one that runs does so itself.
         KeptChecks(desk.path).clear()
-        return held.note(Leftover.NOTHING)
+        return held.note(Leftover.NOTHING if off else held.before.leftover)
     finally:
         held.release()
 

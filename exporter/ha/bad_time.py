@@ -22,15 +22,15 @@ class BadTime:
     fault of its own ends them. ``longest``: seconds between two verdicts beyond which nobody was looking.
     """
 
-    def __init__(self, longest: float, checks: float = 0.0) -> None:
+    def __init__(self, longest: float, checks: float = 0.0, own: float = 0.0) -> None:
         self.checks = checks
-        self.own = 0.0
+        self.own = own
         self.unsure = 0.0
-        """Seconds of a bad verdict that no look has confirmed yet, or of another check than those that are bad now."""
+        """Seconds of a bad verdict that no look has confirmed yet, or of another check than those that are known to be bad."""
         self._proved = float("inf")
         """Seconds that are left of ``longest`` without those."""
-        self._fresh = False
-        """The last verdict on the user's checks is bad, and was given here."""
+        self._known_bad = False
+        """A check is bad, or was so when it could be looked at last, by a verdict that was given here."""
         self._found_again = 0.0
         """What is counted of it."""
         self._longest = longest
@@ -42,7 +42,7 @@ class BadTime:
         Bad time of before a restart counts on only with a verdict that is bad now; where checks have spent all of it
         here, a fault of the exporter's own changes nothing.
         """
-        faulty = health is Health.FAULT and not (self._fresh and self.spent(grace))
+        faulty = health is Health.FAULT and not (self._known_bad and self.spent(grace))
         left = grace - (self.own if faulty else max(self.sure, self.own))
         return left if left > ROUNDING else 0.0
 
@@ -65,13 +65,15 @@ class BadTime:
         *,
         unsure: float = 0.0,
         fault: bool = False,
+        known_bad: bool | None = None,
     ) -> None:
         """A verdict that was given at ``at``; the same one twice counts once.
 
         ``longest``: seconds for which the check was known to be bad that was so for longest, of those that have not been good
         since. ``found_again``: those that looks took by which bad verdicts of a predecessor were found again, up to now: each
         is bad time as well, when its turn comes. ``unsure``: seconds of ``longest`` that do not count now.
-        ``fault``: something of the exporter's own is not well either, beside a check that is bad.
+        ``fault``: something of the exporter's own is not well either, beside a check that is bad. ``known_bad``: a check is bad, or
+        was so when it could be looked at last; None: by the verdicts here.
         """
         fault |= health is Health.FAULT
         before, self._last = self._last, (at, health, fault)
@@ -79,8 +81,10 @@ class BadTime:
         if health is Health.GOOD:
             self.clear()
             return
-        if health is not Health.FAULT:
-            self._fresh = health is Health.BAD
+        if known_bad is not None:
+            self._known_bad = known_bad
+        elif health is not Health.FAULT:
+            self._known_bad = health is Health.BAD
         if not fault:
             self.own = 0.0
         if before is not None and 0 < at - before[0] <= self._longest:
@@ -101,4 +105,4 @@ class BadTime:
         """An orderly stop, maintenance, another session."""
         self.checks = self.own = self.unsure = 0.0
         self._proved = float("inf")
-        self._fresh = False
+        self._known_bad = False

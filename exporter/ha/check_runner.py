@@ -64,9 +64,15 @@ class CheckRunner:
         """As for :class:`CheckState`."""
         return self._state.hangs(now)
 
-    def first_look_left(self, now: float) -> float:
+    @property
+    def good_verdicts(self) -> int:
         """As for :class:`CheckState`."""
-        return self._state.first_look_left(now)
+        return self._state.good_verdicts
+
+    @property
+    def first_look_within(self) -> float:
+        """As for :class:`CheckState`."""
+        return self._state.first_look_within
 
     def goes_on(self, kept: Kept) -> bool:
         """Before :meth:`start`: what a predecessor has found counts on, where it has looked at the same; whether it has."""

@@ -6,12 +6,12 @@ Pure: beginnings and results with their times go in, a verdict comes out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from exporter.ha.kept import Kept
 from exporter.ha.look import LookMemory
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK
+from exporter.ha.seen import NEVER, Seen
 
 NEWS = 2.0
 """Seconds for the verdict that a look hangs to be given and to come to the heart."""
@@ -25,7 +25,6 @@ GRACE = 2.0
 """Seconds beyond its time limit after which a look that has not come back hangs: probes keep to it, and end what they began."""
 AGAIN = 2.0
 """Seconds between two looks, at most, while the exporter could not look: its fault is to be over when the shortage is."""
-NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,53 +39,12 @@ class CheckTiming:
     """Good results before it counts as good."""
 
 
-class _Seen(NamedTuple):
-    """What has been seen so far; replaced whole, so that a reader in another thread sees one state."""
-
-    begun: float | None
-    """When the look that is under way began."""
-    idle_since: float
-    born: float
-    """Since when a clear result is awaited: later by all time for which the exporter itself could not look."""
-    blind_since: float | None = None
-    """When the look began that it could not take, until the next one begins."""
-    awaited: float = 0.0
-    """Seconds for which predecessors have waited for one."""
-    looked: bool = False
-    """A look has come back in this process."""
-    failed_looks: int = 0
-    """Looks that have failed in this process."""
-    was_good: bool = False
-    """It was good for a predecessor, and has not been bad since: the first good look makes it good again."""
-    was_bad: bool = False
-    """It was bad for a predecessor, and no look has come back since."""
-    unsure: float = 0.0
-    """Seconds for which it was so after the predecessor's last look."""
-    found_again: float = 0.0
-    """Seconds that it was bad for a predecessor after its last look, and that the look took which found it bad again."""
-    same_until: float = NEVER
-    """Until when a failed look is the one that a predecessor has counted, found once more."""
-    failed_until: float = NEVER
-    """When the interval of the last failure that counts is over."""
-    failures: int = 0
-    successes: int = 0
-    own_faults: int = 0
-    """Looks in a row that the exporter could not take."""
-    spoiled: int = 0
-    """Looks in a row in which it stood still."""
-    extra: float = 0.0
-    """Seconds that a look has beyond its time limit, as the exporter stood still for so long of those that ended at theirs."""
-    health: Health = Health.UNKNOWN
-    reason: str = "no result yet"
-
-
 class CheckState:
     """The results of one check. Written by one thread, read by any."""
 
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.timing = timing
-        self._born = now
-        self._seen = _Seen(None, now, now)
+        self._seen = Seen(None, now, now)
 
     def kept(self, now: float, memory: LookMemory = ()) -> Kept:
         """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
@@ -131,15 +89,20 @@ class CheckState:
             return seen.unsure + now - seen.begun
         return seen.found_again
 
-    def first_look_left(self, now: float) -> float:
-        """Seconds within which the first look has come back, or hangs; 0 where one has, or the exporter can't take it."""
-        last = self._born + self.limit + GRACE + NEWS
-        return 0.0 if self._seen.looked else max(0.0, last - now)
+    @property
+    def first_look_within(self) -> float:
+        """Seconds of this process's life after which the first look is waited for no more; 0 where it has come back."""
+        return 0.0 if self._seen.looked else self.timing.timeout + GRACE + NEWS
 
     @property
     def failed_looks(self) -> int:
         """Looks that have failed in this process. One more: what is bad was so until now."""
         return self._seen.failed_looks
+
+    @property
+    def good_verdicts(self) -> int:
+        """Looks of this process by which it was good. One more: what came between two judgings was good in between."""
+        return self._seen.good_verdicts
 
     def hangs(self, now: float) -> bool:
         """Whether a look that is under way, or ought to be, is a failed one by its silence: what is bad is so at this moment."""
@@ -176,6 +139,7 @@ class CheckState:
                 failed_until=NEVER,
                 failures=0,
                 successes=successes,
+                good_verdicts=seen.good_verdicts + good,
                 found_again=0.0,
                 health=health,
             )
@@ -199,7 +163,7 @@ class CheckState:
             else seen.found_again,
         )
 
-    def _looked(self, now: float) -> _Seen:
+    def _looked(self, now: float) -> Seen:
         """A look has come back, and said something."""
         return self._seen._replace(
             looked=True,
@@ -246,10 +210,12 @@ class CheckState:
             return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
         interval = min(timing.interval, WHILE_BAD) if seen.health is Health.BAD else timing.interval
         due = seen.same_until if begun < seen.same_until else begun + interval
+        # It may be bad for want of a clear result before that.
+        due = min(due, max(begun + WHILE_BAD, self._clear_by(seen)))
         faulty = seen.own_faults >= timing.failures
         return max(0.0, (min(due, begun + AGAIN) if faulty else due) - now)
 
-    def _blind(self, now: float) -> _Seen:
+    def _blind(self, now: float) -> Seen:
         seen = self._seen
         return seen._replace(
             begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
@@ -268,19 +234,27 @@ class CheckState:
             return Health.BAD, f"it hangs, results missing: {missed}" if missed else seen.reason
         if seen.health is Health.GOOD:
             return Health.GOOD, ""
-        # Good and bad in turn, and never enough of either: that is no way to go on for ever.
-        limit = max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
-        waited = self._waited(seen, now) + (seen.awaited if seen.failed_looks else 0.0)
-        if seen.health is Health.UNKNOWN and waited > limit:
-            return Health.BAD, f"no clear result within {limit:g} s; the last problem: {seen.reason}"
+        if (now if seen.blind_since is None else seen.blind_since) > self._clear_by(seen):
+            return Health.BAD, f"no clear result within {self._patience:g} s; the last problem: {seen.reason}"
         return seen.health, seen.reason
 
+    @property
+    def _patience(self) -> float:
+        """Seconds: good and bad in turn, and never enough of either, is no way to go on for ever."""
+        timing = self.timing
+        return max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
+
+    def _clear_by(self, seen: Seen) -> float:
+        """When it is bad for want of a clear result."""
+        before = seen.awaited if seen.failed_looks else 0.0
+        return seen.born + self._patience - before if seen.health is Health.UNKNOWN else float("inf")
+
     @staticmethod
-    def _waited(seen: _Seen, now: float) -> float:
+    def _waited(seen: Seen, now: float) -> float:
         """Seconds in this process for which a clear result was waited for, and somebody could look."""
         return (now if seen.blind_since is None else seen.blind_since) - seen.born
 
-    def _missed(self, seen: _Seen, now: float, grace: float) -> int:
+    def _missed(self, seen: Seen, now: float, grace: float) -> int:
         """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone.
 
         A look that was cut off with its process says nothing: nobody can tell a slow answer from none.
@@ -289,11 +263,11 @@ class CheckState:
         late = now - self._due(seen) - timing.timeout - seen.extra - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)
 
-    def _due(self, seen: _Seen) -> float:
+    def _due(self, seen: Seen) -> float:
         """When the look that is awaited was to begin, to count as another one than that of a predecessor."""
         begun = seen.idle_since + self.timing.interval if seen.begun is None else seen.begun
         return max(begun, seen.same_until)
 
-    def _late(self, seen: _Seen, now: float) -> bool:
+    def _late(self, seen: Seen, now: float) -> bool:
         """Whether the look that is under way has taken longer than its time limit, without standstills."""
         return seen.begun is not None and now - seen.begun - self.timing.timeout > 0

@@ -31,9 +31,12 @@ class HealthSummary:
     bad_for: float = float("inf")
     """Seconds for which the user's check was known to be bad that was so for longest, since its last good verdict."""
     unsure: float = 0.0
-    """Those of them that do not count now: no look has confirmed them yet, or it is another check than those that are bad."""
+    """Those of them that do not count now: no look has confirmed them yet, or it is another check than those that are known
+    to be bad."""
     fault: bool = False
     """Something of the exporter's own is not well, whatever the checks are."""
+    known_bad: bool = False
+    """A check of the user's is bad, or was so when it could be looked at last."""
     found_again: float = 0.0
     """Seconds, of all checks up to now, that they had been bad for a predecessor after its last look, and that the looks took
     which found them bad again."""
@@ -52,6 +55,7 @@ class HealthSummary:
             self.bad_for,
             self.unsure,
             self.fault,
+            self.known_bad,
             self.found_again,
             self.first_look_by,
         )
@@ -70,12 +74,24 @@ class _Judged:
         self._found = False
         self._since: float | None = None
         """When all bad time of before was cleared."""
-        self._failed_looks = 0
+        self._failed_looks = self._good_verdicts = 0
+        self._health = Health.UNKNOWN
+        """The last verdict."""
+        self.known_bad = False
+        """It is bad, or was so when it could be looked at last."""
 
     def judge(self, now: float) -> tuple[Health, str]:
-        """The verdict, and its reason. ``now`` by the clock of the checks: in a standstill nobody knew that it was bad."""
+        """The verdict, and its reason. ``now`` by the clock of the checks: in a standstill nobody knew that it was bad.
+
+        One that was good since the last time is good, whatever has come after that: this is told the next time.
+        """
         runner, bad = self.runner, self.bad
         health, reason = runner.judge(now)
+        good_verdicts = runner.good_verdicts
+        if good_verdicts > self._good_verdicts and self._health is not Health.GOOD:
+            health, reason = Health.GOOD, ""
+        self._health, self._good_verdicts = health, good_verdicts
+        self.known_bad = health is Health.BAD or (self.known_bad and health is Health.FAULT)
         if health is Health.BAD and not self._found:
             self._found = True
             again = runner.found_again(now)
@@ -106,7 +122,7 @@ class _Judged:
     def clear(self, now: float) -> None:
         """Another session, maintenance."""
         self.bad.clear()
-        self.unsure, self._since = 0.0, now
+        self.unsure, self._since, self.known_bad = 0.0, now, False
 
 
 class HealthJudge:
@@ -140,7 +156,7 @@ class HealthJudge:
         self._web = None if responds is None else CheckRunner("web", web(responds), WEB, running)
         self._last_poll = last_poll
         self._max_poll_age = max_poll_age
-        self._clock = clock
+        self._clock, self._born = clock, clock()
         self._polled = 0.0, running()
         """The last good poll, and when it was first seen, by the clock of the checks."""
 
@@ -179,9 +195,10 @@ class HealthJudge:
         found_own, found_user = ([health for health, _ in each.values()] for each in (own, user))
         worst = _worst(found_own, found_user)
         longest = max((each.bad.checks for each in self._checks), default=0.0)
-        bad_now = [each for each in self._checks if user[each.runner.name][0] is Health.BAD]
-        # What another check was bad for counts when that one is found bad: no bad verdict spends what it did not add.
-        sure = max((each.sure for each in bad_now or self._checks), default=0.0)
+        known_bad = [each for each in self._checks if each.known_bad]
+        # What another check was bad for counts when that one is found bad: no bad verdict spends what it did not add. One that
+        # can't be looked at any more is what it was.
+        sure = max((each.sure for each in known_bad or self._checks), default=0.0)
         # What is only not known yet is no part of why health is bad.
         beside = {Health.GOOD} if worst is Health.UNKNOWN else {Health.GOOD, Health.UNKNOWN}
         return HealthSummary(
@@ -194,20 +211,19 @@ class HealthJudge:
             longest,
             longest - sure,
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
+            bool(known_bad),
             sum(each.found_again for each in self._checks),
-            self._first_look_by(now),
+            self._first_look_by(longest),
             sessions,
         )
 
-    def _first_look_by(self, now: float) -> float:
-        """As in the summary. ``now`` by the clock of the checks: while the exporter stands still nobody looks."""
-        longest = max((each.bad.checks for each in self._checks), default=0.0)
-        awaited = [
-            left
-            for each in self._checks
-            if longest and each.bad.checks == longest and (left := each.runner.first_look_left(now))
-        ]
-        return self._clock() + max(awaited) if awaited else float("-inf")
+    def _first_look_by(self, longest: float) -> float:
+        """As in the summary. By the clock of the host: it counts on while the exporter stands still."""
+        awaited = (
+            each.runner.first_look_within for each in self._checks if longest and each.bad.checks == longest
+        )
+        within = max(awaited, default=0.0)
+        return self._born + within if within else float("-inf")
 
     def _runners(self) -> list[CheckRunner]:
         return [*(each.runner for each in self._checks), *([self._web] if self._web is not None else [])]

@@ -28,7 +28,7 @@ from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
-from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPPED, STOPS, LogLine, Refusal
+from exporter.ha.messages import BROKEN, MASKED, REFUSED, STOPPED, STOPS, UNCONFIRMED, LogLine, Refusal
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Leftover
 from exporter.ha.stop_note import StopNote
@@ -139,15 +139,20 @@ def _held(path: str) -> str:
     )
 
 
-def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float]:
-    """What may be left at the host, and for how long health was bad: by the lock's file, and by what the exporter knows.
+def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float, float]:
+    """What may be left at the host, for how long health was bad, and for how long the exporter itself was not well: by the lock's
+    file, and by what the exporter knows.
 
     The file may not have been written, and the exporter has not seen the last word of a heart that died.
     """
     # A heart that stood still has noted less than its exporter has seen.
     kept = 0.0 if before.leftover is Leftover.NOTHING else settings.kept_bad_for
     bad_for = max(before.bad_for, kept) if settings.bad_for is None else settings.bad_for
-    return max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index), bad_for
+    return (
+        max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index),
+        bad_for,
+        settings.fault_for,
+    )
 
 
 def stop_was_noted(
@@ -218,8 +223,8 @@ def main(argv: list[str]) -> int:
         link.send(LogLine("critical", f"The heart is broken: {traceback.format_exc()[-2000:]}"))
         return BROKEN
     else:
-        if status == STOPPED and os.getppid() != exporter and not settings.dry_run:
-            # A stop that this heart has finished alone.
+        if status in {STOPPED, UNCONFIRMED} and os.getppid() != exporter and not settings.dry_run:
+            # The end of a stop in which this heart was alone.
             KeptChecks(settings.lock_file).clear()
         return status
     finally:

@@ -11,8 +11,11 @@ from contextlib import suppress
 from exporter.ha import lock
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.messages import MASKED, LineReader, Message, decode
+from exporter.machine import isolated
 from exporter.machine.process import runs
 
+PROGRAM = tuple(isolated.command("exporter.ha.heart"))
+"""``vmguest-exporter ha`` knows a heart by the module's name in it."""
 HUNG = 8.0
 """Seconds without a report from a heart that is to stop, after which another one has to do it: it reports every second."""
 

@@ -30,6 +30,8 @@ class HeartSettings:
     dry_run: bool
     bad_for: float | None = None
     """Seconds for which the heart before this one had known health to be bad; None: there was none."""
+    fault_for: float = 0.0
+    """Seconds for which the exporter itself had not been well, by that heart."""
     exporter: str = ""
     """The main process, by :func:`exporter.machine.process.identity`."""
     leftover: str = Leftover.NOTHING.value
@@ -72,7 +74,11 @@ class HeartSettings:
             return self
         counted = bad_since if 0 < bad_since < math.inf and not last.maintenance_end else 0.0
         return replace(
-            self, bad_for=last.bad_for + counted, leftover=last.leftover, maintained=last.maintained
+            self,
+            bad_for=last.bad_for + counted,
+            fault_for=last.fault_for,
+            leftover=last.leftover,
+            maintained=last.maintained,
         )
 
     @property

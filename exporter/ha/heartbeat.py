@@ -25,7 +25,6 @@ from exporter.ha.messages import HealthUpdate, HeartReport, LogLine, Message, Re
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
 from exporter.ha.without_heart import hand_back_alone
-from exporter.machine import isolated
 from exporter.machine.process import own
 from exporter.metrics.families import Family
 
@@ -37,13 +36,12 @@ SETTLE_LIMIT = 6.0
 """Seconds for the host's first answer where heartbeats are required: a call takes 2 s at most."""
 STOP_MARGIN = 5.0
 """Seconds beyond the heart's own limit for an orderly stop."""
+SOON, YOUNG = 0.1, 10.0
+"""Seconds between two verdicts within the first ones: an exporter that lives for a second leaves behind what it has found."""
 RESTART_PAUSE = 1.0
 """Seconds between starts when the heart dies each time; the first start is immediate."""
 SIGNAL_GAP = 0.5
 """Seconds by which the exporter may hear of a stop after its heart: systemd and terminals signal both."""
-
-PROGRAM = tuple(isolated.command("exporter.ha.heart"))
-"""``vmguest-exporter ha`` knows a heart by the module's name in it."""
 
 
 class Heartbeat:
@@ -61,7 +59,7 @@ class Heartbeat:
         required: bool = False,
         fatal: Callable[[str], None] = lambda _problem: None,
         tell: Callable[[str], None] = lambda _text: None,
-        program: Sequence[str] = PROGRAM,
+        program: Sequence[str] = heart_process.PROGRAM,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -82,8 +80,7 @@ class Heartbeat:
         """Around the heart's pipe: what is written must not reach another file by the same number."""
         self._process: subprocess.Popen[bytes] | None = None
         self._update = self._summary.update(clock())
-        self._report = self._before = HeartReport()
-        """The latter: the counters of the hearts before this one."""
+        self._report = self._before = HeartReport()  # The latter: the counters of the hearts before this one.
         self._reported_bad = self._summary.bad_for  # When that report came.
         self._newborn = True
         """The heart has not reported yet: the report is still the last one's."""
@@ -91,7 +88,7 @@ class Heartbeat:
         self._heard = threading.Condition()
         self._started = self._confirmed = False
         self._over = threading.Event()
-        self._heard_at = clock()  # When the heart last said anything.
+        self._born = self._heard_at = clock()  # The latter: when the heart last said anything.
         self._life = threading.Lock()
         """Around the decision to start a heart: none is started beside a stop."""
         self._threads = sturdy.Threads()
@@ -140,11 +137,13 @@ class Heartbeat:
             noted = not self._settings.dry_run and not self._another_beats()
             if noted:
                 self._stop_note.write(self._settings.exporter)
+                self._kept.clear()
         self._confirmed = self._hand_back(self._clock() + self._settings.rules.stop_limit + STOP_MARGIN)
         self._threads.join(2.0)
-        if self._confirmed and noted:
-            self._stop_note.clear()
-            self._kept.clear()
+        if noted:
+            self._kept.clear()  # A thread may have been about to write.
+            if self._confirmed:
+                self._stop_note.clear()
         return self._confirmed
 
     def _hand_back(self, deadline: float) -> bool:
@@ -220,7 +219,8 @@ class Heartbeat:
 
     def _feed(self) -> bool:
         # Several within one interval: the heart takes health to be bad when it has heard nothing for an interval.
-        if self._over.wait(min(1.0, self._settings.interval / 5)):
+        pause = min(1.0, self._settings.interval / 5)
+        if self._over.wait(SOON if self._clock() - self._born < YOUNG else pause):
             return False
         self._summary = self._judge()
         self._update = self._summary.update(self._clock())

@@ -55,21 +55,32 @@ class KeptChecks:
         checks = {name: each._asdict() for name, each in kept.items()}
         try:
             content = json.dumps({"boot": self._boot(), "at": self._clock(), "checks": checks}).encode()
-            descriptor = files.open_regular(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            self._new.replace(self.path)
+            try:
+                self._put(self._new, content, os.O_CREAT)
+                self._new.replace(self.path)
+            except OSError:
+                # A directory in which nothing can be made by now, say.
+                self._put(self.path, content)
         except OSError:
             self.clear()
             return
         self._written = dict(kept)
 
+    @staticmethod
+    def _put(path: Path, content: bytes, create: int = 0) -> None:
+        descriptor = files.open_regular(path, os.O_WRONLY | os.O_TRUNC | create, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
     def clear(self) -> None:
         """An orderly stop: the next one begins anew."""
         self._written = None
         for path in (self.path, self._new):
-            with suppress(OSError):
+            try:
                 path.unlink(missing_ok=True)
+            except OSError:
+                with suppress(OSError):
+                    self._put(path, b"")
 
 
 def _kept(fields: dict[str, Any], ago: float) -> Kept:

@@ -103,6 +103,7 @@ class Heart:
             bad_for=update.bad_for,
             unsure=update.unsure,
             fault=update.fault,
+            known_bad=update.known_bad,
             found_again=update.found_again,
             first_look_by=update.first_look_by,
         )
@@ -135,6 +136,7 @@ class Heart:
                     message.found_again,
                     unsure=message.unsure,
                     fault=message.fault,
+                    known_bad=message.known_bad,
                 )
 
     def _missed_maintenance(self, now: float, *, in_one: bool) -> bool:
@@ -215,6 +217,7 @@ class Heart:
             last_beat=host.heard.last_beat,
             dry_run_resets=self._resets,
             bad_for=self._policy.bad_time.checks,
+            fault_for=self._policy.bad_time.own,
             leftover=host.leftover.value,
             maintenance_end=self._maintenance_end,
             maintained=self._maintained,

@@ -50,9 +50,10 @@ class HealthUpdate:
     bad_for: float = float("inf")
     unsure: float = 0.0
     fault: bool = False
+    known_bad: bool | None = None
     found_again: float = 0.0
     first_look_by: float = float("-inf")
-    """All five as in a summary of health."""
+    """All six as in a summary of health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class HeartReport:
     dry_run_resets: int = 0
     bad_for: float = 0.0
     """Seconds of bad health so far, for the next heart."""
+    fault_for: float = 0.0
+    """Seconds for which the exporter itself has not been well, for the next heart."""
     leftover: str = Leftover.NOTHING.value
     """What may be left at the host if this heart dies now, for the next one: a word of :class:`Leftover`."""
     maintenance_end: float = 0.0

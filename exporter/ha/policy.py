@@ -30,17 +30,22 @@ class Policy:
     """Ask :meth:`next`, do it, report with :meth:`done`, again. Times are seconds of one steady clock.
 
     ``leftover``: what an exporter of this boot, that ended without a confirmed Disable, may have left at the host;
-    ``bad_for``: seconds for which it had known health to be bad.
+    ``bad_for``: seconds for which it had known health to be bad; ``fault_for``: for which it had not been well itself.
     """
 
     def __init__(
-        self, rules: Rules, now: float, leftover: Leftover = Leftover.NOTHING, bad_for: float = 0.0
+        self,
+        rules: Rules,
+        now: float,
+        leftover: Leftover = Leftover.NOTHING,
+        bad_for: float = 0.0,
+        fault_for: float = 0.0,
     ) -> None:
         self.rules = rules
         self.phase = Phase.WAITING
         self.conversation = Conversation(rules, now, leftover)
         self.reporter = self.conversation.reporter
-        self.bad_time = BadTime(rules.interval, bad_for)
+        self.bad_time = BadTime(rules.interval, bad_for, fault_for)
         self._health, self._reason = Health.UNKNOWN, ""
         self._first_look_by = float("-inf")
         self._healthy_once = False
@@ -59,18 +64,25 @@ class Policy:
         bad_for: float = float("inf"),
         unsure: float = 0.0,
         fault: bool = False,
+        known_bad: bool | None = None,
         found_again: float = 0.0,
         first_look_by: float = float("-inf"),
     ) -> Action:
         """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
 
-        ``bad_for``, ``unsure``, ``fault`` and ``found_again`` as ``longest``, ``unsure``, ``fault`` and ``found_again`` of :meth:`BadTime.observe`. ``first_look_by``: until
+        ``bad_for`` as ``longest`` of :meth:`BadTime.observe`, the others up to ``found_again`` as there. ``first_look_by``: until
         then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
         else each restart would begin with a heartbeat.
         """
         self._first_look_by = first_look_by
         self.bad_time.observe(
-            now if seen is None else seen, health, bad_for, found_again, unsure=unsure, fault=fault
+            now if seen is None else seen,
+            health,
+            bad_for,
+            found_again,
+            unsure=unsure,
+            fault=fault,
+            known_bad=known_bad,
         )
         self._observe(health, reason)
         self._maintain(wanted=maintenance)
@@ -155,7 +167,9 @@ class Policy:
             return PhaseCause.MAINTENANCE
         if not self._healthy_once and not self.conversation.expected:
             return PhaseCause.NEVER_GOOD
-        if self._health not in UNWELL or self._grace_left > 0:
+        # What was handed back for bad health is on again with good health alone.
+        stays_off = self.phase is Phase.OFF and self._health is not Health.GOOD
+        if not stays_off and (self._health not in UNWELL or self._grace_left > 0):
             return PhaseCause.WELL
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
             return PhaseCause.HAND_BACK

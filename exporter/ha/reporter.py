@@ -79,7 +79,11 @@ class Reporter:
             case Phase.OFF:
                 self.tell("error", f"{why} Monitoring is handed back: there will be no reset.")
             case Phase.BEATING if before in {Phase.WITHHOLDING, Phase.ASKING, Phase.OFF}:
-                self.tell("warning", f"Health is good again: heartbeats resume.{self.left(now)}")
+                unwell = (
+                    f"Health is not known to have been bad for {self._rules.grace:g} s any more ({reason})"
+                )
+                why = unwell if reason else "Health is good again"
+                self.tell("warning", f"{why}: heartbeats resume.{self.left(now)}")
 
     def ended(self, now: float, *, confirmed: bool) -> None:
         if confirmed:

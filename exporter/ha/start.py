@@ -22,6 +22,7 @@ from exporter.ha.heart import monitor_for
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
+from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.left_on import LeftOn
 from exporter.ha.maintenance import Maintenance
@@ -92,7 +93,7 @@ def start(
         maintained=maintenance.happened,
     )
     if not ha.dry_run:
-        judge.goes_on(KeptChecks(lock_file).read(maintenance.begun()), bad_for(lock_file))
+        judge.goes_on(*left_behind(lock_file, maintenance))
     judge.start()
     parts.callback(judge.stop)
     try:
@@ -223,12 +224,18 @@ def may_be_on(lock_file: str) -> bool:
         return error.passing
 
 
-def bad_for(lock_file: str) -> float:
-    """Seconds for which the exporter that has left the file knew health to be bad; 0 where that can't be read."""
+def left_behind(lock_file: str, maintenance: Maintenance) -> tuple[dict[str, Kept], float]:
+    """What the checks of the exporter before this one had found, and the bad time of any of them, for where that is not known.
+
+    Nothing after a stop that was asked for, or may have been, though it was cut short: it is the end of all bad time.
+    """
     try:
-        return lock.record(lock_file).bad_for
+        if StopNote(lock_file).stands():
+            return {}, 0.0
+        bad_for = lock.record(lock_file).bad_for
     except ConfigError:
-        return 0.0
+        return {}, 0.0
+    return KeptChecks(lock_file).read(maintenance.begun()), bad_for
 
 
 def _folder(parts: ExitStack) -> str:

@@ -21,7 +21,7 @@ def hand_back_alone(settings: HeartSettings) -> bool:
             return False
         try:
             with closing(monitor_for(settings)) as monitor:
-                leftover, _ = taken_over(held.before, settings)
+                leftover, *_ = taken_over(held.before, settings)
                 found = hand_back(monitor, leftover, 0.0, sleep=time.sleep, clock=time.monotonic)
             if found.confirmed and not settings.dry_run:
                 held.note(Leftover.NOTHING)

@@ -143,6 +143,23 @@ def test_disable_with_nobody_there_leaves_no_bad_time_to_a_later_exporter(desk: 
     assert kept.read() == {}
 
 
+def test_a_maintenance_that_is_noted_alone_leaves_no_bad_time_to_a_later_exporter(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: the host refused Disable, the maintenance was over, and what was bad before it counted."""
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    held.note(Leftover.MONITORING, 22.0)
+    held.release()
+    kept = KeptChecks(desk.lock_file)
+    kept.write({"db": Kept(3, bad_for=22.0)})
+    stubborn(monkeypatch, *[Code.INTERNAL_ERROR, OK, True] * 20)
+    assert desk.run("disable", "--for", "30m") == command.NO
+    assert kept.read() == {}
+    noted = lock.record(desk.lock_file)
+    assert (noted.leftover, noted.bad_for) == (Leftover.MONITORING, 0.0)
+
+
 # need-reset
 
 

@@ -117,6 +117,8 @@ class Check:
     """The same, by those whom this one follows. It counts with a fresh look that failed."""
     failed: int = 0
     """Looks of this process that came back bad."""
+    goods: int = 0
+    """Looks of this process by which it was good."""
     good_before: bool = False
     """Those whom it follows knew it to be good, and nothing has made it bad since."""
     bad_before: bool = False
@@ -211,6 +213,7 @@ class Check:
                 self.known, self.good_before = "bad", False
         elif self.known == "good" or self.good_before or self.good_row + len(self.in_a_row) >= self.successes:
             self.known, self.good_before = "good", False
+            self.goods += 1
 
     def _late(self, at: float, patience: float) -> int:
         """A look that hangs is a failed one, and so is each that it keeps from being taken."""
@@ -269,8 +272,8 @@ class Promises:
     """Seconds for which the program itself was not well, whatever else was bad."""
     fault: bool = False
     """It was so by the last verdict."""
-    found_bad: bool = False
-    """The last word on the checks that reached this process is that they are bad."""
+    known_bad: set[str] = field(default_factory=set)
+    """The checks that are bad by the last verdict, or were so before they could not be looked at any more."""
     last: tuple[float, str] | None = None
     checked: float | None = None
     """When the main process judged its checks last, in seconds for which it ran."""
@@ -295,8 +298,9 @@ class Promises:
 
     @property
     def bad(self) -> float:
-        """No check's bad time but its own counts against it, only up to a look that found it bad, and while it is bad."""
-        return max(0.0, min(self.total, self._proved(now="bad" in {word for word, _ in self.each.values()})))
+        """No check's bad time but its own counts against it, only up to a look that found it bad, and while it is known to be
+        bad."""
+        return max(0.0, min(self.total, self._proved(now=bool(self.known_bad))))
 
     @property
     def _longest(self) -> float:
@@ -304,11 +308,11 @@ class Promises:
         return max((bad for _, bad in self.each.values()), default=0.0)
 
     def _proved(self, *, now: bool) -> float:
-        """The same, up to a look that found it bad; ``now``: of those that are bad now."""
+        """The same, up to a look that found it bad; ``now``: of those that are known to be bad."""
         times = (
             bad - self.unproved.get(name, 0.0)
-            for name, (word, bad) in self.each.items()
-            if not now or word == "bad"
+            for name, (_, bad) in self.each.items()
+            if not now or name in self.known_bad
         )
         return max(times, default=0.0)
 
@@ -321,6 +325,7 @@ class Promises:
         """What was bad is so still, and has been for no time."""
         self.each = {name: (word, 0.0) for name, (word, _) in self.each.items()}
         self.unproved.clear()
+        self.known_bad.clear()
 
     def checks(
         self,
@@ -349,6 +354,10 @@ class Promises:
                 bad -= self.unproved.get(name, 0.0)
                 self.unproved[name] = 0.0
             self.each[name] = word, 0.0 if word == "good" else bad
+            if word == "bad":
+                self.known_bad.add(name)
+            elif word != "fault":
+                self.known_bad.discard(name)
 
     def verdict(self, at: float, health: str, again: float = 0.0, *, fault: bool = False) -> None:
         """``good``, ``bad``, ``fault`` or ``unknown`` has reached the program; ``fault``: beside what is bad it could not look."""
@@ -359,8 +368,6 @@ class Promises:
             self.total += max(0.0, again - self.counted_again)
             self.counted_again = again
         silent_at, self.silent_at = self.silent_at, None
-        if health != "fault":
-            self.found_bad = health == "bad"
         if not fault:
             self.own = 0.0
         elif silent_at is not None and at - silent_at <= self.interval:
@@ -384,11 +391,12 @@ class Promises:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
         main process is another one too; else it has seen its checks go on, and tells what it knew last."""
         self.last = None if anew else self.last
-        self.silent_at, self.own, self.found_bad = None, 0.0, self.last is not None and self.last[1] == "bad"
+        self.silent_at = None
         self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.
-            proved = max(self.bad, self._proved(now=False))
+            proved, self.own = max(self.bad, self._proved(now=False)), 0.0
+            self.known_bad.clear()
             self.each = {
                 name: ("", max(0.0, bad - self.unproved.get(name, 0.0)))
                 for name, (_, bad) in self.each.items()
@@ -400,7 +408,7 @@ class Promises:
     def clear(self) -> None:
         """An orderly stop, maintenance, another session, a boot."""
         self.total = self.own = 0.0
-        self.found_bad = False
+        self.known_bad.clear()
 
     def handed_back(self, *, good_now: bool = False) -> None:
         """Confirmed by the host, or a boot: from here on all begins as if nothing had ever been enabled. ``good_now``: where
@@ -424,7 +432,9 @@ class Promises:
 
         One that follows a crash takes the monitoring over, whatever health is.
         """
-        if wanted and not (self.on_unhealthy == "disable" and self.found_bad | (self.health == "fault")):
+        if wanted and not (
+            self.on_unhealthy == "disable" and (bool(self.known_bad) or self.health == "fault")
+        ):
             self.missed.append(f"at {now:.1f}, switched off though nobody asked")
 
     def look(self, now: float, begun: float, *, wanted: bool) -> None:
@@ -440,7 +450,7 @@ class Promises:
         # A fault of the exporter's own has a grace period to itself; what was decided before it stands.
         lasting = {
             "bad": spent or (self.fault and self.own >= self.grace - ROUNDING),
-            "fault": self.own >= self.grace - ROUNDING or (self.found_bad and spent),
+            "fault": self.own >= self.grace - ROUNDING or (bool(self.known_bad) and spent),
         }
         if wanted and lasting.get(health) and self.on_unhealthy != "disable":
             self.permitted.append(now)

@@ -86,6 +86,19 @@ def test_good_and_bad_in_turn_is_bad_in_the_end() -> None:
     assert reason == "no clear result within 45 s; the last problem: down"
 
 
+def test_what_is_bad_for_want_of_a_clear_result_is_looked_at_as_often_as_all_that_is_bad() -> None:
+    """Found by a stranger: the look that confirms it came up to two intervals late, of an hour each perhaps."""
+    timing = CheckTiming(interval=60, timeout=5, failures=2, successes=2)
+    state = CheckState(timing, 0)
+    looks, now = [], 0.0
+    while now < 160:
+        looks.append(now)
+        state.begin(now)
+        state.end(now, None if len(looks) % 2 else "down")
+        now += state.pause(now, now)
+    assert looks == [0, 60, 120, 130, 135, 140, 145, 150, 155], "bad after twice an interval and a timeout"
+
+
 def test_time_in_which_the_exporter_could_not_look_is_no_time_without_a_clear_result() -> None:
     state = CheckState(CheckTiming(interval=60, successes=2), 0)
     for now in (0, 60, 120, 180):

@@ -26,6 +26,7 @@ from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.rules import Leftover
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.start import Listening, start
+from exporter.ha.stop_note import StopNote
 from exporter.machine import hypervisor
 from exporter.machine.hypervisor import Hypervisor
 from exporter.machine.systemd import Notifier
@@ -191,6 +192,32 @@ def test_what_checks_had_found_before_a_crash_goes_on(fake: list[FakeHeartbeat],
         assert kept.bad_for == (0 if dry_run else 12.5)
         # One look of its own may be over by now.
         assert kept.failures in {least, least + 1}
+
+
+@pytest.mark.parametrize("checks_known", [True, False])
+@pytest.mark.parametrize(("noted", "counts"), [("", 12.5), ("stop", 0.0), ("unknown", 0.0)])
+def test_after_a_stop_that_was_cut_short_nothing_of_before_it_counts(
+    fake: list[FakeHeartbeat], tmp_path: Path, checks_known: bool, noted: str, counts: float
+) -> None:
+    """Found by a stranger: a container was stopped, killed after 10 s and started again, and a reset came 10 s later."""
+    path = str(tmp_path / "ha.lock")
+    table: dict[str, Any] = {"name": "shop", "type": "file", "path": str(tmp_path / "none"), "interval": "1h"}
+    (shop,) = check_types.read([RawTable(table, "x.toml", 3, {})], RunningClock())
+    held = lock.acquire(path)
+    assert held is not None
+    held.note(Leftover.MONITORING, 12.5)
+    held.release()
+    if checks_known:
+        KeptChecks(path).write({"shop": shop.kept(0)._replace(failures=2, bad_for=12.5)})
+    note = StopNote(path)
+    if noted == "unknown":
+        note.path.mkdir()
+    elif noted:
+        assert note.write("1:1")
+    ha = Ha(enabled=True, lock_file=path, checks=(RawTable(table, "x.toml", 3, {}),))
+    with ExitStack() as parts:
+        compose(Settings(guestrpc=GuestRpc(socket="/host"), ha=ha), parts)
+        assert fake[-1].judge().kept["shop"].bad_for == counts
 
 
 class Turning:

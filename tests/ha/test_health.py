@@ -186,6 +186,7 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Set
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     found(shop, clock, None)
+    assert judge.judge().health is Health.GOOD
     shop._state.begin(clock.now)
     shop._state.not_looked(clock.now, "the exporter could not look: Too many open files")
     verdict = judge.judge()
@@ -271,6 +272,82 @@ def test_a_bad_verdict_spends_no_bad_time_of_another_check(clock: SetClock, poll
     found(shop, clock, "down")
     summary = judge.judge()
     assert (summary.bad_for, summary.unsure) == (20, 0)
+
+
+def test_one_that_can_not_be_looked_at_any_more_is_as_bad_as_it_was(clock: SetClock, polls: Polls) -> None:
+    """Found by a stranger: another one failed beside it, and heartbeats that were withheld went on."""
+    polls.last = clock.now
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+
+    def judged(*found_now: tuple[CheckRunner, str | None]) -> tuple[Health, float, bool]:
+        for runner, what in found_now:
+            runner._state.begin(clock.now)
+            if what == "no files":
+                runner._state.not_looked(clock.now, what)
+            else:
+                runner._state.end(clock.now, what)
+        summary = judge.judge()
+        return summary.health, summary.bad_for - summary.unsure, summary.known_bad
+
+    assert judged((shop, "down"), (mail, None)) == (Health.BAD, 0, True)
+    clock.now += 5
+    assert judged((shop, "down")) == (Health.BAD, 5, True)
+    assert judged((shop, "no files")) == (Health.FAULT, 5, True)
+    assert judged((mail, "down")) == (Health.BAD, 5, True)
+    assert judged((mail, None)) == (Health.FAULT, 5, True)
+    assert judged((shop, None)) == (Health.GOOD, 0, False)
+    assert judged((shop, "no files")) == (Health.FAULT, 0, False)
+
+
+def test_another_check_s_blip_finds_nothing_bad_that_was_so_before_a_restart(
+    clock: SetClock, polls: Polls
+) -> None:
+    """Found by a stranger: it was well by then, and could not be looked at; withheld at once, and reset."""
+    polls.last = clock.now
+    shop, mail = check("shop", clock), check("mail", clock)
+    judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+    judge.goes_on({"shop": Kept(1, bad_for=25.0), "mail": Kept()})
+    shop._state.begin(clock.now)
+    shop._state.not_looked(clock.now, "no files")
+    known_bad = []
+    for problem in (None, "down", None):
+        found(mail, clock, problem)
+        known_bad.append(judge.judge().known_bad)
+    assert known_bad == [False, True, False]
+    assert judge.judge().bad_for == 25, "nothing has cleared it either"
+
+
+@pytest.mark.parametrize("after", ["down", "no files"])
+def test_a_good_verdict_between_two_judgings_is_told(clock: SetClock, polls: Polls, after: str) -> None:
+    """Found by a stranger: every other look was good, the next one began at once and failed, and a reset came."""
+    polls.last = clock.now
+    shop = check("shop", clock)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
+
+    def look(what: str) -> None:
+        shop._state.begin(clock.now)
+        if what == "no files":
+            shop._state.not_looked(clock.now, what)
+        else:
+            shop._state.end(clock.now, what)
+
+    look(after)
+    verdict = judge.judge().health
+    assert verdict is not Health.GOOD
+    clock.now += 1
+    assert judge.judge().health is verdict
+    found(shop, clock, None)
+    look(after)
+    summary = judge.judge()
+    assert (summary.health, summary.reason, summary.bad_for) == (Health.GOOD, "", 0)
+    clock.now += 1
+    summary = judge.judge()
+    assert (summary.health, summary.bad_for) == (verdict, 0)
+    found(shop, clock, None)
+    assert judge.judge().health is Health.GOOD
+    look(after)
+    assert judge.judge().health is verdict, "this was told already"
 
 
 def test_maintenance_clears_what_was_bad_before_it(clock: SetClock, polls: Polls) -> None:
@@ -468,7 +545,23 @@ def test_what_was_bad_before_a_restart_is_waited_for_until_its_first_look_is_ove
         assert judge.judge().update(7.0).first_look_by == pytest.approx(born + by)
         clock.now += 1
     clock.now += 2
-    assert judge.judge().first_look_by == -math.inf, "whatever came of it"
+    assert judge.judge().first_look_by < clock.now, "whatever came of it"
+
+
+def test_a_starved_exporter_waits_for_its_first_look_no_longer_than_another(polls: Polls) -> None:
+    """Found by a stranger: by the clock of the checks it kept silent for 25 s about a service that was well, and was reset."""
+    machine = Machine()
+    shop = CheckRunner("shop", lambda _: None, CheckTiming(10.0, 5.0, 1), machine.running)
+    judge = HealthJudge([shop], polls, MAX_AGE, clock=lambda: machine.monotonic, running=machine.running)
+    judge.goes_on(BAD_BEFORE)
+    by = machine.monotonic + 9
+    for _ in range(8):
+        shop._state.begin(machine.running())
+        machine.stand_still(1.5)
+        shop._state.spoils(machine.running(), 1.5)
+        machine.run(0.3)
+        assert judge.judge().first_look_by == pytest.approx(by)
+    assert machine.monotonic > by
 
 
 @pytest.mark.parametrize(
@@ -504,7 +597,7 @@ def test_nor_longer_than_for_the_first_thing_that_is_known(
     summary = judge.judge()
     assert (summary.health, summary.first_look_by > clock.now) == (verdict, waits)
     clock.now += 9
-    assert judge.judge().first_look_by == -math.inf
+    assert judge.judge().first_look_by < clock.now
 
 
 def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: SetClock, polls: Polls) -> None:

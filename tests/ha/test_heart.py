@@ -20,8 +20,8 @@ from exporter.errors import ConfigError, Passing
 from exporter.ha import heart, heart_process, lock, messages, shared_lock
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart import LockKeeper
+from exporter.ha.heart_process import PROGRAM
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.heartbeat import PROGRAM
 from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
 from exporter.ha.link import Link
@@ -297,8 +297,9 @@ def test_bad_time_that_a_heart_did_not_note_is_that_of_the_checks(
         dry_run=False,
         bad_for=known,
         kept_bad_for=76.0,
+        fault_for=7.0,
     )
-    assert heart.taken_over(before, settings)[1] == bad_for
+    assert heart.taken_over(before, settings)[1:] == (bad_for, 7.0)
 
 
 @pytest.mark.parametrize("status", [messages.STOPPED, messages.UNCONFIRMED, messages.ORPHANED])
@@ -317,7 +318,7 @@ def test_a_stop_that_the_heart_finishes_alone_leaves_nothing_of_the_checks(
 
     monkeypatch.setattr(heart, "run", end)
     assert heart.main([settings(short_path).argument]) == status
-    assert bool(kept.read()) is not (alone and status == messages.STOPPED)
+    assert bool(kept.read()) is not (alone and status != messages.ORPHANED)
 
 
 def test_what_the_exporter_knows_to_be_left_over_is_taken_over_without_the_lock_s_word(

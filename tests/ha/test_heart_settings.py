@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.ha.heart_settings import HeartSettings
+from exporter.ha.messages import HeartReport
 from exporter.ha.rules import OnUnhealthy, Rules
 
 ORDERS = HeartSettings(
@@ -19,6 +20,13 @@ ORDERS = HeartSettings(
 
 def test_orders_survive_the_command_line() -> None:
     assert HeartSettings.parse(ORDERS.argument) == ORDERS
+
+
+def test_who_follows_a_heart_goes_on_where_that_was() -> None:
+    report = HeartReport(phase="beating", bad_for=3.0, fault_for=7.0, leftover="on", maintained=5.0)
+    after = ORDERS.after(report, 2.0)
+    assert (after.bad_for, after.fault_for, after.leftover, after.maintained) == (5.0, 7.0, "on", 5.0)
+    assert ORDERS.after(HeartReport(), 2.0) == ORDERS
 
 
 def test_rules_follow_from_orders() -> None:

@@ -19,8 +19,9 @@ from exporter import catalogue
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import heart_process, heartbeat, lock, sturdy
 from exporter.ha.health import HealthSummary
+from exporter.ha.heart_process import PROGRAM
 from exporter.ha.heart_settings import HeartSettings
-from exporter.ha.heartbeat import PROGRAM, Heartbeat
+from exporter.ha.heartbeat import Heartbeat
 from exporter.ha.idle import Idle
 from exporter.ha.kept import Kept
 from exporter.ha.kept_checks import KeptChecks
@@ -373,6 +374,46 @@ def test_what_checks_have_found_is_kept_while_a_heart_has_the_lock_and_ends_with
     wait_until(lambda: kept.read() == {"db": Kept(3)})
     assert beat.stop()
     assert not kept.path.exists()
+
+
+def test_a_stop_that_is_not_confirmed_leaves_nothing_of_the_checks_either(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: what was bad before it counted on, and so it did after one that was cut short."""
+    subject.verdict = HealthSummary(Health.BAD, "check db: refused", {}, {"db": Kept(3)})
+    kept = KeptChecks(subject.settings.lock_file)
+    beat = subject.make("signal.signal(signal.SIGTERM, lambda *_: os._exit(3))\nreport(); rest()")
+    beat.start()
+    wait_until(lambda: kept.read() == {"db": Kept(3)})
+    while_it_lasts: list[object] = []
+    hand_back = beat._hand_back
+
+    def look_first(deadline: float) -> bool:
+        while_it_lasts.append(kept.read())
+        kept.write({"db": Kept(1)})
+        return hand_back(deadline)
+
+    monkeypatch.setattr(beat, "_hand_back", look_first)
+    assert not beat.stop()
+    assert while_it_lasts == [{}]
+    assert not kept.path.exists()
+    assert StopNote(subject.settings.lock_file).stands()
+
+
+def test_at_first_verdicts_are_given_more_often(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a stranger: an exporter that lived for a second each time left nothing behind, neither good nor bad."""
+    beat = subject.make("report(); rest()")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(beat._over, "wait", wait)
+    assert beat._feed()
+    beat._born -= heartbeat.YOUNG
+    assert beat._feed()
+    assert waits == [heartbeat.SOON, min(1.0, subject.settings.interval / 5)]
 
 
 def test_a_heart_that_dies_is_started_again_and_its_counters_go_on(

@@ -114,8 +114,13 @@ class Looked(CheckRunner):
     def hangs(self, now: float) -> bool:
         return self.state.hangs(now)
 
-    def first_look_left(self, now: float) -> float:
-        return self.state.first_look_left(now)
+    @property
+    def good_verdicts(self) -> int:
+        return self.state.good_verdicts
+
+    @property
+    def first_look_within(self) -> float:
+        return self.state.first_look_within
 
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
@@ -174,7 +179,8 @@ class Main:
         self.judge.goes_on(left, bad_for)
         if not left:
             world.promises.forget_checks(bad_for)
-        self.failed = 0
+        self.failed = self.goods = 0
+        self.last_found: dict[str, str] = {}
         self.again = 0.0
         """Seconds of before it that its looks have found bad again."""
         self.check = Check(timing.interval, timing.timeout, timing.failures, timing.successes)
@@ -583,6 +589,10 @@ class World:
         second = main.second_is = main.second_is if second == "unknown" else second
         summary = main.judge.judge()
         found = {"check": main.check.verdict(main.at), "second": second}
+        if main.check.goods > main.goods and main.last_found.get("check") != "good":
+            # Whatever it is by now, it was good in between.
+            found["check"] = "good"
+        main.goods, main.last_found = main.check.goods, found
         again = {}
         if main.was_maintained or main.sessions != self.sessions:
             main.sessions = self.sessions
@@ -1222,7 +1232,10 @@ class World:
         if self.heart is None:
             return
         StopNote(self.path, boot_id=self.boot).write(EXPORTER)
+        self.kept.clear()
+        self.to_keep, self.handed_over = None, Inheritance()
         self.promises.clear()
+        self.promises.forget_checks()
         self.stop = True
         self.run(chance.choice([0.0, 0.5, 3.0]))
         if len(self.host.resets) != resets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -98,6 +99,47 @@ def test_where_it_can_not_be_written_nothing_old_stays(
     assert kept.read() == {}
     kept.write({"shop": Kept(3)})
     assert kept.read() == {"shop": Kept(3)}
+
+
+class NoRoom:
+    """An open file on a full disk."""
+
+    def __init__(self, descriptor: int, _mode: str) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def write(self, content: bytes) -> None:
+        if content:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_in_a_directory_that_is_read_only_by_now_nothing_old_stays_either(
+    kept: KeptChecks, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """Found by a stranger: a check was good for long, and what it had been before the directory was read-only came back."""
+    opened = files.open_regular
+
+    def read_only(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(30, "Read-only file system")
+        return opened(path, flags, mode)
+
+    kept.write({"shop": Kept(3, bad_for=20.0)})
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "open_regular", read_only)
+        patch.setattr(Path, "unlink", lambda path, **_: read_only(path, os.O_CREAT))
+        if full:
+            patch.setattr(os, "fdopen", NoRoom)
+        kept.write({"shop": Kept()})
+        assert kept.read() == ({} if full else {"shop": Kept()})
+        kept.clear()
+    assert kept.read() == {}
 
 
 @pytest.mark.parametrize(

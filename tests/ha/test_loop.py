@@ -307,6 +307,21 @@ def test_what_was_bad_before_is_silent_until_it_is_looked_at(first_look: float, 
     assert life.monitor.calls.count("mark_active") == beats
 
 
+def test_a_heart_is_told_that_a_check_was_bad_before_it_could_not_be_looked_at_any_more() -> None:
+    life = Life(leftover=Leftover.MONITORING, bad_for=900.0)
+    for known_bad, phase in ((False, "beating"), (True, "withholding heartbeats")):
+        life.link.inbox.append(HealthUpdate(Health.FAULT, "db: no files", life.now, known_bad=known_bad))
+        life.turns(2, health=None)
+        assert life.link.report.phase == phase
+
+
+def test_a_heart_tells_for_how_long_the_exporter_has_not_been_well() -> None:
+    life = Life()
+    life.turns(1)
+    life.turns(10, health=Health.FAULT)
+    assert life.link.report.fault_for == pytest.approx(10, abs=1.5)
+
+
 def test_old_news_are_bad_news() -> None:
     life = Life()
     life.turns(1)

@@ -1368,6 +1368,54 @@ def test_no_reset_is_asked_for_before_a_look_has_found_it_bad_after_the_grace_pe
     assert asked == 31
 
 
+def test_a_new_heart_goes_on_with_the_faults_of_the_exporters_own() -> None:
+    """Else killing the heart again and again would keep heartbeats on for ever."""
+    policy = Policy(Rules(), 0.0, Leftover.MONITORING, 0.0, 25.0)
+    phases = []
+    for second in range(12):
+        policy.next(float(second), FAULT, "poll", bad_for=0.0, fault=True)
+        phases.append(policy.phase)
+    assert phases.index(Phase.WITHHOLDING) == 5
+
+
+def test_a_new_heart_knows_that_a_check_was_bad_before_it_could_not_be_looked_at_any_more() -> None:
+    """Found by a stranger: heartbeats that were withheld went on once the heart was killed."""
+    for known_bad, phase in ((True, Phase.WITHHOLDING), (False, Phase.BEATING)):
+        policy = Policy(Rules(), 0.0, Leftover.MONITORING, 30.0)
+        policy.next(0.0, FAULT, "check db: no files", bad_for=30.0, fault=True, known_bad=known_bad)
+        assert policy.phase is phase
+
+
+def test_what_was_handed_back_for_bad_health_is_on_again_with_good_health_alone() -> None:
+    run = Run(Rules(on_unhealthy=OnUnhealthy.DISABLE))
+    run.pass_time(5)
+    run.health = BAD
+    run.pass_time(40)
+    assert run.policy.phase is Phase.OFF
+    run.policy.session_changed(run.now)
+    for run.health in (BAD, UNKNOWN, FAULT):
+        assert E not in [verb for _, verb in run.pass_time(20)]
+        assert run.policy.phase is Phase.OFF
+    run.health = GOOD
+    assert E in [verb for _, verb in run.pass_time(5)]
+    assert [line for line in run.log if "Health is good again: heartbeats resume" in line]
+
+
+def test_heartbeats_that_resume_while_health_is_bad_say_so() -> None:
+    """Another session clears the bad time, and not what is bad."""
+    run = Run()
+    run.pass_time(5)
+    run.health = BAD
+    run.pass_time(40)
+    assert "Heartbeats are withheld" in run.log[-1]
+    run.policy.session_changed(run.now)
+    run.step()
+    assert run.policy.phase is Phase.BEATING
+    (line,) = [line for line in run.log if "heartbeats resume" in line]
+    assert "good again" not in line
+    assert "check db: refused" in line
+
+
 def test_a_fault_of_the_exporters_own_withholds_beside_a_check_that_flaps_and_asks_for_nothing() -> None:
     policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0)
     policy.next(0.0, GOOD, bad_for=0.0)
