@@ -6,6 +6,7 @@ They tell what they know, and exit so: an exporter's heart that does not react i
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from exporter.commands.ha_desk import (
     HELD,
@@ -55,10 +56,12 @@ def disable(desk: Desk, seconds: float | None) -> int:
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
             noted = True
-            if not beats:
-                _forget(desk, off=False)
         except ConfigError as error:
             problem = str(error)
+    if noted and not beats:
+        # What can't be read in a shortage is not known to be left.
+        with suppress(ConfigError):
+            _forget(desk, off=False)
     heard = not beats or (not problem and desk.wait(desk.nobody_switches_on, HEART_PATIENCE))
     status = _off(desk, problem, needless=needless)
     if status != OK:

@@ -33,6 +33,8 @@ class HealthSummary:
     unsure: float = 0.0
     """Those of them that do not count now: no look has confirmed them yet, or it is another check than those that are known
     to be bad."""
+    bad_now: float = float("inf")
+    """Seconds of bad time of the checks that are bad now: one that can't be looked at asks for no reset, nor does another for it."""
     fault: bool = False
     """Something of the exporter's own is not well, whatever the checks are."""
     known_bad: bool = False
@@ -54,6 +56,7 @@ class HealthSummary:
             self.session_changes,
             self.bad_for,
             self.unsure,
+            self.bad_now,
             self.fault,
             self.known_bad,
             self.found_again,
@@ -210,6 +213,7 @@ class HealthJudge:
             {each.runner.name: each.kept(now) for each in self._checks},
             longest,
             longest - sure,
+            max((each.sure for each in self._checks if user[each.runner.name][0] is Health.BAD), default=0.0),
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
             bool(known_bad),
             sum(each.found_again for each in self._checks),

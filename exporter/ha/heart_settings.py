@@ -64,11 +64,11 @@ class HeartSettings:
                 if entry.name.isdigit() and (found := cls.of(int(entry.name), processes)):
                     yield int(entry.name), found
 
-    def after(self, last: HeartReport, bad_since: float = 0.0) -> HeartSettings:
+    def after(self, last: HeartReport, bad_since: float = 0.0, fault_for: float = 0.0) -> HeartSettings:
         """Those of who follows a heart with this last report. Without a word from any the lock's file knows better.
 
         ``bad_since``: seconds for which the main process has known health to be bad since then. No heart has counted them; those of a
-        maintenance count for nobody.
+        maintenance count for nobody. ``fault_for``: those of that report, unless the exporter has been well since.
         """
         if not last.phase:
             return self
@@ -76,7 +76,7 @@ class HeartSettings:
         return replace(
             self,
             bad_for=last.bad_for + counted,
-            fault_for=last.fault_for,
+            fault_for=fault_for,
             leftover=last.leftover,
             maintained=last.maintained,
         )

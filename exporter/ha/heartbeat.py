@@ -82,6 +82,7 @@ class Heartbeat:
         self._update = self._summary.update(clock())
         self._report = self._before = HeartReport()  # The latter: the counters of the hearts before this one.
         self._reported_bad = self._summary.bad_for  # When that report came.
+        self._fault_for = 0.0  # By it, unless the exporter has been well since.
         self._newborn = True
         """The heart has not reported yet: the report is still the last one's."""
         self._refusal = self._refused = ""
@@ -170,10 +171,7 @@ class Heartbeat:
                 )
                 self._threads.join(2.0)
             if self._clock() >= deadline:
-                log.critical(
-                    "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha "
-                    "disable), vSphere HA resets this VM"
-                )
+                log.critical(messages.NOT_CONFIRMED)
                 return False
             if attempts:
                 time.sleep(min(RESTART_PAUSE, deadline - self._clock()))
@@ -205,12 +203,12 @@ class Heartbeat:
     def _spawn(self) -> None:
         """Start a heart; an error of the system is told and tried again later."""
         try:
-            settings = self._settings.after(self._report, self._summary.bad_for - self._reported_bad)
+            bad_since = self._summary.bad_for - self._reported_bad
+            settings = self._settings.after(self._report, bad_since, self._fault_for)
             process = heart_process.spawn([*self._program, settings.argument])
         except (OSError, MemoryError) as error:
-            log.critical(
-                "the heart can't be started", extra={"error": getattr(error, "strerror", "no memory")}
-            )
+            why = getattr(error, "strerror", "no memory")
+            log.critical("the heart can't be started", extra={"error": why})
             return
         with self._lock:
             self._process = process
@@ -224,8 +222,9 @@ class Heartbeat:
             return False
         self._summary = self._judge()
         self._update = self._summary.update(self._clock())
-        # Once the heart has the lock, and before it counts what is kept here. A dry run leaves nothing behind.
-        if not self._newborn and not self._settings.dry_run:
+        self._fault_for = self._fault_for if self._summary.fault else 0.0
+        # Once a heart of this exporter has had the lock, and no other's has it. A dry run leaves nothing behind.
+        if self._report.phase and not (self._settings.dry_run or (self._newborn and self._another_beats())):
             self._kept.write(self._summary.kept)
         self._tell(self._update)
         return True
@@ -240,8 +239,7 @@ class Heartbeat:
         begun, process = self._clock(), self._process
         if process is not None and not self._attend(process):
             return False
-        died_young = self._clock() - begun < 10 * RESTART_PAUSE
-        self._over.wait(RESTART_PAUSE if died_young else 0)
+        self._over.wait(RESTART_PAUSE if self._clock() - begun < 10 * RESTART_PAUSE else 0)
         with self._life:
             if self._over.is_set():
                 return False
@@ -266,10 +264,10 @@ class Heartbeat:
         with self._life:
             if not self._over.is_set():
                 self._process = None
-        why = {"status": status, "why": self._refusal}
         # One that finds the lock taken ends each time: told once.
         if not self._refusal or self._refusal != self._refused:
-            log.critical("the heart has ended and is started again", extra=why)
+            why = self._refusal
+            log.critical("the heart has ended and is started again", extra={"status": status, "why": why})
             self._happened.tell("The process that sends heartbeats has ended and is started again.")
         self._refused, self._refusal = self._refusal, ""
         return True
@@ -286,7 +284,8 @@ class Heartbeat:
                     self._before = metrics.total(self._before, self._report)
                 if message.enabled and not self._report.enabled and not self._settings.dry_run:
                     self._stranger.clear()
-                self._report, self._newborn, self._reported_bad = message, False, self._summary.bad_for
+                self._report, self._newborn = message, False
+                self._reported_bad, self._fault_for = self._summary.bad_for, message.fault_for
                 self._happened.reported(message)
                 if self._required and self._started and message.hopeless:
                     self._required = False

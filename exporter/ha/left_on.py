@@ -25,7 +25,7 @@ from exporter.ha.health import HealthSummary
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.host_state import nothing_to_ask
 from exporter.ha.kept_checks import KeptChecks
-from exporter.ha.messages import HeartReport
+from exporter.ha.messages import NOT_CONFIRMED, HeartReport
 from exporter.ha.rules import WINDOW, Health, Leftover, Rules
 from exporter.ha.stop_note import StopNote
 from exporter.machine import process
@@ -111,10 +111,7 @@ class LeftOn:
             if self._settled:
                 break
             if self._clock() >= deadline:
-                log.critical(
-                    "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha disable), vSphere HA "
-                    "resets this VM"
-                )
+                log.critical(NOT_CONFIRMED)
                 return False
             self._sleep(PAUSE)
         if noted is not None:

@@ -102,6 +102,7 @@ class Heart:
             maintenance=left is not None or missed,
             bad_for=update.bad_for,
             unsure=update.unsure,
+            bad_now=update.bad_now,
             fault=update.fault,
             known_bad=update.known_bad,
             found_again=update.found_again,

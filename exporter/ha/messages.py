@@ -33,6 +33,9 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 MASKED = (*STOPS, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """Masked over the heart's start: until its handlers stand, each of them would be its end."""
 
+NOT_CONFIRMED = "the end of monitoring is NOT confirmed: unless it is switched off now (vmguest-exporter ha disable), vSphere HA resets this VM"
+"""For the log, at a stop whose time is up."""
+
 LIMIT = 4096
 _TEXT = 600
 """Characters of a text that is cut; JSON in UTF-8 needs six bytes for one at worst, and no message has two long texts."""
@@ -49,11 +52,12 @@ class HealthUpdate:
     """Changes of the host's session id that the poller has seen."""
     bad_for: float = float("inf")
     unsure: float = 0.0
+    bad_now: float = float("inf")
     fault: bool = False
     known_bad: bool | None = None
     found_again: float = 0.0
     first_look_by: float = float("-inf")
-    """All six as in a summary of health."""
+    """All seven as in a summary of health."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Policy:
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for, fault_for)
         self._health, self._reason = Health.UNKNOWN, ""
-        self._first_look_by = float("-inf")
+        self._first_look_by, self._bad_now = float("-inf"), float("inf")
         self._healthy_once = False
         """Health was good once in this process's life, or since maintenance: before it nothing is enabled."""
         self._maintenance = False
@@ -63,6 +63,7 @@ class Policy:
         maintenance: bool = False,
         bad_for: float = float("inf"),
         unsure: float = 0.0,
+        bad_now: float = float("inf"),
         fault: bool = False,
         known_bad: bool | None = None,
         found_again: float = 0.0,
@@ -70,11 +71,12 @@ class Policy:
     ) -> Action:
         """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
 
-        ``bad_for`` as ``longest`` of :meth:`BadTime.observe`, the others up to ``found_again`` as there. ``first_look_by``: until
+        ``bad_for`` as ``longest`` of :meth:`BadTime.observe`, ``unsure``, ``fault``, ``known_bad`` and ``found_again`` as there.
+        ``bad_now``: seconds of the checks that are bad now, without which no reset is asked for. ``first_look_by``: until
         then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
         else each restart would begin with a heartbeat.
         """
-        self._first_look_by = first_look_by
+        self._first_look_by, self._bad_now = first_look_by, bad_now
         self.bad_time.observe(
             now if seen is None else seen,
             health,
@@ -119,7 +121,8 @@ class Policy:
     def _wish(self) -> Wish:
         # Whichever check it was that spent it.
         spent = self.bad_time.checks > 0 and self.bad_time.checks >= self.rules.grace - ROUNDING
-        waits = spent and self._health in {Health.UNKNOWN, Health.BAD}
+        acts = self.rules.on_unhealthy is not OnUnhealthy.DISABLE
+        waits = spent and acts and self._health in {Health.UNKNOWN, Health.BAD}
         return Wish(
             self.phase,
             self._healthy_once,
@@ -173,8 +176,9 @@ class Policy:
             return PhaseCause.WELL
         if self.rules.on_unhealthy is OnUnhealthy.DISABLE:
             return PhaseCause.HAND_BACK
-        # A reset is never asked for because of a fault of the exporter's own.
-        asks = self._health is Health.BAD and self.bad_time.spent(self.rules.grace)
+        # A reset is never asked for because of a fault of the exporter's own, nor for a check that it can't look at.
+        grace = self.rules.grace
+        asks = self._health is Health.BAD and self.bad_time.spent(grace) and self._bad_now >= grace - ROUNDING
         return (
             PhaseCause.ASK
             if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks

@@ -13,7 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 import pytest
 
@@ -27,6 +27,7 @@ from exporter.errors import (
     LibraryNotFound,
     LibraryStatus,
     NotVMwareError,
+    Passing,
     RefusedError,
     RemoteProtocolError,
     RpcError,
@@ -158,6 +159,32 @@ def test_a_maintenance_that_is_noted_alone_leaves_no_bad_time_to_a_later_exporte
     assert kept.read() == {}
     noted = lock.record(desk.lock_file)
     assert (noted.leftover, noted.bad_for) == (Leftover.MONITORING, 0.0)
+
+
+def test_a_maintenance_is_noted_though_what_was_bad_before_it_can_not_be_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by reading: in a shortage it said that what was noted before stands, and exited with 8."""
+    left_on(desk)
+    acquire, record, short = lock.acquire, lock.record, [False, True]
+
+    def acquire_later(path: str, **more: Any) -> lock.Lock | None:
+        if len(short) == 2:
+            short[:] = [True]
+            raise ConfigError(Passing("Too many open files"))
+        return acquire(path, **more)
+
+    def record_later(path: str, **more: Any) -> lock.Record:
+        if short == [True]:
+            short[:] = [False]
+            raise ConfigError(Passing("Too many open files"))
+        return record(path, **more)
+
+    monkeypatch.setattr(lock, "acquire", acquire_later)
+    monkeypatch.setattr(lock, "record", record_later)
+    assert desk.run("disable", "--for", "30m") == command.OK
+    assert short == [False]
+    assert Maintenance(desk.lock_file).left() is not None
 
 
 # need-reset

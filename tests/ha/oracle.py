@@ -268,6 +268,8 @@ class Promises:
     """By check: those of them that were after the last look that found it bad."""
     counted_again: float = 0.0
     """Seconds of before this process that looks have found bad again, as far as it has been told."""
+    off: bool = False
+    """It has handed monitoring back for bad health, and that was not good since."""
     own: float = 0.0
     """Seconds for which the program itself was not well, whatever else was bad."""
     fault: bool = False
@@ -307,12 +309,18 @@ class Promises:
         """Bad time of the check that was bad for longest."""
         return max((bad for _, bad in self.each.values()), default=0.0)
 
-    def _proved(self, *, now: bool) -> float:
-        """The same, up to a look that found it bad; ``now``: of those that are known to be bad."""
+    @property
+    def _bad_now(self) -> float:
+        """That of the checks that are bad now: one that can't be looked at asks for nothing."""
+        return self._proved(now=True, of={name for name, (word, _) in self.each.items() if word == "bad"})
+
+    def _proved(self, *, now: bool, of: set[str] | None = None) -> float:
+        """The same, up to a look that found it bad; ``now``: of those that are known to be bad, or ``of`` these."""
+        known_bad = self.known_bad if of is None else of
         times = (
             bad - self.unproved.get(name, 0.0)
             for name, (_, bad) in self.each.items()
-            if not now or name in self.known_bad
+            if not now or name in known_bad
         )
         return max(times, default=0.0)
 
@@ -374,7 +382,7 @@ class Promises:
             # It was not well up to its first word, and is not well by that.
             self.own += at - silent_at
         if health == "good":
-            self.total = 0.0
+            self.total, self.off = 0.0, False
             self.trusted = True
             if before is None or before[1] != "good":
                 self.good_since = at
@@ -391,7 +399,7 @@ class Promises:
         """Another process: what was the last verdict is not known to it. ``on``: the host expects heartbeats. ``anew``: the
         main process is another one too; else it has seen its checks go on, and tells what it knew last."""
         self.last = None if anew else self.last
-        self.silent_at = None
+        self.silent_at, self.off = None, False
         self.health, self.entitled, self.counted_again = "unknown", on, 0.0
         if anew:
             # What no look has proved yet is up to the first one of the next process.
@@ -432,9 +440,8 @@ class Promises:
 
         One that follows a crash takes the monitoring over, whatever health is.
         """
-        if wanted and not (
-            self.on_unhealthy == "disable" and (bool(self.known_bad) or self.health == "fault")
-        ):
+        bad = bool(self.known_bad) or self.health == "fault" or self.off
+        if wanted and not (self.on_unhealthy == "disable" and bad):
             self.missed.append(f"at {now:.1f}, switched off though nobody asked")
 
     def look(self, now: float, begun: float, *, wanted: bool) -> None:
@@ -452,9 +459,11 @@ class Promises:
             "bad": spent or (self.fault and self.own >= self.grace - ROUNDING),
             "fault": self.own >= self.grace - ROUNDING or (bool(self.known_bad) and spent),
         }
+        self.off = wanted and (self.off or bool(lasting.get(health)))
         if wanted and lasting.get(health) and self.on_unhealthy != "disable":
             self.permitted.append(now)
-            if health == "bad" and spent and self.on_unhealthy == "request-reset":
+            asks = spent and self._bad_now >= self.grace - ROUNDING
+            if health == "bad" and asks and self.on_unhealthy == "request-reset":
                 self.asking.append(now)
 
     def outage(self, begin: float, seconds: float) -> None:

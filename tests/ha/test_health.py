@@ -280,7 +280,7 @@ def test_one_that_can_not_be_looked_at_any_more_is_as_bad_as_it_was(clock: SetCl
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
 
-    def judged(*found_now: tuple[CheckRunner, str | None]) -> tuple[Health, float, bool]:
+    def judged(*found_now: tuple[CheckRunner, str | None]) -> tuple[Health, float, bool, float]:
         for runner, what in found_now:
             runner._state.begin(clock.now)
             if what == "no files":
@@ -288,16 +288,17 @@ def test_one_that_can_not_be_looked_at_any_more_is_as_bad_as_it_was(clock: SetCl
             else:
                 runner._state.end(clock.now, what)
         summary = judge.judge()
-        return summary.health, summary.bad_for - summary.unsure, summary.known_bad
+        assert summary.update(clock.now).bad_now == summary.bad_now
+        return summary.health, summary.bad_for - summary.unsure, summary.known_bad, summary.bad_now
 
-    assert judged((shop, "down"), (mail, None)) == (Health.BAD, 0, True)
+    assert judged((shop, "down"), (mail, None)) == (Health.BAD, 0, True, 0)
     clock.now += 5
-    assert judged((shop, "down")) == (Health.BAD, 5, True)
-    assert judged((shop, "no files")) == (Health.FAULT, 5, True)
-    assert judged((mail, "down")) == (Health.BAD, 5, True)
-    assert judged((mail, None)) == (Health.FAULT, 5, True)
-    assert judged((shop, None)) == (Health.GOOD, 0, False)
-    assert judged((shop, "no files")) == (Health.FAULT, 0, False)
+    assert judged((shop, "down")) == (Health.BAD, 5, True, 5)
+    assert judged((shop, "no files")) == (Health.FAULT, 5, True, 0)
+    assert judged((mail, "down")) == (Health.BAD, 5, True, 0), "it withholds, and asks for nothing"
+    assert judged((mail, None)) == (Health.FAULT, 5, True, 0)
+    assert judged((shop, None)) == (Health.GOOD, 0, False, 0)
+    assert judged((shop, "no files")) == (Health.FAULT, 0, False, 0)
 
 
 def test_another_check_s_blip_finds_nothing_bad_that_was_so_before_a_restart(

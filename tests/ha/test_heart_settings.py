@@ -23,10 +23,10 @@ def test_orders_survive_the_command_line() -> None:
 
 
 def test_who_follows_a_heart_goes_on_where_that_was() -> None:
-    report = HeartReport(phase="beating", bad_for=3.0, fault_for=7.0, leftover="on", maintained=5.0)
-    after = ORDERS.after(report, 2.0)
+    report = HeartReport(phase="beating", bad_for=3.0, fault_for=9.0, leftover="on", maintained=5.0)
+    after = ORDERS.after(report, 2.0, 7.0)
     assert (after.bad_for, after.fault_for, after.leftover, after.maintained) == (5.0, 7.0, "on", 5.0)
-    assert ORDERS.after(HeartReport(), 2.0) == ORDERS
+    assert ORDERS.after(HeartReport(), 2.0, 7.0) == ORDERS
 
 
 def test_rules_follow_from_orders() -> None:

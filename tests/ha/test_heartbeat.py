@@ -376,6 +376,49 @@ def test_what_checks_have_found_is_kept_while_a_heart_has_the_lock_and_ends_with
     assert not kept.path.exists()
 
 
+@pytest.mark.parametrize("another", [False, True])
+def test_what_checks_have_found_is_kept_while_the_next_heart_starts(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, another: bool
+) -> None:
+    """Found by reading: a check that was good meanwhile was as bad as before, once the exporter was killed too. Another exporter
+    may have been faster, and the file is that one's."""
+    subject.verdict = HealthSummary(Health.BAD, "check db: refused", {}, {"db": Kept(3)})
+    kept = KeptChecks(subject.settings.lock_file)
+    beat = subject.make("report() if born() == 0 else None\nrest()")
+    assert beat._feed()
+    assert kept.read() == {}, "no heart of this exporter has had the lock"
+    beat.start()
+    wait_until(lambda: kept.read() == {"db": Kept(3)})
+    monkeypatch.setattr(beat, "_another_beats", lambda: another)
+    first = beat.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: beat._newborn and beat.pid not in {None, first})
+    subject.verdict = HealthSummary(Health.GOOD, "", {}, {"db": Kept()})
+    judged = beat._summary
+    wait_until(lambda: beat._summary is not judged)
+    wait_until(lambda: another or kept.read() == {"db": Kept()})
+    assert kept.read() == {"db": Kept(3) if another else Kept()}
+    process = beat._process
+    assert process is not None
+    beat._over.set()
+    process.kill()
+
+
+def test_faults_before_the_exporter_was_well_are_none_of_the_next_heart(subject: Subject) -> None:
+    """Found by reading: a row of faults went on over five seconds of good verdicts, and withheld early."""
+    fault = HealthSummary(Health.FAULT, "check poll", {}, fault=True)
+    beat = subject.make("report(fault_for=25.0); rest()")
+    subject.verdict = fault
+    beat.start()
+    wait_until(lambda: beat._report.fault_for == 25.0)
+    assert beat._feed()
+    assert beat._fault_for == 25.0
+    for subject.verdict in (GOOD, fault):
+        assert beat._feed()
+    assert beat._fault_for == 0.0
+
+
 def test_a_stop_that_is_not_confirmed_leaves_nothing_of_the_checks_either(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -495,7 +495,11 @@ class World:
             # It tells its last word at once, and the next one as if nothing had happened; or both before the heart's first turn.
             self.link.inbox.append(self.main.update)
             if self.main.report is not None:
-                settings = settings.after(self.main.report, self.main.update.bad_for - self.main.reported_bad)
+                settings = settings.after(
+                    self.main.report,
+                    self.main.update.bad_for - self.main.reported_bad,
+                    self.main.report.fault_for,
+                )
 
         def note(leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
             self.unwritten = self.full

@@ -315,6 +315,16 @@ def test_a_heart_is_told_that_a_check_was_bad_before_it_could_not_be_looked_at_a
         assert life.link.report.phase == phase
 
 
+def test_a_heart_asks_for_no_reset_for_a_check_that_is_not_bad_now() -> None:
+    for bad_now, asks in ((0.0, False), (900.0, True)):
+        life = Life(ASKS, Leftover.MONITORING, bad_for=900.0)
+        life.link.inbox.append(
+            HealthUpdate(Health.BAD, "db: down", life.now, bad_now=bad_now, known_bad=True)
+        )
+        life.turns(2, health=None)
+        assert (life.link.report.phase == "asking for a reset") is asks, life.link.report.phase
+
+
 def test_a_heart_tells_for_how_long_the_exporter_has_not_been_well() -> None:
     life = Life()
     life.turns(1)

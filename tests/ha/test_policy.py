@@ -1076,6 +1076,12 @@ def test_a_restart_after_bad_health_for_the_whole_grace_period_begins_with_no_he
     assert beats(run.pass_time(60)) == []
 
 
+def test_where_bad_health_is_to_be_handed_back_a_restart_beats_until_it_is_known() -> None:
+    """Found by reading: the silence of a first look that hangs is a reset, which `disable` is never to be."""
+    run = restarted(30.0, Rules(on_unhealthy=OnUnhealthy.DISABLE), first_look=64.0)
+    assert beats(run.pass_time(59)) == [0, 10, 20, 30, 40, 50]
+
+
 @pytest.mark.parametrize("moment", [0.0, 1.0, 6.0])
 def test_good_health_after_such_a_restart_is_a_heartbeat_at_once(moment: float) -> None:
     run = restarted(900.0)
@@ -1414,6 +1420,14 @@ def test_heartbeats_that_resume_while_health_is_bad_say_so() -> None:
     (line,) = [line for line in run.log if "heartbeats resume" in line]
     assert "good again" not in line
     assert "check db: refused" in line
+
+
+def test_no_reset_is_asked_for_because_of_a_check_that_can_not_be_looked_at() -> None:
+    """Found by reading: it may be well by now, and another one that failed a single look asked in its place."""
+    policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0, Leftover.MONITORING, 30.0)
+    for second, bad_now, phase in ((0.0, 30.0, Phase.ASKING), (1.0, 2.0, Phase.WITHHOLDING)):
+        policy.next(second, BAD, "down", bad_for=30.0, known_bad=True, bad_now=bad_now)
+        assert policy.phase is phase
 
 
 def test_a_fault_of_the_exporters_own_withholds_beside_a_check_that_flaps_and_asks_for_nothing() -> None:
