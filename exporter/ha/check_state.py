@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from exporter.ha.kept import Kept
 from exporter.ha.look import LookMemory
+from exporter.ha.looks import NEVER, Looks
 from exporter.ha.rules import Health
 from exporter.ha.running_clock import TICK
-from exporter.ha.seen import NEVER, Seen
 
 NEWS = 2.0
 """Seconds for the verdict that a look hangs to be given and to come to the heart."""
@@ -44,7 +44,7 @@ class CheckState:
 
     def __init__(self, timing: CheckTiming, now: float) -> None:
         self.timing = timing
-        self._seen = Seen(None, now, now)
+        self._seen = Looks(None, now, now)
 
     def kept(self, now: float, memory: LookMemory = ()) -> Kept:
         """For a successor. Looks that have failed in a row are all that it takes where the check is bad."""
@@ -163,7 +163,7 @@ class CheckState:
             else seen.found_again,
         )
 
-    def _looked(self, now: float) -> Seen:
+    def _looked(self, now: float) -> Looks:
         """A look has come back, and said something."""
         return self._seen._replace(
             looked=True,
@@ -215,7 +215,7 @@ class CheckState:
         faulty = seen.own_faults >= timing.failures
         return max(0.0, (min(due, begun + AGAIN) if faulty else due) - now)
 
-    def _blind(self, now: float) -> Seen:
+    def _blind(self, now: float) -> Looks:
         seen = self._seen
         return seen._replace(
             begun=None, idle_since=now, blind_since=now if seen.begun is None else seen.begun
@@ -244,17 +244,17 @@ class CheckState:
         timing = self.timing
         return max(timing.failures, timing.successes) * (timing.interval + timing.timeout)
 
-    def _clear_by(self, seen: Seen) -> float:
+    def _clear_by(self, seen: Looks) -> float:
         """When it is bad for want of a clear result."""
         before = seen.awaited if seen.failed_looks else 0.0
         return seen.born + self._patience - before if seen.health is Health.UNKNOWN else float("inf")
 
     @staticmethod
-    def _waited(seen: Seen, now: float) -> float:
+    def _waited(seen: Looks, now: float) -> float:
         """Seconds in this process for which a clear result was waited for, and somebody could look."""
         return (now if seen.blind_since is None else seen.blind_since) - seen.born
 
-    def _missed(self, seen: Seen, now: float, grace: float) -> int:
+    def _missed(self, seen: Looks, now: float, grace: float) -> int:
         """Results that ought to have come since the last one: of a look that hangs, or of a thread that is gone.
 
         A look that was cut off with its process says nothing: nobody can tell a slow answer from none.
@@ -263,11 +263,11 @@ class CheckState:
         late = now - self._due(seen) - timing.timeout - seen.extra - grace
         return 0 if late <= 0 else 1 + int(late / timing.interval)
 
-    def _due(self, seen: Seen) -> float:
+    def _due(self, seen: Looks) -> float:
         """When the look that is awaited was to begin, to count as another one than that of a predecessor."""
         begun = seen.idle_since + self.timing.interval if seen.begun is None else seen.begun
         return max(begun, seen.same_until)
 
-    def _late(self, seen: Seen, now: float) -> bool:
+    def _late(self, seen: Looks, now: float) -> bool:
         """Whether the look that is under way has taken longer than its time limit, without standstills."""
         return seen.begun is not None and now - seen.begun - self.timing.timeout > 0

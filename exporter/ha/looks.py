@@ -9,7 +9,7 @@ from exporter.ha.rules import Health
 NEVER = float("-inf")
 
 
-class Seen(NamedTuple):
+class Looks(NamedTuple):
     """What has been seen so far; replaced whole, so that a reader in another thread sees one state."""
 
     begun: float | None
