@@ -164,8 +164,9 @@ def _forget(desk: Desk, *, off: bool) -> bool:
     if held is None:
         return True
     try:
-        # That of an exporter which has ended; one that runs does so itself.
-        KeptChecks(desk.path).clear()
+        # That of an exporter which has ended; one that runs does so itself. Its bad time of before a maintenance counts no more anyway.
+        if off:
+            KeptChecks(desk.path).clear()
         return held.note(Leftover.NOTHING if off else held.before.leftover)
     finally:
         held.release()

@@ -210,8 +210,8 @@ class CheckState:
             return 0.0 if seen.spoiled < SPOILED else min(timing.interval, AGAIN)
         interval = min(timing.interval, WHILE_BAD) if seen.health is Health.BAD else timing.interval
         due = seen.same_until if begun < seen.same_until else begun + interval
-        # It may be bad for want of a clear result before that.
-        due = min(due, max(begun + WHILE_BAD, self._clear_by(seen)))
+        # It may be bad for want of a clear result before that: then, and not in the moment before.
+        due = min(due, max(begun + WHILE_BAD, self._clear_by(seen) + TICK))
         faulty = seen.own_faults >= timing.failures
         return max(0.0, (min(due, begun + AGAIN) if faulty else due) - now)
 

@@ -156,7 +156,8 @@ def test_a_maintenance_that_is_noted_alone_leaves_no_bad_time_to_a_later_exporte
     kept.write({"db": Kept(3, bad_for=22.0)})
     stubborn(monkeypatch, *[Code.INTERNAL_ERROR, OK, True] * 20)
     assert desk.run("disable", "--for", "30m") == command.NO
-    assert kept.read() == {}
+    found = kept.read(Maintenance(desk.lock_file).begun())
+    assert found == {"db": Kept(3)}, "what was found stays, and counts from now on"
     noted = lock.record(desk.lock_file)
     assert (noted.leftover, noted.bad_for) == (Leftover.MONITORING, 0.0)
 

@@ -96,7 +96,10 @@ def test_what_is_bad_for_want_of_a_clear_result_is_looked_at_as_often_as_all_tha
         state.begin(now)
         state.end(now, None if len(looks) % 2 else "down")
         now += state.pause(now, now)
-    assert looks == [0, 60, 120, 130, 135, 140, 145, 150, 155], "bad after twice an interval and a timeout"
+    assert looks == pytest.approx([0, 60, 120, 130.1, 135.1, 140.1, 145.1, 150.1, 155.1])
+    assert state.judge(130.1)[0] is Health.BAD, (
+        "after twice an interval and a timeout, also where that look comes to nothing"
+    )
 
 
 def test_time_in_which_the_exporter_could_not_look_is_no_time_without_a_clear_result() -> None:
