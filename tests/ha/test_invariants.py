@@ -138,9 +138,7 @@ class World:
             assert calls < 200 + 10 * seconds, f"the heart does not rest: {self.link.lines[-5:]}"
             if self.heart is None:
                 self.now = until
-                self.host.advance()
-                if len(self.host.resets) > self.seen_resets:
-                    self.reboot()
+                self.reset_if_due()
                 break
             if not self.stalled and self.now - self.last_news >= NEWS:
                 self.tell()
@@ -149,10 +147,13 @@ class World:
                 self.end(orderly=status == STOPPED)
                 break
             self.now += min(self.heart.pause, max(0.0, until - self.now))
-            self.host.advance()
-            if len(self.host.resets) > self.seen_resets:
-                self.reboot()
+            self.reset_if_due()
         return status
+
+    def reset_if_due(self) -> None:
+        self.host.advance()
+        if len(self.host.resets) > self.seen_resets:
+            self.reboot()
 
     def tell(self) -> None:
         self.last_news = self.now
@@ -398,7 +399,8 @@ class Promises(RuleBasedStateMachine):
         """SIGSTOP, a busy hypervisor: nothing runs, the heart neither."""
         world = self.world
         world.now += share * self.budget
-        world.host.advance()
+        # A machine that was reset meanwhile does not go on where it stood.
+        world.reset_if_due()
         self.settle()
 
     # Ends and beginnings
