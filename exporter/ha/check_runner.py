@@ -27,7 +27,8 @@ class CheckRunner:
     ) -> None:
         self.name, self._of = name, of
         self._probe = probe
-        self._state = CheckState(timing, clock())
+        self.state = CheckState(timing, clock())
+        """What its looks have shown, and what they are worth."""
         self._clock = clock
         self._stop = threading.Event()
 
@@ -40,45 +41,17 @@ class CheckRunner:
         self._stop.set()
 
     def judge(self, now: float) -> tuple[Health, str]:
-        return self._state.judge(now)
+        return self.state.judge(now)
 
     def kept(self, now: float) -> Kept:
         """For a successor of this process."""
-        return self._state.kept(now, getattr(self._probe, "memory", ()))._replace(of=self._of)
-
-    def found_again(self, now: float) -> float:
-        """As for :class:`CheckState`."""
-        return self._state.found_again(now)
-
-    @property
-    def failed_looks(self) -> int:
-        """As for :class:`CheckState`."""
-        return self._state.failed_looks
-
-    @property
-    def blind(self) -> bool:
-        """As for :class:`CheckState`."""
-        return self._state.blind
-
-    def hangs(self, now: float) -> bool:
-        """As for :class:`CheckState`."""
-        return self._state.hangs(now)
-
-    @property
-    def good_verdicts(self) -> int:
-        """As for :class:`CheckState`."""
-        return self._state.good_verdicts
-
-    @property
-    def first_look_within(self) -> float:
-        """As for :class:`CheckState`."""
-        return self._state.first_look_within
+        return self.state.kept(now, getattr(self._probe, "memory", ()))._replace(of=self._of)
 
     def goes_on(self, kept: Kept) -> bool:
         """Before :meth:`start`: what a predecessor has found counts on, where it has looked at the same; whether it has."""
         if kept.of != self._of:
             return False
-        self._state.goes_on(kept)
+        self.state.goes_on(kept)
         if kept.memory and hasattr(self._probe, "memory"):
             self._probe.memory = kept.memory
         return True
@@ -94,12 +67,12 @@ class CheckRunner:
             self._look(begun)
         except Exception as error:
             # Whatever fails here is the exporter's: what is checked has no part in it.
-            self._state.not_looked(self._clock(), f"the exporter could not look: {type(error).__name__}")
+            self.state.not_looked(self._clock(), f"the exporter could not look: {type(error).__name__}")
             raise
-        return not self._stop.wait(self._state.pause(begun, self._clock()))
+        return not self._stop.wait(self.state.pause(begun, self._clock()))
 
     def _look(self, begun: float) -> None:
-        state, stood = self._state, self._clock.stood
+        state, stood = self.state, self._clock.stood
         state.begin(begun)
         problem: str | OwnFault | NotKnownYet | None
         try:

@@ -88,24 +88,24 @@ class _Judged:
 
         One that was good since the last time is good, whatever has come after that: this is told the next time.
         """
-        runner, bad = self.runner, self.bad
-        health, reason = runner.judge(now)
-        good_verdicts = runner.good_verdicts
+        state, bad = self.runner.state, self.bad
+        health, reason = state.judge(now)
+        good_verdicts = state.good_verdicts
         if good_verdicts > self._good_verdicts and self._health is not Health.GOOD:
             health, reason = Health.GOOD, ""
         self._health, self._good_verdicts = health, good_verdicts
         self.known_bad = health is Health.BAD or (self.known_bad and health is Health.FAULT)
         if health is Health.BAD and not self._found:
             self._found = True
-            again = runner.found_again(now)
+            again = state.found_again(now)
             self.found_again = again if self._since is None else min(again, now - self._since)
-        failed = runner.failed_looks
-        sure = failed > self._failed_looks or runner.hangs(now)
+        failed = state.failed_looks
+        sure = failed > self._failed_looks or state.hangs(now)
         self._failed_looks = failed
         before = bad.checks
         bad.observe(now, health, found_again=self.found_again)
         self.unsure = 0.0 if sure or not bad.checks else self.unsure + bad.checks - before
-        if runner.blind:
+        if state.blind:
             bad.take_back(self.unsure)
             self.unsure = 0.0
         return health, reason
@@ -224,7 +224,9 @@ class HealthJudge:
     def _first_look_by(self, longest: float) -> float:
         """As in the summary. By the clock of the host: it counts on while the exporter stands still."""
         awaited = (
-            each.runner.first_look_within for each in self._checks if longest and each.bad.checks == longest
+            each.runner.state.first_look_within
+            for each in self._checks
+            if longest and each.bad.checks == longest
         )
         within = max(awaited, default=0.0)
         return self._born + within if within else float("-inf")

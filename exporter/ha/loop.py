@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from exporter.ha.actions import Call, End, Wait, perform
 from exporter.ha.base import AppMonitor
@@ -87,27 +88,10 @@ class Heart:
             if stop:
                 self._stopping = True
                 self._policy.stop(now)
-        health, reason, seen = self._verdict(now)
         left = self._maintenance()
         missed = self._missed_maintenance(now, in_one=left is not None)
         self._maintenance_end = 0.0 if left is None else self._ends_at(left)
-        # The main process has not said what it waits for: it does within an interval, or else stands still.
-        first_news_by = self._started + self._policy.rules.interval
-        update = self._update or HealthUpdate(health, reason, seen, first_look_by=first_news_by)
-        action = self._policy.next(
-            now,
-            health,
-            reason,
-            seen=seen,
-            maintenance=left is not None or missed,
-            bad_for=update.bad_for,
-            unsure=update.unsure,
-            bad_now=update.bad_now,
-            fault=update.fault,
-            known_bad=update.known_bad,
-            found_again=update.found_again,
-            first_look_by=update.first_look_by,
-        )
+        action = self._policy.next(now, self._verdict(now), maintenance=left is not None or missed)
         self.pause = 0.0
         noted = self._remember()
         if isinstance(action, Call):
@@ -130,15 +114,7 @@ class Heart:
                     self._policy.session_changed(now)
                 self._update = message
                 # Each counts, though only the newest is acted upon: while a heart starts, or waits for the host, several come in.
-                self._policy.bad_time.observe(
-                    message.at,
-                    message.health,
-                    message.bad_for,
-                    message.found_again,
-                    unsure=message.unsure,
-                    fault=message.fault,
-                    known_bad=message.known_bad,
-                )
+                self._policy.hear(message)
 
     def _missed_maintenance(self, now: float, *, in_one: bool) -> bool:
         """Whether one has passed unseen, and monitoring is not handed back yet: what was known before it is worth nothing."""
@@ -157,14 +133,19 @@ class Heart:
         end = round(self._wall() + left, 0)
         return self._maintenance_end if abs(end - self._maintenance_end) <= 1 else end
 
-    def _verdict(self, now: float) -> tuple[Health, str, float]:
-        """Health, why it is not good, and when that was found."""
-        update = self._update
-        silence = now - (update.at if update else self._started)
+    def _verdict(self, now: float) -> HealthUpdate:
+        """The newest one, or what is so without it."""
+        interval = self._policy.rules.interval
+        # The main process has not said what it waits for: it does within an interval, or else stands still.
+        update = self._update or HealthUpdate(
+            Health.UNKNOWN, "", self._started, first_look_by=self._started + interval
+        )
+        silence = now - update.at
         # One interval: a stalled exporter is found out within it, and then the grace period still runs.
-        if silence > self._policy.rules.interval:
-            return Health.FAULT, f"the exporter's main process has said nothing for {silence:.0f} s", now
-        return (update.health, update.reason, update.at) if update else (Health.UNKNOWN, "", now)
+        if silence > interval:
+            reason = f"the exporter's main process has said nothing for {silence:.0f} s"
+            return replace(update, health=Health.FAULT, reason=reason, at=now)
+        return update if self._update else replace(update, at=now)
 
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""

@@ -20,6 +20,7 @@ from exporter.ha.bad_time import ROUNDING, BadTime
 from exporter.ha.conversation import Conversation
 from exporter.ha.events import Event
 from exporter.ha.host_state import CallResult
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.ha.transitions import AIM, PhaseCause
 
@@ -46,47 +47,29 @@ class Policy:
         self.conversation = Conversation(rules, now, leftover)
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for, fault_for)
-        self._health, self._reason = Health.UNKNOWN, ""
-        self._first_look_by, self._bad_now = float("-inf"), float("inf")
+        self._update = HealthUpdate(Health.UNKNOWN, "", now)
+        """The newest verdict on health."""
         self._healthy_once = False
         """Health was good once in this process's life, or since maintenance: before it nothing is enabled."""
         self._maintenance = False
         self._stop_by: float | None = None
 
-    def next(
-        self,
-        now: float,
-        health: Health,
-        reason: str = "",
-        *,
-        seen: float | None = None,
-        maintenance: bool = False,
-        bad_for: float = float("inf"),
-        unsure: float = 0.0,
-        bad_now: float = float("inf"),
-        fault: bool = False,
-        known_bad: bool | None = None,
-        found_again: float = 0.0,
-        first_look_by: float = float("-inf"),
-    ) -> Action:
-        """What to do now. ``reason`` says in words why health is not good, ``seen`` when that verdict was given.
-
-        ``bad_for`` as ``longest`` of :meth:`BadTime.observe`, ``unsure``, ``fault``, ``known_bad`` and ``found_again`` as there.
-        ``bad_now``: seconds of the checks that are bad now, without which no reset is asked for. ``first_look_by``: until
-        then what was bad for the whole grace period before a restart may not have been looked at again, and silence goes on;
-        else each restart would begin with a heartbeat.
-        """
-        self._first_look_by, self._bad_now = first_look_by, bad_now
+    def hear(self, update: HealthUpdate) -> None:
+        """A verdict on health. The same one again changes nothing, so that :meth:`next` may be given it once more."""
         self.bad_time.observe(
-            now if seen is None else seen,
-            health,
-            bad_for,
-            found_again,
-            unsure=unsure,
-            fault=fault,
-            known_bad=known_bad,
+            update.at,
+            update.health,
+            update.bad_for,
+            update.found_again,
+            unsure=update.unsure,
+            fault=update.fault,
+            known_bad=update.known_bad,
         )
-        self._observe(health, reason)
+
+    def next(self, now: float, update: HealthUpdate, *, maintenance: bool = False) -> Action:
+        """What to do now, by the newest verdict. Those between it and the one before are told to :meth:`hear`."""
+        self.hear(update)
+        self._observe(update)
         self._maintain(wanted=maintenance)
         self._enter(now, AIM[self._cause()])
         if self._stop_by is not None and (self.conversation.host.over or now >= self._stop_by):
@@ -118,8 +101,13 @@ class Policy:
         return self.reporter.take()
 
     @property
+    def _health(self) -> Health:
+        return self._update.health
+
+    @property
     def _wish(self) -> Wish:
-        # Whichever check it was that spent it.
+        # Whichever check it was that spent it, it may not have been looked at again since a restart: silence goes on for so long, else
+        # each restart would begin with a heartbeat.
         spent = self.bad_time.checks > 0 and self.bad_time.checks >= self.rules.grace - ROUNDING
         acts = self.rules.on_unhealthy is not OnUnhealthy.DISABLE
         waits = spent and acts and self._health in {Health.UNKNOWN, Health.BAD}
@@ -128,7 +116,7 @@ class Policy:
             self._healthy_once,
             self._health not in UNWELL,
             self._grace_left,
-            self._first_look_by if waits else float("-inf"),
+            self._update.first_look_by if waits else float("-inf"),
         )
 
     @property
@@ -136,16 +124,16 @@ class Policy:
         """Seconds of bad health that are still to come before something is done."""
         return self.bad_time.left(self.rules.grace, self._health)
 
-    def _observe(self, health: Health, reason: str) -> None:
+    def _observe(self, update: HealthUpdate) -> None:
         told = self.conversation.expected and self.phase is Phase.BEATING
-        was_unwell = self._health in UNWELL
-        self._health, self._reason = health, reason
+        was_unwell, health = self._health in UNWELL, update.health
+        self._update = update
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:
             self.reporter.tell("info", "Health is good again, within the grace period.")
         elif told and not was_unwell and health in UNWELL:
             grace = f"Heartbeats go on for {self._grace_left:.4g} s of grace."
-            self.reporter.tell("warning", f"Health is bad: {reason}. {grace}")
+            self.reporter.tell("warning", f"Health is bad: {update.reason}. {grace}")
 
     def _maintain(self, *, wanted: bool) -> None:
         if wanted and not self._maintenance:
@@ -178,7 +166,11 @@ class Policy:
             return PhaseCause.HAND_BACK
         # A reset is never asked for because of a fault of the exporter's own, nor for a check that it can't look at.
         grace = self.rules.grace
-        asks = self._health is Health.BAD and self.bad_time.spent(grace) and self._bad_now >= grace - ROUNDING
+        asks = (
+            self._health is Health.BAD
+            and self.bad_time.spent(grace)
+            and self._update.bad_now >= grace - ROUNDING
+        )
         return (
             PhaseCause.ASK
             if self.rules.on_unhealthy is OnUnhealthy.REQUEST_RESET and asks
@@ -191,7 +183,7 @@ class Policy:
             self.phase = aim
             self.conversation.enter(now, before, aim)
             if self.conversation.expected:
-                self.reporter.entered(before, aim, now, self._reason)
+                self.reporter.entered(before, aim, now, self._update.reason)
 
     def _end(self, now: float) -> End:
         confirmed = self.conversation.host.over

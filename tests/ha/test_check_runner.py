@@ -371,7 +371,7 @@ def test_a_look_during_which_the_exporter_stood_still_says_nothing_and_is_taken_
     health, reason = runner.judge(time.running())
     assert health is Health.UNKNOWN
     assert reason == "the exporter stood still for 8.0 s of a look, which is taken again"
-    assert runner._state.pause(time.running() - 1, time.running()) == 0
+    assert runner.state.pause(time.running() - 1, time.running()) == 0
 
 
 def test_what_was_known_stands_over_a_spoiled_look(time: Time) -> None:
@@ -427,8 +427,8 @@ def looks(time: Time, timing: CheckTiming, takes: float, run: float, still: floa
         return None if takes <= limit else f"did not answer within {limit:g} s"
 
     runner = CheckRunner("shop", probe, timing, time.running)
-    runner._state.begin(time.running())
-    runner._state.end(time.running(), None)
+    runner.state.begin(time.running())
+    runner.state.end(time.running(), None)
     for _ in range(most):
         runner._look(time.running())
         if runner.judge(time.running())[0] is Health.BAD:
@@ -457,7 +457,7 @@ def test_an_exporter_that_stands_still_for_most_of_the_time_or_a_slow_service_is
 ) -> None:
     runner = looks(time, OFTEN, takes, runs, still, 30)
     assert runner.judge(time.running())[0] is Health.GOOD
-    assert OFTEN.timeout <= runner._state.limit <= 2 * OFTEN.timeout
+    assert OFTEN.timeout <= runner.state.limit <= 2 * OFTEN.timeout
 
 
 def test_a_look_has_more_time_for_as_long_as_none_comes_back_in_time() -> None:
@@ -488,8 +488,8 @@ def test_a_look_that_was_starved_is_no_verdict(time: Time, before: str | None) -
         raise Starved("the search was hardly run")
 
     runner = CheckRunner("shop", probe, CheckTiming(interval=1, failures=1), time.running)
-    runner._state.begin(0)
-    runner._state.end(0, before)
+    runner.state.begin(0)
+    runner.state.end(0, before)
     known = runner.judge(time.running())
     for _ in range(5):
         runner._look(time.running())
@@ -888,7 +888,7 @@ def test_a_look_that_takes_its_whole_limit_in_one_life_counts_whatever_was_cut_o
 def test_another_check_of_the_same_name_begins_anew(time: Time) -> None:
     """Found by a stranger: with another path, a file that was dead for a day was good at the first look."""
     before = CheckRunner("shop", lambda _: "down", TIMING, time.running, "file a")
-    results(before._state, 0, "down", "down")
+    results(before.state, 0, "down", "down")
     kept = before.kept(time.running())
     for of, failures in (("file a", 2), ("file b", 0)):
         after = CheckRunner("shop", lambda _: "down", TIMING, time.running, of)

@@ -81,8 +81,8 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
     watches = read(ALL, tmp_path)
     assert {*re.findall(r'type = "(.*)"', ALL)} == {row.name for row in check_types.TYPES}
     assert [runner.name for runner in watches] == re.findall(r'^name = "(.*)"', ALL, re.MULTILINE)
-    assert watches[0]._state.timing == CheckTiming(5.0, 2.0, 2, 3)
-    assert watches[2]._state.timing == CheckTiming()
+    assert watches[0].state.timing == CheckTiming(5.0, 2.0, 2, 3)
+    assert watches[2].state.timing == CheckTiming()
 
 
 def test_no_table_is_no_check() -> None:

@@ -38,8 +38,8 @@ def polls() -> Polls:
 
 def found(runner: CheckRunner, clock: SetClock, problem: str | None) -> None:
     """The check has looked, and this is what it found."""
-    runner._state.begin(clock.now)
-    runner._state.end(clock.now, problem)
+    runner.state.begin(clock.now)
+    runner.state.end(clock.now, problem)
 
 
 def check(name: str, clock: SetClock) -> CheckRunner:
@@ -145,9 +145,9 @@ def test_a_check_of_the_users_outweighs_a_fault_and_a_fault_what_is_unknown(
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     clock.now += MAX_AGE + 1
     found(shop, clock, None)
-    mail._state.not_known(clock.now, "no result yet")
-    assert mail._state._seen.health is Health.UNKNOWN
-    mail._state.begin(clock.now)
+    mail.state.not_known(clock.now, "no result yet")
+    assert mail.state._seen.health is Health.UNKNOWN
+    mail.state.begin(clock.now)
     assert judge.judge().health is Health.FAULT
     found(shop, clock, "no answer")
     verdict = judge.judge()
@@ -187,8 +187,8 @@ def test_a_check_that_can_not_be_looked_at_is_the_exporters_own_fault(clock: Set
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     found(shop, clock, None)
     assert judge.judge().health is Health.GOOD
-    shop._state.begin(clock.now)
-    shop._state.not_looked(clock.now, "the exporter could not look: Too many open files")
+    shop.state.begin(clock.now)
+    shop.state.not_looked(clock.now, "the exporter could not look: Too many open files")
     verdict = judge.judge()
     assert (verdict.health, verdict.checks["shop"]) == (Health.FAULT, False)
     assert verdict.reason == "check shop: the exporter could not look: Too many open files"
@@ -204,8 +204,8 @@ def test_a_standstill_between_two_bad_looks_is_no_bad_time(polls: Polls) -> None
     )
 
     def look() -> None:
-        shop._state.begin(machine.running())
-        shop._state.end(machine.running(), "down")
+        shop.state.begin(machine.running())
+        shop.state.end(machine.running(), "down")
 
     look()
     assert judge.judge().bad_for == 0
@@ -231,12 +231,12 @@ def test_a_look_that_said_nothing_confirms_no_bad_time(clock: SetClock, polls: P
         if look == "bad":
             found(shop, clock, "down")
         elif look:
-            shop._state.begin(clock.now)
-            (shop._state.not_looked if look == "own fault" else shop._state.not_run)(clock.now, "no files")
+            shop.state.begin(clock.now)
+            (shop.state.not_looked if look == "own fault" else shop.state.not_run)(clock.now, "no files")
         summary = judge.judge()
         return summary.bad_for, summary.unsure
 
-    shop._state = CheckState(CheckTiming(interval=10.0, timeout=5.0, failures=3), clock())
+    shop.state = CheckState(CheckTiming(interval=10.0, timeout=5.0, failures=3), clock())
     for _ in range(3):
         found(shop, clock, "down")
     assert after(0) == (0, 0)
@@ -282,11 +282,11 @@ def test_one_that_can_not_be_looked_at_any_more_is_as_bad_as_it_was(clock: SetCl
 
     def judged(*found_now: tuple[CheckRunner, str | None]) -> tuple[Health, float, bool, float]:
         for runner, what in found_now:
-            runner._state.begin(clock.now)
+            runner.state.begin(clock.now)
             if what == "no files":
-                runner._state.not_looked(clock.now, what)
+                runner.state.not_looked(clock.now, what)
             else:
-                runner._state.end(clock.now, what)
+                runner.state.end(clock.now, what)
         summary = judge.judge()
         assert summary.update(clock.now).bad_now == summary.bad_now
         return summary.health, summary.bad_for - summary.unsure, summary.known_bad, summary.bad_now
@@ -309,8 +309,8 @@ def test_another_check_s_blip_finds_nothing_bad_that_was_so_before_a_restart(
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
     judge.goes_on({"shop": Kept(1, bad_for=25.0), "mail": Kept()})
-    shop._state.begin(clock.now)
-    shop._state.not_looked(clock.now, "no files")
+    shop.state.begin(clock.now)
+    shop.state.not_looked(clock.now, "no files")
     known_bad = []
     for problem in (None, "down", None):
         found(mail, clock, problem)
@@ -327,11 +327,11 @@ def test_a_good_verdict_between_two_judgings_is_told(clock: SetClock, polls: Pol
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock, longest=5.0)
 
     def look(what: str) -> None:
-        shop._state.begin(clock.now)
+        shop.state.begin(clock.now)
         if what == "no files":
-            shop._state.not_looked(clock.now, what)
+            shop.state.not_looked(clock.now, what)
         else:
-            shop._state.end(clock.now, what)
+            shop.state.end(clock.now, what)
 
     look(after)
     verdict = judge.judge().health
@@ -431,17 +431,17 @@ def test_what_was_bad_before_a_restart_was_so_while_it_was_looked_at(clock: SetC
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on({"shop": Kept(failures=1, bad_for=2.5)})
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     clock.now += 5
     assert (judge.judge().bad_for, judge.judge().found_again) == (2.5, 0)
-    shop._state.end(clock.now, "timed out")
+    shop.state.end(clock.now, "timed out")
     summary = judge.judge()
     assert (summary.health, summary.bad_for, summary.found_again) == (Health.BAD, 7.5, 5)
     update = summary.update(7.0)
     assert (update.bad_for, update.found_again, update.at) == (7.5, 5, 7.0)
     clock.now += 1
     assert (judge.judge().bad_for, judge.judge().unsure) == (8.5, 1), "until a look finds the same"
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     clock.now += 5 + GRACE
     assert (judge.judge().bad_for, judge.judge().unsure) == (15.5, 8)
     clock.now += 0.5
@@ -455,14 +455,14 @@ def test_what_was_found_again_is_not_left_to_a_successor_to_be_found_once_more(
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on({"shop": Kept(failures=1, bad_for=2.5, unsure=4.0)})
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     clock.now += 5
     kept = judge.judge().kept["shop"]
     assert (kept.bad_for, kept.unsure) == (2.5, 4), "not found again yet"
     clock.now += GRACE + 1
     kept = judge.judge().kept["shop"]
     assert (kept.bad_for, kept.unsure) == (14.5, 0), "it hangs: all of it counts"
-    shop._state.not_looked(clock.now, "no file is left")
+    shop.state.not_looked(clock.now, "no file is left")
     kept = judge.judge().kept["shop"]
     assert (kept.bad_for, kept.unsure) == (14.5, 0), "whatever comes of that look"
 
@@ -486,12 +486,12 @@ def test_each_check_is_found_again_when_its_turn_comes(clock: SetClock, polls: P
     judge.goes_on(
         {"shop": Kept(failures=1, bad_for=2, unsure=4), "mail": Kept(failures=1, bad_for=20, unsure=1)}
     )
-    mail._state.begin(clock.now)
+    mail.state.begin(clock.now)
     found(shop, clock, "down")
     summary = judge.judge()
     assert (summary.bad_for, summary.found_again) == (20, 4)
     clock.now += 3
-    mail._state.end(clock.now, "down")
+    mail.state.end(clock.now, "down")
     summary = judge.judge()
     assert (summary.bad_for, summary.found_again) == (24, 8), (
         "of both, so that the heart sees that there is more"
@@ -511,7 +511,7 @@ def test_another_session_clears_what_was_bad_before_it_found_again_or_not(
     )
     bad = Kept(failures=1, bad_for=9.0, unsure=4.0)
     judge.goes_on({"shop": bad, "mail": bad})
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     found(mail, clock, "down")
     assert (judge.judge().bad_for, judge.judge().session_changes) == (13, 3)
     clock.now += 5
@@ -557,9 +557,9 @@ def test_a_starved_exporter_waits_for_its_first_look_no_longer_than_another(poll
     judge.goes_on(BAD_BEFORE)
     by = machine.monotonic + 9
     for _ in range(8):
-        shop._state.begin(machine.running())
+        shop.state.begin(machine.running())
         machine.stand_still(1.5)
-        shop._state.spoils(machine.running(), 1.5)
+        shop.state.spoils(machine.running(), 1.5)
         machine.run(0.3)
         assert judge.judge().first_look_by == pytest.approx(by)
     assert machine.monotonic > by
@@ -591,10 +591,10 @@ def test_nor_longer_than_for_the_first_thing_that_is_known(
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on(BAD_BEFORE)
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     clock.now += 1
     polls.last = clock.now
-    look(shop._state, clock.now)
+    look(shop.state, clock.now)
     summary = judge.judge()
     assert (summary.health, summary.first_look_by > clock.now) == (verdict, waits)
     clock.now += 9
@@ -605,8 +605,8 @@ def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: SetCloc
     shop, mail = check("shop", clock), check("mail", clock)
     judge = HealthJudge([shop, mail], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on({**BAD_BEFORE, "mail": Kept(failures=1, bad_for=2.0)})
-    shop._state.begin(clock.now)
-    shop._state.not_known(clock.now, "too early")
+    shop.state.begin(clock.now)
+    shop.state.not_known(clock.now, "too early")
     assert judge.judge().first_look_by == -math.inf
 
 
@@ -616,7 +616,7 @@ def test_what_hangs_is_known_to_be_bad_before_nobody_waits_for_it_any_more(
     shop = check("shop", clock)
     judge = HealthJudge([shop], polls, MAX_AGE, clock=clock, running=clock)
     judge.goes_on(BAD_BEFORE)
-    shop._state.begin(clock.now)
+    shop.state.begin(clock.now)
     clock.now += 7.5
     summary = judge.judge()
     assert (summary.health, summary.first_look_by > clock.now) == (Health.BAD, True)

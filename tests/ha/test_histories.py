@@ -100,28 +100,6 @@ class Looked(CheckRunner):
         self.state.goes_on(kept)
         return True
 
-    def found_again(self, now: float) -> float:
-        return self.state.found_again(now)
-
-    @property
-    def failed_looks(self) -> int:
-        return self.state.failed_looks
-
-    @property
-    def blind(self) -> bool:
-        return self.state.blind
-
-    def hangs(self, now: float) -> bool:
-        return self.state.hangs(now)
-
-    @property
-    def good_verdicts(self) -> int:
-        return self.state.good_verdicts
-
-    @property
-    def first_look_within(self) -> float:
-        return self.state.first_look_within
-
     def judge(self, now: float) -> tuple[Health, str]:
         return self.state.judge(now)
 

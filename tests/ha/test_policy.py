@@ -22,6 +22,7 @@ from exporter.errors import (
 )
 from exporter.ha.actions import Call, End, Wait
 from exporter.ha.host_state import CallResult
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
@@ -55,15 +56,15 @@ class Run:
 
     def step(self) -> Call | Wait | End:
         reason = "check db: refused" if self.health is not GOOD else ""
-        action = self.policy.next(
-            self.now,
+        update = HealthUpdate(
             self.health,
             reason,
-            maintenance=self.maintenance,
-            first_look_by=self.first_look_by,
+            self.now,
             bad_for=self.bad_for,
             unsure=self.unsure,
+            first_look_by=self.first_look_by,
         )
+        action = self.policy.next(self.now, update, maintenance=self.maintenance)
         if isinstance(action, Call):
             self.policy.done(self.now, action, self._answer(action))
         elif isinstance(action, End):
@@ -1156,7 +1157,7 @@ def test_what_ends_the_bad_time(what: str) -> None:
     elif what == "session":
         run.policy.session_changed(run.now)
     else:
-        run.policy.next(run.now, BAD, maintenance=True)
+        run.policy.next(run.now, HealthUpdate(BAD, "", run.now), maintenance=True)
     assert run.policy.bad_time.checks == 0
 
 
@@ -1242,7 +1243,7 @@ def test_where_nothing_can_be_on_a_stop_is_over_at_once(error: VMGuestError) -> 
 def maintained(run: Run, seconds: float, maintenance: bool) -> list[Verb]:
     calls, until = [], run.now + seconds
     while True:
-        action = run.policy.next(run.now, run.health, "", maintenance=maintenance)
+        action = run.policy.next(run.now, HealthUpdate(run.health, "", run.now), maintenance=maintenance)
         run.log += [f"{event.level}: {event.text}" for event in run.policy.events()]
         if isinstance(action, Call):
             run.policy.done(run.now, action, run._answer(action))
@@ -1295,17 +1296,17 @@ def test_the_last_of_the_grace_is_not_waited_for_in_a_spin() -> None:
     run = beating()
     for at in (0.0, 7.5, 15.0, 22.5, 29.995):
         seen = 100.0 + at
-        action = run.policy.next(run.now, BAD, seen=seen)
+        action = run.policy.next(run.now, HealthUpdate(BAD, "", seen))
         while isinstance(action, Call):
             run.policy.done(run.now, action, run._answer(action))
-            action = run.policy.next(run.now, BAD, seen=seen)
+            action = run.policy.next(run.now, HealthUpdate(BAD, "", seen))
         run.now = seen + 0.5
     assert isinstance(action, Wait)
     assert 0 < run.policy._grace_left < 0.01
-    action = run.policy.next(run.now, BAD, seen=seen)
+    action = run.policy.next(run.now, HealthUpdate(BAD, "", seen))
     while isinstance(action, Call):
         run.policy.done(run.now, action, run._answer(action))
-        action = run.policy.next(run.now, BAD, seen=seen)
+        action = run.policy.next(run.now, HealthUpdate(BAD, "", seen))
     assert isinstance(action, Wait)
     assert action.until >= run.now + 0.1
 
@@ -1363,12 +1364,12 @@ def test_bad_health_is_not_told_while_no_heartbeats_go_out() -> None:
 def test_no_reset_is_asked_for_before_a_look_has_found_it_bad_after_the_grace_period() -> None:
     """A verdict stands until the next look: a check of once a minute was bad for half of one after a blip of a second."""
     policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0)
-    policy.next(0.0, GOOD, bad_for=0.0)
+    policy.next(0.0, HealthUpdate(GOOD, "", 0.0, bad_for=0.0))
     asked = 0.0
     for second in range(1, 60):
         # Looks at 1, 11, 21, 31, ...
         unsure = (second - 1.0) % 10
-        policy.next(float(second), BAD, "down", bad_for=second - 1.0, unsure=unsure)
+        policy.next(second, HealthUpdate(BAD, "down", second, bad_for=second - 1.0, unsure=unsure))
         if policy.phase is Phase.ASKING and not asked:
             asked = second
     assert asked == 31
@@ -1379,7 +1380,7 @@ def test_a_new_heart_goes_on_with_the_faults_of_the_exporters_own() -> None:
     policy = Policy(Rules(), 0.0, Leftover.MONITORING, 0.0, 25.0)
     phases = []
     for second in range(12):
-        policy.next(float(second), FAULT, "poll", bad_for=0.0, fault=True)
+        policy.next(second, HealthUpdate(FAULT, "poll", second, bad_for=0.0, fault=True))
         phases.append(policy.phase)
     assert phases.index(Phase.WITHHOLDING) == 5
 
@@ -1388,7 +1389,9 @@ def test_a_new_heart_knows_that_a_check_was_bad_before_it_could_not_be_looked_at
     """Found by a stranger: heartbeats that were withheld went on once the heart was killed."""
     for known_bad, phase in ((True, Phase.WITHHOLDING), (False, Phase.BEATING)):
         policy = Policy(Rules(), 0.0, Leftover.MONITORING, 30.0)
-        policy.next(0.0, FAULT, "check db: no files", bad_for=30.0, fault=True, known_bad=known_bad)
+        policy.next(
+            0.0, HealthUpdate(FAULT, "check db: no files", 0.0, bad_for=30.0, fault=True, known_bad=known_bad)
+        )
         assert policy.phase is phase
 
 
@@ -1426,17 +1429,17 @@ def test_no_reset_is_asked_for_because_of_a_check_that_can_not_be_looked_at() ->
     """Found by reading: it may be well by now, and another one that failed a single look asked in its place."""
     policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0, Leftover.MONITORING, 30.0)
     for second, bad_now, phase in ((0.0, 30.0, Phase.ASKING), (1.0, 2.0, Phase.WITHHOLDING)):
-        policy.next(second, BAD, "down", bad_for=30.0, known_bad=True, bad_now=bad_now)
+        policy.next(second, HealthUpdate(BAD, "down", second, bad_for=30.0, known_bad=True, bad_now=bad_now))
         assert policy.phase is phase
 
 
 def test_a_fault_of_the_exporters_own_withholds_beside_a_check_that_flaps_and_asks_for_nothing() -> None:
     policy = Policy(Rules(on_unhealthy=OnUnhealthy.REQUEST_RESET), 0.0)
-    policy.next(0.0, GOOD, bad_for=0.0)
+    policy.next(0.0, HealthUpdate(GOOD, "", 0.0, bad_for=0.0))
     phases = []
     for second in range(1, 60):
         flaps = second % 4 == 0
-        policy.next(float(second), BAD if flaps else FAULT, "poll", bad_for=0.0, fault=True)
+        policy.next(second, HealthUpdate(BAD if flaps else FAULT, "poll", second, bad_for=0.0, fault=True))
         phases.append((policy.phase is Phase.WITHHOLDING, policy.phase is Phase.ASKING))
     assert phases.index((True, False)) == 30
     assert (False, True) not in phases

@@ -59,29 +59,20 @@ class Life:
         self.policy = Policy(rules, self.clock.now, Leftover.MONITORING, bad_for)
 
     def turn(self) -> None:
-        now, state = self.clock.now, self.runner._state
+        now, state = self.clock.now, self.runner.state
         if self.began < 0 and now >= self.due:
             state.begin(now)
             self.began = now
         if 0 <= self.began <= now - self.took:
             state.end(now, "down")
             self.due, self.began = now + state.pause(self.began, now), -1.0
-        self.other._state.begin(now)
-        self.other._state.end(now, "down" if now < self.well_from else None)
+        self.other.state.begin(now)
+        self.other.state.end(now, "down" if now < self.well_from else None)
         summary = self.judge.judge()
         self.kept = dict(summary.kept)
         update = summary.update(now)
         for _ in range(6):
-            action = self.policy.next(
-                now,
-                update.health,
-                update.reason,
-                seen=update.at,
-                bad_for=update.bad_for,
-                unsure=update.unsure,
-                found_again=update.found_again,
-                first_look_by=update.first_look_by,
-            )
+            action = self.policy.next(now, update)
             if not isinstance(action, Call):
                 return
             self.policy.done(now, action, ANSWERS.get(action.verb, Code.OK))

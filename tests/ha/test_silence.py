@@ -16,6 +16,7 @@ import pytest
 from exporter.errors import RpcError, TimeoutExpired
 from exporter.ha.actions import Call, End
 from exporter.ha.host_state import CallResult
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, Rules
 from exporter.protocol.appmonitor import AppStatus, Code, Verb
@@ -85,7 +86,9 @@ class World:
     def due(self) -> Call | None:
         """What it asks next, the clock standing at that moment; None where it has ended."""
         for _ in range(1000):
-            action = self.policy.next(self.now, self.health, maintenance=self.maintenance)
+            action = self.policy.next(
+                self.now, HealthUpdate(self.health, "", self.now), maintenance=self.maintenance
+            )
             if isinstance(action, Call):
                 return action
             if isinstance(action, End):

@@ -12,6 +12,7 @@ import exporter.ha
 from exporter.errors import RpcError, TimeoutExpired
 from exporter.ha.actions import Call, End, Wait
 from exporter.ha.host_state import CallResult
+from exporter.ha.messages import HealthUpdate
 from exporter.ha.policy import Policy
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.ha.transitions import AIM, TRANSITIONS, PhaseCause, picture
@@ -39,7 +40,7 @@ def walk(seed: int) -> set[tuple[Phase, Phase]]:
             if before is not Phase.STOPPING:
                 seen.add((before, policy.phase))
         before = policy.phase
-        action = policy.next(now, health, "a check fails", maintenance=maintenance)
+        action = policy.next(now, HealthUpdate(health, "a check fails", now), maintenance=maintenance)
         if policy.phase is not before:
             seen.add((before, policy.phase))
         match action:
