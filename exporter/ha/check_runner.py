@@ -11,7 +11,6 @@ from exporter.ha import sturdy
 from exporter.ha.check_state import CheckState, CheckTiming
 from exporter.ha.kept import Kept
 from exporter.ha.look import NotKnownYet, OwnFault, Probe, Starved, look
-from exporter.ha.rules import Health
 from exporter.ha.running_clock import RunningClock
 from exporter.threads import Thread
 
@@ -39,9 +38,6 @@ class CheckRunner:
     def stop(self) -> None:
         """No more looks. One that is under way is left to itself."""
         self._stop.set()
-
-    def judge(self, now: float) -> tuple[Health, str]:
-        return self.state.judge(now)
 
     def kept(self, now: float) -> Kept:
         """For a successor of this process."""

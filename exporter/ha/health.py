@@ -187,7 +187,7 @@ class HealthJudge:
         now = self._running()
         own = {"poll": self._poll(now)}
         if self._web is not None:
-            own["web"] = self._web.judge(now)
+            own["web"] = self._web.state.judge(now)
         sessions = self._session_changes()
         if self._maintained() or sessions != self._sessions:
             self._sessions = sessions

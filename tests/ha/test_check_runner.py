@@ -221,14 +221,14 @@ def run(*found: str | Exception | None, interval: float = TIMING.timeout) -> tup
 def test_a_watch_looks_until_it_is_stopped() -> None:
     runner, probe = run(None, "down", None)
     assert probe.limits == [5.0, 5.0, 5.0]
-    assert runner.judge(probe.clock.now) == (Health.GOOD, "")
+    assert runner.state.judge(probe.clock.now) == (Health.GOOD, "")
     runner, probe = run(None, "down", "gone")
-    assert runner.judge(probe.clock.now) == (Health.BAD, "gone")
+    assert runner.state.judge(probe.clock.now) == (Health.BAD, "gone")
 
 
 def test_whatever_a_check_dies_of_is_a_failed_look() -> None:
     runner, probe = run(ValueError("a slip"), ZeroDivisionError("another"))
-    assert runner.judge(probe.clock.now) == (Health.BAD, "ZeroDivisionError: another")
+    assert runner.state.judge(probe.clock.now) == (Health.BAD, "ZeroDivisionError: another")
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_check_that_hangs_holds_up_nobody(hanging: threading.Event) -> None:
     runner.start()
     assert inside.wait(PATIENCE)
     clock.now += 25.1 + GRACE
-    assert runner.judge(clock.now) == (Health.BAD, "it hangs, results missing: 3")
+    assert runner.state.judge(clock.now) == (Health.BAD, "it hangs, results missing: 3")
     runner.stop()
     hanging.set()
     assert left.wait(PATIENCE)
@@ -368,7 +368,7 @@ def test_a_look_during_which_the_exporter_stood_still_says_nothing_and_is_taken_
     time: Time, found: str | Exception | None
 ) -> None:
     runner, _ = look_in(time, CheckTiming(interval=60, failures=1), 8.0, found=found)
-    health, reason = runner.judge(time.running())
+    health, reason = runner.state.judge(time.running())
     assert health is Health.UNKNOWN
     assert reason == "the exporter stood still for 8.0 s of a look, which is taken again"
     assert runner.state.pause(time.running() - 1, time.running()) == 0
@@ -387,7 +387,7 @@ def test_what_was_known_stands_over_a_spoiled_look(time: Time) -> None:
 
 def test_a_standstill_of_a_small_share_of_the_limit_does_not_count(time: Time) -> None:
     runner, _ = look_in(time, CheckTiming(interval=60, failures=1), 0.5)
-    assert runner.judge(time.running()) == (Health.BAD, "timed out")
+    assert runner.state.judge(time.running()) == (Health.BAD, "timed out")
 
 
 @pytest.mark.parametrize(("problem", "known"), [(None, Health.GOOD), ("refused", Health.BAD)])
@@ -431,7 +431,7 @@ def looks(time: Time, timing: CheckTiming, takes: float, run: float, still: floa
     runner.state.end(time.running(), None)
     for _ in range(most):
         runner._look(time.running())
-        if runner.judge(time.running())[0] is Health.BAD:
+        if runner.state.judge(time.running())[0] is Health.BAD:
             break
     return runner
 
@@ -446,7 +446,7 @@ def test_what_hangs_is_found_out_where_the_exporter_stands_still_for_a_part_of_t
 ) -> None:
     """Found by a stranger: with 0.7 s of 4.5, a service that hung was good for ever."""
     runner = looks(time, OFTEN, HANGS, runs, still, 12)
-    health, reason = runner.judge(time.running())
+    health, reason = runner.state.judge(time.running())
     assert health is Health.BAD
     assert "did not answer within" in reason
 
@@ -456,7 +456,7 @@ def test_an_exporter_that_stands_still_for_most_of_the_time_or_a_slow_service_is
     time: Time, takes: float, runs: float, still: float
 ) -> None:
     runner = looks(time, OFTEN, takes, runs, still, 30)
-    assert runner.judge(time.running())[0] is Health.GOOD
+    assert runner.state.judge(time.running())[0] is Health.GOOD
     assert OFTEN.timeout <= runner.state.limit <= 2 * OFTEN.timeout
 
 
@@ -490,10 +490,10 @@ def test_a_look_that_was_starved_is_no_verdict(time: Time, before: str | None) -
     runner = CheckRunner("shop", probe, CheckTiming(interval=1, failures=1), time.running)
     runner.state.begin(0)
     runner.state.end(0, before)
-    known = runner.judge(time.running())
+    known = runner.state.judge(time.running())
     for _ in range(5):
         runner._look(time.running())
-        assert runner.judge(time.running()) == known
+        assert runner.state.judge(time.running()) == known
     assert known[0] is (Health.GOOD if before is None else Health.BAD)
 
 
@@ -795,7 +795,7 @@ def test_an_error_of_the_runner_s_own_is_no_failed_check_and_not_its_end(
     monkeypatch.setattr(sturdy, "PAUSE", 0.0)
     runner._run()
     assert len(turns) == 4
-    assert runner.judge(time.running())[0] is Health.FAULT
+    assert runner.state.judge(time.running())[0] is Health.FAULT
 
 
 def test_what_was_good_and_hangs_is_good_after_a_restart_for_enough_good_looks_alone() -> None:

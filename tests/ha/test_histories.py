@@ -43,7 +43,7 @@ from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
 from exporter.ha.messages import ORPHANED, STOPPED, HealthUpdate, HeartReport, Message
 from exporter.ha.policy import Policy
-from exporter.ha.rules import Health, Leftover, OnUnhealthy, Rules
+from exporter.ha.rules import Leftover, OnUnhealthy, Rules
 from exporter.ha.running_clock import RunningClock
 from exporter.ha.stop_note import StopNote
 from exporter.ha.stranger import StrangerNote
@@ -99,9 +99,6 @@ class Looked(CheckRunner):
     def goes_on(self, kept: Kept) -> bool:
         self.state.goes_on(kept)
         return True
-
-    def judge(self, now: float) -> tuple[Health, str]:
-        return self.state.judge(now)
 
 
 class Second(Looked):
