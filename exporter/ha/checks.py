@@ -217,9 +217,27 @@ class _File:
     max_age: float | None
     clock: Callable[[], float]
     wall: Callable[[], float]
-    memory: LookMemory = ()
-    """Seconds for which it was seen not to change; 1 if it was seen to change, or fresh at the first look; its state."""
+    seen: bool = False
+    """It was seen to change, or fresh at the first look."""
+    state: LookMemory = ()
+    """At the last look."""
+    before: int = 0
+    """Seconds for which a predecessor knew it not to change."""
     changed: float | None = None
+    """When it changed; None before the first look."""
+
+    @property
+    def memory(self) -> LookMemory:
+        """Seconds for which it has not changed, by who runs since the last look too: so it is if the next look finds the same;
+        1 if :attr:`seen`; :attr:`state`. Empty before there was a look.
+        """
+        unchanged = self.before if self.changed is None else int(self.clock() - self.changed)
+        return (unchanged, int(self.seen), *self.state) if self.state else ()
+
+    @memory.setter
+    def memory(self, kept: LookMemory) -> None:
+        if len(kept) == 5:
+            self.before, self.seen, self.state = kept[0], bool(kept[1]), kept[2:]
 
     def __call__(self, limit: float) -> str | None:  # noqa: ARG002  a file system that hangs heeds no limit
         path, max_age = self.path, self.max_age
@@ -232,22 +250,19 @@ class _File:
         if max_age is None:
             return None
         state = (now.st_mtime_ns, now.st_size, now.st_ino)
-        if len(self.memory) != 2 + len(state):
+        if not self.state:
             age = self.wall() - now.st_mtime
-            seen = 0 <= age <= max_age
-            self.changed = self.clock() - (age if seen else 0.0)
-        elif self.memory[2:] != state:
-            seen, self.changed = True, self.clock()
-        else:
-            seen = bool(self.memory[1])
-            if self.changed is None:
-                # A predecessor has looked until then.
-                self.changed = self.clock() - self.memory[0]
+            self.seen = 0 <= age <= max_age
+            self.changed = self.clock() - (age if self.seen else 0.0)
+        elif self.state != state:
+            self.seen, self.changed = True, self.clock()
+        elif self.changed is None:
+            self.changed = self.clock() - self.before
+        self.state = state
         unchanged = self.clock() - self.changed
-        self.memory = (int(unchanged), int(seen), *state)
         if unchanged > max_age:
             return f"{path} has not changed for {unchanged:.0f} s, {max_age:g} s at most are allowed"
-        if not seen:
+        if not self.seen:
             raise NotKnownYet(f"{path} was old at the first look, and has not changed since")
         return None
 
