@@ -43,7 +43,7 @@ class HealthSummary:
     """Seconds, of all checks up to now, that they had been bad for a predecessor after its last look, and that the looks took
     which found them bad again."""
     first_look_by: float = float("-inf")
-    """When the first look is over, at the latest, of the check that has been bad for longest: since before this process."""
+    """When the first look is over, at the latest, of the checks that had been bad for the grace period before this process."""
     session_changes: int = 0
     """Changes of the host's session id so far. What the checks had of bad time before the last one is gone."""
 
@@ -132,7 +132,8 @@ class HealthJudge:
     """Judges whenever asked, from what is known: it never waits for anything.
 
     ``last_poll`` gives the monotonic time of the last good poll, 0 before the first; that may have been seen ``max_poll_age``
-    seconds of running ago, ``longest`` those between two verdicts beyond which nobody was looking. ``responds`` says whether the web server's loop turns within so many
+    seconds of running ago, ``longest`` those between two verdicts beyond which nobody was looking; ``grace``: those of bad time
+    after which a check is waited for. ``responds`` says whether the web server's loop turns within so many
     seconds, without coming in by the door that strangers push at; None: there is no web server. ``running`` is the clock
     of ``checks``, ``session_changes`` gives how often the host's session id has changed, ``maintained`` whether there is
     maintenance, or has been since it was asked last.
@@ -148,10 +149,12 @@ class HealthJudge:
         running: RunningClock,
         clock: Callable[[], float] = time.monotonic,
         longest: float = float("inf"),
+        grace: float = 0.0,
         session_changes: Callable[[], int] = lambda: 0,
         maintained: Callable[[], bool] = lambda: False,
     ) -> None:
         self._maintained = maintained
+        self._grace = grace
         self._session_changes = session_changes
         self._sessions = session_changes()
         self._checks = [_Judged(runner, longest) for runner in checks]
@@ -217,16 +220,16 @@ class HealthJudge:
             Health.BAD in found_own or Health.FAULT in (*found_own, *found_user),
             bool(known_bad),
             sum(each.found_again for each in self._checks),
-            self._first_look_by(longest),
+            self._first_look_by(),
             sessions,
         )
 
-    def _first_look_by(self, longest: float) -> float:
+    def _first_look_by(self) -> float:
         """As in the summary. By the clock of the host: it counts on while the exporter stands still."""
         awaited = (
             each.runner.state.first_look_within
             for each in self._checks
-            if longest and each.bad.checks == longest
+            if each.bad.checks and each.bad.spent(self._grace)
         )
         within = max(awaited, default=0.0)
         return self._born + within if within else float("-inf")

@@ -89,6 +89,7 @@ def start(
         None if server is None else server.responds,
         running=running,
         longest=ha.interval,
+        grace=ha.grace,
         session_changes=lambda: published.state.session_changes,
         maintained=maintenance.happened,
     )
