@@ -32,6 +32,8 @@ from exporter.ha import lock, shared_lock
 from exporter.ha.base import AppMonitor
 from exporter.ha.explain import explain
 from exporter.ha.heart import monitor_for
+from exporter.ha.host_state import given_up
+from exporter.ha.late import LATE
 from exporter.ha.start import heart_settings
 from exporter.machine.hypervisor import detect
 from exporter.protocol.appmonitor import AppState, Code
@@ -71,6 +73,7 @@ STATUSES: tuple[tuple[int, str, str], ...] = (
 """Exit status, meaning, and what vmware-appmonitor exits with (whose isEnabled exits 1 when enabled)."""
 
 
+TAKE_BACK = "`vmguest-exporter ha post-app-state ok`, once it is there"
 _USAGE = {
     "enable": "[--unattended] ",
     "disable": "[--for DURATION] ",
@@ -169,6 +172,8 @@ def run(
         raise
     except VMGuestError as error:
         _complain(explain(error))
+        if getattr(args, "state", "") == AppState.NEED_RESET.value and given_up(error):
+            _complain(f"the host may still act on it, within {LATE:g} s: what takes it back is {TAKE_BACK}")
         return _status(error)
 
 
@@ -229,7 +234,8 @@ def _mark_active(desk: Desk) -> int:
     try:
         sent, code = desk.clock(), repeat(desk, desk.monitor.mark_active)
         if code is Code.OK:
-            held.note(held.before.leftover, held.before.bad_for, sent)
+            before = held.before
+            held.note(before.leftover, before.bad_for, sent, before.late_until)
         return _told(code, "heartbeat taken")
     finally:
         held.release()

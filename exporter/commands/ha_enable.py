@@ -18,6 +18,7 @@ from exporter.commands.ha_desk import (
 from exporter.commands.ha_refused import ask
 from exporter.errors import ConfigError, RpcError, VMGuestError
 from exporter.ha.host_state import CallResult, may_have_been_heard
+from exporter.ha.late import LATE
 from exporter.ha.lock import Lock
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
@@ -116,12 +117,14 @@ def _by_hand(desk: Desk, over: str, held: Lock) -> int:
     desk.maintenance.end()
     before = held.before.leftover
     # An exporter that starts from now on takes it over, and a request for a reset that was noted before.
-    held.note(Leftover.REQUEST if before is Leftover.REQUEST else Leftover.BY_HAND)
+    leftover = Leftover.REQUEST if before is Leftover.REQUEST else Leftover.BY_HAND
+    held.note(leftover, late_until=desk.clock() + LATE)
     try:
         result: CallResult = ask(desk, desk.monitor.enable)
     except VMGuestError as error:
         result = error
     if result is Code.OK:
+        held.note(leftover, late_until=held.before.late_until)
         print(
             "monitoring is on: a heartbeat is due every 30 s, or vSphere HA resets this VM. Nobody sends one"
         )
@@ -133,7 +136,7 @@ def _by_hand(desk: Desk, over: str, held: Lock) -> int:
             "heartbeat comes within 30 s (vmguest-exporter ha disable keeps it from that)"
         )
     else:
-        held.note(before)
+        held.note(before, late_until=held.before.late_until)
         complain(f"{over}, and monitoring was not switched on{answered}")
     if isinstance(result, VMGuestError):
         raise result

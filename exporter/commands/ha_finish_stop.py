@@ -22,7 +22,8 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, not_noted
+from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain
+from exporter.commands.ha_not_noted import not_noted
 from exporter.commands.ha_off import off
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha import lock
@@ -105,7 +106,8 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
         # Once more: an exporter may have begun and ended since.
         if not cut_short():
             return OK
-        status = off(desk, min(STOP_LIMIT, deadline - desk.clock()), Leftover.MONITORING)
+        left = deadline - desk.clock()
+        status = off(desk, min(STOP_LIMIT, left), Leftover.MONITORING, time=left)
         if status != OK:
             return status
         # Beside a dry run the lock's file stays as it is: whoever starts next asks the host once more.

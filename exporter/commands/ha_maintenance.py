@@ -18,10 +18,9 @@ from exporter.commands.ha_desk import (
     Desk,
     complain,
     no_lock,
-    not_noted,
     until,
-    without_note,
 )
+from exporter.commands.ha_not_noted import not_noted, without_note
 from exporter.commands.ha_off import off
 from exporter.commands.ha_refused import answered, ask, may_be_on
 from exporter.errors import ConfigError, RpcError, VMGuestError
@@ -83,8 +82,9 @@ def disable(desk: Desk, seconds: float | None) -> int:
         return disable(desk, seconds)
     print("monitoring is off, confirmed by the host")
     if problem:
-        complain(f"{problem}. {without_note(desk)}")
-        return NOT_NOTED
+        complain(f"{problem}. {'So this is no maintenance' if stranger else without_note(desk)}")
+        if not stranger:
+            return NOT_NOTED
     if desk.unseen or stranger:
         if beats and noted:
             print(f"maintenance: {until(maintenance)}, for {desk.heart} alone")
@@ -93,6 +93,10 @@ def disable(desk: Desk, seconds: float | None) -> int:
     if not noted and maintenance.left() is None:
         print(
             f"no exporter holds {desk.path}; one that starts switches monitoring on again, and --for keeps it from that"
+        )
+    elif maintenance.left() is None:
+        print(
+            "maintenance is over by now: an exporter that sends heartbeats switches monitoring on again once health is good"
         )
     else:
         print(f"maintenance: {until(maintenance)}; `vmguest-exporter ha enable` ends it")
@@ -127,7 +131,9 @@ def status(desk: Desk) -> int:
     print(f"last heartbeat: {unknown if silence is None else f'{silence:.0f} s ago'}")
     print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
     enabled = desk.is_enabled()
-    print(f"monitoring: {'on' if enabled else 'off'}")
+    late = 0.0 if desk.late_until is None else desk.late_until - desk.clock()
+    more = f", and may come on by a call that was given up, for another {late:.0f} s" if late > 0 else ""
+    print(f"monitoring: {'on' if enabled else f'off{more}'}")
     refused: VMGuestError | None = None
     try:
         print(f"application status: {ask(desk, desk.monitor.get_app_status).value}")
@@ -167,7 +173,9 @@ def _forget(desk: Desk, *, off: bool) -> bool:
         # That of an exporter which has ended; one that runs does so itself. Its bad time of before a maintenance counts no more anyway.
         if off:
             KeptChecks(desk.path).clear()
-        return held.note(Leftover.NOTHING if off else held.before.leftover)
+        if off:
+            return held.note(Leftover.NOTHING)
+        return held.note(held.before.leftover, late_until=held.before.late_until)
     finally:
         held.release()
 

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from exporter.commands.ha_desk import NO, OK, Desk, complain
 from exporter.errors import ConfigError, VMGuestError
-from exporter.ha.hand_back import HandedBack, hand_back
+from exporter.ha.hand_back import PAUSE, HandedBack, hand_back
 from exporter.ha.host_state import CallResult
+from exporter.ha.late import LATE
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
 
 
-def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING) -> int:
+def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING, *, time: float = float("inf")) -> int:
     """Hand monitoring back within ``limit`` seconds, a request for a reset included; tells what is not confirmed.
 
-    ``noted``: what may be left at the host at least, whatever the lock's file says.
+    ``noted``: what may be left at the host at least, whatever the lock's file says. Where a call that was given up may still be
+    carried out, it takes at least until then if there is ``time`` for that.
 
     Raises:
         VMGuestError: the host's last word, where it was an error.
     """
     try:
-        leftover = desk.leftover
+        leftover, late_until = desk.leftover, desk.late_until
     except ConfigError:
         # Not known: whatever it may be is handed back.
-        leftover = Leftover.REQUEST
+        leftover, late_until = Leftover.REQUEST, None
     leftover = max(leftover, noted, key=[*Leftover].index)
-    found = hand_back(desk.monitor, leftover, limit, sleep=desk.sleep, clock=desk.clock)
+    late = 0.0 if late_until is None else min(late_until - desk.clock(), LATE)
+    if late > 0:
+        complain(
+            "an exporter has given up a call without an answer, and the host may still carry it out: whether monitoring stays off is "
+            f"watched for {late:.0f} s"
+        )
+        limit = min(max(limit, late + 2 * PAUSE), time)
+    found = hand_back(
+        desk.monitor, leftover, limit, sleep=desk.sleep, clock=desk.clock, late_until=late_until
+    )
     if found.confirmed:
         return OK
     if found.pending:
@@ -36,7 +47,11 @@ def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING) -> int:
 
 
 def _still_on(found: HandedBack, limit: float) -> int:
-    if found.off:
+    if found.off and found.late:
+        complain(
+            "monitoring is off, and may come on again: the host may still carry out a call that was given up. Repeat this"
+        )
+    elif found.off:
         complain("monitoring is off, confirmed by the host")
     elif isinstance(found.last, VMGuestError):
         raise found.last

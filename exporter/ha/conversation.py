@@ -8,6 +8,7 @@ from __future__ import annotations
 from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
 from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
+from exporter.ha.late import LATE, NEVER
 from exporter.ha.reporter import Reporter
 from exporter.ha.rules import NO_BEATS, QUIET, Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
@@ -15,12 +16,12 @@ from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
 
 class Conversation:
-    """Times are seconds of one steady clock. ``leftover``: what a predecessor may have left at the host."""
+    """Times are seconds of one steady clock. ``leftover`` and ``late_until`` as in :class:`HostState`."""
 
-    def __init__(self, rules: Rules, now: float, leftover: Leftover) -> None:
+    def __init__(self, rules: Rules, now: float, leftover: Leftover, late_until: float = NEVER) -> None:
         self.armed = False
         """Monitoring was switched on or taken over here: heartbeats are ours to give."""
-        self.host = HostState(rules.window, leftover)
+        self.host = HostState(rules.window, leftover, min(late_until, now + LATE))
         self.schedule = Schedule(rules, now)
         self.reporter = Reporter(rules, self.host)
         self._rules = rules
@@ -71,7 +72,7 @@ class Conversation:
         due, phase = self.schedule, wish.phase
         # Not while it is unknown whether the application is well: a predecessor may have had its reasons.
         known = wish.healthy_once or phase in QUIET
-        unwanted = self.host.request.pending and phase is not Phase.ASKING and known
+        unwanted = self.host.may_be_asked_to_reset and phase is not Phase.ASKING and known
         if unwanted and now >= due.post:
             return Call(Verb.POST_APP_STATE, AppState.OK)
         action: Call | Wait = Wait(due.retry)
@@ -87,7 +88,7 @@ class Conversation:
     def _beating(self, now: float, wish: Wish) -> Call | Wait:
         host, due = self.host, self.schedule
         beat = max(due.beat, wish.silent_until)
-        if host.unsure and now >= due.ask:
+        if host.to_be_asked and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         wanted = []
         # A first Enable needs health that is good now; one that was lost is restored during a blip too.
@@ -99,7 +100,7 @@ class Conversation:
         if wanted:
             return Call(due.least_recent(wanted))
         if not self.expected:
-            return Wait(now + max(wish.grace_left, self._rules.retry))
+            return Wait(due.ask if host.to_be_asked else now + max(wish.grace_left, self._rules.retry))
         if not host.confirmed and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if now >= due.status:
@@ -116,7 +117,7 @@ class Conversation:
         wanted = phase is Phase.ASKING and host.request is not ResetRequest.POSTED
         if wanted and now >= due.post:
             return Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
-        if host.unsure and now >= due.ask:
+        if host.to_be_asked and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if self.armed and not host.unsure and (self._rearm or not host.on):
             return Call(Verb.ENABLE)
@@ -129,14 +130,14 @@ class Conversation:
                 # In the heartbeat's place: it shows Gray (another host) and Red, and keeps the connection alive.
                 return Call(Verb.GET_APP_STATUS)
         times = [due.beat, due.post] if wanted else [due.beat]
-        times += [due.ask] if host.unsure or (self.armed and not host.confirmed) else []
+        times += [due.ask] if host.to_be_asked or (self.armed and not host.confirmed) else []
         return Wait(min(times))
 
     def _off(self, now: float, phase: Phase) -> Call | Wait:
         """Nobody shall expect heartbeats. Until that is confirmed, those that are ours go on."""
         host, due = self.host, self.schedule
         wanted = []
-        if host.unsure and now >= due.ask:
+        if host.to_be_asked and now >= due.ask:
             wanted.append(Verb.IS_ENABLED)
         # What a predecessor may have left on is not switched off unseen: it is to be taken over.
         if host.on or (host.may_be_on and phase is not Phase.WAITING):
@@ -147,15 +148,14 @@ class Conversation:
             wanted.append(Verb.MARK_ACTIVE)
         if wanted:
             return Call(due.least_recent(wanted))
-        if phase in {Phase.OFF, Phase.MAINTENANCE} and now >= due.status:
+        if phase is not Phase.STOPPING and host.known and now >= due.status:
+            # It shows what is on by a call that came late, or by another program.
             return Call(Verb.GET_APP_STATUS)
-        return Wait(due.ask if host.unsure else now + self._rules.interval)
-
-    # What a reply changes
+        return Wait(due.ask if host.to_be_asked else now + self._rules.interval)
 
     def done(self, now: float, wish: Wish, call: Call, result: CallResult) -> None:
-        """How ``call`` went: the host's answer, or the error that stood in its place."""
-        was_on, was_unsure = self.host.on, self.host.unsure
+        """What a reply changes. ``result``: the host's answer, or the error that stood in its place."""
+        was_on, was_unsure, request = self.host.on, self.host.unsure, self.host.request
         self.host.answered(now, call.verb, call.state, result)
         match call.verb:
             case Verb.ENABLE:
@@ -172,11 +172,8 @@ class Conversation:
                     self._failed(now, wish, Verb.DISABLE, result)
                     self.schedule.ask_at(self.schedule.retry)
             case Verb.POST_APP_STATE:
-                self.reporter.posted(now, call.state, result)
-                if result is not Code.OK:
-                    # Silence leads to the same as a request that is refused; one that may be pending is not left so.
-                    pending = self.host.request.pending
-                    self.schedule.post_at(now + (self._rules.retry if pending else self._rules.interval))
+                self.reporter.posted(now, call.state, result, request)
+                self.schedule.posted(now, taken=result is Code.OK, pending=self.host.may_be_asked_to_reset)
 
     def _enabled(self, now: float, wish: Wish, result: CallResult, *, was_on: bool) -> None:
         self._rearm = False
@@ -209,19 +206,21 @@ class Conversation:
 
     def _asked(self, now: float, wish: Wish, result: CallResult, *, was_on: bool, was_unsure: bool) -> None:
         if not isinstance(result, bool):
-            # So that what comes after it gets its turn between two attempts.
-            self.schedule.ask_at(now + 2 * self._rules.retry)
+            self.schedule.ask_at(now + 2 * self._rules.retry)  # What comes after it gets its turn.
             self._failed(now, wish, Verb.IS_ENABLED, result)
             return
         self.reporter.answered(Verb.IS_ENABLED)
         wanted = self.armed or wish.healthy_once
-        if wish.phase is Phase.WAITING or (not result and (self._off_tried or not wanted)):
+        if wish.phase is Phase.WAITING or (not result and (wish.phase in QUIET or not wanted)):
             self.schedule.recovered()
             self.reporter.recovered()
+        if self.host.to_be_asked:
+            self.schedule.ask_at(now + self._rules.retry)
         if result:
             self._found_on(now, wish, was_on=was_on)
         elif self._off_tried:
-            self.reporter.tell("info", "Monitoring is off, confirmed by the host.")
+            self.reporter.off(now, again=not was_unsure)
+            self._off_tried = self.host.to_be_asked
         elif wanted and wish.phase not in QUIET:
             self._found_off(now, wish, was_on=was_on, was_unsure=was_unsure)
 
@@ -233,8 +232,9 @@ class Conversation:
             # Disable was answered, and yet it is on: not again in the same instant.
             self.schedule.retry_at(now + self._rules.retry)
         if self.armed:
-            return
-        if self.host.ours or wish.healthy_once:
+            if wish.phase in QUIET and not was_on:
+                self.reporter.on_again()
+        elif self.host.ours or wish.healthy_once:
             self._take_over(now)
         elif not self._off_tried:
             self.reporter.found_on()
@@ -260,16 +260,16 @@ class Conversation:
 
     def _looked(self, now: float, wish: Wish, result: CallResult) -> None:
         self.schedule.looked(now, self.host.shown.status)
-        self.reporter.status(wish.phase, result)
+        self.reporter.status(now, wish, result)
         since = self.host.shown.gray_since
         if result is not AppStatus.GRAY or since is None:
             return
-        # Monitoring was lost, or the host has not noticed it yet, or nobody there ever will.
+        # It was lost, or the host has not noticed it yet, or nobody there ever will.
         beating = wish.phase is Phase.BEATING
         if beating and now - since >= self._rules.patience:
             self.reporter.nobody_acts()
         # Right after Enable the host needs its time; a refused heartbeat would show that it is more than that.
-        if beating and now - self.host.enabled_at < self._rules.window:
+        if beating and now - self.host.heard.enabled_at < self._rules.window:
             return
         if self.host.shown.green:
             self._lose(wish, "its status is Gray")

@@ -14,6 +14,7 @@ from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.ha.actions import Call, perform
 from exporter.ha.base import AppMonitor
 from exporter.ha.host_state import CallResult, HostState, is_refusal_to_post, nothing_to_ask
+from exporter.ha.late import LATE, NEVER
 from exporter.ha.rules import WINDOW, Leftover
 from exporter.protocol.appmonitor import AppState, Code, Verb
 
@@ -36,10 +37,12 @@ class HandedBack:
     to_take_back: CallResult
     to_disable: CallResult
     last: CallResult
+    late: bool
+    """A call that was given up before may still be carried out: it is off for now."""
 
     @property
     def confirmed(self) -> bool:
-        return self.off and not self.pending
+        return self.off and not self.pending and not self.late
 
 
 def hand_back(
@@ -49,8 +52,10 @@ def hand_back(
     *,
     sleep: Callable[[float], None],
     clock: Callable[[], float],
+    late_until: float | None = None,
 ) -> HandedBack:
-    """Try for ``limit`` seconds, and at least once. ``leftover``: what was noted that may be left at the host.
+    """Try for ``limit`` seconds, and at least once. ``leftover``: what was noted that may be left at the host; ``late_until``:
+    until when a call that was given up may still be carried out, by ``clock``. Before that nothing is confirmed.
 
     A request is taken back even where none was noted: whoever has no sight of the note may not leave it there. A host
     that refuses that is asked again only where one was noted.
@@ -58,7 +63,8 @@ def hand_back(
     deadline = clock() + limit
     noted = leftover is not Leftover.NOTHING
     # Whatever was noted, it may be on.
-    host = HostState(WINDOW, max(leftover, Leftover.MONITORING, key=[*Leftover].index))
+    late = NEVER if late_until is None else min(late_until, clock() + LATE)
+    host = HostState(WINDOW, max(leftover, Leftover.MONITORING, key=[*Leftover].index), late)
 
     def ask(verb: Verb, state: AppState | None = None) -> CallResult:
         call = Call(verb, state)
@@ -77,7 +83,7 @@ def hand_back(
                 or is_refusal_to_post(to_take_back, known=False)
                 or final(to_take_back)
             )
-            owed = host.request.pending or not refused
+            owed = host.may_be_asked_to_reset or not refused
         last = to_disable = ask(Verb.DISABLE)
         if not isinstance(to_disable, VMGuestError):
             last = ask(Verb.IS_ENABLED)
@@ -90,6 +96,7 @@ def hand_back(
                 to_take_back=to_take_back,
                 to_disable=to_disable,
                 last=last,
+                late=host.late.until is not None,
             )
         sleep(PAUSE)
 

@@ -17,6 +17,8 @@ class Heard:
     def __init__(self, window: float) -> None:
         self.last_beat: float | None = None
         """When the last heartbeat that it took was sent."""
+        self.enabled_at = float("-inf")
+        """When the last Enable that it took was sent; minus infinity where that may have been another host."""
         self._window = window
         self._silent_since: float | None = None
         """Since when it has heard neither Enable nor a heartbeat, at the earliest. An Enable whose reply was lost may have
@@ -37,10 +39,13 @@ class Heard:
         """An Enable or a heartbeat may have been heard, as late as ``now``."""
         self._by = now
 
-    def enabled(self) -> float:
-        """An Enable was taken: the time at which it was sent."""
-        self._silent_since = self._sent
-        return self._sent
+    def enabled(self) -> None:
+        """An Enable was taken."""
+        self._silent_since = self.enabled_at = self._sent
+
+    def enabled_at_is(self, time: float) -> None:
+        """As if the last Enable had been taken then."""
+        self.enabled_at = time
 
     def beaten(self) -> None:
         """A heartbeat was taken."""
@@ -68,6 +73,8 @@ class Shown:
         self.gray_since: float | None = None
         self.green = False
         """Seen since the last Enable that mattered."""
+        self.doubtful = False
+        """It is not Gray though monitoring is off, and that has not been asked since: by an Enable that came late, or another program's."""
 
     def looked(self, now: float, status: AppStatus | None, *, on: bool) -> None:
         """``status`` None: it was not given. ``on``: the host expects heartbeats."""
@@ -80,6 +87,11 @@ class Shown:
             self.gray_since = None
         elif on and self.gray_since is None:
             self.gray_since = now
+        self.doubtful = not on and status is not AppStatus.GRAY
+
+    def asked(self) -> None:
+        """IsEnabled was."""
+        self.doubtful = False
 
     def lost(self) -> None:
         """What was green by then is so no more."""

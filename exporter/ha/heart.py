@@ -25,6 +25,7 @@ from exporter.ha.base import AppMonitor
 from exporter.ha.dry_run import DryRunMonitor
 from exporter.ha.heart_settings import HeartSettings
 from exporter.ha.kept_checks import KeptChecks
+from exporter.ha.late import NEVER
 from exporter.ha.link import Link
 from exporter.ha.loop import Heart
 from exporter.ha.maintenance import Maintenance
@@ -139,9 +140,9 @@ def _held(path: str) -> str:
     )
 
 
-def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float, float]:
-    """What may be left at the host, for how long health was bad, and for how long the exporter itself was not well: by the lock's
-    file, and by what the exporter knows.
+def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, float, float, float]:
+    """What may be left at the host, for how long health was bad, for how long the exporter itself was not well, and until when a
+    call that was given up may still be carried out: by the lock's file, and by what the exporter knows.
 
     The file may not have been written, and the exporter has not seen the last word of a heart that died.
     """
@@ -152,6 +153,7 @@ def taken_over(before: lock.Record, settings: HeartSettings) -> tuple[Leftover, 
         max(before.leftover, Leftover(settings.leftover), key=[*Leftover].index),
         bad_for,
         settings.fault_for,
+        NEVER if before.late_until is None else before.late_until,
     )
 
 
@@ -231,6 +233,6 @@ def main(argv: list[str]) -> int:
         held.release()
 
 
-def _forget(_leftover: Leftover, _bad_for: float, _last_beat: float | None) -> bool:
+def _forget(*_: object) -> bool:
     """The note of a dry run."""
     return True

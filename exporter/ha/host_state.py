@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from enum import Enum
 
-from exporter.errors import LibraryNotFound, NoDeviceError, NotVMwareError, RpcError, VMGuestError
+from exporter.errors import (
+    LibraryNotFound,
+    NoDeviceError,
+    NotVMwareError,
+    RefusedError,
+    RpcError,
+    VMGuestError,
+)
 from exporter.ha.heard import Heard, Shown
+from exporter.ha.late import NEVER, Late
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -51,6 +59,12 @@ def may_have_been_heard(result: CallResult) -> bool:
     return result in {Code.OK, *UNCLEAR}
 
 
+def given_up(result: CallResult) -> bool:
+    """Nothing came back from a call that may be on its way. Of VMware's library also what it does not tell."""
+    silent = result is Code.UNTOLD or isinstance(result, VMGuestError)
+    return silent and may_have_been_heard(result) and not isinstance(result, RefusedError)
+
+
 def nothing_to_ask(result: CallResult) -> bool:
     """There is no such command, or no host. A host that is starting, or moving, may say so of commands that it knows."""
     unknown = isinstance(result, RpcError) and result.reason == "unknown_command"
@@ -78,10 +92,12 @@ class HostState:
     """Times are seconds of one steady clock.
 
     ``window``: seconds without a heartbeat after which the host may act; ``leftover``: what a predecessor may have
-    left there.
+    left there; ``late_until``: until when a call that it gave up may still be carried out.
     """
 
-    def __init__(self, window: float, leftover: Leftover = Leftover.NOTHING) -> None:
+    def __init__(
+        self, window: float, leftover: Leftover = Leftover.NOTHING, late_until: float = NEVER
+    ) -> None:
         self.settled = False
         """The host has answered once, or could not be asked."""
         self.known = False
@@ -97,9 +113,9 @@ class HostState:
         self.confirmed = False
         """IsEnabled has said yes since the last change."""
         self.request = ResetRequest.ASKED if leftover is Leftover.REQUEST else ResetRequest.NONE
-        self.enabled_at = float("-inf")
         self.heard = Heard(window)
         self.shown = Shown()
+        self.late = Late(late_until, request=leftover is Leftover.REQUEST)
         self._before = self.ours, self.request
         """What a call that a clear no answers leaves as it was."""
 
@@ -109,16 +125,32 @@ class HostState:
         return self.on or (self.unsure and self.ours)
 
     @property
+    def may_come_on(self) -> bool:
+        """Or it will, by an Enable that was given up."""
+        return self.may_be_on or (self.ours and self.late.enable > NEVER)
+
+    @property
+    def to_be_asked(self) -> bool:
+        """What is known of ``on`` may not be so, or not be so any more."""
+        return self.unsure or (not self.on and (self.late.enable > NEVER or self.shown.doubtful))
+
+    @property
+    def may_be_asked_to_reset(self) -> bool:
+        """A request for a reset is pending, or may come to be."""
+        return self.request.pending or self.late.request > NEVER
+
+    @property
     def over(self) -> bool:
-        """It expects nothing, and nothing is asked of it."""
-        return self.settled and not self.unanswered and not self.may_be_on and not self.request.pending
+        """It expects nothing, and nothing is asked of it; nor will be by what was given up."""
+        known = self.settled and not self.unanswered and not self.shown.doubtful
+        return known and self.late.until is None and not self.may_be_on and not self.request.pending
 
     @property
     def leftover(self) -> Leftover:
         """What would be left there if this process died now."""
-        if self.request.pending:
+        if self.may_be_asked_to_reset:
             return Leftover.REQUEST
-        return Leftover.MONITORING if self.may_be_on else Leftover.NOTHING
+        return Leftover.MONITORING if self.may_come_on else Leftover.NOTHING
 
     def time_left(self, now: float) -> float | None:
         """Seconds until it may act on silence; None while it expects nothing."""
@@ -127,6 +159,7 @@ class HostState:
     def sent(self, now: float, verb: Verb, state: AppState | None) -> None:
         """A call goes out: from here on the host may act on it, whether or not its reply arrives."""
         self._before = self.ours, self.request
+        self.late.sent(now, verb, state)
         enable = verb is Verb.ENABLE
         # What it counted before may be over, one way or the other: with this one it may begin anew.
         self.heard.sent(now, anew=enable and (not self.may_be_on or self.heard.overdue(now)))
@@ -139,6 +172,8 @@ class HostState:
         """What came back from it."""
         self.settled = True
         self.known |= not isinstance(result, VMGuestError) and result is not Code.UNTOLD
+        if not given_up(result):
+            self.late.answered()
         if verb in {Verb.ENABLE, Verb.MARK_ACTIVE} and may_have_been_heard(result):
             self.heard.maybe(now)
         match verb:
@@ -157,7 +192,7 @@ class HostState:
 
     def moved(self) -> None:
         """This may be another host, which knows of no monitoring: a Gray is to be believed."""
-        self.enabled_at = float("-inf")
+        self.heard.enabled_at_is(NEVER)
 
     def lost(self) -> None:
         """Whatever it was told, it does not know any more."""
@@ -169,12 +204,12 @@ class HostState:
     def taken_over(self, now: float) -> None:
         """That it is on is by us, from here on."""
         self.ours = True
-        self.enabled_at = now
+        self.heard.enabled_at_is(now)
 
     def _enabled(self, result: CallResult) -> None:
         if result is Code.OK:
             self.on, self.unsure = True, False
-            self.enabled_at = self.heard.enabled()
+            self.heard.enabled()
         elif did_nothing(result, known=self.known):
             # It did nothing. What was, or may have been, on before still is; a question without an answer stands.
             self.ours, _ = self._before
@@ -194,7 +229,14 @@ class HostState:
         if isinstance(result, bool):
             self.on = self.confirmed = result
             self.unsure = self.unanswered = False
-        elif nothing_to_ask(result) and not (self.known or self.ours):
+            self.shown.asked()
+            if not result:
+                self.late.off()
+            return
+        # What was off when it was asked last may be on by now.
+        self.unsure |= self.to_be_asked
+        self.shown.asked()
+        if nothing_to_ask(result) and not (self.known or self.ours):
             # What does not exist, and never has, said no yes that was lost. No error word is more of a state than that.
             self.unanswered = False
         elif may_have_been_heard(result):
@@ -210,3 +252,4 @@ class HostState:
                 self.request = ResetRequest.REFUSED
         elif result is Code.OK:
             self.request = ResetRequest.TAKEN_BACK
+            self.late.taken_back()

@@ -71,6 +71,7 @@ class LeftOn:
         self._sleep = sleep
         self._stop_note = StopNote(lock_file)
         self._leftover = Leftover.NOTHING
+        self._late_until: float | None = None
         self._settled = False
         self._unknown_since: float | None = None
         self._seen = False
@@ -139,7 +140,8 @@ class LeftOn:
     def attempt(self) -> None:
         """Look who holds the lock, and what its file says, and do what follows from that."""
         try:
-            noted = lock.record(self._path).leftover
+            found = lock.record(self._path)
+            noted, self._late_until = found.leftover, found.late_until
         except ConfigError as error:
             if isinstance(error.__cause__, PermissionError):
                 # They are another user's.
@@ -178,7 +180,7 @@ class LeftOn:
         if held is None:
             return  # Somebody was faster. The next look says who.
         try:
-            self._leftover = held.before.leftover
+            self._leftover, self._late_until = held.before.leftover, held.before.late_until
             if self._leftover is Leftover.BY_HAND:
                 return  # Since the look. The next one says so.
             if self._leftover is Leftover.NOTHING or self._hand_back():
@@ -245,7 +247,14 @@ class LeftOn:
         """One attempt; whether nothing is left."""
         try:
             with closing(self._connect()) as monitor:
-                found = hand_back(monitor, self._leftover, 0.0, sleep=time.sleep, clock=time.monotonic)
+                found = hand_back(
+                    monitor,
+                    self._leftover,
+                    0.0,
+                    sleep=time.sleep,
+                    clock=self._clock,
+                    late_until=self._late_until,
+                )
         except VMGuestError as error:
             self._complain(_words(error))
             return False
@@ -255,6 +264,11 @@ class LeftOn:
             log.warning("monitoring by vSphere HA is off, confirmed by the host")
             self._tell("Monitoring that an exporter which died had left on is handed back.")
             return True
+        if found.off and found.late and not found.pending:
+            if not self._told:
+                self._told = "monitoring by vSphere HA is off, and may come on again: the host may still carry out a call that was given up"
+                log.warning("%s, so that it is asked again", self._told)
+            return False
         last = found.to_take_back if found.pending and found.off else found.last
         answered = f"the host answered {last.words}" if isinstance(last, Code) else "it is on all the same"
         self._complain(_words(last) if isinstance(last, VMGuestError) else answered)

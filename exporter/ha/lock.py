@@ -3,8 +3,9 @@
 Neither the host nor VMware's library tells two beating programs apart: a healthy one masks a dead one, and one
 Disable stops both (SDK release notes). The file's lines are the holder's pid, the boot's id, what the holder leaves
 behind if it dies now (:class:`Leftover`), for how many seconds health has been bad, which process the holder is and
-which its exporter (:mod:`exporter.machine.process`), and when the host took the last heartbeat. A successor in the same boot
-takes the third, the fourth and the last over.
+which its exporter (:mod:`exporter.machine.process`), when the host took the last heartbeat, and until when it may carry out a
+call that the holder has given up (:mod:`exporter.ha.late`). A successor in the same boot takes the third, the fourth and
+the last two over.
 
 It is a file in a directory of the machine that only root or the exporter's user can write. Not an abstract socket: any
 local user could take its name in the moment of a restart, and that would be a reset.
@@ -43,6 +44,8 @@ class Record:
     """The identity of the exporter whose heart that was; empty for a command."""
     last_beat: float | None = field(default=None, compare=False)
     """When the host took the last heartbeat, whoever sent it: seconds of the monotonic clock. None: none is known."""
+    late_until: float | None = field(default=None, compare=False)
+    """Until when it may carry out a call that was given up, by the same clock. None: there is no such call."""
 
     @property
     def exporter_runs(self) -> bool:
@@ -85,19 +88,25 @@ class Lock:
         self._path = path
         self._boot_id = boot_id
         self._last_beat = before.last_beat
-        self.note(before.leftover, before.bad_for)
+        self.note(before.leftover, before.bad_for, late_until=before.late_until)
 
-    def note(self, leftover: Leftover, bad_for: float = 0.0, last_beat: float | None = None) -> bool:
+    def note(
+        self,
+        leftover: Leftover,
+        bad_for: float = 0.0,
+        last_beat: float | None = None,
+        late_until: float | None = None,
+    ) -> bool:
         """Write down what a successor would have to take over from now on; False: it could not be written.
 
-        ``last_beat``: as in :class:`Record`; None where there was none since.
+        ``last_beat``, ``late_until``: as in :class:`Record`; for the first, None where there was none since.
         """
-        self._noted = leftover, bad_for
+        self._noted = leftover, bad_for, last_beat, late_until
         self._last_beat = self._last_beat if last_beat is None else last_beat
-        beat = "" if self._last_beat is None else f"{self._last_beat:.3f}"
+        beat, late = ("" if time is None else f"{time:.3f}" for time in (self._last_beat, late_until))
         # In a shortage it may not be known before the next time.
         self._own = self._own or process.own()
-        who = f"{self._own}\n{self._exporter}\n{beat}\n"
+        who = f"{self._own}\n{self._exporter}\n{beat}\n{late}\n"
         lines = f"{os.getpid()}\n{self._boot_id}\n{leftover.value}\n{bad_for:.3f}\n{who}".encode()
         # Written before it is cut: a reader, or a successor after a crash in between, finds the pid.
         # A full disk costs the successor this word for as long as it is full, and must not cost a heartbeat.
@@ -265,12 +274,16 @@ def _lines(descriptor: int) -> list[str]:
 
 
 def _record(lines: list[str], here: str) -> Record:
-    _, before, word, bad_for, _, exporter, last_beat, *_ = [*lines, *[""] * 7]
+    _, before, word, bad_for, _, exporter, last_beat, late_until, *_ = [*lines, *[""] * 8]
     if before != here or word not in {each.value for each in Leftover}:
         return Record()
     seconds = _number(bad_for)
     return Record(
-        Leftover(word), 0.0 if seconds is None else max(0.0, min(seconds, 1e6)), exporter, _number(last_beat)
+        Leftover(word),
+        0.0 if seconds is None else max(0.0, min(seconds, 1e6)),
+        exporter,
+        _number(last_beat),
+        _number(late_until),
     )
 
 

@@ -37,7 +37,7 @@ class Heart:
         link: Link,
         *,
         stop: Callable[[], bool],
-        note: Callable[[Leftover, float, float | None], bool] = lambda _leftover, _bad_for, _last_beat: True,
+        note: Callable[[Leftover, float, float | None, float | None], bool] = lambda *_: True,
         maintenance: Callable[[], float | None] = lambda: None,
         begun: Callable[[], float] = lambda: 0.0,
         maintained: float | None = None,
@@ -61,7 +61,7 @@ class Heart:
         self._started = clock()
         self._update: HealthUpdate | None = None
         self._stopping = False
-        self._noted: tuple[Leftover, float] | None = None
+        self._noted: tuple[Leftover, float, float | None] | None = None
         self._beat_noted: float | None = None
         self._maintenance = maintenance
         self._maintenance_end = 0.0
@@ -149,10 +149,11 @@ class Heart:
 
     def _remember(self) -> bool:
         """What a successor has to know stands in the lock's file before a call and after it; whether it does."""
-        known = (self._policy.conversation.host.leftover, round(self._policy.bad_time.sure, 3))
-        beat = self._policy.conversation.host.heard.last_beat
+        host = self._policy.conversation.host
+        leftover, bad_for, late = known = host.leftover, round(self._policy.bad_time.sure, 3), host.late.until
+        beat = host.heard.last_beat
         # One that could not be written is tried again with the next turn: the disk may have room by then.
-        if (known, beat) != (self._noted, self._beat_noted) and self._note(*known, beat):
+        if (known, beat) != (self._noted, self._beat_noted) and self._note(leftover, bad_for, beat, late):
             self._noted, self._beat_noted = known, beat
         return known == self._noted
 

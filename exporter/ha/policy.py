@@ -20,6 +20,7 @@ from exporter.ha.bad_time import ROUNDING, BadTime
 from exporter.ha.conversation import Conversation
 from exporter.ha.events import Event
 from exporter.ha.host_state import CallResult
+from exporter.ha.late import NEVER
 from exporter.ha.messages import HealthUpdate
 from exporter.ha.rules import Health, Leftover, OnUnhealthy, Phase, Rules
 from exporter.ha.transitions import AIM, PhaseCause
@@ -31,7 +32,8 @@ class Policy:
     """Ask :meth:`next`, do it, report with :meth:`done`, again. Times are seconds of one steady clock.
 
     ``leftover``: what an exporter of this boot, that ended without a confirmed Disable, may have left at the host;
-    ``bad_for``: seconds for which it had known health to be bad; ``fault_for``: for which it had not been well itself.
+    ``bad_for``: seconds for which it had known health to be bad; ``fault_for``: for which it had not been well itself;
+    ``late_until``: until when the host may carry out a call that it had given up.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class Policy:
         leftover: Leftover = Leftover.NOTHING,
         bad_for: float = 0.0,
         fault_for: float = 0.0,
+        late_until: float = NEVER,
     ) -> None:
         self.rules = rules
         self.phase = Phase.WAITING
-        self.conversation = Conversation(rules, now, leftover)
+        self.conversation = Conversation(rules, now, leftover, late_until)
         self.reporter = self.conversation.reporter
         self.bad_time = BadTime(rules.interval, bad_for, fault_for)
         self._update = HealthUpdate(Health.UNKNOWN, "", now)
@@ -131,7 +134,7 @@ class Policy:
         self._healthy_once |= health is Health.GOOD
         if told and was_unwell and health is Health.GOOD:
             self.reporter.tell("info", "Health is good again, within the grace period.")
-        elif told and not was_unwell and health in UNWELL:
+        elif told and not was_unwell and health in UNWELL and self._grace_left > 0:
             grace = f"Heartbeats go on for {self._grace_left:.4g} s of grace."
             self.reporter.tell("warning", f"Health is bad: {update.reason}. {grace}")
 

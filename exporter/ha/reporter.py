@@ -9,9 +9,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from exporter.errors import VMGuestError
+from exporter.ha.actions import Wish
 from exporter.ha.events import Event, Events
 from exporter.ha.explain import NOT_IN_CLUSTER, explain
-from exporter.ha.host_state import REFUSALS, CallResult, HostState, is_refusal_to_post, nothing_to_ask
+from exporter.ha.host_state import (
+    REFUSALS,
+    CallResult,
+    HostState,
+    ResetRequest,
+    is_refusal_to_post,
+    nothing_to_ask,
+)
 from exporter.ha.rules import Phase, Rules
 from exporter.protocol.appmonitor import AppState, AppStatus, Code, Verb
 
@@ -88,7 +96,7 @@ class Reporter:
     def ended(self, now: float, *, confirmed: bool) -> None:
         if confirmed:
             return
-        if self._host.may_be_on:
+        if self._host.may_come_on:
             text = (
                 "Stopped WITHOUT a confirmed Disable. Unless monitoring is switched off now "
                 f"(vmguest-exporter ha disable), vSphere HA resets this VM.{self.left(now)}"
@@ -141,6 +149,24 @@ class Reporter:
             "until health has been good once.",
         )
 
+    def on_again(self) -> None:
+        self.tell(
+            "warning",
+            "Monitoring is on again, by a call that came late or by another program: it is switched off.",
+        )
+
+    def off(self, now: float, *, again: bool) -> None:
+        """IsEnabled says no, after Disable; ``again``: it has said so since."""
+        if not self._host.to_be_asked:
+            self.tell("info", "Monitoring is off, confirmed by the host.")
+        elif not again:
+            left = self._host.late.enable - now
+            self.tell(
+                "warning",
+                "Monitoring is off, and may come on again: an Enable was given up without an answer, and the host may still "
+                f"carry it out. It is asked again for {left:.0f} s.",
+            )
+
     def lost(self, why: str) -> None:
         """Monitoring has to be switched on again."""
         if not self._lost:
@@ -150,7 +176,7 @@ class Reporter:
     def lost_before_good(self, why: str) -> None:
         self.tell("warning", f"Monitoring was lost: {why}. It stays off until health is good.")
 
-    def status(self, phase: Phase, result: CallResult) -> None:
+    def status(self, now: float, wish: Wish, result: CallResult) -> None:
         """What the host says of the application, where that is new."""
         before, self._status = self._status, result if isinstance(result, AppStatus) else None
         if not isinstance(result, AppStatus):
@@ -166,7 +192,7 @@ class Reporter:
             self.tell(
                 "critical",
                 "vSphere HA sees this application as Red: heartbeats have stopped in its eyes, and it may reset this "
-                f"VM at any moment. The exporter is {phase.value}.",
+                f"VM at any moment. The exporter is {'silent' if now < wish.silent_until else wish.phase.value}.",
             )
         else:
             self.tell("info", f"vSphere HA sees this application as {result.value.title()}.")
@@ -177,12 +203,12 @@ class Reporter:
             self._not_in_cluster = True
             self.tell("error", NOT_IN_CLUSTER)
 
-    def posted(self, now: float, state: AppState | None, result: CallResult) -> None:
-        """What the host said to a request for a reset, or to its end."""
+    def posted(self, now: float, state: AppState | None, result: CallResult, before: ResetRequest) -> None:
+        """What the host said to a request for a reset, or to its end. ``before``: what had been asked of it."""
         if state is AppState.NEED_RESET:
             self._request_answered(now, result)
         else:
-            self._withdrawal_answered(result)
+            self._withdrawal_answered(now, result, again=before is ResetRequest.TAKEN_BACK)
 
     def _request_answered(self, now: float, result: CallResult) -> None:
         verb = Verb.POST_APP_STATE
@@ -195,12 +221,16 @@ class Reporter:
             text = f"{what} Heartbeats are withheld instead."
             self._events.complain(verb, "error", text, self.left(now))
         else:
-            self._events.complain(verb, "error", f"{what} It is repeated.")
+            self._events.complain(verb, "error", f"{what} It is repeated for as long as health is bad.")
 
-    def _withdrawal_answered(self, result: CallResult) -> None:
+    def _withdrawal_answered(self, now: float, result: CallResult, *, again: bool) -> None:
         if result is Code.OK:
             self._events.settle(Verb.POST_APP_STATE)
-            self.tell("warning", "The request for a reset is taken back.")
+            left, more = self._host.late.request - now, ""
+            if left > 0:
+                more = f" One was given up without an answer, and may still be carried out: this is repeated for {left:.0f} s."
+            if not again:
+                self.tell("warning", f"The request for a reset is taken back.{more}")
             return
         text = f"The request for a reset can't be taken back: {words(result)}. It is repeated."
         self._events.complain(Verb.POST_APP_STATE, "critical", text)

@@ -57,6 +57,12 @@ class Schedule:
     def post_at(self, when: float) -> None:
         self.post = when
 
+    def posted(self, now: float, *, taken: bool, pending: bool) -> None:
+        """``pending``: a request for a reset may be at the host, or on its way: it is not left so."""
+        if pending or not taken:
+            # Silence leads to the same as a request that is refused.
+            self.post = now + (self._rules.retry if pending else self._rules.interval)
+
     def everything_now(self, now: float) -> None:
         """A stop does not wait for what was planned."""
         self.retry = self.ask = self.post = self.status = now

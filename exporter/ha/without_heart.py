@@ -22,7 +22,14 @@ def hand_back_alone(settings: HeartSettings) -> bool:
         try:
             with closing(monitor_for(settings)) as monitor:
                 leftover, *_ = taken_over(held.before, settings)
-                found = hand_back(monitor, leftover, 0.0, sleep=time.sleep, clock=time.monotonic)
+                found = hand_back(
+                    monitor,
+                    leftover,
+                    0.0,
+                    sleep=time.sleep,
+                    clock=time.monotonic,
+                    late_until=held.before.late_until,
+                )
             if found.confirmed and not settings.dry_run:
                 held.note(Leftover.NOTHING)
             return found.confirmed

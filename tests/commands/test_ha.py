@@ -1215,6 +1215,69 @@ def note(desk: Desk, leftover: Leftover) -> None:
     held.release()
 
 
+@pytest.mark.parametrize("words", ["disable", "disable --for 30m", "finish-stop"])
+def test_what_an_exporter_gave_up_is_waited_for(
+    desk: Desk, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """The host may still carry it out: "off, confirmed by the host", and on a few seconds later."""
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    held.note(Leftover.MONITORING, late_until=12.0)
+    held.release()
+    if words == "finish-stop":
+        StopNote(desk.lock_file).write()
+    desk.slept = 2.0
+    assert desk.run("status") == command.NO
+    assert (
+        "monitoring: off, and may come on by a call that was given up, for another 10 s\n"
+        in capsys.readouterr().out
+    )
+    slept, desk_sleep = [0.0], desk.sleep
+
+    def sleep(seconds: float) -> None:
+        desk_sleep(seconds)
+        if slept[0] < 8.0 <= desk.slept:
+            desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+        slept[0] = desk.slept
+
+    desk.sleep = sleep  # type: ignore[method-assign]
+    assert desk.run(*words.split()) == command.OK
+    assert desk.slept >= 12.0
+    assert not desk.monitor.enabled
+    said = capsys.readouterr()
+    assert "whether monitoring stays off is watched for 10 s" in said.err
+    assert "off, confirmed by the host" in said.out
+    assert lock.record(desk.lock_file) == lock.Record()
+    assert lock.record(desk.lock_file).late_until is None
+
+
+def no_answer(*_: object) -> NoReturn:
+    raise TimeoutExpired("no answer within 2 s")
+
+
+def test_what_a_single_call_gave_up_is_noted_or_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.slept = 5.0
+    with monkeypatch.context() as patch:
+        patch.setattr(WireAppMonitor, "enable", no_answer)
+        assert desk.run("enable", "--unattended") == command.NO_CHANNEL
+    found = lock.record(desk.lock_file)
+    assert (found.leftover, found.late_until) == (Leftover.BY_HAND, 35.0)
+    assert desk.run("mark-active") == command.NO, "it is off for now"
+    assert lock.record(desk.lock_file).late_until == 35.0
+    assert desk.run("disable") == command.OK
+    assert desk.slept >= 35.0
+    assert desk.run("enable", "--unattended") == command.OK
+    assert lock.record(desk.lock_file).late_until is None
+    capsys.readouterr()
+    for state, told in (("need-reset", True), ("ok", False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(WireAppMonitor, "post_app_state", no_answer)
+            assert desk.run("post-app-state", state, "--yes") == command.NO_CHANNEL
+        assert ("the host may still act on it, within 30 s" in capsys.readouterr().err) is told
+
+
 @pytest.mark.parametrize("call", ["disable", "disable --for 30m", "finish-stop"])
 @pytest.mark.parametrize("noted", [Leftover.REQUEST, Leftover.NOTHING])
 def test_a_request_for_a_reset_is_taken_back_with_monitoring(
@@ -1411,6 +1474,27 @@ def test_the_heart_of_an_exporter_with_another_lock_is_seen(
         process.kill()
         process.wait()
     assert desk.run("disable") == command.OK
+
+
+@pytest.mark.parametrize("words", ["disable --for 30m", "disable"])
+def test_where_no_maintenance_can_be_noted_it_is_told_all_the_same(
+    desk: Desk, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Found by a stranger: the lock's directory was moved away, and "monitoring stays off until an exporter starts"."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    desk.lock_file = str(Path(desk.lock_file).parent / "gone" / "ha.lock")
+    desk.settings = Settings(guestrpc=GuestRpc(socket=str(desk.socket)), ha=Ha(lock_file=desk.lock_file))
+    process = other_heart(desk, desk.lock_file)
+    try:
+        assert desk.run(*words.split()) == command.HELD
+    finally:
+        process.kill()
+        process.wait()
+    assert not desk.monitor.enabled
+    said = capsys.readouterr().err
+    assert f"another exporter's heart (pid {process.pid}) is there" in said
+    assert "monitoring stays off" not in said
+    assert ("No such file or directory" in said) is ("--for" in words)
 
 
 def test_the_heart_of_another_exporter_is_seen_beside_the_own_one(

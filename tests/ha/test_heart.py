@@ -299,7 +299,7 @@ def test_bad_time_that_a_heart_did_not_note_is_that_of_the_checks(
         kept_bad_for=76.0,
         fault_for=7.0,
     )
-    assert heart.taken_over(before, settings)[1:] == (bad_for, 7.0)
+    assert heart.taken_over(before, settings)[1:] == (bad_for, 7.0, float("-inf"))
 
 
 @pytest.mark.parametrize("status", [messages.STOPPED, messages.UNCONFIRMED, messages.ORPHANED])

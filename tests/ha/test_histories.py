@@ -67,7 +67,9 @@ EXPORTER = "1:1"
 """The identity of every main process: one that has ended, as that of a stop which is finished by another has."""
 WORDS = {"refused": b"Permission denied", "unknown": b"Unknown command"}
 """Of a host that starts, moves, or wants the secure channel."""
-FAULTS = ["broken", "lost", "reply lost", "cut", "slow", *WORDS]
+FAULTS = ["broken", "lost", "reply lost", "cut", "slow", "late", *WORDS]
+LATEST = 25.0
+"""Seconds after which the host carries out what it was asked for, at most."""
 BY_HAND = 0
 """Who sends a command of ``vmguest-exporter ha``; hearts are counted from 1."""
 
@@ -146,6 +148,7 @@ class Main:
             clock=lambda: world.now,
             running=self.running,
             longest=world.rules.interval,
+            grace=world.rules.grace,
             session_changes=lambda: world.sessions,
             maintained=self.maintained,
         )
@@ -254,6 +257,7 @@ class Stream:
 
     def send(self, data: bytes, timeout: float) -> None:
         world = self.world
+        world.carry_out()
         fault = world.faults.pop(0) if world.faults else ""
         if fault == "broken" or self.moves != world.moves:
             raise ConnectionLost("broken")
@@ -265,6 +269,11 @@ class Stream:
         body = decoder.next()
         assert body is not None
         text = rpci.parse_request(body).command.decode().removeprefix(PREFIX)
+        if fault == "late" or text == world.slow_at:
+            world.slow_at = ""
+            world.late_one(self.number, text)
+            self.reply = b""
+            return
         refused = world.now < world.refused_until and (not world.refuses or text in world.refuses)
         if fault in WORDS or refused:
             self.reply = rpci.reply(WORDS.get(fault, world.word), ok=False)
@@ -280,7 +289,7 @@ class Stream:
             and not world.forgotten
         ):
             in_one = world.in_maintenance() is not None
-            missed = not in_one and world.last_begun > world.seen_begun
+            missed = not in_one and (world.last_begun > world.seen_begun or world.came_after_one())
             world.promises.disabling(world.now, wanted=not in_one and not missed)
             if missed:
                 world.seen_begun = world.last_begun
@@ -395,6 +404,12 @@ class World:
         self.handed_over, self.handed_at = Inheritance(), 0.0
         """What a killed main process leaves of its check, as the program and as the second model have it."""
         self.faults: list[str] = []
+        self.late: list[tuple[float, int, str]] = []
+        """What the host carries out some time after it was given up: when, who had sent it, and what it was."""
+        self.came = float("-inf")
+        """When an Enable among it has switched monitoring on last, or a reset was asked for."""
+        self.slow_at = ""
+        """The next command of this name is one of them."""
         self.aimed_at, self.losses = "", 0
         """The command whose next replies are lost, and how many."""
         self.cut = False
@@ -476,9 +491,9 @@ class World:
                     self.main.report.fault_for,
                 )
 
-        def note(leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
+        def note(leftover: Leftover, bad_for: float, *times: float | None) -> bool:
             self.unwritten = self.full
-            return not self.full and held.note(leftover, bad_for, last_beat)
+            return not self.full and held.note(leftover, bad_for, *times)
 
         self.heart = Heart(
             self.monitor(self.number),
@@ -608,7 +623,35 @@ class World:
         main.update = summary.update(self.now)
         self.link.inbox.append(main.update)
 
+    def late_one(self, who: int, text: str) -> None:
+        """No reply comes, and yet it is carried out, some time later. What is sent over the next connection may be quicker."""
+        if text == "Enable":
+            self.promises.enabling(self.now)
+        if self.full or (text == NEED_RESET and not self.host.request_delay):
+            # Nobody could know of the one, or do anything about the other.
+            return
+        self.late.append((self.now + self.chance.uniform(2.5, LATEST), who, text))
+
+    def came_after_one(self) -> bool:
+        """Monitoring has come on a moment ago, late, and a maintenance that the heart had not seen is not long over."""
+        return self.now - self.came < SETTLE and 0 < self.came - self.last_begun < 60.0
+
+    def carry_out(self) -> None:
+        for each in sorted(self.late):
+            when, who, text = each
+            if when <= self.now:
+                self.late.remove(each)
+                if text == NEED_RESET or (text == "Enable" and not self.host.enabled):
+                    self.came = self.now
+                if text != "MarkActive":
+                    self.host.command(self.now, who, text)
+                elif self.host.enabled:
+                    self.host.heard = self.now
+                if text == "Enable" and self.in_maintenance() is None:
+                    self.promises.enabled()
+
     def reset_if_due(self) -> None:
+        self.carry_out()
         before = len(self.host.resets)
         self.host.advance(self.now)
         if len(self.host.resets) == before and before == getattr(self, "seen", 0):
@@ -627,6 +670,7 @@ class World:
         self.second = "good"
         self.promises.forget_checks()
         self.host.forget()
+        self.late.clear()
         self.promises.clear()
         self.promises.handed_back()
         if self.in_a_command:
@@ -637,7 +681,8 @@ class World:
         """Bad health that lasts, with heart, host and monitoring as they should be, ends in a reset."""
         promises = self.promises
         permitted = bool(promises.permitted) and promises.permitted[-1] == self.now
-        quiet = self.now >= max(self.away_until, self.refused_until) and not self.faults and not self.losses
+        quiet = self.now >= max(self.away_until, self.refused_until)
+        quiet = quiet and not self.faults and not self.losses and not self.late
         if not (permitted and quiet and self.host.enabled and not self.stalled):
             self.lasting_since = None
             return
@@ -875,6 +920,7 @@ class World:
     def do_move(self, chance: random.Random) -> None:
         """vMotion, resume, revert, a restart of the host."""
         self.host.forget()
+        self.late.clear()
         self.moves += 1
         if chance.random() < 0.5:
             self.sessions += 1
@@ -1033,7 +1079,7 @@ class World:
         """At any moment, with faults beside it; then a pause, and a start."""
         if self.heart is None:
             return
-        kinds = ["", "broken", "lost", "reply lost", *WORDS]
+        kinds = ["", "broken", "lost", "reply lost", "late", *WORDS]
         self.faults = [chance.choice(kinds) for _ in range(chance.randint(0, 3))]
         if self.stop_in_order():
             self.run(chance.choice([1.0, 100.0]))
@@ -1059,6 +1105,63 @@ class World:
                 self.main = None
                 self.start()
         self.run(SETTLE)
+
+    def do_carry_out_enable_late(self, chance: random.Random) -> None:
+        """And another call before it: the host says that monitoring is off, and it is not for long."""
+        if not (self.heart and self.stop_in_order()):
+            return
+        self.finds, self.unknown_until, self.main = "good", self.now, None
+        self.slow_at = "Enable"
+        self.start()
+        for _ in range(60):
+            if not self.slow_at:
+                break
+            self.run(0.5)
+        self.slow_at = ""
+        self.run(chance.uniform(0, 4))
+        resets = len(self.host.resets)
+        match chance.choice(["stop", "disable", "crash", "heart", "bad", "cut short"]):
+            case "stop":
+                if self.stop_in_order():
+                    self.run(WINDOW + LATEST)
+            case "disable":
+                if self.by_hand(lambda desk: ha_maintenance.disable(desk, 600.0)) == 0:
+                    self.is_handed_back(resets)
+                    self.run(WINDOW + LATEST)
+                    assert len(self.host.resets) == resets, self.steps[-6:]
+                self.maintenance.end()
+            case "crash":
+                if self.held:
+                    self.end(stopped=False)
+                    self.finds, self.main = chance.choice(["good", "bad", "stuck"]), None
+                    self.unknown_until = self.now + chance.choice([0.0, 45.0])
+                    self.start()
+                self.run(WINDOW + LATEST)
+            case "heart":
+                self.do_heart_dies(chance)
+            case "bad":
+                self.do_bad(chance)
+            case "cut short":
+                self.do_cut_a_stop_short(chance)
+        self.finds = "good"
+        self.run(SETTLE)
+
+    def do_carry_out_late(self, chance: random.Random) -> None:
+        """Any other, whenever it comes next; health may turn while it is on its way."""
+        self.slow_at = chance.choice([NEED_RESET, NEED_RESET, "Disable", "MarkActive", APP_STATE_OK])
+        if self.slow_at == NEED_RESET:
+            self.finds = "bad"
+            for _ in range(int(2 * (self.known_after + self.rules.grace + SETTLE))):
+                if not self.slow_at:
+                    break
+                self.run(0.5)
+            self.finds = "good"
+            self.run(chance.uniform(0, 3))
+            chance.choice([self.do_stop, self.do_heart_dies, self.do_good])(chance)
+        elif chance.random() < 0.5:
+            self.do_stop(chance)
+        self.run(LATEST + SETTLE)
+        self.slow_at = ""
 
     def do_good_for_a_moment(self, chance: random.Random) -> None:
         """The host cannot be reached while health is good, and can while it is bad."""
@@ -1255,6 +1358,8 @@ class World:
         self.promises.clear()
         self.run(SETTLE)
         if boots == self.boots and self.heart and self.maintenance.left() is not None:
+            if self.now - self.came < 3.0:
+                self.run(3.0)
             assert not self.host.enabled
             resets = len(self.host.resets)
             assert self.host.asked is None

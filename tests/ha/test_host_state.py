@@ -16,6 +16,7 @@ from exporter.errors import (
     RpcError,
     TimeoutExpired,
 )
+from exporter.ha.actions import Wish
 from exporter.ha.host_state import CallResult, HostState, ResetRequest
 from exporter.ha.reporter import Reporter, error_kind
 from exporter.ha.rules import Leftover, Phase, Rules
@@ -174,9 +175,9 @@ ERRORS: list[CallResult] = [
 BY_CODE: list[CallResult] = [Code.UNTOLD, Code.INTERNAL_ERROR, Code.ARGUMENT_EXPECTED, Code.BAD_ARGUMENT]
 
 
-def say(told: HostState, verb: Verb, result: CallResult) -> None:
-    told.sent(1.0, verb, None)
-    told.answered(1.0, verb, None, result)
+def say(told: HostState, verb: Verb, result: CallResult, now: float = 1.0) -> None:
+    told.sent(now, verb, None)
+    told.answered(now, verb, None, result)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
@@ -194,7 +195,7 @@ def test_no_error_word_to_any_call_says_that_what_was_on_is_off(before: str, err
             assert told.may_be_on, (verb, result)
             assert not told.over
     assert told.leftover is Leftover.MONITORING or before == "found on"
-    say(told, Verb.IS_ENABLED, False)
+    say(told, Verb.IS_ENABLED, False, now=40.0)
     assert told.over
 
 
@@ -250,8 +251,17 @@ def test_each_change_of_the_status_is_a_line() -> None:
     reporter = Reporter(Rules(), host())
     green, red = AppStatus.GREEN, AppStatus.RED
     for status in (AppStatus.GRAY, green, green, red, red, green):
-        reporter.status(Phase.BEATING, status)
+        reporter.status(1.0, Wish(Phase.BEATING, healthy_once=True, well=True, grace_left=0.0), status)
     assert [event.level for event in reporter.take()] == ["info", "info", "critical", "info"]
+
+
+def test_who_is_silent_for_a_first_look_is_not_said_to_beat() -> None:
+    reporter = Reporter(Rules(), host())
+    wish = Wish(Phase.BEATING, healthy_once=False, well=True, grace_left=0.0, silent_until=9.0)
+    for now, status in ((1.0, AppStatus.RED), (8.0, AppStatus.GREEN), (10.0, AppStatus.RED)):
+        reporter.status(now, wish, status)
+    first, _, last = (event.text for event in reporter.take())
+    assert (first[-23:], last[-24:]) == ("The exporter is silent.", "The exporter is beating.")
 
 
 def test_a_disable_that_was_answered_is_not_yet_believed() -> None:

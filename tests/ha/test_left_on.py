@@ -137,6 +137,30 @@ def test_it_is_handed_back_with_a_request_for_a_reset(
     assert machine.happened == ["Monitoring that an exporter which died had left on is handed back."]
 
 
+def test_what_it_had_given_up_is_waited_for(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """An Enable that the host carries out a few seconds after it was killed: "off, confirmed by the host", and on."""
+    held = lock.acquire(machine.lock_file)
+    assert held is not None
+    held.note(Leftover.MONITORING, late_until=6.0)
+    held.release()
+    left = machine.left()
+    left.attempt()
+    assert left.pending
+    machine.now = 5.0
+    machine.host.ha.answer(b"GuestAppMonitor.Cmd.Enable")
+    left.attempt()
+    assert left.pending
+    assert not machine.host.ha.enabled
+    assert "confirmed by the host" not in caplog.text
+    assert caplog.text.count("and may come on again") == 1
+    machine.now = 6.0
+    left.attempt()
+    assert not left.pending
+    assert "off, confirmed by the host" in caplog.text
+    assert machine.noted == lock.Record()
+    assert machine.noted.late_until is None
+
+
 def test_what_was_switched_on_by_hand_stays_on(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
     """Found by a stranger: `ha enable --unattended` and a script that beats, and "an exporter that died has left it on"."""
     machine.died(Leftover.BY_HAND)

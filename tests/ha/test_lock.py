@@ -71,7 +71,7 @@ def taken(path: str, boot: Path) -> Lock:
 
 def test_the_file_holds_pid_boot_and_what_is_left_behind(path: str, boot: Path) -> None:
     held = taken(path, boot)
-    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.000\n{own()}\n\n\n"
+    assert Path(path).read_text() == f"{os.getpid()}\nboot-1\noff\n0.000\n{own()}\n\n\n\n"
     assert Path(path).stat().st_mode & 0o777 == 0o600
     held.release()
 

@@ -128,7 +128,7 @@ class Life:
     def clock(self) -> float:
         return self.now
 
-    def note(self, leftover: Leftover, bad_for: float, last_beat: float | None) -> bool:
+    def note(self, leftover: Leftover, bad_for: float, last_beat: float | None, _: float | None) -> bool:
         if not self.disk_full:
             self.noted_beat = last_beat
             if self.notes[-1:] != [leftover] or self.noted_bad_for != bad_for:
@@ -223,7 +223,8 @@ def test_a_maintenance_that_passed_while_the_heart_stood_still_is_one_all_the_sa
         life.tell(Health.BAD)
     life.turns(30, Health.BAD)
     calls = [call for call in life.monitor.calls if "noted" not in call and call != "get_app_status"]
-    assert calls == ["disable", "is_enabled"]
+    assert calls[:2] == ["disable", "is_enabled"]
+    assert set(calls[2:]) <= {"is_enabled"}, "as often as this host's status is Green all the same"
     assert life.link.report.bad_for == pytest.approx(30, abs=2)
     assert life.link.report.leftover == "off"
     life.turns(2)

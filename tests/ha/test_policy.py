@@ -132,7 +132,7 @@ def test_nothing_is_enabled_before_the_first_good_health() -> None:
     run = Run()
     for health in (UNKNOWN, FAULT, BAD):
         run.health = health
-        assert set(run.verbs(120)) <= {A}
+        assert set(run.verbs(120)) <= {A, S}
     assert not run.on
     run.health = GOOD
     assert run.verbs(0)[:2] == [E, M]
@@ -315,10 +315,10 @@ def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_goo
     """A guest that rebooted without Disable: it would be reset while it boots."""
     run = Run(on=True)
     run.health = UNKNOWN
-    assert run.verbs(0) == [A, D, A]
+    assert run.verbs(0) == [A, D, A, S]
     assert not run.on
     assert run.logged("no exporter has left it on") == 1
-    assert run.verbs(60) == []
+    assert run.verbs(59) == [S] * 5
     run.health = GOOD
     assert run.verbs(0) == [E, M, A, S]
     assert run.policy.reporter.tally.reenables == 0
@@ -431,7 +431,7 @@ def test_a_request_that_got_lost_is_repeated() -> None:
     run.states[AppState.NEED_RESET] = ConnectionLost("broken")
     assert run.verbs(34).count(NEED_RESET) == 5
     assert run.policy.conversation.host.leftover is Leftover.REQUEST
-    assert run.logged("The request for a reset: broken. It is repeated.") == 1
+    assert run.logged("The request for a reset: broken. It is repeated for as long as health is bad.") == 1
     del run.states[AppState.NEED_RESET]
     assert run.verbs(30).count(NEED_RESET) == 1
 
@@ -883,7 +883,7 @@ def test_a_stop_after_a_lost_enable_does_not_believe_that_it_is_off() -> None:
     run.step()
     run.on = True
     run.policy.stop(run.now)
-    assert run.verbs(1) == [D, A]
+    assert run.verbs(1)[:2] == [D, A]
     assert not run.on
 
 
@@ -1348,6 +1348,14 @@ def test_an_orderly_stop_is_told() -> None:
     run.policy.stop(run.now)
     run.step()
     assert run.log[0] == "info: Stopping: monitoring is handed back to vSphere HA first."
+
+
+def test_nothing_goes_on_for_a_grace_period_of_nothing() -> None:
+    run = beating(Rules(grace=0.0))
+    run.health = BAD
+    run.pass_time(5)
+    assert run.logged("Heartbeats go on") == 0
+    assert run.logged("Health has been bad for 0 s: check db: refused. Heartbeats are withheld.") == 1
 
 
 def test_bad_health_is_not_told_while_no_heartbeats_go_out() -> None:
