@@ -170,12 +170,11 @@ def _forget(desk: Desk, *, off: bool) -> bool:
     if held is None:
         return True
     try:
+        if not off:
+            return held.note(held.before.leftover, late_until=held.before.late_until)
         # That of an exporter which has ended; one that runs does so itself. Its bad time of before a maintenance counts no more anyway.
-        if off:
-            KeptChecks(desk.path).clear()
-        if off:
-            return held.note(Leftover.NOTHING)
-        return held.note(held.before.leftover, late_until=held.before.late_until)
+        KeptChecks(desk.path).clear()
+        return held.note(Leftover.NOTHING)
     finally:
         held.release()
 

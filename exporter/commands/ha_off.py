@@ -29,8 +29,8 @@ def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING, *, time: f
     late = 0.0 if late_until is None else min(late_until - desk.clock(), LATE)
     if late > 0:
         complain(
-            "an exporter has given up a call without an answer, and the host may still carry it out: whether monitoring stays off is "
-            f"watched for {late:.0f} s"
+            "a call was given up without an answer, and the host may still carry it out: whether monitoring stays off is watched for "
+            f"{late:.0f} s"
         )
         limit = min(max(limit, late + 2 * PAUSE), time)
     found = hand_back(
