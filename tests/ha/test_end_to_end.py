@@ -47,6 +47,8 @@ SETTINGS = (
     "--poll.interval=500ms",
 )
 PATIENCE = 60.0
+LATE = 10.0
+"""Seconds after which a late call is carried out."""
 
 WEDGED_WEB = """\
 import pathlib, sys, time
@@ -336,6 +338,31 @@ def two_exporters(case: Case) -> None:
     time.sleep(WINDOW)
 
 
+def stopped_while_enable_is_on_its_way(case: Case) -> None:
+    """The host carries it out when the stop has heard that monitoring is off: see :data:`FAULTS`."""
+    exporter = case.start()
+    wait_until(lambda: case.leftover is Leftover.MONITORING, case)
+    begun = time.monotonic()
+    exporter.terminate()
+    assert exporter.wait(PATIENCE) == 0
+    time.sleep(max(0.0, begun + LATE + 2 - time.monotonic()))
+    assert case.ask("is-enabled") == 1
+    exporter = case.start()
+    wait_until(lambda: b"Green" in case.log(), case)
+    exporter.terminate()
+    assert exporter.wait(PATIENCE) == 0
+
+
+def maintenance_while_enable_is_on_its_way(case: Case) -> None:
+    case.start()
+    wait_until(lambda: case.leftover is Leftover.MONITORING, case)
+    begun = time.monotonic()
+    assert case.ask("disable") == 0
+    time.sleep(max(0.0, begun + LATE + WINDOW + 3 - time.monotonic()))
+    assert case.ask("is-enabled") == 1
+    assert case.ask("enable") == 0
+
+
 CASES: dict[str, tuple[Callable[[Case], None], int]] = {
     "SIGTERM": (stopped_in_order, 0),
     "the heart is killed during the stop": (heart_killed_during_the_stop, 0),
@@ -354,6 +381,8 @@ CASES: dict[str, tuple[Callable[[Case], None], int]] = {
     "web server wedged": (web_server_wedged, 1),
     "stderr is a full pipe": (nobody_reads_the_log, 0),
     "a second exporter": (two_exporters, 0),
+    "SIGTERM while an Enable that comes late is on its way": (stopped_while_enable_is_on_its_way, 0),
+    "ha disable while an Enable that comes late is on its way": (maintenance_while_enable_is_on_its_way, 0),
 }
 """What is done, and whether the host resets the machine."""
 
@@ -365,7 +394,12 @@ RESTARTS = {
     "kill -9, restarted at once",
 }
 
-FAULTS = {"poller wedged": ("--fault", "delay:seconds=600:on=guestlib.info.get:skip=4")}
+LATE_ENABLE = ("--fault", f"delay:seconds={LATE:g}:times=1:on=GuestAppMonitor.Cmd.Enable")
+FAULTS = {
+    "poller wedged": ("--fault", "delay:seconds=600:on=guestlib.info.get:skip=4"),
+    "SIGTERM while an Enable that comes late is on its way": LATE_ENABLE,
+    "ha disable while an Enable that comes late is on its way": LATE_ENABLE,
+}
 
 
 def resets_of(name: str, folder: Path) -> tuple[int, int]:
