@@ -18,7 +18,7 @@ _Answer = TypeVar("_Answer")
 class Calls(Protocol):
     """What is needed of a :class:`~exporter.session.wire.Channel`: one command, one reply."""
 
-    def call(self, command: bytes) -> bytes: ...
+    def call(self, command: bytes, *, repeat: bool) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -30,7 +30,7 @@ class WireAppMonitor:
         self._channel = channel
 
     def enable(self) -> Code:
-        return self._call(appmonitor.parse_code, Verb.ENABLE)
+        return self._call(appmonitor.parse_code, Verb.ENABLE, repeat=False)
 
     def disable(self) -> Code:
         return self._call(appmonitor.parse_code, Verb.DISABLE)
@@ -46,15 +46,23 @@ class WireAppMonitor:
 
     def post_app_state(self, state: AppState) -> Code:
         return appmonitor.post(
-            state, lambda text: self._call(appmonitor.parse_code, Verb.POST_APP_STATE, text)
+            state,
+            lambda text: self._call(
+                appmonitor.parse_code, Verb.POST_APP_STATE, text, repeat=state is AppState.OK
+            ),
         )
 
     def close(self) -> None:
         self._channel.close()
 
-    def _call(self, parse: Callable[[bytes], _Answer], verb: Verb, argument: str = "") -> _Answer:
+    def _call(
+        self, parse: Callable[[bytes], _Answer], verb: Verb, argument: str = "", *, repeat: bool = True
+    ) -> _Answer:
+        """``repeat``: not for what switches on, or asks for a reset: of two that are sent the first may be carried out last, and
+        nobody would know that there were two.
+        """
         try:
-            data = self._channel.call(appmonitor.command(verb, argument))
+            data = self._channel.call(appmonitor.command(verb, argument), repeat=repeat)
         except RpcError as refusal:
             if refusal.repeated:
                 raise ConnectionLost(f"the connection broke, and then {refusal}") from refusal

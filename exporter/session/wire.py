@@ -24,8 +24,8 @@ class Channel:
     """Commands to the host, one after another, on one kept-open connection.
 
     vMotion, suspend and snapshot revert break the connection, which shows at the next call: a call that
-    finds it broken is repeated once on a new one, within the same time limit. The commands used here may
-    safely reach the host twice. Not thread-safe: owned by one thread.
+    finds it broken is repeated once on a new one, within the same time limit, unless its caller has to know that it may reach the
+    host twice, the first one late. Not thread-safe: owned by one thread.
 
     Nothing in a reply says which command it answers. Bytes that are there before a command is sent belong to none: that is
     an error, and from then on each command has a connection of its own, as VMware's library has it. So it is from the
@@ -61,10 +61,10 @@ class Channel:
         if self._stream is None:
             self._open(self._timeout)
 
-    def call(self, command: bytes, timeout: float | None = None) -> bytes:
+    def call(self, command: bytes, timeout: float | None = None, *, repeat: bool = True) -> bytes:
         """Send ``command``, return the reply's data.
 
-        ``timeout``, seconds, can only shorten the channel's own.
+        ``timeout``, seconds, can only shorten the channel's own; ``repeat``: on a new connection, where the kept one is broken.
 
         Raises:
             RpcError: the host refused; the connection stays.
@@ -73,20 +73,20 @@ class Channel:
         """
         limit = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
-            return self._call(command, self._clock() + limit)
+            return self._call(command, self._clock() + limit, repeat=repeat)
         finally:
             if not self._keep:
                 self.close()
 
-    def _call(self, command: bytes, deadline: float) -> bytes:
-        kept = self._stream is not None
+    def _call(self, command: bytes, deadline: float, *, repeat: bool) -> bytes:
+        repeat = repeat and self._stream is not None
         try:
             return self._exchange(command, deadline)
         except RpcError:
             raise
         except ConnectionLost:
             self.close()
-            if not kept:
+            if not repeat:
                 raise
         except BaseException:
             # A late reply to this command must never be taken for the reply to the next one.

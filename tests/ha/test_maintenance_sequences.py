@@ -43,7 +43,7 @@ class Calls:
     def __init__(self, host: Monitor) -> None:
         self._host = host
 
-    def call(self, command: bytes) -> bytes:
+    def call(self, command: bytes, *, repeat: bool) -> bytes:
         return self._host.answer(command)
 
     def close(self) -> None:

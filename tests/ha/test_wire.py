@@ -130,10 +130,23 @@ def test_a_refusal_of_a_command_that_was_sent_before_is_no_clear_no(make: Make) 
     monitor.enable()
     host.broken, host.spoil = 1, rpci.reply(b"Permission denied", ok=False)
     with pytest.raises(ConnectionLost, match="Permission denied"):
-        monitor.post_app_state(AppState.NEED_RESET)
+        monitor.disable()
     host.spoil = rpci.reply(b"Permission denied", ok=False)
     with pytest.raises(RpcError):
-        monitor.post_app_state(AppState.NEED_RESET)
+        monitor.disable()
+
+
+@pytest.mark.parametrize("call", ["enable", "need reset"])
+def test_what_could_come_late_is_not_sent_twice_unseen(make: Make, call: str) -> None:
+    """Of two the first may be carried out last, also where the second was answered: found by a stranger, a reset after exit 0."""
+    monitor, host = make()
+    monitor.is_enabled()
+    host.broken = 1
+    with pytest.raises(ConnectionLost, match="broken"):
+        _ = monitor.enable() if call == "enable" else monitor.post_app_state(AppState.NEED_RESET)
+    monitor.is_enabled()
+    host.broken = 1
+    assert monitor.post_app_state(AppState.OK) is Code.OK
 
 
 def test_a_refusal_is_the_hosts_own_words(make: Make) -> None:
