@@ -13,12 +13,14 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from exporter import files
 from exporter.errors import ConfigError
 from exporter.ha.lock import BOOT_ID, beside, boot
 from exporter.ha.rules import SHORTAGES
+from exporter.machine import small_file
 
 
 def boottime() -> float:
@@ -44,7 +46,7 @@ class Maintenance:
         self._tell = tell
         self._end: float | None = math.inf
         """By the last look; None: there is no maintenance. Before the first nobody knows better."""
-        self._short = False
+        self._short = self._known = False
         self._begun = 0.0
         self._seen: float | None = None
 
@@ -57,6 +59,7 @@ class Maintenance:
         """
         try:
             self._end, self._short = self._look(), False
+            self._known = True
         except OSError as error:
             if not self._short:
                 self._tell(
@@ -73,14 +76,19 @@ class Maintenance:
             OSError: a shortage.
         """
         try:
-            # What is no regular file is not waited for: it is a maintenance as well.
-            lines = files.read_bytes(self.path).decode("ascii", "replace").split("\n")
+            # What is no regular file is not waited for: it is a maintenance as well. Where nothing is known yet, a shortage is
+            # given a moment to pass.
+            look = partial(files.read_bytes, self.path)
+            found = look() if self._known else small_file.retried(look)
         except FileNotFoundError:
             return None
         except OSError as error:
             if error.errno in SHORTAGES:
                 raise
             return math.inf
+        if found is None:
+            return None
+        lines = found.decode("ascii", "replace").split("\n")
         if lines[0] != boot(self._boot_id) and len(lines) > 1:
             return None
         try:

@@ -119,6 +119,23 @@ def test_a_shortage_before_anything_is_known_enables_nothing(
     assert maintenance.left() is None
 
 
+def test_a_shortage_that_passes_at_the_first_look_is_no_maintenance(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heart that starts on a starved machine: bad time of before would be forgotten, and monitoring handed back."""
+    read, short = files.read_bytes, [True, True]
+
+    def sometimes(path: Path) -> bytes:
+        if short and "maintenance" in path.name:
+            short.pop()
+            raise OSError(errno.ENFILE, "short of it")
+        return read(path)
+
+    monkeypatch.setattr(files, "read_bytes", sometimes)
+    assert machine.maintenance().left() is None
+    assert short == []
+
+
 def test_a_boot_that_can_not_be_read_is_noted_by_no_other_word(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
