@@ -128,6 +128,12 @@ class Desk:
         return self._record().late_until
 
     @property
+    def may_come_on(self) -> str:
+        """That monitoring which is off may not stay so, in words. Errors as :attr:`leftover`."""
+        left = 0.0 if self.late_until is None else self.late_until - self.clock()
+        return f", and may come on by a call that was given up, for another {left:.0f} s" if left > 0 else ""
+
+    @property
     def silence(self) -> float | None:
         """Seconds since the last heartbeat that the host took, by the lock's file; None where none is known. Errors as
         :attr:`leftover`.

@@ -168,4 +168,4 @@ def _unwatched(desk: Desk) -> str:
         return f"Whether monitoring is on is not known: {str(error).rstrip('.')}."
     if on:
         return f"Monitoring is on from before: {NOBODY_BEATS}."
-    return "Monitoring is off, and stays so for now."
+    return f"Monitoring is off{desk.may_come_on or ', and stays so for now'}."

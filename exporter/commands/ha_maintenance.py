@@ -50,7 +50,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
     stranger = desk.stranger()
     problem, noted = "", False
     # Where the host has no such commands, what is noted here would only say that it may.
-    needless = maintenance.left() is None and not may_be_on(desk)
+    needless = maintenance.left() is None and not may_be_on(desk) and not beats
     if beats or desk.dry_run or (seconds is not None and not desk.unseen):
         try:
             maintenance.begin(math.inf if seconds is None else seconds)
@@ -62,7 +62,9 @@ def disable(desk: Desk, seconds: float | None) -> int:
         with suppress(ConfigError):
             _forget(desk, off=False)
     heard = not beats or (not problem and desk.wait(desk.nobody_switches_on, HEART_PATIENCE))
-    status = _off(desk, problem, needless=needless)
+    # A host that has no such commands has none for a heart that is there either: it may only say so for now.
+    noted_on = Leftover.MONITORING if beats else Leftover.NOTHING
+    status = _off(desk, problem, noted_on, needless=needless)
     if status != OK:
         return status
     if not heard and not problem:
@@ -74,7 +76,7 @@ def disable(desk: Desk, seconds: float | None) -> int:
             )
             return HELD
         # It may have switched monitoring on meanwhile.
-        if (status := _off(desk, problem, needless=False)) != OK:
+        if (status := _off(desk, problem, noted_on, needless=False)) != OK:
             return status
     forgotten = _forget(desk, off=True)
     if not problem and not noted and desk.beats():
@@ -131,9 +133,7 @@ def status(desk: Desk) -> int:
     print(f"last heartbeat: {unknown if silence is None else f'{silence:.0f} s ago'}")
     print(f"maintenance: {'none' if maintenance.left() is None else until(maintenance)}")
     enabled = desk.is_enabled()
-    late = 0.0 if desk.late_until is None else desk.late_until - desk.clock()
-    more = f", and may come on by a call that was given up, for another {late:.0f} s" if late > 0 else ""
-    print(f"monitoring: {'on' if enabled else f'off{more}'}")
+    print(f"monitoring: {'on' if enabled else f'off{desk.may_come_on}'}")
     refused: VMGuestError | None = None
     try:
         print(f"application status: {ask(desk, desk.monitor.get_app_status).value}")
@@ -179,13 +179,14 @@ def _forget(desk: Desk, *, off: bool) -> bool:
         held.release()
 
 
-def _off(desk: Desk, problem: str, *, needless: bool) -> int:
-    """Disable; where it is not confirmed, what holds of the maintenance is told too. ``problem``: why it was not noted;
+def _off(desk: Desk, problem: str, noted: Leftover, *, needless: bool) -> int:
+    """Disable; where it is not confirmed, what holds of the maintenance is told too. ``problem``: why it was not noted; ``noted`` as in
+    :func:`off`;
     ``needless``: it ends where the host has no such command.
     """
     status = NO
     try:
-        status = off(desk, DISABLE_LIMIT)
+        status = off(desk, DISABLE_LIMIT, noted)
     except RpcError as error:
         if needless and error.reason == "unknown_command" and not answered(desk):
             desk.maintenance.end()

@@ -23,8 +23,8 @@ def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING, *, time: f
     try:
         leftover, late_until = desk.leftover, desk.late_until
     except ConfigError:
-        # Not known: whatever it may be is handed back.
-        leftover, late_until = Leftover.REQUEST, None
+        # Not known: whatever it may be is handed back, and may come late.
+        leftover, late_until = Leftover.REQUEST, desk.clock() + LATE
     leftover = max(leftover, noted, key=[*Leftover].index)
     late = 0.0 if late_until is None else min(late_until - desk.clock(), LATE)
     if late > 0:

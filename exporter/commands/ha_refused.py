@@ -79,7 +79,7 @@ def known_by(desk: Desk) -> Iterator[Desk]:
     try:
         yield replace(desk, monitor=monitor)
     except RpcError as error:
-        if error.reason == "unknown_command" and (noted or monitor.answered):
+        if error.reason == "unknown_command" and (noted or monitor.answered or may_be_on(desk)):
             raise PassingRefusal(_sentence(desk, error)) from error
         raise
 

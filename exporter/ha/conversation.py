@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
+from exporter.ha.claim import Claim
 from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
 from exporter.ha.late import LATE, NEVER
 from exporter.ha.reporter import Reporter
@@ -19,35 +20,24 @@ class Conversation:
     """Times are seconds of one steady clock. ``leftover`` and ``late_until`` as in :class:`HostState`."""
 
     def __init__(self, rules: Rules, now: float, leftover: Leftover, late_until: float = NEVER) -> None:
-        self.armed = False
-        """Monitoring was switched on or taken over here: heartbeats are ours to give."""
         self.host = HostState(rules.window, leftover, min(late_until, now + LATE))
+        self.claim = Claim(self.host)
         self.schedule = Schedule(rules, now)
         self.reporter = Reporter(rules, self.host)
         self._rules = rules
         self._rearm = False
         """Enable is due again though monitoring may still be on."""
-        self._given_up = False
-        """What a predecessor left on was lost before health was good: it stays off until then."""
         self._off_tried = False
         """Disable has been sent since it was decided upon."""
+        self._taking_back = False
+        """A request for a reset is: until that is over, whatever comes between."""
         self._unconfirmed = 0
         """Times in a row that Enable was taken and IsEnabled said no."""
-
-    @property
-    def expected(self) -> bool:
-        """The host may expect heartbeats that are ours to give: also what a predecessor left on, until it says no."""
-        return self.armed or (self.host.ours and self.host.may_be_on and not self._given_up)
 
     def enter(self, now: float, before: Phase, after: Phase) -> None:
         """Another phase begins."""
         self._off_tried = False
-        if after is Phase.BEATING and before is not Phase.WAITING:
-            self.schedule.beat_at(now)
-        if after in {Phase.STOPPING, Phase.MAINTENANCE}:
-            self.schedule.everything_now(now)
-        elif Phase.ASKING in {before, after}:
-            self.schedule.post_at(now)
+        self.schedule.entered(now, before, after)
 
     def another_host(self, now: float) -> None:
         """This may be one that knows of no monitoring."""
@@ -56,14 +46,15 @@ class Conversation:
 
     def forget(self) -> None:
         """Maintenance is over: what is off is not ours any more."""
-        self.armed = self.armed and self.host.may_be_on
+        self.claim.forget()
 
     def next(self, now: float, wish: Wish) -> Call | Wait:
         """What to ask now, or when to come again."""
         action = self._choose(now, wish)
         if isinstance(action, Call):
             self._off_tried |= action.verb is Verb.DISABLE
-            self._given_up &= action.verb is not Verb.ENABLE
+            if action.verb is Verb.ENABLE:
+                self.claim.enabling()
             self.host.sent(now, action.verb, action.state)
             self.schedule.sent(now, action.verb)
         return action
@@ -71,8 +62,9 @@ class Conversation:
     def _choose(self, now: float, wish: Wish) -> Call | Wait:
         due, phase = self.schedule, wish.phase
         # Not while it is unknown whether the application is well: a predecessor may have had its reasons.
-        known = wish.healthy_once or phase in QUIET
+        known = self._taking_back or wish.healthy_once or phase in QUIET
         unwanted = self.host.may_be_asked_to_reset and phase is not Phase.ASKING and known
+        self._taking_back = unwanted
         if unwanted and now >= due.post:
             return Call(Verb.POST_APP_STATE, AppState.OK)
         action: Call | Wait = Wait(due.retry)
@@ -88,19 +80,24 @@ class Conversation:
     def _beating(self, now: float, wish: Wish) -> Call | Wait:
         host, due = self.host, self.schedule
         beat = max(due.beat, wish.silent_until)
-        if host.to_be_asked and now >= due.ask:
+        ask = host.to_be_asked or self.claim.unsettled
+        if ask and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         wanted = []
         # A first Enable needs health that is good now; one that was lost is restored during a blip too.
-        if (not host.on or self._rearm) and (self.armed or (wish.well and wish.healthy_once)):
+        if (not host.on or self._rearm) and (self.claim.armed or (wish.well and wish.healthy_once)):
             wanted.append(Verb.ENABLE)
         # A host that refuses those two alone may count the seconds all the same.
-        if host.may_be_on and self.expected and now >= beat:
+        if host.may_be_on and self.claim.expected and now >= beat:
             wanted.append(Verb.MARK_ACTIVE)
+        # What is not to be had here may be on by another program.
+        looks = host.known and not host.may_be_on and (due.failures or not wanted)
+        if looks and now >= due.status:
+            return Call(Verb.GET_APP_STATUS)
         if wanted:
             return Call(due.least_recent(wanted))
-        if not self.expected:
-            return Wait(due.ask if host.to_be_asked else now + max(wish.grace_left, self._rules.retry))
+        if not self.claim.expected:
+            return Wait(due.ask if ask else now + max(wish.grace_left, self._rules.retry))
         if not host.confirmed and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if now >= due.status:
@@ -119,18 +116,18 @@ class Conversation:
             return Call(Verb.POST_APP_STATE, AppState.NEED_RESET)
         if host.to_be_asked and now >= due.ask:
             return Call(Verb.IS_ENABLED)
-        if self.armed and not host.unsure and (self._rearm or not host.on):
+        if self.claim.armed and not host.unsure and (self._rearm or not host.on):
             return Call(Verb.ENABLE)
-        if self.armed and not host.confirmed and now >= due.ask:
+        if self.claim.armed and not host.confirmed and now >= due.ask:
             return Call(Verb.IS_ENABLED)
         if now >= due.beat:
             due.beat_at(now + self._rules.interval)
-            if self.armed:
+            if self.claim.armed:
                 self.reporter.withheld()
                 # In the heartbeat's place: it shows Gray (another host) and Red, and keeps the connection alive.
                 return Call(Verb.GET_APP_STATUS)
         times = [due.beat, due.post] if wanted else [due.beat]
-        times += [due.ask] if host.to_be_asked or (self.armed and not host.confirmed) else []
+        times += [due.ask] if host.to_be_asked or (self.claim.armed and not host.confirmed) else []
         return Wait(min(times))
 
     def _off(self, now: float, phase: Phase) -> Call | Wait:
@@ -143,7 +140,7 @@ class Conversation:
         if host.on or (host.may_be_on and phase is not Phase.WAITING):
             wanted.append(Verb.DISABLE)
         # What is not known to be on is beaten for where the host does not even say whether it is.
-        ours = self.armed or (self.expected and now < due.ask)
+        ours = self.claim.armed or (self.claim.expected and now < due.ask)
         if ours and self._off_tried and host.may_be_on and now >= due.beat:
             wanted.append(Verb.MARK_ACTIVE)
         if wanted:
@@ -180,7 +177,7 @@ class Conversation:
         if result is not Code.OK:
             self._failed(now, wish, Verb.ENABLE, result)
             return
-        self.armed = True
+        self.claim.switched_on()
         self.reporter.enabled(was_on=was_on)
         self.schedule.ask_at(now)
         self.schedule.status_at(now)
@@ -189,12 +186,12 @@ class Conversation:
 
     def _marked(self, now: float, wish: Wish, result: CallResult) -> None:
         if result is Code.OK:
-            if not self.armed and self.host.ours:
+            if not self.claim.armed and self.host.ours:
                 self._take_over(now)
             self.reporter.beat()
             self.schedule.beat_taken()
             return
-        if result is Code.NOT_ENABLED and self.armed:
+        if result is Code.NOT_ENABLED and self.claim.armed:
             self._lose(wish, "the host answered 2 (monitoring is not enabled)")
         elif result is Code.UNTOLD:
             self.schedule.ask_at(now)
@@ -206,11 +203,13 @@ class Conversation:
 
     def _asked(self, now: float, wish: Wish, result: CallResult, *, was_on: bool, was_unsure: bool) -> None:
         if not isinstance(result, bool):
-            self.schedule.ask_at(now + 2 * self._rules.retry)  # What comes after it gets its turn.
             self._failed(now, wish, Verb.IS_ENABLED, result)
+            # What comes after it gets its turn, however far the next attempt is put off.
+            retry = self._rules.retry
+            self.schedule.ask_at(max(now + 2 * retry, self.schedule.retry + retry))
             return
         self.reporter.answered(Verb.IS_ENABLED)
-        wanted = self.armed or wish.healthy_once
+        wanted = self.claim.armed or wish.healthy_once
         if wish.phase is Phase.WAITING or (not result and (wish.phase in QUIET or not wanted)):
             self.schedule.recovered()
             self.reporter.recovered()
@@ -231,22 +230,21 @@ class Conversation:
         if self._off_tried:
             # Disable was answered, and yet it is on: not again in the same instant.
             self.schedule.retry_at(now + self._rules.retry)
-        if self.armed:
+        if self.claim.armed:
             if wish.phase in QUIET and not was_on:
                 self.reporter.on_again()
-        elif self.host.ours or wish.healthy_once:
+        elif self.claim.may_be_taken(wish.phase, healthy_once=wish.healthy_once):
             self._take_over(now)
         elif not self._off_tried:
             self.reporter.found_on()
 
     def _take_over(self, now: float) -> None:
-        self.armed, self._given_up = True, False
-        self.host.taken_over(now)
+        self.claim.take_over(now)
         self.reporter.taken_over()
 
     def _found_off(self, now: float, wish: Wish, *, was_on: bool, was_unsure: bool) -> None:
         """IsEnabled says no where monitoring is wanted."""
-        if was_unsure and self.armed:
+        if was_unsure and self.claim.armed:
             self._lose(wish, "the host says that it is not enabled")
         elif was_on and not was_unsure:
             # Enable was taken, and yet it is off: not again and again in the same instant.
@@ -255,21 +253,22 @@ class Conversation:
                 self.reporter.nobody_acts()
             once = self._unconfirmed == 1
             self.schedule.retry_at(now + (self._rules.retry if once else self._rules.interval))
-        elif self.schedule.failures > 1:
+        elif was_unsure and self.schedule.failures > 1:
             self.schedule.retry_at(now + self._rules.interval)
 
     def _looked(self, now: float, wish: Wish, result: CallResult) -> None:
-        self.schedule.looked(now, self.host.shown.status)
+        beating = wish.phase is Phase.BEATING
+        self.schedule.looked(now, self.host.shown.status, beating=beating and self.host.on)
         self.reporter.status(now, wish, result)
         since = self.host.shown.gray_since
         if result is not AppStatus.GRAY or since is None:
             return
         # It was lost, or the host has not noticed it yet, or nobody there ever will.
-        beating = wish.phase is Phase.BEATING
         if beating and now - since >= self._rules.patience:
             self.reporter.nobody_acts()
         # Right after Enable the host needs its time; a refused heartbeat would show that it is more than that.
-        if beating and now - self.host.heard.enabled_at < self._rules.window:
+        # Where none goes out, Enable may begin its patience anew, which is not to be so for ever.
+        if now - self.host.heard.enabled_at < self._rules.window + (0 if beating else self._rules.interval):
             return
         if self.host.shown.green:
             self._lose(wish, "its status is Gray")
@@ -282,8 +281,7 @@ class Conversation:
         if wish.phase in QUIET:
             return
         if not wish.healthy_once:
-            # Taken over, and health has not been good here yet: nothing to restore.
-            self.armed, self._given_up = False, True
+            self.claim.give_up()
             self.reporter.lost_before_good(why)
             return
         self._rearm = True
@@ -294,7 +292,7 @@ class Conversation:
             now,
             refused=isinstance(result, REFUSALS),
             known=self.host.known,
-            expected=self.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
+            expected=self.claim.armed or self.host.may_be_on or wish.phase is Phase.STOPPING,
             overdue=self.host.heard.overdue(now),
         )
-        self.reporter.failed(now, wish.phase, verb, result, expected=self.expected)
+        self.reporter.failed(now, wish.phase, verb, result, expected=self.claim.expected)

@@ -74,11 +74,13 @@ class Shown:
         self.green = False
         """Seen since the last Enable that mattered."""
         self.doubtful = False
-        """It is not Gray though monitoring is off, and that has not been asked since: by an Enable that came late, or another program's."""
+        """It does not say that monitoring is off, which it was, and that has not been asked since: an Enable may have come late, or be
+        another program's."""
 
-    def looked(self, now: float, status: AppStatus | None, *, on: bool) -> None:
-        """``status`` None: it was not given. ``on``: the host expects heartbeats."""
+    def looked(self, now: float, status: AppStatus | None, *, on: bool, refused: bool) -> None:
+        """``status`` None: it was not given; ``refused``: by a host that answers. ``on``: the host expects heartbeats."""
         self.status = status
+        self.doubtful = not on and (refused or status in {AppStatus.GREEN, AppStatus.RED})
         if status is AppStatus.GREEN:
             self.green = True
         if status is None:
@@ -87,7 +89,6 @@ class Shown:
             self.gray_since = None
         elif on and self.gray_since is None:
             self.gray_since = now
-        self.doubtful = not on and status is not AppStatus.GRAY
 
     def asked(self) -> None:
         """IsEnabled was."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from exporter.errors import (
+    LibraryError,
     LibraryNotFound,
     NoDeviceError,
     NotVMwareError,
@@ -172,7 +173,10 @@ class HostState:
         """What came back from it."""
         self.settled = True
         self.known |= not isinstance(result, VMGuestError) and result is not Code.UNTOLD
-        if not given_up(result):
+        repeated = isinstance(result, RpcError) and result.repeated and self.known
+        if repeated or given_up(result):
+            self.late.given_up(now)
+        else:
             self.late.answered()
         if verb in {Verb.ENABLE, Verb.MARK_ACTIVE} and may_have_been_heard(result):
             self.heard.maybe(now)
@@ -184,7 +188,9 @@ class HostState:
             case Verb.IS_ENABLED:
                 self._asked(result)
             case Verb.GET_APP_STATUS:
-                self.shown.looked(now, result if isinstance(result, AppStatus) else None, on=self.on)
+                status = result if isinstance(result, AppStatus) else None
+                refused = isinstance(result, RpcError | LibraryError)
+                self.shown.looked(now, status, on=self.on, refused=refused)
             case Verb.DISABLE:
                 self.unsure, self.confirmed = True, False
             case Verb.POST_APP_STATE:
@@ -232,6 +238,8 @@ class HostState:
             self.shown.asked()
             if not result:
                 self.late.off()
+                # What comes on from here on is somebody else's.
+                self.ours = self.late.enable > NEVER
             return
         # What was off when it was asked last may be on by now.
         self.unsure |= self.to_be_asked

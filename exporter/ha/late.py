@@ -11,7 +11,7 @@ from exporter.ha.rules import WINDOW
 from exporter.protocol.appmonitor import AppState, Verb
 
 LATE = WINDOW
-"""Seconds after it was sent for which a call may still be carried out. No document names any: the host's own patience."""
+"""Seconds after it was given up for which a call may still be carried out. No document names any: the host's own patience."""
 NEVER = float("-inf")
 
 
@@ -44,6 +44,13 @@ class Late:
     def answered(self) -> None:
         """It was carried out by then, or never will be."""
         self.enable, self.request = self._before
+
+    def given_up(self, now: float) -> None:
+        """It may have gone out as late as ``now``, whenever it was begun: this process may have stood still."""
+        if self.enable > self._before[0]:
+            self.enable = now + LATE
+        if self.request > self._before[1]:
+            self.request = now + LATE
 
     def off(self) -> None:
         """IsEnabled says no. Of what may come after it was asked, that is no word."""

@@ -186,10 +186,10 @@ class Heart:
         host, tally = conversation.host, reporter.tally
         return HeartReport(
             phase=self._policy.phase.value,
-            armed=conversation.armed,
+            armed=conversation.claim.armed,
             settled=host.settled,
             problem=reporter.problem,
-            hopeless=reporter.hopeless(armed=conversation.armed),
+            hopeless=reporter.hopeless(armed=conversation.claim.armed),
             enabled=host.confirmed,
             app_status=host.shown.status.value if host.shown.status else "",
             requested_reset=host.request.pending,

@@ -92,7 +92,10 @@ class Policy:
             self._stop_by = now + (self.rules.stop_limit if limit is None else limit)
             self.bad_time.clear()
             self._enter(now, AIM[PhaseCause.STOP])
-            self.reporter.tell("info", "Stopping: monitoring is handed back to vSphere HA first.")
+            late, more = self.conversation.host.late.until, ""
+            if late is not None and late > now:
+                more = f" A call was given up without an answer, and the host may still carry it out: this takes {late - now:.0f} s at least."
+            self.reporter.tell("info", f"Stopping: monitoring is handed back to vSphere HA first.{more}")
 
     def session_changed(self, now: float) -> None:
         """The poller saw a new session id: vMotion, resume, revert; the host may know of no monitoring."""
@@ -128,7 +131,7 @@ class Policy:
         return self.bad_time.left(self.rules.grace, self._health)
 
     def _observe(self, update: HealthUpdate) -> None:
-        told = self.conversation.expected and self.phase is Phase.BEATING
+        told = self.conversation.claim.expected and self.phase is Phase.BEATING
         was_unwell, health = self._health in UNWELL, update.health
         self._update = update
         self._healthy_once |= health is Health.GOOD
@@ -159,7 +162,7 @@ class Policy:
             return PhaseCause.STOP
         if self._maintenance:
             return PhaseCause.MAINTENANCE
-        if not self._healthy_once and not self.conversation.expected:
+        if not self._healthy_once and not self.conversation.claim.expected:
             return PhaseCause.NEVER_GOOD
         # What was handed back for bad health is on again with good health alone.
         stays_off = self.phase is Phase.OFF and self._health is not Health.GOOD
@@ -185,7 +188,7 @@ class Policy:
         if before not in {aim, Phase.STOPPED}:
             self.phase = aim
             self.conversation.enter(now, before, aim)
-            if self.conversation.expected:
+            if self.conversation.claim.expected:
                 self.reporter.entered(before, aim, now, self._update.reason)
 
     def _end(self, now: float) -> End:

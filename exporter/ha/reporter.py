@@ -145,8 +145,8 @@ class Reporter:
     def found_on(self) -> None:
         self.tell(
             "warning",
-            "Monitoring is on though no exporter has left it on since this machine started: it is switched off "
-            "until health has been good once.",
+            "Monitoring is on though no exporter has left it on, by another program or a call that came late: it is switched "
+            "off until health has been good once.",
         )
 
     def on_again(self) -> None:
@@ -255,7 +255,7 @@ class Reporter:
         if verb is Verb.MARK_ACTIVE and result is Code.NOT_ENABLED:
             return
         level, more = "warning", ""
-        if phase in {Phase.STOPPING, Phase.MAINTENANCE}:
+        if phase in {Phase.STOPPING, Phase.MAINTENANCE} and self._host.may_be_on:
             level = "critical"
             more = " Monitoring can't be handed back: heartbeats go on while it is tried again."
         elif not expected:

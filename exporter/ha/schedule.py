@@ -5,7 +5,7 @@ Written by its own methods alone. It says when something may be done, never whet
 
 from __future__ import annotations
 
-from exporter.ha.rules import Rules
+from exporter.ha.rules import NO_BEATS, QUIET, Phase, Rules
 from exporter.protocol.appmonitor import AppStatus, Verb
 
 
@@ -50,9 +50,11 @@ class Schedule:
     def status_at(self, when: float) -> None:
         self.status = when
 
-    def looked(self, now: float, status: AppStatus | None) -> None:
+    def looked(self, now: float, status: AppStatus | None, *, beating: bool) -> None:
+        """Where heartbeats go out, Green needs no closer look."""
         rules = self._rules
-        self.status = now + (rules.status_interval if status is AppStatus.GREEN else rules.interval)
+        rare = beating and status is AppStatus.GREEN
+        self.status = now + (rules.status_interval if rare else rules.interval)
 
     def post_at(self, when: float) -> None:
         self.post = when
@@ -63,9 +65,16 @@ class Schedule:
             # Silence leads to the same as a request that is refused.
             self.post = now + (self._rules.retry if pending else self._rules.interval)
 
-    def everything_now(self, now: float) -> None:
-        """A stop does not wait for what was planned."""
-        self.retry = self.ask = self.post = self.status = now
+    def entered(self, now: float, before: Phase, after: Phase) -> None:
+        """Another phase begins. A stop does not wait for what was planned, nor does what was silent before it."""
+        if (after is Phase.BEATING and before is not Phase.WAITING) or (
+            before in NO_BEATS and after in QUIET
+        ):
+            self.beat = now
+        if after in QUIET:
+            self.retry = self.ask = self.post = self.status = now
+        elif Phase.ASKING in {before, after}:
+            self.post = now
 
     def another_host(self, now: float) -> None:
         """Ask how it sees the application, and try again what another one refused."""

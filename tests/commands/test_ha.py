@@ -1251,6 +1251,47 @@ def test_what_an_exporter_gave_up_is_waited_for(
     assert lock.record(desk.lock_file).late_until is None
 
 
+def test_in_a_shortage_a_call_may_be_on_its_way(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be read is unknown, and never "no": off, confirmed, and on again 10 s later."""
+    desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+
+    def short(_: object) -> NoReturn:
+        raise ConfigError(Passing("too many open files"))
+
+    monkeypatch.setattr(ha_desk.Desk, "_record", short)
+    monkeypatch.setattr(ha_desk.Desk, "stranger", lambda _: "")
+    monkeypatch.setattr(ha_desk.Desk, "beats", lambda _: False)
+    desk.run("disable")
+    assert desk.slept >= 30.0
+    assert not desk.monitor.enabled
+
+
+def test_enable_says_what_may_come_yet(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    held = lock.acquire(desk.lock_file)
+    assert held is not None
+    held.note(Leftover.MONITORING, late_until=12.0)
+    held.release()
+    assert desk.run("enable") == command.NOBODY
+    said = capsys.readouterr().err
+    assert "Monitoring is off, and may come on by a call that was given up, for another 12 s." in said
+    assert "stays so" not in said
+
+
+@pytest.mark.parametrize("words", ["disable --for 30m", "disable"])
+def test_beside_a_heart_an_unknown_command_is_no_reason_for_no_maintenance(
+    desk: Desk, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Of an exporter whose health is not good yet nothing is noted: "nothing to switch off", and on 20 s later in maintenance."""
+    desk.options(supported=False)
+    with heart(desk.lock_file, exporter=own()):
+        assert desk.run(*words.split()) == command.NO
+        assert desk.slept >= 4.0, "it may pass"
+    said = capsys.readouterr().err
+    assert "nothing to switch off" not in said
+    assert "maintenance is noted all the same" in said
+    assert Maintenance(desk.lock_file).left() is not None
+
+
 def no_answer(*_: object) -> NoReturn:
     raise TimeoutExpired("no answer within 2 s")
 

@@ -261,7 +261,7 @@ class Stream:
         fault = world.faults.pop(0) if world.faults else ""
         if fault == "broken" or self.moves != world.moves:
             raise ConnectionLost("broken")
-        world.now += 1.5 if fault == "slow" else 0.0
+        world.now += 1.5 if fault == "slow" else world.latency
         if fault == "lost" or world.now < world.away_until:
             return
         decoder = packet.PacketDecoder()
@@ -287,6 +287,7 @@ class Stream:
             and world.host.enabled
             and not world.stop
             and not world.forgotten
+            and not world.foreign
         ):
             in_one = world.in_maintenance() is not None
             missed = not in_one and (world.last_begun > world.seen_begun or world.came_after_one())
@@ -297,6 +298,7 @@ class Stream:
         answer = world.host.command(world.now, self.number, text)
         if text == "Enable":
             world.promises.enabled()
+        world.foreign = world.foreign and world.host.enabled
         if world.losses and text == world.aimed_at:
             world.losses -= 1
             fault = "cut" if world.cut else "reply lost"
@@ -408,6 +410,10 @@ class World:
         """What the host carries out some time after it was given up: when, who had sent it, and what it was."""
         self.came = float("-inf")
         """When an Enable among it has switched monitoring on last, or a reset was asked for."""
+        self.latency = 0.0
+        """Seconds that each reply takes."""
+        self.foreign = False
+        """Another program has switched on what is on."""
         self.slow_at = ""
         """The next command of this name is one of them."""
         self.aimed_at, self.losses = "", 0
@@ -1144,6 +1150,45 @@ class World:
             case "cut short":
                 self.do_cut_a_stop_short(chance)
         self.finds = "good"
+        self.run(SETTLE)
+
+    def do_another_program(self, chance: random.Random) -> None:
+        """VMware's own, say, switches monitoring on where this one wants none, or may not yet; the host is slow."""
+        # A host that refuses to say what is on can't be asked, and for 300 s after that it is not.
+        if self.heart is None or self.stalled or self.now < self.refused_until + 300:
+            return
+        resets = len(self.host.resets)
+        match chance.choice(["maintenance", "start", "crash", "bad"]):
+            case "maintenance":
+                if self.by_hand(lambda desk: ha_maintenance.disable(desk, 600.0)) == 0:
+                    self.is_handed_back(resets)
+            case "start":
+                if not self.stop_in_order():
+                    return
+                self.main, self.unknown_until = None, self.now + chance.choice([0.0, 3.0, 45.0])
+                self.start()
+            case "crash":
+                self.end(stopped=False)
+                self.do_move(chance)
+                self.main, self.unknown_until = None, self.now + chance.choice([0.0, 3.0, 45.0])
+                if self.heart is None:
+                    self.start()
+            case "bad":
+                self.finds = "bad"
+                self.run(chance.uniform(0, self.known_after + self.rules.grace + SETTLE))
+        self.latency = chance.choice([0.0, 0.2, 1.2])
+        for _ in range(chance.randint(1, 3)):
+            self.run(chance.uniform(0, 4))
+            if not self.host.enabled:
+                self.host.enabled, self.host.heard, self.foreign = True, self.now, True
+                if self.promises.trusted and self.in_maintenance() is None:
+                    self.promises.enabled()
+            self.run(chance.choice([2.0, WINDOW + SETTLE]))
+        self.latency = 0.0
+        self.finds = "good"
+        self.run(SETTLE + self.rules.interval)
+        self.maintenance.end()
+        self.maintained = False
         self.run(SETTLE)
 
     def do_carry_out_late(self, chance: random.Random) -> None:

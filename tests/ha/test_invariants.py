@@ -479,7 +479,7 @@ class Promises(RuleBasedStateMachine):
         world = self.world
         return (
             world.policy is not None
-            and world.policy.conversation.armed
+            and world.policy.conversation.claim.armed
             and world.seen_healthy
             and world.rules.on_unhealthy is not OnUnhealthy.DISABLE
         )

@@ -100,6 +100,10 @@ def test_a_stop_is_not_over_while_an_enable_that_was_given_up_may_come(seconds: 
     assert run.logged("taken over") == 1
     assert run.logged("Monitoring is off, confirmed by the host.") == 1
     assert run.log[-1] == "info: Monitoring is off, confirmed by the host."
+    assert (
+        run.logged("handed back to vSphere HA first. A call was given up without an answer, and the host")
+        == 1
+    )
 
 
 def test_so_it_is_where_a_later_enable_was_taken() -> None:

@@ -114,7 +114,7 @@ class Run:
 
 
 def hopeless(run: Run) -> bool:
-    return run.policy.reporter.hopeless(armed=run.policy.conversation.armed)
+    return run.policy.reporter.hopeless(armed=run.policy.conversation.claim.armed)
 
 
 def beating(rules: Rules | None = None) -> Run:
