@@ -267,8 +267,10 @@ class Conversation:
         if beating and now - since >= self._rules.patience:
             self.reporter.nobody_acts()
         # Right after Enable the host needs its time; a refused heartbeat would show that it is more than that.
-        # Where none goes out, Enable may begin its patience anew, which is not to be so for ever.
         if now - self.host.heard.enabled_at < self._rules.window + (0 if beating else self._rules.interval):
+            if not beating:  # It may be on all the same, and begin its patience anew with each Enable.
+                self.host.doubt()
+                self.schedule.ask_at(now)
             return
         if self.host.shown.green:
             self._lose(wish, "its status is Gray")

@@ -200,6 +200,10 @@ class HostState:
         """This may be another host, which knows of no monitoring: a Gray is to be believed."""
         self.heard.enabled_at_is(NEVER)
 
+    def doubt(self) -> None:
+        """Something speaks against what is known of ``on``."""
+        self.unsure = True
+
     def lost(self) -> None:
         """Whatever it was told, it does not know any more."""
         self.confirmed = False

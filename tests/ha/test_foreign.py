@@ -231,6 +231,18 @@ def test_gray_while_heartbeats_are_withheld_does_not_put_off_the_reset_for_ever(
     assert len(run.resets) == 1
 
 
+def test_a_move_that_nobody_told_of_while_heartbeats_are_withheld_is_asked_after() -> None:
+    """Gray right after Enable may be the host's slowness: the reset that is due does not wait for that."""
+    run = vm(Rules(interval=5.0, grace=0.0))
+    run.pass_time(1)
+    run.health = BAD
+    run.pass_time(1)
+    run.on = False
+    began = run.now
+    run.pass_time(60)
+    assert [when <= began + 30 + 5 + 1 for when in run.resets[:1]] == [True]
+
+
 def test_a_refusal_of_vmwares_library_may_be_that_of_a_second_copy() -> None:
     host = HostState(30.0)
     refusal = RpcError("Unknown command")
