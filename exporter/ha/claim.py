@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from exporter.ha.host_state import HostState
 from exporter.ha.rules import Phase
+from exporter.protocol.appmonitor import Verb
 
 
 class Claim:
@@ -37,9 +38,9 @@ class Claim:
         """Enable was taken."""
         self.armed = True
 
-    def enabling(self) -> None:
-        """Enable goes out."""
-        self._given_up = False
+    def sent(self, verb: Verb) -> None:
+        """A call goes out. With Enable nothing is given up any more."""
+        self._given_up = self._given_up and verb is not Verb.ENABLE
 
     def take_over(self, now: float) -> None:
         self.armed, self._given_up = True, False

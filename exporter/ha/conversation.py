@@ -38,6 +38,8 @@ class Conversation:
         """Another phase begins."""
         self._off_tried = False
         self.schedule.entered(now, before, after)
+        if after is Phase.STOPPING:
+            self.host.before_the_end()
 
     def another_host(self, now: float) -> None:
         """This may be one that knows of no monitoring."""
@@ -53,8 +55,7 @@ class Conversation:
         action = self._choose(now, wish)
         if isinstance(action, Call):
             self._off_tried |= action.verb is Verb.DISABLE
-            if action.verb is Verb.ENABLE:
-                self.claim.enabling()
+            self.claim.sent(action.verb)
             self.host.sent(now, action.verb, action.state)
             self.schedule.sent(now, action.verb)
         return action
@@ -271,8 +272,7 @@ class Conversation:
             if not beating:  # It may be on all the same, and begin its patience anew with each Enable.
                 self.host.doubt()
                 self.schedule.ask_at(now)
-            return
-        if self.host.shown.green:
+        elif self.host.shown.green:
             self._lose(wish, "its status is Gray")
         else:
             self._rearm = wish.healthy_once

@@ -74,13 +74,13 @@ class Shown:
         self.green = False
         """Seen since the last Enable that mattered."""
         self.doubtful = False
-        """It does not say that monitoring is off, which it was, and that has not been asked since: an Enable may have come late, or be
-        another program's."""
+        """Monitoring was off, and it has not been asked since this look: an Enable may have come late, or be another program's, and the
+        status may stay Gray until a heartbeat comes."""
 
-    def looked(self, now: float, status: AppStatus | None, *, on: bool, refused: bool) -> None:
-        """``status`` None: it was not given; ``refused``: by a host that answers. ``on``: the host expects heartbeats."""
+    def looked(self, now: float, status: AppStatus | None, *, on: bool) -> None:
+        """``status`` None: it was not given. ``on``: the host expects heartbeats."""
         self.status = status
-        self.doubtful = not on and (refused or status in {AppStatus.GREEN, AppStatus.RED})
+        self.doubtful = not on
         if status is AppStatus.GREEN:
             self.green = True
         if status is None:
@@ -89,6 +89,10 @@ class Shown:
             self.gray_since = None
         elif on and self.gray_since is None:
             self.gray_since = now
+
+    def doubt(self) -> None:
+        """Before the last look of all."""
+        self.doubtful = True
 
     def asked(self) -> None:
         """IsEnabled was."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import Enum
 
 from exporter.errors import (
-    LibraryError,
     LibraryNotFound,
     NoDeviceError,
     NotVMwareError,
@@ -189,8 +188,7 @@ class HostState:
                 self._asked(result)
             case Verb.GET_APP_STATUS:
                 status = result if isinstance(result, AppStatus) else None
-                refused = isinstance(result, RpcError | LibraryError)
-                self.shown.looked(now, status, on=self.on, refused=refused)
+                self.shown.looked(now, status, on=self.on)
             case Verb.DISABLE:
                 self.unsure, self.confirmed = True, False
             case Verb.POST_APP_STATE:
@@ -203,6 +201,11 @@ class HostState:
     def doubt(self) -> None:
         """Something speaks against what is known of ``on``."""
         self.unsure = True
+
+    def before_the_end(self) -> None:
+        """What was off may be on by another program."""
+        if self.known and not self.on:
+            self.shown.doubt()
 
     def lost(self) -> None:
         """Whatever it was told, it does not know any more."""

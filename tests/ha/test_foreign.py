@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.errors import NotVMwareError, RpcError, TimeoutExpired
-from exporter.ha.actions import Call
+from exporter.errors import NotVMwareError, RemoteProtocolError, RpcError, TimeoutExpired, VMGuestError
+from exporter.ha.actions import Call, End
 from exporter.ha.host_state import CallResult, HostState
 from exporter.ha.late import LATE
 from exporter.ha.rules import Leftover, OnUnhealthy, Phase, Rules
@@ -45,9 +45,20 @@ def test_it_is_seen_within_an_interval_again_and_again(phase: Phase, interval: f
         assert (run.on, run.resets) == (False, [])
 
 
-@pytest.mark.parametrize("status", [RpcError("Permission denied"), AppStatus.GREEN])
-def test_so_it_is_where_the_host_refuses_the_status(status: RpcError | AppStatus) -> None:
-    run = vm()
+@pytest.mark.parametrize(
+    "status",
+    [
+        RpcError("Permission denied"),
+        RemoteProtocolError("an application status of b'1'"),
+        TimeoutExpired("no answer"),
+        AppStatus.GREEN,
+        AppStatus.GRAY,
+    ],
+    ids=repr,
+)
+def test_so_it_is_whatever_the_host_says_of_the_status(status: VMGuestError | AppStatus) -> None:
+    """It may not have it, or not get through this once at an interval of 15 s, or see nothing before the first heartbeat."""
+    run = vm(Rules(interval=15.0))
     run.pass_time(5)
     run.maintenance = True
     run.pass_time(5)
@@ -55,9 +66,24 @@ def test_so_it_is_where_the_host_refuses_the_status(status: RpcError | AppStatus
     run.log.clear()
     run.pass_time(20)
     switched_on(run)
-    run.pass_time(12)
+    run.pass_time(18)
     assert (run.on, run.resets) == (False, [])
     assert run.logged("can't be handed back") == 0
+
+
+@pytest.mark.parametrize("phase", [Phase.MAINTENANCE, Phase.WAITING])
+def test_a_stop_looks_once_more(phase: Phase) -> None:
+    """It was off by the last look: exit 0, and on at the host."""
+    run = vm()
+    run.health = GOOD if phase is Phase.MAINTENANCE else UNKNOWN
+    run.pass_time(5)
+    run.maintenance = phase is Phase.MAINTENANCE
+    run.pass_time(25)
+    switched_on(run)
+    run.policy.stop(run.now)
+    run.pass_time(5)
+    assert run.end == End(confirmed=True)
+    assert not run.on
 
 
 def test_a_refused_question_in_maintenance_is_no_failed_hand_back() -> None:

@@ -647,7 +647,9 @@ class World:
             when, who, text = each
             if when <= self.now:
                 self.late.remove(each)
-                if text == NEED_RESET or (text == "Enable" and not self.host.enabled):
+                if text == "Enable" and not self.host.enabled:
+                    self.came, self.foreign = self.now, True
+                if text == NEED_RESET:
                     self.came = self.now
                 if text != "MarkActive":
                     self.host.command(self.now, who, text)

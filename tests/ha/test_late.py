@@ -127,7 +127,7 @@ def test_an_enable_that_was_answered_or_refused_makes_no_stop_longer() -> None:
     refused.answers[E] = RpcError("Permission denied")
     refused.pass_time(5)
     refused.policy.stop(refused.now)
-    assert refused.pass_time(5) == []
+    assert refused.verbs(5) == [A]
     assert refused.end == End(confirmed=True)
 
 
@@ -226,7 +226,8 @@ def test_and_asks_no_more_when_that_is_over() -> None:
     run.health = BAD
     assert run.verbs(10).count(A) in range(5, 8)
     assert run.policy.conversation.host.leftover is Leftover.NOTHING
-    assert A not in run.verbs(60)
+    verbs = run.verbs(60)
+    assert verbs.count(A) == verbs.count(S)
 
 
 def test_bad_health_within_grace_is_no_reason_to_leave_alone_what_comes_late() -> None:

@@ -315,10 +315,10 @@ def test_monitoring_that_nobody_here_left_on_is_switched_off_until_health_is_goo
     """A guest that rebooted without Disable: it would be reset while it boots."""
     run = Run(on=True)
     run.health = UNKNOWN
-    assert run.verbs(0) == [A, D, A, S]
+    assert run.verbs(0) == [A, D, A, S, A]
     assert not run.on
     assert run.logged("no exporter has left it on") == 1
-    assert run.verbs(59) == [S] * 5
+    assert run.verbs(59) == [S, A] * 5
     run.health = GOOD
     assert run.verbs(0) == [E, M, A, S]
     assert run.policy.reporter.tally.reenables == 0
@@ -510,7 +510,9 @@ def test_monitoring_is_handed_back_and_begins_again_with_good_health() -> None:
     assert calls[calls.index(D) :][:2] == [D, A]
     assert (run.policy.phase, run.on) == (Phase.OFF, False)
     assert run.logged("there will be no reset") == 1
-    assert {*run.verbs(300)} == {S}, "how the host sees it goes on to be shown"
+    assert {*run.verbs(300)} == {S, A}, (
+        "how the host sees it goes on to be shown, and whether somebody has switched it on"
+    )
     run.health = GOOD
     assert run.verbs(0) == [E, M, A, S]
 
@@ -1214,7 +1216,7 @@ def test_a_heartbeat_of_a_monitoring_that_is_off_settles_a_lost_answer_before_it
         run.now += 0.1
     run.answers.clear()
     run.policy.stop(run.now)
-    assert run.verbs(5) == []
+    assert run.verbs(5) == [A]
     assert run.end == End(confirmed=True)
 
 
@@ -1259,7 +1261,7 @@ def test_maintenance_hands_back_confirmed_and_nothing_is_enabled_in_it() -> None
     run.status = AppStatus.GRAY
     calls = maintained(run, 60, maintenance=True)
     assert calls[:3] == [D, A, S]
-    assert {*calls[3:]} == {S}
+    assert {*calls[3:]} == {S, A}
     assert run.policy.conversation.host.shown.status is AppStatus.GRAY, "no longer what it was before"
     assert run.policy.phase is Phase.MAINTENANCE
     assert run.policy.conversation.host.leftover is Leftover.NOTHING
