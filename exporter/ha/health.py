@@ -19,6 +19,10 @@ WEB = CheckTiming(interval=5.0, timeout=5.0, failures=2)
 """For the loop of the exporter's own web server: it stands after about ten seconds, and grace is still to come."""
 
 
+LONGEST_REASON = 500
+"""Characters of it that the heart is told each second: the pipe to one that stands still takes those of a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class HealthSummary:
     """``checks``: every check by name, the exporter's own ``poll`` and ``web`` among them, and whether it is good."""
@@ -49,9 +53,10 @@ class HealthSummary:
 
     def update(self, at: float) -> HealthUpdate:
         """What the heart is told of it, judged ``at``."""
+        reason = self.reason if len(self.reason) <= LONGEST_REASON else f"{self.reason[:LONGEST_REASON]}..."
         return HealthUpdate(
             self.health,
-            self.reason,
+            reason,
             at,
             self.session_changes,
             self.bad_for,

@@ -155,7 +155,8 @@ def _write(path: Path, content: str) -> None:
     Raises:
         OSError: what was there before stands.
     """
-    new = beside(str(path), "new")
+    # Two at the same moment each have their own.
+    new = beside(str(path), f"new.{os.getpid()}")
     try:
         # World-readable: the exporter may run as another user than whoever calls this.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW

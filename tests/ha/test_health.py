@@ -610,6 +610,17 @@ def test_a_slow_check_that_was_bad_for_a_moment_is_not_waited_for(clock: SetCloc
     assert judge.judge().first_look_by == -math.inf
 
 
+def test_a_long_reason_is_cut_for_the_heart(clock: SetClock, polls: Polls) -> None:
+    """Found by a stranger: 56 failing checks filled the pipe to a heart that stood still for 17 s, and it heard nothing of the good news."""
+    checks = [check(f"a check with a long name {number}", clock) for number in range(56)]
+    for each in checks:
+        each.state.begin(clock.now)
+        each.state.end(clock.now, "refused")
+    summary = HealthJudge(checks, polls, MAX_AGE, clock=clock, running=clock).judge()
+    assert len(summary.reason) > 1000
+    assert len(summary.update(1.0).reason) <= 503
+
+
 @pytest.mark.parametrize("seconds", [12.0, 9.9996, 99.0])
 def test_every_check_that_was_bad_for_the_grace_period_is_waited_for(
     clock: SetClock, polls: Polls, seconds: float

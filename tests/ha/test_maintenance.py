@@ -231,7 +231,7 @@ def test_what_is_no_regular_file_is_a_maintenance_and_holds_nothing_up(machine: 
     maintenance = machine.maintenance()
     os.mkfifo(maintenance.path)
     assert maintenance.left() == math.inf
-    os.mkfifo(f"{maintenance.path}.new")
+    os.mkfifo(f"{maintenance.path}.new.{os.getpid()}")
     with pytest.raises(ConfigError, match="this is a pipe, not a regular file"):
         maintenance.begin(1800)
     maintenance.begin(1800)

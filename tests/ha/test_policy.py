@@ -66,7 +66,9 @@ class Run:
         )
         action = self.policy.next(self.now, update, maintenance=self.maintenance)
         if isinstance(action, Call):
-            self.policy.done(self.now, action, self._answer(action))
+            # A call may take its time.
+            result = self._answer(action)
+            self.policy.done(self.now, action, result)
         elif isinstance(action, End):
             self.end = action
         self.log += [f"{event.level}: {event.text}" for event in self.policy.events()]
