@@ -1717,7 +1717,7 @@ def test_who_may_not_look_enables_nothing(desk: Desk, capsys: pytest.CaptureFixt
 def test_a_disable_of_who_may_not_look_claims_no_heart(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Maintenance(desk.lock_file).path.with_name("ha.lock.maintenance.new").mkdir()
+    Maintenance(desk.lock_file).path.with_name(f"ha.lock.maintenance.new.{os.getpid()}").mkdir()
     assert desk.run("disable") == command.NOT_NOTED
     said = capsys.readouterr().err
     assert "whether an exporter sends heartbeats is not known" in said
@@ -1735,7 +1735,7 @@ def test_a_disable_of_who_may_not_look_into_the_locks_directory_ends_in_words(
             raise PermissionError(errno.EACCES, "Permission denied")
         return exists(path)
 
-    Maintenance(desk.lock_file).path.with_name("ha.lock.maintenance.new").mkdir()
+    Maintenance(desk.lock_file).path.with_name(f"ha.lock.maintenance.new.{os.getpid()}").mkdir()
     monkeypatch.setattr(Path, "exists", closed)
     assert desk.run("disable") == command.NOT_NOTED
     assert "whether an exporter sends heartbeats is not known" in capsys.readouterr().err
