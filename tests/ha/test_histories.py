@@ -296,7 +296,8 @@ class Stream:
                 world.seen_begun = world.last_begun
                 world.promises.handed_back(good_now=True)
         answer = world.host.command(world.now, self.number, text)
-        if text == "Enable":
+        taken_over = text == "MarkActive" and answer == "0" and not by_hand and world.promises.trusted
+        if text == "Enable" or taken_over:
             world.promises.enabled()
         world.foreign = world.foreign and world.host.enabled
         if world.losses and text == world.aimed_at:
