@@ -22,7 +22,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain
+from exporter.commands.ha_desk import HELD, NOT_NOTED, OK, Desk, complain, no_lock
 from exporter.commands.ha_not_noted import not_noted
 from exporter.commands.ha_off import off
 from exporter.errors import ConfigError, VMGuestError
@@ -89,10 +89,13 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
     if not cut_short():
         if _stopped_unprepared(environ) and desk.hidden:
             raise UnknownError(f"{desk.path}: this user can't read it")
-        if sure(lambda: desk.leftover is Leftover.NOTHING or desk.beats() or note.has_room()):
+        # A lock that is gone with its directory says nothing of what is left.
+        gone = no_lock(desk)
+        if sure(lambda: (desk.leftover is Leftover.NOTHING and not gone) or desk.beats() or note.has_room()):
             return OK
         # The exporter may have handed it back itself, and could not note that either.
-        if desk.leftover is not Leftover.REQUEST and _is_off(desk):
+        enabled = _enabled(desk)
+        if (enabled is False and desk.leftover is not Leftover.REQUEST) or (enabled is None and gone):
             return OK
         complain(
             f"{note.path} can't be written, so a stop could not be noted there: this end is taken for a crash, and unless an "
@@ -122,12 +125,12 @@ def _finish(desk: Desk, environ: Mapping[str, str]) -> int:
             held.release()
 
 
-def _is_off(desk: Desk) -> bool:
-    """The host says so."""
+def _enabled(desk: Desk) -> bool | None:
+    """By the host's word; None: it does not say."""
     try:
-        return not desk.is_enabled()
+        return desk.is_enabled()
     except VMGuestError:
-        return False
+        return None
 
 
 def _take(

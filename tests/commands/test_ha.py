@@ -1266,6 +1266,22 @@ def test_in_a_shortage_a_call_may_be_on_its_way(desk: Desk, monkeypatch: pytest.
     assert not desk.monitor.enabled
 
 
+@pytest.mark.parametrize(
+    ("on", "status"), [(True, command.NOT_NOTED), (False, command.OK), (None, command.OK)]
+)
+def test_a_lock_that_is_gone_with_its_directory_is_no_word_on_what_is_left(
+    desk: Desk, capsys: pytest.CaptureFixture[str], *, on: bool | None, status: int
+) -> None:
+    """Found by a stranger: exit 0 without a word, and a reset. A stop that was cut short could not be noted there."""
+    desk.options(supported=on is not None)
+    if on:
+        desk.monitor.answer(b"GuestAppMonitor.Cmd.Enable")
+    gone = str(Path(desk.lock_file).parent / "gone" / "ha.lock")
+    desk.settings = Settings(guestrpc=GuestRpc(socket=str(desk.socket)), ha=Ha(lock_file=gone))
+    assert desk.run("finish-stop") == status
+    assert ("this end is taken for a crash" in capsys.readouterr().err) is (status == command.NOT_NOTED)
+
+
 def test_enable_says_what_may_come_yet(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     held = lock.acquire(desk.lock_file)
     assert held is not None
