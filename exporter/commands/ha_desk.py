@@ -130,7 +130,8 @@ class Desk:
     @property
     def may_come_on(self) -> str:
         """That monitoring which is off may not stay so, in words. Errors as :attr:`leftover`."""
-        left = 0.0 if self.late_until is None else self.late_until - self.clock()
+        until = self.late_until
+        left = 0.0 if until is None else until - self.clock()
         return f", and may come on by a call that was given up, for another {left:.0f} s" if left > 0 else ""
 
     @property

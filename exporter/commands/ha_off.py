@@ -6,7 +6,7 @@ from exporter.commands.ha_desk import NO, OK, Desk, complain
 from exporter.errors import ConfigError, VMGuestError
 from exporter.ha.hand_back import PAUSE, HandedBack, hand_back
 from exporter.ha.host_state import CallResult
-from exporter.ha.late import LATE
+from exporter.ha.late import LATE, as_noted
 from exporter.ha.rules import Leftover
 from exporter.protocol.appmonitor import Code
 
@@ -26,7 +26,7 @@ def off(desk: Desk, limit: float, noted: Leftover = Leftover.NOTHING, *, time: f
         # Not known: whatever it may be is handed back, and may come late.
         leftover, late_until = Leftover.REQUEST, desk.clock() + LATE
     leftover = max(leftover, noted, key=[*Leftover].index)
-    late = 0.0 if late_until is None else min(late_until - desk.clock(), LATE)
+    late = as_noted(late_until, desk.clock()) - desk.clock()
     if late > 0:
         complain(
             "a call was given up without an answer, and the host may still carry it out: whether monitoring stays off is watched for "

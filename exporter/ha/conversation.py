@@ -9,7 +9,7 @@ from exporter.errors import LibraryError
 from exporter.ha.actions import Call, Wait, Wish
 from exporter.ha.claim import Claim
 from exporter.ha.host_state import REFUSALS, CallResult, HostState, ResetRequest
-from exporter.ha.late import LATE, NEVER
+from exporter.ha.late import NEVER, as_noted
 from exporter.ha.reporter import Reporter
 from exporter.ha.rules import NO_BEATS, QUIET, Leftover, Phase, Rules
 from exporter.ha.schedule import Schedule
@@ -20,7 +20,7 @@ class Conversation:
     """Times are seconds of one steady clock. ``leftover`` and ``late_until`` as in :class:`HostState`."""
 
     def __init__(self, rules: Rules, now: float, leftover: Leftover, late_until: float = NEVER) -> None:
-        self.host = HostState(rules.window, leftover, min(late_until, now + LATE))
+        self.host = HostState(rules.window, leftover, as_noted(late_until, now))
         self.claim = Claim(self.host)
         self.schedule = Schedule(rules, now)
         self.reporter = Reporter(rules, self.host)

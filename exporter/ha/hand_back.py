@@ -14,7 +14,7 @@ from exporter.errors import LibraryNotFound, VMGuestError
 from exporter.ha.actions import Call, perform
 from exporter.ha.base import AppMonitor
 from exporter.ha.host_state import CallResult, HostState, is_refusal_to_post, nothing_to_ask
-from exporter.ha.late import LATE, NEVER
+from exporter.ha.late import as_noted
 from exporter.ha.rules import WINDOW, Leftover
 from exporter.protocol.appmonitor import AppState, Code, Verb
 
@@ -63,8 +63,8 @@ def hand_back(
     deadline = clock() + limit
     noted = leftover is not Leftover.NOTHING
     # Whatever was noted, it may be on.
-    late = NEVER if late_until is None else min(late_until, clock() + LATE)
-    host = HostState(WINDOW, max(leftover, Leftover.MONITORING, key=[*Leftover].index), late)
+    at_least = max(leftover, Leftover.MONITORING, key=[*Leftover].index)
+    host = HostState(WINDOW, at_least, as_noted(late_until, clock()))
 
     def ask(verb: Verb, state: AppState | None = None) -> CallResult:
         call = Call(verb, state)

@@ -15,6 +15,11 @@ LATE = WINDOW
 NEVER = float("-inf")
 
 
+def as_noted(until: float | None, now: float) -> float:
+    """What a predecessor has noted, for :class:`Late`. One from the future was noted by another clock, and is not waited for."""
+    return NEVER if until is None else min(until, now + LATE)
+
+
 class Late:
     """Times are seconds of one steady clock. ``until``: as a predecessor noted it; ``request``: also of a request for a reset."""
 
