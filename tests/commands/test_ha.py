@@ -1282,6 +1282,23 @@ def test_a_lock_that_is_gone_with_its_directory_is_no_word_on_what_is_left(
     assert ("this end is taken for a crash" in capsys.readouterr().err) is (status == command.NOT_NOTED)
 
 
+def test_a_maintenance_that_is_over_when_it_is_told_is_told_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget = ha_maintenance._forget
+
+    def slowly(desk: ha_desk.Desk, *, off: bool) -> bool:
+        if off:
+            time.sleep(1.1)
+        return forget(desk, off=off)
+
+    monkeypatch.setattr(ha_maintenance, "_forget", slowly)
+    assert desk.run("disable", "--for", "1s") == command.OK
+    said = capsys.readouterr().out
+    assert "maintenance is over by now: an exporter that sends heartbeats" in said
+    assert "ends it" not in said
+
+
 def test_enable_says_what_may_come_yet(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     held = lock.acquire(desk.lock_file)
     assert held is not None

@@ -119,6 +119,15 @@ def test_a_shortage_before_anything_is_known_enables_nothing(
     assert maintenance.left() is None
 
 
+def test_two_that_note_one_at_the_same_moment_are_not_in_each_others_way(machine: Machine) -> None:
+    """Found by a stranger: they wrote to one temporary file."""
+    path = machine.maintenance().path
+    for of_another in ("new", f"new.{os.getpid() + 1}"):
+        path.with_name(f"{path.name}.{of_another}").mkdir()
+    machine.maintenance().begin(60)
+    assert machine.maintenance().left() == 60
+
+
 def test_a_shortage_that_passes_at_the_first_look_is_no_maintenance(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
